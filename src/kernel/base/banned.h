@@ -1,0 +1,20 @@
+/*
+ * banned.h is force-included into every file of ours: calls that C programs are regularly broken
+ * with become compile errors that name the replacement.
+ */
+#ifndef KERNEL_BASE_BANNED_H
+#define KERNEL_BASE_BANNED_H
+
+#if !defined(__cplusplus)
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#undef alloca
+#pragma GCC poison strcpy strcat strncpy strncat stpcpy sprintf vsprintf gets strtok strtok_r
+#pragma GCC poison atoi atol atoll atof alloca asctime asctime_r ctime ctime_r
+#pragma GCC poison localtime localtime_r gmtime mktime rand srand random drand48
+#pragma GCC poison system popen tmpnam mktemp
+#endif
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * tx.h: transactions: EIP-1559 (type 2) and legacy with EIP-155.
+ */
+#ifndef KERNEL_EVM_TX_H
+#define KERNEL_EVM_TX_H
+
+#include "kernel/base/mem.h"
+#include "kernel/base/money.h"
+#include "kernel/crypto/secp256k1.h"
+
+enum tx_kind {
+    TX_LEGACY = 0,
+    TX_EIP1559 = 2,
+};
+
+struct tx {
+    enum tx_kind kind;
+    uint64_t chain_id;
+    uint64_t nonce;
+    struct wei_amount fee_max;      /* maxFeePerGas; gasPrice of a legacy transaction */
+    struct wei_amount fee_priority; /* maxPriorityFeePerGas; unused by legacy */
+    uint64_t gas_limit;
+    bool has_to; /* false: contract creation */
+    struct address to;
+    struct wei_amount value;
+    struct slice data;
+};
+
+/* tx_signing_hash is what the sender signs. */
+struct hash tx_signing_hash(struct arena *scratch, const struct tx *tx);
+
+/*
+ * tx_sign returns the signed raw bytes for eth_sendRawTransaction and their hash.
+ * Errors: ERR_CRYPTO.
+ */
+enum err tx_sign(struct arena *arena, const struct tx *tx, const struct secret *key,
+                 struct slice *out_raw, struct hash *out_hash) ERR_CHECKED;
+
+/*
+ * tx_decode reads raw bytes back, with the sender recovered: the signer re-parses what it is about
+ * to sign and send. Errors: ERR_INVALID_ENCODING, signature errors.
+ */
+enum err tx_decode(struct arena *arena, struct slice raw, struct tx *out, struct address *out_from,
+                   struct hash *out_hash, struct why *why) ERR_CHECKED;
+
+/* tx_intrinsic_gas is the least gas a node accepts (21000, calldata, creation; EIP-2028/3860). */
+uint64_t tx_intrinsic_gas(const struct tx *tx);
+
+#endif
