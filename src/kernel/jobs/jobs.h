@@ -1,0 +1,169 @@
+/*
+ * jobs.h: work that must happen, as rows.
+ *
+ * A job is enqueued in the transaction that causes it, and so exists exactly when its cause does.
+ * Kinds are rows of a table that modules declare (name, queue, handler, attempts, back-off, time
+ * limit). Runner threads claim jobs in batches with a lease (owner, token, until); a lease is
+ * renewed while the handler runs; a job whose lease ran out is claimed again by anyone, and the old
+ * owner's completion is refused by its token. So: at least once, never lost; handlers are
+ * idempotent by the job's id or key.
+ *
+ * States, who moves them:
+ *
+ *   QUEUED --claim--> RUNNING --handler OK--> DONE
+ *     ^                 |--retryable error, attempts left--> QUEUED (run_at = now + back-off)
+ *     |                 |--error, none left----------------> DEAD (reason kept, replayable)
+ *     |                 '--lease ran out-------------------> QUEUED
+ *     '--jobs_replay-- DEAD          QUEUED --jobs_cancel--> CANCELLED
+ *
+ * A unique key makes a second enqueue a no-op while the first is QUEUED or RUNNING.
+ * Cron rows enqueue a job with the key "cron/<name>/<slot>", so that a schedule fires once
+ * whatever the number of processes.
+ *
+ * A handler runs outside of any transaction; it opens its own. What it wants to be atomic with the
+ * job's completion it does in jobs_complete (same transaction as DONE).
+ */
+#ifndef KERNEL_JOBS_JOBS_H
+#define KERNEL_JOBS_JOBS_H
+
+#include "kernel/base/json.h"
+#include "kernel/store/store.h"
+
+/* Stored: numbers are append-only. */
+enum job_state {
+    JOB_QUEUED = 1,
+    JOB_RUNNING = 2,
+    JOB_DONE = 3,
+    JOB_DEAD = 4,
+    JOB_CANCELLED = 5,
+};
+
+struct jobs;
+
+struct job_call {
+    int64_t id;
+    struct slice kind;
+    struct slice key; /* "" when it has none */
+    const struct json *payload;
+    uint32_t attempt; /* 1 for the first */
+    struct arena *job;
+    struct store *store;
+    struct jobs *jobs;
+    void *ctx; /* of the kind's row */
+    int64_t token;
+    bool completed_;
+};
+
+/* A handler returns OK, or an error: retryable ones (err_retryable) are tried again. */
+typedef enum err (*job_handler)(struct job_call *call, struct why *why);
+
+enum job_backoff {
+    JOB_BACKOFF_EXPONENTIAL, /* base * 2^(attempt-1), capped, +-20 % jitter */
+    JOB_BACKOFF_FIXED,
+};
+
+struct job_kind {
+    const char *name; /* "leasing.open_revenue_round" */
+    const char *queue;
+    job_handler handler;
+    uint32_t attempts_max;
+    enum job_backoff backoff;
+    int64_t backoff_usec;
+    int64_t backoff_usec_max;
+    int64_t timeout_usec; /* lease length without a heartbeat */
+    const char *doc;
+};
+
+struct job_cron {
+    const char *name;
+    const char *kind;
+    int64_t every_usec; /* slots are multiples since the Unix epoch */
+    const char *doc;
+};
+
+struct job_table {
+    const struct job_kind *kinds;
+    size_t kind_count;
+    const struct job_cron *crons;
+    size_t cron_count;
+    void *ctx;
+};
+
+struct job_new {
+    const char *kind;
+    struct slice key;     /* unique while queued or running; empty: none */
+    struct slice payload; /* JSON text; empty: {} */
+    int64_t delay_usec;
+    int32_t priority; /* higher first; 0 is normal */
+};
+
+struct jobs_config {
+    uint64_t threads;
+    uint64_t claim_batch;
+    int64_t poll_usec;      /* fallback when a signal was missed */
+    int64_t retention_usec; /* of DONE and CANCELLED rows */
+    uint64_t dead_alert;    /* dead letters that turn health to degraded */
+};
+
+/* jobs_config_rows are the rows of section "jobs". */
+extern const struct config_row jobs_config_rows[];
+extern const size_t jobs_config_row_count;
+
+/*
+ * jobs_enqueue adds a job in the caller's transaction. `out_id` may be NULL; when the key is taken
+ * it is the existing job's. An unknown kind is refused at claim time, not here. Errors: ERR_DB.
+ */
+enum err jobs_enqueue(struct store_tx *tx, const struct job_new *job, int64_t *out_id,
+                      struct why *why) ERR_CHECKED;
+
+/*
+ * jobs_new makes a runner for the tables (duplicate kinds are a bug). Owns: the caller, jobs_free.
+ */
+struct jobs *jobs_new(struct store *store, const struct jobs_config *config,
+                      const struct job_table *tables, size_t table_count);
+/* jobs_start starts the threads. Errors: ERR_INTERNAL. */
+enum err jobs_start(struct jobs *jobs, struct why *why) ERR_CHECKED;
+/* jobs_stop lets running handlers finish and joins. */
+void jobs_stop(struct jobs *jobs);
+/* jobs_free frees a stopped runner; NULL is fine. */
+void jobs_free(struct jobs *jobs);
+
+/*
+ * jobs_complete marks the running job DONE in the caller's transaction, so that its effect and its
+ * completion are one. Errors: ERR_CONFLICT when the lease was lost: roll back.
+ */
+enum err jobs_complete(struct store_tx *tx, struct job_call *call, struct why *why) ERR_CHECKED;
+
+/* jobs_heartbeat extends the lease. Errors: ERR_CONFLICT when it was lost. */
+enum err jobs_heartbeat(struct job_call *call, struct why *why) ERR_CHECKED;
+
+/* jobs_replay queues a dead job again; id 0 means all dead ones. Errors: ERR_NOT_FOUND,
+ * ERR_CONFLICT. */
+enum err jobs_replay(struct store_tx *tx, int64_t id, int64_t *out_count,
+                     struct why *why) ERR_CHECKED;
+/* jobs_cancel cancels a queued job. Errors: ERR_NOT_FOUND, ERR_CONFLICT. */
+enum err jobs_cancel(struct store_tx *tx, int64_t id, struct why *why) ERR_CHECKED;
+
+struct job_row {
+    int64_t id;
+    struct slice kind;
+    struct slice key;
+    enum job_state state;
+    uint32_t attempts;
+    struct slice error; /* code: sentence of the last failure */
+    int64_t created_usec;
+    int64_t run_usec;
+    struct slice payload;
+};
+
+/* jobs_list lists rows, newest first; state 0 means any. Owns: the arena. Errors: ERR_DB. */
+enum err jobs_list(struct store_tx *tx, struct arena *arena, enum job_state state, size_t limit,
+                   struct job_row **out, size_t *out_count, struct why *why) ERR_CHECKED;
+/* jobs_count counts rows in a state. Errors: ERR_DB. */
+enum err jobs_count(struct store_tx *tx, enum job_state state, int64_t *out,
+                    struct why *why) ERR_CHECKED;
+
+/* jobs_reference appends the Markdown table of kinds and schedules. */
+void jobs_reference(const struct job_table *tables, size_t table_count, struct buf *out);
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * http_client.h: outgoing HTTP with limits, on libcurl.
+ *
+ * A client keeps connections alive and may be used by any number of threads at once (a pool of easy
+ * handles). Every request has a total time limit and a size limit for the answer, both enforced
+ * while streaming; only http and https; redirects are not followed; compressed answers are not
+ * asked for, so that a small answer cannot become a large one. Calling it inside a database
+ * transaction is a bug (ASSERT through net_set_forbidden_check).
+ */
+#ifndef KERNEL_NET_HTTP_CLIENT_H
+#define KERNEL_NET_HTTP_CLIENT_H
+
+#include "kernel/base/mem.h"
+#include "kernel/base/slice.h"
+
+struct net_client;
+
+struct net_header {
+    struct slice name;
+    struct slice value;
+};
+
+struct net_request {
+    const char *method; /* "GET", "POST", … */
+    const char *url;
+    const struct net_header *headers;
+    size_t header_count;
+    struct slice body;
+    int64_t timeout_usec;
+    size_t answer_bytes_max;
+};
+
+struct net_answer {
+    int status;
+    struct slice body;
+    struct slice content_type;
+    int64_t retry_after_usec; /* of a Retry-After header; 0 when there is none */
+};
+
+/* net_start prepares the process for outgoing requests; call once from main. */
+void net_start(void);
+/* net_set_forbidden_check installs a function that says "not now" (inside a transaction). */
+void net_set_forbidden_check(bool (*forbidden)(void));
+/* net_client_new makes a client. Owns: the caller, net_client_free. */
+struct net_client *net_client_new(void);
+/* net_client_free closes all connections; NULL is fine. */
+void net_client_free(struct net_client *client);
+/*
+ * net_request_run sends a request and waits. Owns: answer slices live in the arena. Any HTTP
+ * status is OK here. Errors: ERR_UPSTREAM (refused, reset, DNS, TLS; why says which),
+ * ERR_NODE_TIMEOUT, ERR_LIMIT (answer too large), ERR_CONFIG (url).
+ */
+enum err net_request_run(struct net_client *client, struct arena *arena,
+                         const struct net_request *request, struct net_answer *out,
+                         struct why *why) ERR_CHECKED;
+
+#endif

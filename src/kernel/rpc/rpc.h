@@ -1,0 +1,179 @@
+/*
+ * rpc.h: talking to EVM nodes.
+ *
+ * A pool holds the endpoints of one chain in order (primary, fallbacks, backups) and answers each
+ * call from the best healthy one. Today's policy: calls go to the first endpoint that is not
+ * cooling down; a transport failure, timeout, 429 or 5xx cools it down (exponential, Retry-After
+ * obeyed) and the call moves on to the next, up to `attempts_max` in all; an error object of the
+ * node is an answer and is not retried. Health, quorum, hedging and subscriptions arrive behind
+ * this same header: callers state what they need (`enum rpc_need`) instead of naming an endpoint.
+ *
+ * The chain id of every endpoint is checked before its first use and after each reconnect: a node
+ * of another chain is never asked for anything else (ERR_WRONG_CHAIN).
+ *
+ * eth_sendRawTransaction is safe to repeat: "already known" and its vendor variants count as
+ * accepted, because the hash of the signed bytes is known beforehand.
+ *
+ * Answers are bounded (bytes, depth, nodes). Results live in the caller's arena. Thread safe.
+ */
+#ifndef KERNEL_RPC_RPC_H
+#define KERNEL_RPC_RPC_H
+
+#include "kernel/base/config.h"
+#include "kernel/base/json.h"
+#include "kernel/evm/abi.h"
+#include "kernel/evm/block.h"
+#include "kernel/evm/tx.h"
+#include "kernel/net/http_client.h"
+
+struct rpc_pool;
+
+enum rpc_need {
+    RPC_ANY,    /* one endpoint's word is enough */
+    RPC_MONEY,  /* a quorum when the pool has one configured */
+    RPC_SUBMIT, /* to as many endpoints as are configured for broadcasting */
+};
+
+enum rpc_role {
+    RPC_PRIMARY,
+    RPC_FALLBACK,
+    RPC_BACKUP,
+};
+
+struct rpc_endpoint {
+    const char *url; /* http(s)://…; never logged with its path or query (keys hide there) */
+    enum rpc_role role;
+};
+
+struct rpc_options {
+    uint64_t chain_id;
+    const struct rpc_endpoint *endpoints;
+    size_t endpoint_count;
+    int64_t timeout_usec;
+    uint32_t attempts_max;
+    uint32_t batch_max; /* calls in one HTTP request */
+    size_t answer_bytes_max;
+};
+
+/* rpc_pool_new makes a pool; nothing is contacted. Owns: the caller, rpc_pool_free. */
+struct rpc_pool *rpc_pool_new(const struct rpc_options *options);
+/* rpc_pool_free frees; NULL is fine. */
+void rpc_pool_free(struct rpc_pool *pool);
+
+struct rpc_call {
+    const char *method;
+    struct slice params;       /* JSON array text */
+    enum err err;              /* out: of this call alone */
+    const struct json *result; /* out: NULL type when the node said null */
+    struct why why;            /* out */
+    struct slice error_data;   /* out: error.data as bytes when it is hex (revert data) */
+    int64_t error_code;        /* out: error.code of the node */
+};
+
+/*
+ * rpc_call_one makes one call. Owns: the result lives in the arena.
+ * Errors: ERR_NODE_UNAVAILABLE, ERR_NODE_TIMEOUT, ERR_NODE_RATE_LIMITED, ERR_NODE_RESPONSE,
+ * ERR_NODE_ERROR, ERR_REVERTED (node error with revert data or code 3), ERR_WRONG_CHAIN.
+ */
+enum err rpc_call_one(struct rpc_pool *pool, struct arena *arena, enum rpc_need need,
+                      struct rpc_call *call, struct why *why) ERR_CHECKED;
+
+/*
+ * rpc_call_many sends `count` calls in batches; each has its own err. Returns an error only when
+ * nothing could be asked.
+ */
+enum err rpc_call_many(struct rpc_pool *pool, struct arena *arena, enum rpc_need need,
+                       struct rpc_call *calls, size_t count, struct why *why) ERR_CHECKED;
+
+/* rpc_chain_id asks eth_chainId of every endpoint and compares. Errors: ERR_WRONG_CHAIN, … */
+enum err rpc_chain_id(struct rpc_pool *pool, uint64_t *out, struct why *why) ERR_CHECKED;
+/* rpc_block_number asks eth_blockNumber. */
+enum err rpc_block_number(struct rpc_pool *pool, uint64_t *out, struct why *why) ERR_CHECKED;
+/*
+ * rpc_header asks eth_getBlockByNumber without transactions and verifies the hash when the header's
+ * fields allow it. Errors: ERR_NOT_FOUND when the node has no such block; ERR_NODE_RESPONSE.
+ */
+enum err rpc_header(struct rpc_pool *pool, struct arena *arena, uint64_t number,
+                    struct evm_header *out, struct why *why) ERR_CHECKED;
+/* rpc_headers asks for `count` consecutive headers in one batch; stops at the first missing one. */
+enum err rpc_headers(struct rpc_pool *pool, struct arena *arena, uint64_t first, size_t count,
+                     struct evm_header *out, size_t *out_count, struct why *why) ERR_CHECKED;
+
+struct rpc_log_filter {
+    uint64_t from_block;
+    uint64_t to_block;
+    const struct address *addresses;
+    size_t address_count; /* 0: any */
+    const struct hash *topics0;
+    size_t topic0_count; /* 0: any */
+};
+
+/*
+ * rpc_logs asks eth_getLogs and checks that each log belongs to the filter and that (block, index)
+ * ascend without duplicates. Owns: the arena. Errors: ERR_NODE_RESPONSE, ERR_LIMIT, …
+ */
+enum err rpc_logs(struct rpc_pool *pool, struct arena *arena, const struct rpc_log_filter *filter,
+                  struct evm_log **out, size_t *out_count, struct why *why) ERR_CHECKED;
+
+/* rpc_eth_call runs eth_call. `block` NULL: latest. Errors: ERR_REVERTED with data in out_revert.
+ */
+enum err rpc_eth_call(struct rpc_pool *pool, struct arena *arena, const struct address *from,
+                      const struct address *to, struct slice data, const uint64_t *block,
+                      struct slice *out, struct slice *out_revert, struct why *why) ERR_CHECKED;
+/* rpc_estimate_gas runs eth_estimateGas at latest. Errors: ERR_REVERTED with data in out_revert. */
+enum err rpc_estimate_gas(struct rpc_pool *pool, struct arena *arena, const struct address *from,
+                          const struct address *to, struct wei_amount value, struct slice data,
+                          uint64_t *out_gas, struct slice *out_revert, struct why *why) ERR_CHECKED;
+/* rpc_nonce asks eth_getTransactionCount at "latest" or "pending". */
+enum err rpc_nonce(struct rpc_pool *pool, const struct address *account, bool pending,
+                   uint64_t *out, struct why *why) ERR_CHECKED;
+/* rpc_balance asks eth_getBalance at latest. */
+enum err rpc_balance(struct rpc_pool *pool, const struct address *account, struct wei_amount *out,
+                     struct why *why) ERR_CHECKED;
+/* rpc_code asks eth_getCode at latest. Owns: the arena. */
+enum err rpc_code(struct rpc_pool *pool, struct arena *arena, const struct address *account,
+                  struct slice *out, struct why *why) ERR_CHECKED;
+
+struct rpc_fees {
+    bool eip1559;                    /* false: the chain has no base fee */
+    struct wei_amount base_fee_next; /* of the next block */
+    struct wei_amount priority;      /* median of recent rewards, or the node's suggestion */
+    struct wei_amount gas_price;     /* eth_gasPrice, for legacy chains */
+};
+
+/* rpc_fees_read reads eth_feeHistory (fallback: header and eth_gasPrice). */
+enum err rpc_fees_read(struct rpc_pool *pool, struct rpc_fees *out, struct why *why) ERR_CHECKED;
+
+/*
+ * rpc_send_raw broadcasts signed bytes. OK when a node took it or knew it already. Errors:
+ * ERR_NODE_ERROR with the node's words (classify with rpc_send_verdict), transport errors.
+ */
+enum err rpc_send_raw(struct rpc_pool *pool, struct slice raw, struct why *why) ERR_CHECKED;
+
+enum rpc_verdict {
+    RPC_SENT,           /* accepted or already known */
+    RPC_NONCE_TOO_LOW,  /* this nonce is mined: ours or somebody's */
+    RPC_NONCE_TOO_HIGH, /* node refuses a gap */
+    RPC_UNDERPRICED,    /* fee below the node's minimum, or replacement bump too small */
+    RPC_INSUFFICIENT_FUNDS,
+    RPC_REFUSED,   /* malformed or over a limit: the same bytes will never pass */
+    RPC_TRY_AGAIN, /* transport or overload */
+};
+
+/* rpc_send_many broadcasts several signed transactions in one batch, with a verdict each. */
+enum err rpc_send_many(struct rpc_pool *pool, struct arena *arena, const struct slice *raws,
+                       size_t count, enum rpc_verdict *out, struct why *why_each,
+                       struct why *why) ERR_CHECKED;
+
+/* rpc_receipt asks for one receipt; *out_found false when not mined. */
+enum err rpc_receipt(struct rpc_pool *pool, struct arena *arena, const struct hash *tx,
+                     struct evm_receipt *out, bool *out_found, struct why *why) ERR_CHECKED;
+/* rpc_receipts asks for several in one batch. */
+enum err rpc_receipts(struct rpc_pool *pool, struct arena *arena, const struct hash *txs,
+                      size_t count, struct evm_receipt *out, bool *out_found,
+                      struct why *why) ERR_CHECKED;
+
+/* rpc_health appends {"endpoints":[{"url","role","healthy","failures","latencyUsec"}]} members. */
+void rpc_health(struct rpc_pool *pool, struct json_out *j);
+
+#endif

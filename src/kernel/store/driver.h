@@ -1,0 +1,54 @@
+/*
+ * driver.h: what a database driver fills in. Private to kernel/store.
+ *
+ * A driver connection is used by one thread at a time. Values cross as the types of store.h; the
+ * driver converts to native ones.
+ */
+#ifndef KERNEL_STORE_DRIVER_H
+#define KERNEL_STORE_DRIVER_H
+
+#include "kernel/store/store.h"
+
+struct store_conn;
+
+struct store_value {
+    enum store_type type;
+    bool is_null;
+    int64_t i64;        /* I64, BOOL, TIME */
+    struct slice bytes; /* TEXT, JSON, BYTES, HASH, ADDRESS; borrowed until the next step */
+    struct u256 u256;
+};
+
+struct store_driver {
+    const char *name; /* "sqlite", "postgres" */
+    bool single_writer;
+
+    enum err (*open)(struct store_conn **out, const struct store_config *config,
+                     const struct store_catalog *catalog, bool for_writing, struct why *why);
+    void (*close)(struct store_conn *conn);
+
+    enum err (*begin)(struct store_conn *conn, bool for_writing, struct why *why);
+    enum err (*commit)(struct store_conn *conn, struct why *why);
+    void (*rollback)(struct store_conn *conn);
+    enum err (*savepoint)(struct store_conn *conn, struct why *why);
+    enum err (*release)(struct store_conn *conn, struct why *why);
+    void (*rollback_to)(struct store_conn *conn);
+
+    /* One prepared statement in use; the driver keeps a cache by statement id. */
+    enum err (*query_begin)(struct store_conn *conn, const struct store_statement *s,
+                            void **out_handle, struct why *why);
+    enum err (*query_bind)(void *handle, uint16_t index, const struct store_value *value,
+                           struct why *why);
+    enum err (*query_step)(void *handle, bool *out_row, struct why *why);
+    enum err (*query_get)(void *handle, uint16_t index, enum store_type type,
+                          struct store_value *out, struct why *why);
+    int64_t (*query_changed)(void *handle);
+    void (*query_end)(void *handle);
+
+    /* Text without parameters, several statements: migrations and the undo log. */
+    enum err (*run_script)(struct store_conn *conn, const char *sql, struct why *why);
+};
+
+extern const struct store_driver store_driver_sqlite;
+
+#endif

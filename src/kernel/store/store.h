@@ -1,0 +1,289 @@
+/*
+ * store.h: the one door to the database.
+ *
+ * What it owns
+ *   Connections, transactions, prepared statements, migrations, the undo log and signals. Two
+ *   drivers fill one table of functions (driver.h): SQLite (embedded default) and PostgreSQL.
+ *   Nothing outside this folder includes a database header.
+ *
+ * Statements
+ *   SQL lives in `.sql` files beside the module that uses it. Each statement is named;
+ * tools/gen-sql turns a file m.sql into m_sql.h and m_sql.c: one constant `struct store_statement`
+ * each with its parameters, columns and types in both dialects, checked against the migrated
+ * schema. Values are bound and read by name with their type; the compiler cannot check that,
+ * therefore every build checks names and types (ASSERT), and a checked build (FREEHOLD_CHECKED, all
+ * test builds) also dies on an unbound parameter, an unread column and an unfinished statement.
+ *
+ * Transactions
+ *   store_write runs a function in a read-write transaction and returns when it is durable (or
+ *   rolled back). store_read gives a consistent snapshot. The function may be run again after a
+ *   serialization failure, so it must not have effects outside the database, must not do network
+ *   I/O (ASSERTed by kernel/net) and must overwrite its outputs. Anything it returns but OK rolls
+ *   back its own work only.
+ *   SQLite: one writer thread takes whatever functions wait, runs each in a savepoint, and commits
+ *   them together (group commit, WAL, synchronous=FULL): a caller is answered after the fsync.
+ *
+ * Signals
+ *   store_notify(tx, channel) wakes those who store_wait on the channel, after the commit and only
+ * if it happened. They replace polling, never correctness: waiters look at rows again on a timeout.
+ *
+ * Undo log
+ *   Tables that follow from the chain ("projections") carry triggers, generated from the
+ *   migrations, that write the inverse of every change made between store_undo_begin and
+ *   store_undo_end into `undo_log`, with only the columns that changed. store_undo_rollback replays
+ *   the inverses of all blocks from a number on, newest first. Writes to a projection outside of an
+ *   apply step are allowed for columns that the chain does not own.
+ *
+ * Types in the database (SQLite / PostgreSQL)
+ *   I64 INTEGER / BIGINT · BOOL INTEGER 0,1 / BOOLEAN · TEXT TEXT / TEXT · JSON TEXT / JSONB ·
+ *   BYTES BLOB / BYTEA · HASH 32 bytes · ADDRESS 20 bytes · U256 78 digits of text (sorts) /
+ *   NUMERIC(78,0) · TIME INTEGER microseconds / TIMESTAMPTZ.
+ *
+ * A crash at any point leaves the last commit. A database that is newer than the program, or whose
+ * applied migration was edited, is refused (ERR_DB_VERSION). A second embedded process on the same
+ * file is refused (ERR_LOCKED).
+ *
+ * Threads: all functions may be called from any thread; a transaction belongs to the thread that
+ * runs the function.
+ */
+#ifndef KERNEL_STORE_STORE_H
+#define KERNEL_STORE_STORE_H
+
+#include "kernel/base/config.h"
+#include "kernel/base/mem.h"
+#include "kernel/base/slice.h"
+#include "kernel/base/u256.h"
+
+struct store;
+struct store_tx;
+
+enum store_type {
+    STORE_I64,
+    STORE_BOOL,
+    STORE_TEXT,
+    STORE_JSON,
+    STORE_BYTES,
+    STORE_HASH,    /* 32 bytes */
+    STORE_ADDRESS, /* 20 bytes */
+    STORE_U256,
+    STORE_TIME, /* microseconds */
+};
+
+struct store_column {
+    const char *name;
+    enum store_type type;
+    bool nullable;
+};
+
+struct store_statement {
+    const char *name; /* "jobs_enqueue" */
+    uint16_t id;      /* dense over the program, index of the prepared cache */
+    bool writes;
+    const char *sqlite;   /* placeholders ?1… in the order of params */
+    const char *postgres; /* placeholders $1… */
+    const struct store_column *params;
+    uint16_t param_count;
+    const struct store_column *columns;
+    uint16_t column_count;
+};
+
+struct store_migration {
+    uint32_t version; /* 1, 2, 3, … without gaps */
+    const char *name;
+    const char *checksum; /* SHA-256 hex of the source file */
+    const char *up_sqlite;
+    const char *down_sqlite;
+    const char *up_postgres;
+    const char *down_postgres;
+};
+
+/* What generated code knows about the whole program (src/gen/sql_all.c). */
+struct store_catalog {
+    const struct store_statement *const *statements;
+    uint16_t statement_count;
+    const struct store_migration *migrations;
+    uint16_t migration_count;
+};
+
+struct store_config {
+    const char *url;         /* sqlite:PATH or postgresql://… */
+    uint64_t readers;        /* read connections */
+    int64_t busy_usec;       /* how long a statement waits for a lock */
+    uint64_t batch_max;      /* functions in one group commit */
+    const char *synchronous; /* SQLite: full | normal */
+};
+
+/* store_config_rows are the rows of section "store". */
+extern const struct config_row store_config_rows[];
+extern const size_t store_config_row_count;
+
+/*
+ * store_open connects and checks the version, without migrating. Owns: the caller, store_close.
+ * Errors: ERR_CONFIG (url), ERR_DB_UNAVAILABLE, ERR_LOCKED, ERR_DB_VERSION, ERR_CORRUPT, ERR_IO.
+ */
+enum err store_open(struct store **out, const struct store_config *config,
+                    const struct store_catalog *catalog, struct why *why) ERR_CHECKED;
+
+/* store_close stops the writer after the queued functions and closes; NULL is fine. */
+void store_close(struct store *store);
+
+typedef enum err (*store_fn)(struct store_tx *tx, void *ctx, struct why *why);
+
+/*
+ * store_write runs `fn` in a transaction and returns when it is durable. Errors: what `fn`
+ * returned (rolled back), ERR_DB, ERR_DB_BUSY, ERR_DB_CONSTRAINT, ERR_DISK_FULL, ERR_STOPPING.
+ */
+enum err store_write(struct store *store, store_fn fn, void *ctx, struct why *why) ERR_CHECKED;
+
+/* store_read runs `fn` on a snapshot; writing is refused. Errors: as store_write. */
+enum err store_read(struct store *store, store_fn fn, void *ctx, struct why *why) ERR_CHECKED;
+
+/* store_in_tx says whether this thread is inside a transaction function. */
+bool store_in_tx(void);
+
+/* store_url_shown returns the url without a password, for logs and health. */
+const char *store_url_shown(const struct store *store);
+
+/* ---- one statement ---- */
+
+/*
+ * struct store_query runs one statement: begin, bind each parameter, step through rows or run,
+ * finish. The first error is remembered and everything after it does nothing; store_finish
+ * returns it. Always finish.
+ */
+struct store_query {
+    struct store_tx *tx;
+    const struct store_statement *statement;
+    void *driver_;
+    enum err err_;
+    uint64_t bound_;
+    uint64_t read_;
+    uint16_t next_param_;
+    uint16_t next_column_;
+    bool started_;
+    bool has_row_;
+    struct why why_;
+};
+
+/* store_begin readies a statement of the transaction. */
+void store_begin(struct store_query *q, struct store_tx *tx, const struct store_statement *s);
+
+/* The store_bind_* functions bind a parameter by name; binding in declared order is fastest. */
+void store_bind_i64(struct store_query *q, const char *name, int64_t value);
+/* store_bind_bool binds a boolean. */
+void store_bind_bool(struct store_query *q, const char *name, bool value);
+/* store_bind_text binds UTF-8 text; the bytes are copied. */
+void store_bind_text(struct store_query *q, const char *name, struct slice value);
+/* store_bind_json binds JSON text. */
+void store_bind_json(struct store_query *q, const char *name, struct slice value);
+/* store_bind_bytes binds BYTES, HASH or ADDRESS; a fixed length that differs is a bug. */
+void store_bind_bytes(struct store_query *q, const char *name, struct slice value);
+/* store_bind_u256 binds an integer. */
+void store_bind_u256(struct store_query *q, const char *name, struct u256 value);
+/* store_bind_time binds wall time. Units: microseconds. */
+void store_bind_time(struct store_query *q, const char *name, int64_t wall_usec);
+/* store_bind_null binds NULL to a nullable parameter. */
+void store_bind_null(struct store_query *q, const char *name);
+
+/* store_step fetches the next row; false at the end or on an error. */
+bool store_step(struct store_query *q);
+
+/* store_is_null says whether a nullable column is NULL; counts as reading it when it is. */
+bool store_is_null(struct store_query *q, const char *column);
+/* The store_get_* functions read a column of the current row by name. NULL gives zero or empty. */
+int64_t store_get_i64(struct store_query *q, const char *column);
+/* store_get_bool reads a boolean. */
+bool store_get_bool(struct store_query *q, const char *column);
+/* store_get_text copies text (TEXT or JSON) into the arena. */
+struct slice store_get_text(struct store_query *q, const char *column, struct arena *arena);
+/* store_get_bytes copies bytes into the arena. */
+struct slice store_get_bytes(struct store_query *q, const char *column, struct arena *arena);
+/* store_get_fixed copies exactly `len` bytes (HASH 32, ADDRESS 20); NULL leaves zeros. */
+void store_get_fixed(struct store_query *q, const char *column, void *out, size_t len);
+/* store_get_u256 reads an integer. */
+struct u256 store_get_u256(struct store_query *q, const char *column);
+/* store_get_time reads wall time. Units: microseconds. */
+int64_t store_get_time(struct store_query *q, const char *column);
+
+/*
+ * store_finish ends the statement (running it when no row was asked for). `out_changed` may be
+ * NULL; it receives the number of rows inserted, updated or deleted.
+ * Errors: ERR_DB_CONSTRAINT (unique, check, foreign key), ERR_DB, ERR_DB_BUSY, ERR_DISK_FULL.
+ */
+enum err store_finish(struct store_query *q, int64_t *out_changed, struct why *why) ERR_CHECKED;
+
+/*
+ * store_finish_one is for statements that must yield exactly the row already read with one
+ * store_step: when there was none it returns ERR_NOT_FOUND with the sentence "<what> not found".
+ */
+enum err store_finish_one(struct store_query *q, const char *what, struct why *why) ERR_CHECKED;
+
+/* ---- migrations ---- */
+
+struct store_version {
+    uint32_t applied;
+    uint32_t known;
+};
+
+/* store_version_read reads the applied and known versions. Errors: ERR_DB. */
+enum err store_version_read(struct store *store, struct store_version *out,
+                            struct why *why) ERR_CHECKED;
+/*
+ * store_migrate moves the schema up or down to `target`, one migration a transaction, one runner
+ * at a time across processes. Errors: ERR_DB_VERSION (edited, newer, no way down), ERR_DB.
+ */
+enum err store_migrate(struct store *store, uint32_t target, struct why *why) ERR_CHECKED;
+/* store_migrate_verify compares the checksums of applied migrations. Errors: ERR_DB_VERSION. */
+enum err store_migrate_verify(struct store *store, struct why *why) ERR_CHECKED;
+/* store_prepare_all prepares every statement of the catalog. Errors: ERR_DB (names it). */
+enum err store_prepare_all(struct store *store, struct why *why) ERR_CHECKED;
+
+/* ---- signals ---- */
+
+#define STORE_CHANNEL_MAX 16
+
+/* store_notify wakes waiters of `channel` (a constant like "jobs") after the commit. */
+void store_notify(struct store_tx *tx, const char *channel);
+/* store_signal_now returns the channel's count; pass it to store_wait. */
+uint64_t store_signal_now(struct store *store, const char *channel);
+/*
+ * store_wait returns true when the channel's count differs from *seen (which is updated), false
+ * after `timeout_usec` or when store_wake_all was called.
+ */
+bool store_wait(struct store *store, const char *channel, uint64_t *seen, int64_t timeout_usec);
+/* store_wake wakes the waiters of a channel without a transaction. */
+void store_wake(struct store *store, const char *channel);
+
+/* ---- undo log ---- */
+
+/*
+ * store_undo_begin makes all following changes of projections in this transaction undoable as part
+ * of (chain, block). Errors: ERR_DB.
+ */
+enum err store_undo_begin(struct store_tx *tx, uint64_t chain_id, uint64_t block_number,
+                          struct why *why) ERR_CHECKED;
+/* store_undo_end ends the apply step. Errors: ERR_DB. */
+enum err store_undo_end(struct store_tx *tx, struct why *why) ERR_CHECKED;
+/*
+ * store_undo_rollback reverts every recorded change of blocks >= from_block, newest first, and
+ * drops the records. Errors: ERR_DB, ERR_CORRUPT.
+ */
+enum err store_undo_rollback(struct store_tx *tx, uint64_t chain_id, uint64_t from_block,
+                             uint64_t *out_changes, struct why *why) ERR_CHECKED;
+/* store_undo_prune forgets records of blocks < below_block. Errors: ERR_DB. */
+enum err store_undo_prune(struct store_tx *tx, uint64_t chain_id, uint64_t below_block,
+                          struct why *why) ERR_CHECKED;
+
+/* ---- statistics ---- */
+
+struct store_stats {
+    uint64_t commits;
+    uint64_t functions;
+    uint64_t rollbacks;
+    int64_t commit_usec_last;
+};
+
+/* store_stats_read reads counters. */
+void store_stats_read(struct store *store, struct store_stats *out);
+
+#endif
