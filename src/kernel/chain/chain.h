@@ -1,0 +1,183 @@
+/*
+ * chain.h: following one chain: each event applied exactly once, in order, and undone when it
+ * stops being canonical.
+ *
+ * The loop
+ *   One thread a chain. It reads the head, steps back from it by `confirmations`, and brings the
+ *   cursor there in batches: headers (parent-linked to the stored one), logs of the followed
+ *   addresses, decoded by the generated bindings, applied in (block, log index) order. All rows of
+ *   a batch, the raw event rows, the block rows and the cursor are one transaction.
+ *
+ * Followed contracts
+ *   `chain_sources` rows: address, name of the binding (abi_contract), first block. Static ones
+ *   come from configuration; a handler may add one with chain_follow (a token that the registry
+ * created): logs of that address in the same block range are fetched before anything of the range
+ * is applied, because a factory's child logs before its factory announces it. Discovery is a row
+ * too: a chain_discovery says which event names a new contract.
+ *
+ * Blocks that we remember
+ *   `chain_blocks` keeps number, hash and parent of the last `undo_depth` blocks. When the next
+ *   header's parent is not the stored hash, the loop walks back until hashes agree, and if that is
+ * at most `reorg_depth_max` blocks, reverts everything above the fork in one transaction
+ *   (store_undo_rollback, event rows, block rows, cursor) and goes on. Deeper: the chain halts
+ *   (ERR_CHAIN_HALTED), its row says why, health is unhealthy, everything else goes on, and
+ *   chain_resume continues after a human looked.
+ *
+ * Invariant: after any history of reorgs, crashes and restarts the projections equal those of a
+ * fresh index of the canonical chain.
+ *
+ * Crash points: before the commit: nothing happened, the range is read again. After: the cursor
+ * is past it. There is no state outside the database.
+ *
+ * An event whose handler returns a non-retryable error does not block the chain: it is recorded
+ * with its error (`chain_events.error`), logged at level error and counted, its partial writes are
+ * rolled back; a retryable error (database away) stops the batch and is tried again.
+ *
+ * Threads: handlers run on the store's writer thread inside the transaction: no network there.
+ */
+#ifndef KERNEL_CHAIN_CHAIN_H
+#define KERNEL_CHAIN_CHAIN_H
+
+#include "kernel/base/config.h"
+#include "kernel/evm/abi.h"
+#include "kernel/evm/block.h"
+#include "kernel/jobs/jobs.h"
+#include "kernel/rpc/rpc.h"
+#include "kernel/store/store.h"
+
+struct chain;
+
+struct chain_event {
+    uint64_t chain_id;
+    const struct evm_log *log;
+    const struct abi_event *event;
+    int64_t block_time_usec;
+    struct arena *scratch; /* cleared after the event */
+    struct slice id;       /* "<chain>/<tx hash>/<log index>": key for ledger and jobs */
+    void *ctx;             /* of the table */
+};
+
+/* A handler changes rows only; what it returns decides as described above. */
+typedef enum err (*chain_apply_fn)(struct store_tx *tx, const struct chain_event *event,
+                                   struct why *why);
+
+struct chain_handler {
+    const struct abi_contract *contract;
+    const struct abi_event *event;
+    chain_apply_fn apply;
+    const char *doc;
+};
+
+/* Says that an event of a followed contract announces another contract to follow. */
+struct chain_discovery {
+    const struct abi_contract *contract;
+    const struct abi_event *event;
+    uint16_t address_input; /* index of the event's input that holds the new address */
+    const struct abi_contract *child;
+};
+
+struct chain_table {
+    const struct chain_handler *handlers;
+    size_t handler_count;
+    const struct chain_discovery *discoveries;
+    size_t discovery_count;
+    void *ctx;
+};
+
+struct chain_source {
+    struct address address;
+    const struct abi_contract *contract;
+    uint64_t start_block;
+};
+
+struct chain_config {
+    uint64_t chain_id;
+    const char *rpc_urls; /* comma-separated, primary first */
+    int64_t rpc_timeout_usec;
+    int64_t poll_usec;
+    uint64_t confirmations;
+    uint64_t reorg_depth_max;
+    uint64_t undo_depth; /* blocks kept for undo, >= reorg_depth_max + confirmations */
+    uint64_t range_max;  /* blocks of one eth_getLogs */
+    uint64_t start_block;
+};
+
+/* chain_config_rows are the rows of section "chain". */
+extern const struct config_row chain_config_rows[];
+extern const size_t chain_config_row_count;
+
+struct chain_options {
+    const struct chain_config *config;
+    struct store *store;
+    struct rpc_pool *rpc;
+    const struct chain_source *sources;
+    size_t source_count;
+    const struct chain_table *tables;
+    size_t table_count;
+};
+
+/* chain_new makes a follower (duplicate handlers are a bug). Owns: the caller, chain_free. */
+struct chain *chain_new(const struct chain_options *options);
+/*
+ * chain_start checks the node's chain id and genesis against the stored ones and starts the thread.
+ * Errors: ERR_WRONG_CHAIN, ERR_NODE_UNAVAILABLE, ERR_DB.
+ */
+enum err chain_start(struct chain *chain, struct why *why) ERR_CHECKED;
+/* chain_stop ends the thread after the current batch. */
+void chain_stop(struct chain *chain);
+/* chain_free frees a stopped follower; NULL is fine. */
+void chain_free(struct chain *chain);
+
+/*
+ * chain_sync_once does one step of the loop on the caller's thread: tests and reindexing use it
+ * instead of chain_start. *out_progress says whether the cursor moved.
+ */
+enum err chain_sync_once(struct chain *chain, bool *out_progress, struct why *why) ERR_CHECKED;
+
+/* chain_poke makes the loop look now (somebody knows that a block was mined). */
+void chain_poke(struct chain *chain);
+
+/* chain_follow adds a contract inside an apply step; it is undone with it. Errors: ERR_DB. */
+enum err chain_follow(struct store_tx *tx, uint64_t chain_id, const struct address *address,
+                      const struct abi_contract *contract, uint64_t from_block,
+                      struct why *why) ERR_CHECKED;
+
+struct chain_status {
+    uint64_t chain_id;
+    uint64_t cursor_block; /* last applied */
+    struct hash cursor_hash;
+    uint64_t head_block; /* last seen at the node */
+    bool halted;
+    char halted_why[WHY_TEXT_MAX];
+    bool node_ok;
+    int64_t applied_usec; /* wall time of the last commit that moved the cursor */
+    uint64_t reorgs;
+    uint64_t reorg_depth_last;
+    uint64_t events;
+    uint64_t events_failed;
+};
+
+/* chain_status_read reads the follower's state (memory and row). */
+void chain_status_read(struct chain *chain, struct chain_status *out);
+
+/*
+ * chain_cursor_read reads the cursor row. Errors: ERR_NOT_FOUND before the first block.
+ */
+enum err chain_cursor_read(struct store_tx *tx, uint64_t chain_id, uint64_t *out_block,
+                           struct hash *out_hash, struct why *why) ERR_CHECKED;
+
+/*
+ * chain_wait_block waits until the cursor has reached `block` and returns whether it did within
+ * `timeout_usec`.
+ */
+bool chain_wait_block(struct chain *chain, uint64_t block, int64_t timeout_usec);
+
+/* chain_resume clears a halt and rewinds to `from_block` (the human's decision). Errors:
+ * ERR_CONFLICT. */
+enum err chain_resume(struct store *store, uint64_t chain_id, uint64_t from_block,
+                      struct why *why) ERR_CHECKED;
+
+/* chain_events_reference appends the Markdown table of handled events. */
+void chain_events_reference(const struct chain_table *tables, size_t table_count, struct buf *out);
+
+#endif

@@ -1,0 +1,192 @@
+/*
+ * http.h: the API server: routes are rows, a handler is one plain synchronous function.
+ *
+ * How a request travels
+ *   libmicrohttpd's epoll threads read headers and body into the request's arena, enforcing every
+ *   limit while streaming; the connection is then suspended and the request handed to a worker
+ *   thread, which runs the handler and resumes the connection with the answer. A blocking handler
+ * therefore holds one worker, never the I/O threads. When all workers are busy and the queue is
+ * full the answer is 503 with Retry-After at once.
+ *
+ * Hardening (on top of MHD's strict mode): exactly one Host, at most one Content-Length, none
+ * together with Transfer-Encoding (400 and close), header block capped (431), body capped before
+ * and during streaming (413), a deadline for the header and for the whole request enforced by a
+ * sweeper (408/close), a cap on connections in all and per address, keep-alive idle timeout.
+ * Security headers on every answer. Never a stack trace, never a secret.
+ *
+ * Envelope
+ *   success  {"success":true,"data":…}                     plus "nextCursor"/"count" for lists
+ *   failure  {"success":false,"error":"<sentence>","code":"<code>","field":"…"?,"details":…?,
+ *             "requestId":"req_…"}                         with the status of the error's row
+ *   Handlers return `enum err`; one renderer writes failures. Success bodies are written by the
+ *   handler through `call->out`, positioned at the value of "data".
+ *
+ * Routes
+ *   A row: method, path with {parameters}, handler, flags, body limit, doc, and the schemas that
+ *   the OpenAPI document will be generated from. Paths start with /api/v1; each row may list
+ *   aliases (the seeds' own paths). A known path with another method is 405 with Allow; HEAD is
+ *   GET without body; OPTIONS answers Allow. Trailing slashes are not significant. Parameters are
+ *   percent-decoded once, must be UTF-8 without control characters. Two rows that match the same
+ * request stop the start.
+ *
+ * Idempotency: a POST with Idempotency-Key (1-255 visible characters) runs once per key, route
+ * and principal: the stored answer is given again (header Idempotency-Replayed: true), another body
+ * is 409 idempotency_mismatch, a first one still running is 409 in_progress with Retry-After. The
+ * row is written before the handler runs; answers with 5xx are not kept. Keys live 7 days.
+ *
+ * Graceful stop: listening ends, idle connections close, running requests finish (bounded by
+ * `drain_usec`), then threads join.
+ */
+#ifndef KERNEL_HTTP_HTTP_H
+#define KERNEL_HTTP_HTTP_H
+
+#include "kernel/base/config.h"
+#include "kernel/base/json.h"
+#include "kernel/store/store.h"
+
+struct http_server;
+
+enum http_method {
+    HTTP_GET,
+    HTTP_POST,
+    HTTP_PUT,
+    HTTP_PATCH,
+    HTTP_DELETE,
+};
+
+#define HTTP_PARAMS_MAX 6
+
+struct http_param {
+    struct slice name;
+    struct slice value;
+};
+
+struct http_call {
+    const struct http_route *route;
+    struct slice method;
+    struct slice path;
+    struct http_param params[HTTP_PARAMS_MAX]; /* of the path */
+    size_t param_count;
+    const struct http_param *query; /* decoded; first occurrence counts, repeats are 400 */
+    size_t query_count;
+    const struct http_param *headers;
+    size_t header_count;
+    struct slice body;
+    const struct json *json; /* of a body with HTTP_JSON_BODY; an object */
+    struct slice request_id;
+    struct slice client;          /* remote address */
+    struct slice idempotency_key; /* "" when none was sent */
+
+    struct arena *req;
+    struct store *store;
+    void *ctx; /* of the route table */
+
+    int status;               /* of success; 200 unless the handler sets it */
+    struct json_out *out;     /* at the value of "data"; the handler writes exactly one value */
+    struct buf *raw;          /* with HTTP_RAW: the whole body instead of the envelope */
+    const char *content_type; /* with HTTP_RAW */
+    struct slice next_cursor; /* lists: opaque, "" at the end */
+    bool has_count;
+    uint64_t count;           /* lists: envelope member "count" */
+    struct slice etag;        /* GET: strong validator without quotes, "" for none */
+    struct slice location;    /* 201/202: Location header */
+    struct json_out *details; /* failures: set by http_details */
+    struct buf *details_buf_;
+};
+
+typedef enum err (*http_handler)(struct http_call *call, struct why *why);
+
+enum http_flags {
+    HTTP_JSON_BODY = 1 << 0,      /* body required, application/json, an object */
+    HTTP_RAW = 1 << 1,            /* answer is not an envelope (metrics, openapi) */
+    HTTP_NO_STORE = 1 << 2,       /* handler works while the database is away (health) */
+    HTTP_LIST = 1 << 3,           /* takes limit, cursor, offset */
+    HTTP_NO_IDEMPOTENCY = 1 << 4, /* POST without effect (verify): the key is ignored */
+};
+
+struct http_route {
+    enum http_method method;
+    const char *path;           /* "/api/v1/assets/{assetId}" */
+    const char *const *aliases; /* NULL-terminated, or NULL */
+    http_handler handler;
+    unsigned flags;
+    size_t body_bytes_max;         /* 0: the server's default */
+    const char *const *query_keys; /* NULL-terminated: allowed query parameters; others are 400 */
+    const char *tag;               /* "assets" */
+    const char *operation;         /* "registerAsset" */
+    const char *summary;
+    const char *body_schema;  /* JSON Schema text of the body, or NULL */
+    const char *reply_schema; /* JSON Schema text of "data" */
+    int reply_status;         /* of success */
+    const enum err *errors;   /* OK-terminated: what it can answer besides the general ones */
+};
+
+struct http_table {
+    const struct http_route *routes;
+    size_t count;
+    void *ctx;
+};
+
+struct http_config {
+    const char *host;
+    uint64_t port; /* 0: a free one */
+    uint64_t io_threads;
+    uint64_t workers;
+    uint64_t queue_max;
+    uint64_t connections_max;
+    uint64_t connections_per_client_max;
+    uint64_t header_bytes_max;
+    uint64_t body_bytes_max;
+    int64_t header_usec;  /* deadline for the header block */
+    int64_t request_usec; /* deadline for the whole request to arrive */
+    int64_t idle_usec;
+    int64_t drain_usec;
+    bool access_log;
+};
+
+/* http_config_rows are the rows of section "http". */
+extern const struct config_row http_config_rows[];
+extern const size_t http_config_row_count;
+
+/*
+ * http_start listens and serves. `store` may be NULL when all routes are HTTP_NO_STORE.
+ * Errors: ERR_IO (port in use: the sentence names it), ERR_CONFIG (conflicting routes).
+ */
+enum err http_start(struct http_server **out, const struct http_config *config,
+                    const struct http_table *tables, size_t table_count, struct store *store,
+                    struct why *why) ERR_CHECKED;
+
+/* http_port returns the port that is listened on. */
+uint16_t http_port(const struct http_server *server);
+
+/* http_stop drains and frees; NULL is fine. */
+void http_stop(struct http_server *server);
+
+/* ---- for handlers ---- */
+
+/* http_param returns a path parameter; it exists by construction of the route (ASSERT). */
+struct slice http_param(const struct http_call *call, const char *name);
+/* http_query returns a query parameter, or the empty slice; *out_found (may be NULL) says which. */
+struct slice http_query(const struct http_call *call, const char *name, bool *out_found);
+/* http_header returns a header by name (no case), or the empty slice. */
+struct slice http_header(const struct http_call *call, const char *name);
+/*
+ * http_page reads limit (1..200, default 50), cursor and offset of a list route.
+ * Errors: ERR_INVALID_FIELD, ERR_INVALID_AMOUNT.
+ */
+struct http_page {
+    uint32_t limit;
+    uint64_t offset;
+    struct slice cursor; /* decoded bytes that the handler itself gave out, "" at the start */
+};
+enum err http_page_read(const struct http_call *call, struct http_page *out,
+                        struct why *why) ERR_CHECKED;
+/* http_cursor_set encodes the position after the last item as the opaque nextCursor. */
+void http_cursor_set(struct http_call *call, struct slice position);
+/* http_details opens the "details" value of a failure answer; the handler writes one value. */
+struct json_out *http_details(struct http_call *call);
+
+/* http_routes_reference appends the Markdown table of all routes. */
+void http_routes_reference(const struct http_table *tables, size_t table_count, struct buf *out);
+
+#endif

@@ -1,0 +1,222 @@
+/*
+ * relay.h: transactions that get through exactly once.
+ *
+ * An intent is a row written in the transaction that wants it (relay_submit); its key makes it
+ * unique. From then on the relay owns it:
+ *
+ *   QUEUED --simulated, fees set, nonce taken, signed, bytes stored (one transaction)--> SIGNED
+ *   QUEUED --simulation reverts or policy refuses--> FAILED      (no nonce was used)
+ *   SIGNED --a node took the bytes--> SENT
+ *   SIGNED/SENT --receipt, status 1--> MINED        --receipt, status 0--> REVERTED
+ *   MINED/REVERTED --cursor + confirmations past the block, receipt still there--> FINAL flag set
+ *   MINED/REVERTED --block fell out by a reorg--> SENT (same bytes are sent again)
+ *   SIGNED/SENT --the nonce was mined by other bytes--> REPLACED (reported, never re-signed)
+ *   QUEUED --waiting for `after` that failed, or deadline passed--> FAILED;  QUEUED
+ * --relay_cancel--> CANCELLED
+ *
+ * Never two transactions for one intent: signed bytes are stored before they are sent, and what is
+ * sent again is the same bytes, or a replacement with the same nonce. Never a nonce gap that
+ * stays: nonces are taken from the wallet's row in the signing transaction, in order, and every
+ * SIGNED intent is sent until mined; bytes that a node will never take are replaced at the same
+ * nonce by an empty transfer to self, and the intent fails.
+ *
+ * Concurrency: one thread a chain works on all wallets in batches: simulate (batched
+ * eth_estimateGas), sign and store (one transaction), send (one batch), look for receipts (one
+ * batch). Submitters never touch nonces, so they cannot collide.
+ *
+ * Order: intents of one wallet are signed in the order of submission among those that are ready.
+ * `after` holds an intent back until another one is MINED (approve before bid).
+ *
+ * Fees: EIP-1559 with max = 2 * next base fee + priority, capped by fee_wei_max (waits when the cap
+ * is below the base fee); legacy where the chain has no base fee. A transaction that is not mined
+ * within `stuck_usec` is replaced with both fees raised by at least bump_percent (and 1 wei), up to
+ * the cap.
+ *
+ * The signer decodes the calldata again and checks policy rows: (role, contract, function) must be
+ * allowed, value and gas below caps. The role comes from who submitted, not from the payload.
+ *
+ * Crash points: before SIGNED commits: still QUEUED, nothing used. After: the bytes are there and
+ * are sent (again). Between send and SENT: "already known" is success. On a node that lost its
+ * memory pool: sent again. External use of the key moves the nonce: seen at start and when a send
+ * says "nonce too low".
+ *
+ * Threads: one relay thread a chain; all other functions from anywhere.
+ */
+#ifndef KERNEL_RELAY_RELAY_H
+#define KERNEL_RELAY_RELAY_H
+
+#include "kernel/base/config.h"
+#include "kernel/evm/abi.h"
+#include "kernel/evm/address.h"
+#include "kernel/evm/tx.h"
+#include "kernel/jobs/jobs.h"
+#include "kernel/rpc/rpc.h"
+#include "kernel/store/store.h"
+
+struct relay;
+
+/* Stored: numbers are append-only. */
+enum relay_state {
+    RELAY_QUEUED = 1,
+    RELAY_SIGNED = 2,
+    RELAY_SENT = 3,
+    RELAY_MINED = 4,
+    RELAY_REVERTED = 5,
+    RELAY_FAILED = 6,
+    RELAY_REPLACED = 7,
+    RELAY_CANCELLED = 8,
+};
+
+/* relay_state_text returns "queued", "signed", … */
+const char *relay_state_text(enum relay_state state);
+
+struct relay_intent {
+    struct slice key; /* unique text: the idempotency key of the effect */
+    uint64_t chain_id;
+    struct address wallet; /* one of the relay's wallets */
+    bool has_to;           /* false: contract creation */
+    struct address to;
+    struct wei_amount value;
+    struct slice data;
+    const char *role;      /* policy role of the submitter: "registrar", "lessor", … */
+    const char *purpose;   /* "leasing.register_asset" */
+    uint64_t gas_limit;    /* 0: estimate + 20 % */
+    struct slice after;    /* id of an intent that must be mined before, or "" */
+    int64_t deadline_usec; /* wall time after which an unsigned intent fails; 0: none */
+};
+
+struct relay_row {
+    struct slice id; /* "tx_…" */
+    struct slice key;
+    uint64_t chain_id;
+    struct address wallet;
+    bool has_to;
+    struct address to;
+    struct wei_amount value;
+    struct slice purpose;
+    enum relay_state state;
+    bool final;
+    bool has_nonce;
+    uint64_t nonce;
+    bool has_hash;
+    struct hash hash;  /* of the latest signed bytes, or of those that were mined */
+    uint32_t attempts; /* signed versions */
+    bool has_block;
+    uint64_t block_number;
+    struct hash block_hash;
+    uint64_t gas_used;
+    struct wei_amount gas_price;
+    bool has_contract;
+    struct address contract; /* created */
+    struct slice error_code; /* "" when none */
+    struct slice error;      /* sentence */
+    int64_t created_usec;
+    int64_t updated_usec;
+};
+
+/* What a role may send. A NULL contract matches any; a NULL function any of the contract. */
+struct relay_policy {
+    const char *role;
+    const struct abi_contract *contract; /* binding used to decode */
+    const struct abi_function *function;
+};
+
+/* Signs with a key that the relay never sees the bytes of. */
+struct relay_signer {
+    struct address address;
+    enum err (*sign)(void *ctx, struct arena *arena, const struct tx *tx, struct slice *out_raw,
+                     struct hash *out_hash, struct why *why);
+    void *ctx;
+};
+
+struct relay_config {
+    struct u256 fee_wei_max; /* cap of maxFeePerGas */
+    struct u256 priority_wei_min;
+    uint64_t bump_percent;
+    int64_t stuck_usec;
+    int64_t poll_usec;
+    uint64_t batch_max;
+    uint64_t inflight_max; /* signed or sent per wallet */
+    uint64_t gas_limit_max;
+    uint64_t gas_margin_percent;
+    uint64_t confirmations; /* copied from the chain's */
+};
+
+/* relay_config_rows are the rows of section "relay". */
+extern const struct config_row relay_config_rows[];
+extern const size_t relay_config_row_count;
+
+/* Called inside the transaction that changes an intent's state, so that a domain can follow it. */
+typedef enum err (*relay_watch_fn)(struct store_tx *tx, void *ctx, const struct relay_row *row,
+                                   struct why *why);
+
+struct relay_options {
+    const struct relay_config *config;
+    uint64_t chain_id;
+    struct store *store;
+    struct rpc_pool *rpc;
+    const struct relay_signer *signers;
+    size_t signer_count;
+    const struct relay_policy *policies;
+    size_t policy_count;
+    const struct abi_contract *const *contracts; /* for decoding revert reasons */
+    size_t contract_count;
+    relay_watch_fn watch; /* or NULL */
+    void *watch_ctx;
+    void (*mined)(void *ctx); /* poke for the chain follower; or NULL */
+    void *mined_ctx;
+};
+
+/* relay_new makes a relay. Owns: the caller, relay_free. */
+struct relay *relay_new(const struct relay_options *options);
+/* relay_start reconciles wallets with the node and starts the thread. Errors: as rpc. */
+enum err relay_start(struct relay *relay, struct why *why) ERR_CHECKED;
+/* relay_stop ends the thread after the current step. */
+void relay_stop(struct relay *relay);
+/* relay_free frees a stopped relay; NULL is fine. */
+void relay_free(struct relay *relay);
+/* relay_step does one pass on the caller's thread (tests). *out_progress: something changed. */
+enum err relay_step(struct relay *relay, bool *out_progress, struct why *why) ERR_CHECKED;
+
+/*
+ * relay_submit writes an intent in the caller's transaction. The same key again returns the same
+ * id and changes nothing; with other content ERR_IDEMPOTENCY_MISMATCH. Owns: out_id in the arena.
+ * Errors: ERR_UNKNOWN_WALLET is reported by relay_has_wallet beforehand; ERR_DB.
+ */
+enum err relay_submit(struct store_tx *tx, struct arena *arena, const struct relay_intent *intent,
+                      struct slice *out_id, struct why *why) ERR_CHECKED;
+
+/* relay_has_wallet says whether the relay can sign for `address`. */
+bool relay_has_wallet(const struct relay *relay, const struct address *address);
+
+/* relay_get reads an intent. Owns: the arena. Errors: ERR_NOT_FOUND. */
+enum err relay_get(struct store_tx *tx, struct arena *arena, struct slice id, struct relay_row *out,
+                   struct why *why) ERR_CHECKED;
+/* relay_get_by_key reads an intent by its key. Errors: ERR_NOT_FOUND. */
+enum err relay_get_by_key(struct store_tx *tx, struct arena *arena, struct slice key,
+                          struct relay_row *out, struct why *why) ERR_CHECKED;
+/*
+ * relay_list lists intents newest first, after the position `cursor` (an id, or ""); state 0: any.
+ */
+enum err relay_list(struct store_tx *tx, struct arena *arena, enum relay_state state,
+                    struct slice cursor, size_t limit, struct relay_row **out, size_t *out_count,
+                    struct why *why) ERR_CHECKED;
+/* relay_cancel cancels a QUEUED intent. Errors: ERR_NOT_FOUND, ERR_CONFLICT. */
+enum err relay_cancel(struct store_tx *tx, struct slice id, struct why *why) ERR_CHECKED;
+/* relay_row_json writes an intent for the API. */
+void relay_row_json(struct json_out *j, const struct relay_row *row);
+
+/* relay_wait waits until the intent leaves QUEUED/SIGNED/SENT or `timeout_usec` passed. */
+enum err relay_wait(struct store *store, struct arena *arena, struct slice id, int64_t timeout_usec,
+                    struct relay_row *out, struct why *why) ERR_CHECKED;
+
+/* A signer that holds a key in process memory (from a keystore file or a dev mnemonic). */
+struct relay_key;
+/* relay_key_new copies the key. Owns: the caller, relay_key_free. Errors: ERR_CRYPTO. */
+enum err relay_key_new(const struct secret *key, struct relay_key **out) ERR_CHECKED;
+/* relay_key_signer makes the signer; valid until relay_key_free. */
+struct relay_signer relay_key_signer(struct relay_key *key);
+/* relay_key_free wipes and frees; NULL is fine. */
+void relay_key_free(struct relay_key *key);
+
+#endif
