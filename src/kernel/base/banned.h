@@ -11,6 +11,9 @@
 #include <string.h>
 #include <time.h>
 #undef alloca
+/* The fortified libc makes macros of these two, and clang will not poison a macro. */
+#undef sprintf
+#undef vsprintf
 #pragma GCC poison strcpy strcat strncpy strncat stpcpy sprintf vsprintf gets strtok strtok_r
 #pragma GCC poison atoi atol atoll atof alloca asctime asctime_r ctime ctime_r
 #pragma GCC poison localtime localtime_r gmtime mktime rand srand random drand48

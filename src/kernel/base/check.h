@@ -2,8 +2,8 @@
  * check.h: assertions that stay on in production.
  *
  * ASSERT is for bugs of ours, never for input: a crash is cheaper than a wrong balance, and every
- * crash is recoverable because everything that matters is a row. The message names file and line
- * and nothing else, so that no secret can leave through it.
+ * crash is recoverable because everything that matters is a row. The message holds file, line and
+ * the expression as written, never a value, so that no secret can leave through it.
  */
 #ifndef KERNEL_BASE_CHECK_H
 #define KERNEL_BASE_CHECK_H

@@ -34,11 +34,15 @@ int64_t clock_mono_usec(void);
 /* clock_sleep_usec sleeps in real time. */
 void clock_sleep_usec(int64_t usec);
 
-/* clock_format writes ISO 8601 UTC with milliseconds and a NUL; returns the length. */
+/*
+ * clock_format writes ISO 8601 UTC with milliseconds (rounded down) and a NUL; returns the length.
+ * A time outside the years 1970 to 9999 is written as the nearest one inside.
+ */
 size_t clock_format(int64_t wall_usec, char out[CLOCK_TEXT_MAX]);
 
 /*
- * clock_parse reads RFC 3339 ("2026-11-22T05:20:40Z", fraction and numeric offset allowed).
+ * clock_parse reads RFC 3339 ("2026-11-22T05:20:40Z", fraction and numeric offset allowed) within
+ * the years 1970 to 9999 UTC. Digits beyond microseconds are dropped; a leap second is refused.
  * Errors: ERR_INVALID_TIME.
  */
 enum err clock_parse(struct slice text, int64_t *out_wall_usec) ERR_CHECKED;

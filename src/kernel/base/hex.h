@@ -24,7 +24,9 @@ struct slice hex_encode(struct arena *arena, struct slice bytes);
 /* hex_encode_to writes "0x", lower-case digits and a NUL: 2*len+3 bytes. */
 void hex_encode_to(struct slice bytes, char *out);
 
-/* hex_parse_u64 reads a JSON-RPC quantity ("0x0", "0x1a"). Errors: ERR_INVALID_HEX, ERR_OVERFLOW.
+/*
+ * hex_parse_u64 reads a JSON-RPC quantity ("0x0", "0x1a"); leading zeros, which some nodes write,
+ * are fine. Errors: ERR_INVALID_HEX, ERR_OVERFLOW.
  */
 enum err hex_parse_u64(struct slice text, uint64_t *out) ERR_CHECKED;
 
