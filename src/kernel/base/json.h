@@ -2,9 +2,12 @@
  * json.h: reading JSON into an arena tree, writing it by appending, and the canonical form.
  *
  * Reading: simdjson validates (RFC 8259, strict UTF-8 and numbers), then a tree of nodes is built.
- * Numbers keep their text, so nothing is rounded: integers up to any size are read with json_u64
- * or json_u256. Limits (bytes, depth, nodes) are the caller's; a duplicate key is refused, because
- * two readers of the same bytes must see the same thing.
+ * Numbers keep their text, so nothing is rounded: integers of up to 256 bits are read with
+ * json_get_u64 or json_get_u256. Limits (bytes, depth, nodes) are the caller's and hold before
+ * memory is spent; a duplicate key is refused, because two readers of the same bytes must see the
+ * same thing. So is an escaped lone surrogate, which has no UTF-8 form. Reading needs about 56
+ * bytes a value and, while it lasts, 4 bytes a byte of text; it uses a fixed amount of stack. Any
+ * thread may read; a tree belongs to the thread of its arena.
  *
  * Writing: json_out appends to a buf and places commas itself. Amounts and 256-bit integers are
  * written as strings; numbers only where JavaScript can hold them (|n| < 2^53).
@@ -37,6 +40,10 @@ struct json {
     const struct json *child; /* first member or element */
     const struct json *next;  /* sibling */
 };
+
+/* What no limit may exceed: offsets are 32 bits wide, open containers are kept on the stack. */
+#define JSON_BYTES_MAX ((size_t)UINT32_MAX - 4096)
+#define JSON_DEPTH_MAX 128
 
 struct json_limits {
     size_t bytes_max;
@@ -78,11 +85,13 @@ enum err json_get_bool(const struct json *object, const char *key, bool *out,
 /* json_get_u64 reads a number without fraction or exponent, or a string of digits. */
 enum err json_get_u64(const struct json *object, const char *key, uint64_t *out,
                       struct why *why) ERR_CHECKED;
-/* json_get_u256 reads a string of digits or an integer number (below 2^53 as JavaScript writes it).
- */
+/* json_get_u256 reads a string of digits or an integer number of any size, exactly as written. */
 enum err json_get_u256(const struct json *object, const char *key, struct u256 *out,
                        struct why *why) ERR_CHECKED;
-/* json_get_time reads RFC 3339 text, or a number of Unix seconds. Units: out in microseconds. */
+/*
+ * json_get_time reads RFC 3339 text, or a whole number of Unix seconds (1970 to 9999).
+ * Units: out in microseconds.
+ */
 enum err json_get_time(const struct json *object, const char *key, int64_t *out_usec,
                        struct why *why) ERR_CHECKED;
 
@@ -107,7 +116,8 @@ void json_write(struct buf *out, const struct json *v);
 struct json_out {
     struct buf *buf;
     uint32_t depth;
-    bool need_comma[JSON_OUT_DEPTH];
+    bool is_object[JSON_OUT_DEPTH + 1]; /* by level; level 0 is the document */
+    bool has_value[JSON_OUT_DEPTH + 1];
     bool after_key;
 };
 

@@ -7,15 +7,23 @@
  * line fails a test run that did not announce it.
  *
  * A field whose key is in the redaction list (authorization, cookie, password, secret, key,
- * private_key, mnemonic, token, signature) is written as "[redacted]" whatever its value.
+ * private_key, mnemonic, token, signature) is written as "[redacted]" whatever its value; so is
+ * one that ends with an unmistakable word of the list ("keystore_password", "jwt-secret"). Case
+ * does not matter. The list looks at keys only: do not put a secret into a sentence.
  *
- * Thread safe: one write(2) a line.
+ * A line begins with "ts", "level" and "event"; a field of such a name gets '_' behind it. Values
+ * are cut at LOG_VALUE_MAX bytes. A line that cannot be written is lost.
+ *
+ * Thread safe: one write(2) a line. errno is kept.
  */
 #ifndef KERNEL_BASE_LOG_H
 #define KERNEL_BASE_LOG_H
 
 #include "kernel/base/slice.h"
 #include "kernel/base/u256.h"
+
+/* Longest value in a line. Units: bytes before escaping. */
+#define LOG_VALUE_MAX 4096
 
 enum log_level {
     LOG_DEBUG,
