@@ -16,8 +16,10 @@
 #undef vsprintf
 #pragma GCC poison strcpy strcat strncpy strncat stpcpy sprintf vsprintf gets strtok strtok_r
 #pragma GCC poison atoi atol atoll atof alloca asctime asctime_r ctime ctime_r
-#pragma GCC poison localtime localtime_r gmtime mktime rand srand random drand48
+#pragma GCC poison localtime localtime_r gmtime mktime srand drand48
 #pragma GCC poison system popen tmpnam mktemp
+/* OpenSSL's headers name parameters `rand`, so only the call is refused (it is not declared). */
+#define rand() banned_call_use_rand_bytes()
 #endif
 
 #endif
