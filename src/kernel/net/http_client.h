@@ -4,8 +4,13 @@
  * A client keeps connections alive and may be used by any number of threads at once (a pool of easy
  * handles). Every request has a total time limit and a size limit for the answer, both enforced
  * while streaming; only http and https; redirects are not followed; compressed answers are not
- * asked for, so that a small answer cannot become a large one. Calling it inside a database
- * transaction is a bug (ASSERT through net_set_forbidden_check).
+ * asked for, so that a small answer cannot become a large one. Certificates are verified. Proxies
+ * and .netrc of the environment are not used: what the program talks to is in its configuration
+ * only. Calling it inside a database transaction is a bug (ASSERT through
+ * net_set_forbidden_check).
+ *
+ * A URL may hold a secret in its path, query or user part, so no sentence written here carries
+ * more of it than net_url_origin gives.
  */
 #ifndef KERNEL_NET_HTTP_CLIENT_H
 #define KERNEL_NET_HTTP_CLIENT_H
@@ -35,9 +40,13 @@ struct net_answer {
     struct slice body;
     struct slice content_type;
     int64_t retry_after_usec; /* of a Retry-After header; 0 when there is none */
+    bool connected;           /* the request opened a connection instead of reusing one */
 };
 
-/* net_start prepares the process for outgoing requests; call once from main. */
+/*
+ * net_start prepares the process for outgoing requests (libcurl, SIGPIPE ignored); call from main
+ * before threads start. Calling it again does nothing.
+ */
 void net_start(void);
 /* net_set_forbidden_check installs a function that says "not now" (inside a transaction). */
 void net_set_forbidden_check(bool (*forbidden)(void));
@@ -53,5 +62,13 @@ void net_client_free(struct net_client *client);
 enum err net_request_run(struct net_client *client, struct arena *arena,
                          const struct net_request *request, struct net_answer *out,
                          struct why *why) ERR_CHECKED;
+
+#define NET_ORIGIN_MAX 128
+
+/*
+ * net_url_origin writes "scheme://host:port" of a URL (the port only when the URL names one) and a
+ * NUL: all that may be shown of it. Text that is not such a URL gives "(malformed URL)".
+ */
+void net_url_origin(const char *url, char out[NET_ORIGIN_MAX]);
 
 #endif
