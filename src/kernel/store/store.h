@@ -138,6 +138,12 @@ enum err store_write(struct store *store, store_fn fn, void *ctx, struct why *wh
 /* store_read runs `fn` on a snapshot; writing is refused. Errors: as store_write. */
 enum err store_read(struct store *store, store_fn fn, void *ctx, struct why *why) ERR_CHECKED;
 
+/*
+ * store_nested runs `fn` in a savepoint of the running transaction: when it returns anything but
+ * OK its own work is undone and the transaction goes on. Errors: what `fn` returned, ERR_DB.
+ */
+enum err store_nested(struct store_tx *tx, store_fn fn, void *ctx, struct why *why) ERR_CHECKED;
+
 /* store_in_tx says whether this thread is inside a transaction function. */
 bool store_in_tx(void);
 

@@ -1,0 +1,112 @@
+-- statement: chain_cursor_get
+-- doc: The cursor of a chain.
+-- params: chain_id i64
+-- columns: block_number i64, block_hash hash, genesis_hash hash, halted_why text, updated_at time
+SELECT block_number, block_hash, genesis_hash, halted_why, updated_at
+FROM chain_cursors WHERE chain_id = :chain_id;
+
+-- statement: chain_cursor_insert
+-- doc: The first cursor of a chain.
+-- params: chain_id i64, block_number i64, block_hash hash, genesis_hash hash, now time
+INSERT INTO chain_cursors
+    (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)
+VALUES (:chain_id, :block_number, :block_hash, :genesis_hash, '', :now);
+
+-- statement: chain_cursor_move
+-- doc: Moves the cursor if it is still where the caller read it.
+-- params: chain_id i64, block_number i64, block_hash hash, now time, old_number i64, old_hash hash
+UPDATE chain_cursors
+SET block_number = :block_number, block_hash = :block_hash, updated_at = :now
+WHERE chain_id = :chain_id AND block_number = :old_number AND block_hash = :old_hash
+    AND halted_why = '';
+
+-- statement: chain_cursor_halt
+-- doc: Stops a chain and says why.
+-- params: chain_id i64, halted_why text, now time
+UPDATE chain_cursors SET halted_why = :halted_why, updated_at = :now WHERE chain_id = :chain_id;
+
+-- statement: chain_cursor_rewind
+-- doc: Puts the cursor back and clears a halt.
+-- params: chain_id i64, block_number i64, block_hash hash, now time
+UPDATE chain_cursors
+SET block_number = :block_number, block_hash = :block_hash, halted_why = '', updated_at = :now
+WHERE chain_id = :chain_id;
+
+-- statement: chain_block_insert
+-- doc: Remembers a block.
+-- params: chain_id i64, block_number i64, block_hash hash, parent_hash hash, block_time time
+INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)
+VALUES (:chain_id, :block_number, :block_hash, :parent_hash, :block_time);
+
+-- statement: chain_block_get
+-- doc: A remembered block.
+-- params: chain_id i64, block_number i64
+-- columns: block_hash hash
+SELECT block_hash FROM chain_blocks WHERE chain_id = :chain_id AND block_number = :block_number;
+
+-- statement: chain_blocks_range
+-- doc: Remembered blocks from the newest down.
+-- params: chain_id i64, from_block i64, to_block i64
+-- columns: block_number i64, block_hash hash
+SELECT block_number, block_hash FROM chain_blocks
+WHERE chain_id = :chain_id AND block_number BETWEEN :from_block AND :to_block
+ORDER BY block_number DESC;
+
+-- statement: chain_blocks_cut
+-- doc: Forgets blocks from a number on.
+-- params: chain_id i64, from_block i64
+DELETE FROM chain_blocks WHERE chain_id = :chain_id AND block_number >= :from_block;
+
+-- statement: chain_blocks_prune
+-- doc: Forgets blocks that are too old to be undone.
+-- params: chain_id i64, below_block i64
+DELETE FROM chain_blocks WHERE chain_id = :chain_id AND block_number < :below_block;
+
+-- statement: chain_source_insert
+-- doc: Follows a contract; a second time changes nothing.
+-- params: chain_id i64, address address, contract text, from_block i64
+INSERT INTO chain_sources (chain_id, address, contract, from_block)
+VALUES (:chain_id, :address, :contract, :from_block)
+ON CONFLICT (chain_id, address) DO NOTHING;
+
+-- statement: chain_sources_list
+-- doc: All followed contracts of a chain.
+-- params: chain_id i64
+-- columns: address address, contract text, from_block i64
+SELECT address, contract, from_block FROM chain_sources
+WHERE chain_id = :chain_id ORDER BY address;
+
+-- statement: chain_event_insert
+-- doc: Stores an applied log.
+-- params: chain_id i64, block_number i64, log_index i64, block_hash hash, transaction_hash hash, contract_address address, event_type text, event_data json, processed bool, error text?, now time
+INSERT INTO blockchain_events
+    (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address,
+     event_type, event_data, processed, error, created_at)
+VALUES (:chain_id, :block_number, :log_index, :block_hash, :transaction_hash, :contract_address,
+        :event_type, :event_data, :processed, :error, :now);
+
+-- statement: chain_events_cut
+-- doc: Deletes logs of orphaned blocks.
+-- params: chain_id i64, from_block i64
+DELETE FROM blockchain_events WHERE chain_id = :chain_id AND block_number >= :from_block;
+
+-- statement: chain_reorg_insert
+-- doc: Records a reorganisation that was undone.
+-- params: chain_id i64, fork_block i64, depth i64, old_hash hash, new_hash hash, changes_undone i64, now time
+INSERT INTO chain_reorgs
+    (chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)
+VALUES (:chain_id, :fork_block, :depth, :old_hash, :new_hash, :changes_undone, :now);
+
+-- statement: chain_events_list
+-- doc: Stored events of a contract or of all (contract NULL), newest first, below a position.
+-- params: chain_id i64, contract_address address?, below_block i64, below_index i64, max_rows i64
+-- columns: block_number i64, log_index i64, block_hash hash, transaction_hash hash, contract_address address, event_type text, event_data json, processed bool, error text?
+SELECT block_number, log_index, block_hash, transaction_hash, contract_address, event_type,
+       event_data, processed, error
+FROM blockchain_events
+WHERE chain_id = :chain_id
+    AND (:contract_address IS NULL OR contract_address = :contract_address)
+    AND (block_number < :below_block
+         OR (block_number = :below_block AND log_index < :below_index))
+ORDER BY block_number DESC, log_index DESC
+LIMIT :max_rows;

@@ -1,0 +1,61 @@
+#include "kernel/chain/chain_internal.h"
+
+#define ROW(key_, type_, member_, default__, min_, max_, doc_)                                     \
+    {                                                                                              \
+        .key = key_, .type = type_, .offset = offsetof(struct chain_config, member_),              \
+        .default_ = default__, .min = min_, .max = max_, .doc = doc_                               \
+    }
+
+const struct config_row chain_config_rows[] = {
+    ROW("chain.id", CONFIG_U64, chain_id, "31337", 1, (1ULL << 53) - 1,
+        "Chain id (EIP-155) that every node must serve; a node of another chain is refused."),
+    ROW("chain.rpc_urls", CONFIG_TEXT, rpc_urls, "", 0, 0,
+        "Node endpoints, comma-separated, primary first; empty starts a development chain."),
+    ROW("chain.rpc_timeout", CONFIG_DURATION, rpc_timeout_usec, "10s", 100000, 300000000,
+        "How long one call to a node may take."),
+    ROW("chain.poll_interval", CONFIG_DURATION, poll_usec, "1s", 1000, 60000000,
+        "How often the head is looked at when nothing else says that a block was mined."),
+    ROW("chain.confirmations", CONFIG_U64, confirmations, "0", 0, 10000,
+        "Blocks on top of an event before it is applied: 0 development, 2 Fuji, 12 mainnets."),
+    ROW("chain.max_reorg_depth", CONFIG_U64, reorg_depth_max, "64", 1, 100000,
+        "Deepest reorganisation that is undone automatically; deeper ones halt the chain."),
+    ROW("chain.undo_depth", CONFIG_U64, undo_depth, "256", 2, 1000000,
+        "Blocks whose changes can be undone; at least max_reorg_depth + confirmations."),
+    ROW("chain.log_range", CONFIG_U64, range_max, "256", 1, CHAIN_BATCH_MAX,
+        "Blocks that are read and applied together at most."),
+    ROW("chain.start_block", CONFIG_U64, start_block, "0", 0, 0,
+        "Block to start from on an empty database: not after the deployment of the contracts."),
+};
+const size_t chain_config_row_count = sizeof chain_config_rows / sizeof chain_config_rows[0];
+
+static const struct metric_row rows[CHAIN_METRIC_COUNT] = {
+    [CHAIN_METRIC_CURSOR] = {"freehold_chain_cursor_block", METRIC_GAUGE,
+                             "Last block whose events are applied.", NULL},
+    [CHAIN_METRIC_HEAD] = {"freehold_chain_head_block", METRIC_GAUGE,
+                           "Newest block that the node reported.", NULL},
+    [CHAIN_METRIC_EVENTS] = {"freehold_chain_events_total", METRIC_COUNTER,
+                             "Events that were applied.", NULL},
+    [CHAIN_METRIC_EVENTS_FAILED] = {"freehold_chain_events_failed_total", METRIC_COUNTER,
+                                    "Events that their handler refused.", NULL},
+    [CHAIN_METRIC_REORGS] = {"freehold_chain_reorgs_total", METRIC_COUNTER,
+                             "Reorganisations that were undone.", NULL},
+    [CHAIN_METRIC_REORG_DEPTH] = {"freehold_chain_reorg_depth_blocks", METRIC_GAUGE,
+                                  "Depth of the last reorganisation.", NULL},
+    [CHAIN_METRIC_HALTED] = {"freehold_chain_halted", METRIC_GAUGE,
+                             "1 while the chain waits for a human.", NULL},
+    [CHAIN_METRIC_BATCH] = {"freehold_chain_batch_duration_seconds", METRIC_HISTOGRAM,
+                            "Time to read, prove and apply one batch of blocks.", NULL},
+};
+
+struct metric_value chain_metrics[CHAIN_METRIC_COUNT];
+
+static void register_rows(void)
+{
+    metric_register(rows, chain_metrics, CHAIN_METRIC_COUNT);
+}
+
+void chain_metrics_register(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, register_rows);
+}
