@@ -1,4 +1,5 @@
-// Compiles contracts/src to contracts/artifacts, one JSON file a contract.
+// Compiles contracts/src to contracts/artifacts, one JSON file a contract, and the contracts that only
+// tests use, contracts/test/sol, to contracts/test/artifacts.
 //
 //   node contracts/build.mjs           writes the artifacts
 //   node contracts/build.mjs --check   writes nothing; exits 1 naming each file that is not fresh
@@ -6,39 +7,47 @@
 // The output depends only on the sources, the pinned compiler and the pinned libraries: no metadata
 // hash is appended to the bytecode, and keys keep the compiler's order.
 
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync, existsSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 
 const require = createRequire(import.meta.url);
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = dirname(HERE);
-const SRC = join(HERE, 'src');
 const ARTIFACTS = join(HERE, 'artifacts');
-const PROXY = '@openzeppelin/contracts/proxy/ERC1967/ERC1967Proxy.sol';
+const TEST_SRC = join(HERE, 'test', 'sol');
+const TEST_ARTIFACTS = join(HERE, 'test', 'artifacts');
 
 const COMPILER = '0.8.30';
 const RUNTIME_BYTES_MAX = 24576; // EIP-170
 
-// The contracts that are deployed, hence published, with the optimizer's runs.
+// The contracts that are deployed, hence published. All fit EIP-170 at the full number of runs.
 const PUBLISHED = {
-    AssetERC20: { file: 'AssetERC20.sol', runs: 1_000_000 },
-    AssetRegistry: { file: 'AssetRegistry.sol', runs: 1_000_000 },
-    LeaseFactory: { file: 'LeaseFactory.sol', runs: 1_000_000 },
-    Marketplace: { file: 'Marketplace.sol', runs: 1_000_000 },
-    TestStablecoin: { file: 'TestStablecoin.sol', runs: 1_000_000 },
-    ERC1967Proxy: { file: PROXY, runs: 1_000_000 },
+    AssetERC20: 'src/AssetERC20.sol',
+    AssetRegistry: 'src/AssetRegistry.sol',
+    LeaseFactory: 'src/LeaseFactory.sol',
+    Marketplace: 'src/Marketplace.sol',
+    TestStablecoin: 'src/TestStablecoin.sol',
+    ERC1967Proxy: '@openzeppelin/contracts/proxy/ERC1967/ERC1967Proxy.sol',
 };
 
-function settings(runs) {
+const OPTIMIZER = { runs: 1_000_000 };
+
+// The tests' own contracts get only the clean-up steps: seconds to compile, and below EIP-170.
+const TEST_OPTIMIZER = { runs: 1, details: { yul: true, yulDetails: { optimizerSteps: 'dhfo:' } } };
+
+function settings(optimizer) {
     return {
         evmVersion: 'cancun',
         viaIR: true,
-        optimizer: { enabled: true, runs },
+        optimizer: { enabled: true, ...optimizer },
         metadata: { bytecodeHash: 'none', appendCBOR: false },
     };
 }
+
+const OUTPUT = ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object',
+    'evm.deployedBytecode.immutableReferences', 'storageLayout'];
 
 /** Loads the compiler and insists on its version: another one would write other artifacts. */
 function compiler() {
@@ -63,21 +72,21 @@ function readImport(path) {
  * Compiles source files (paths relative to contracts/, or library paths) and returns
  * file -> contract name -> compiler output. A warning in a file of ours is an error.
  */
-export function compile(files, runs = 1_000_000) {
+function compile(files, optimizer) {
     const sources = {};
+    const outputSelection = {};
     for (const file of files) {
         const { contents, error } = readImport(file);
         if (error) {
             throw new Error(error);
         }
         sources[file] = { content: contents };
+        outputSelection[file] = { '*': OUTPUT };
     }
-    const output = ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object',
-        'evm.deployedBytecode.immutableReferences', 'storageLayout'];
     const input = {
         language: 'Solidity',
         sources,
-        settings: { ...settings(runs), outputSelection: { '*': { '*': output } } },
+        settings: { ...settings(optimizer), outputSelection },
     };
     const solc = compiler();
     const result = JSON.parse(solc.compile(JSON.stringify(input), { import: readImport }));
@@ -97,13 +106,15 @@ function layout({ storage, types }) {
     }));
 }
 
-function artifact(name, source, runs, contract) {
+function artifact(name, source, contract) {
     const deployed = contract.evm.deployedBytecode;
     return {
         contractName: name,
         sourceName: source,
-        compiler: { version: compiler().version().replace(/\.Emscripten.*$/, ''),
-            settings: settings(runs) },
+        compiler: {
+            version: compiler().version().replace(/\.Emscripten.*$/, ''),
+            settings: settings(OPTIMIZER),
+        },
         abi: contract.abi,
         bytecode: `0x${contract.evm.bytecode.object}`,
         deployedBytecode: `0x${deployed.object}`,
@@ -112,46 +123,61 @@ function artifact(name, source, runs, contract) {
     };
 }
 
-/** Every artifact file that should exist, as path -> text. */
-function build() {
-    const byRuns = new Map();
-    for (const [name, { file, runs }] of Object.entries(PUBLISHED)) {
-        const source = file.startsWith('@') ? file : `src/${file}`;
-        const group = byRuns.get(runs) ?? [];
-        byRuns.set(runs, [...group, { name, source }]);
-    }
+/** The published artifacts, path -> text. */
+function published() {
+    const out = compile(Object.values(PUBLISHED), OPTIMIZER);
     const files = new Map();
-    for (const [runs, group] of byRuns) {
-        const out = compile([...new Set(group.map((g) => g.source))], runs);
-        for (const { name, source } of group) {
-            const made = artifact(name, source, runs, out[source][name]);
-            const size = (made.deployedBytecode.length - 2) / 2;
-            if (size > RUNTIME_BYTES_MAX) {
-                throw new Error(`${name}: ${size} bytes of code, EIP-170 allows ${RUNTIME_BYTES_MAX}`);
-            }
-            files.set(join(ARTIFACTS, `${name}.json`), `${JSON.stringify(made, null, 2)}\n`);
+    for (const [name, source] of Object.entries(PUBLISHED)) {
+        const made = artifact(name, source, out[source][name]);
+        const size = (made.deployedBytecode.length - 2) / 2;
+        if (size > RUNTIME_BYTES_MAX) {
+            throw new Error(`${name}: ${size} bytes of code, EIP-170 allows ${RUNTIME_BYTES_MAX}`);
+        }
+        files.set(join(ARTIFACTS, `${name}.json`), `${JSON.stringify(made, null, 2)}\n`);
+    }
+    return files;
+}
+
+/** The artifacts of the tests' own contracts, path -> text; compiled apart, so that they cannot touch
+ * the published ones. */
+function testOnly() {
+    const sources = readdirSync(TEST_SRC).sort().map((f) => `test/sol/${f}`);
+    const out = compile(sources, TEST_OPTIMIZER);
+    const files = new Map();
+    for (const source of sources) {
+        for (const [name, contract] of Object.entries(out[source])) {
+            const made = {
+                contractName: name,
+                abi: contract.abi,
+                bytecode: `0x${contract.evm.bytecode.object}`,
+            };
+            files.set(join(TEST_ARTIFACTS, `${name}.json`), `${JSON.stringify(made, null, 2)}\n`);
         }
     }
     return files;
 }
 
 function present() {
-    return existsSync(ARTIFACTS) ? readdirSync(ARTIFACTS).map((f) => join(ARTIFACTS, f)) : [];
+    return [ARTIFACTS, TEST_ARTIFACTS].filter((dir) => existsSync(dir))
+        .flatMap((dir) => readdirSync(dir).map((f) => join(dir, f)));
 }
 
 function check(files) {
-    const stale = [...files].filter(([path, text]) =>
-        !existsSync(path) || readFileSync(path, 'utf8') !== text).map(([path]) => path);
+    const fresh = (path) => existsSync(path) && readFileSync(path, 'utf8') === files.get(path);
+    const stale = [...files.keys()].filter((path) => !fresh(path));
     const extra = present().filter((path) => !files.has(path));
-    for (const path of [...stale, ...extra]) {
-        const what = files.has(path) ? 'is stale: run node contracts/build.mjs' : 'is nobody\'s artifact';
-        console.error(`${relative(ROOT, path)} ${what}`);
+    for (const path of stale) {
+        console.error(`${relative(ROOT, path)} is stale: run node contracts/build.mjs`);
+    }
+    for (const path of extra) {
+        console.error(`${relative(ROOT, path)} has no source: run node contracts/build.mjs`);
     }
     return stale.length + extra.length === 0;
 }
 
 function write(files) {
     mkdirSync(ARTIFACTS, { recursive: true });
+    mkdirSync(TEST_ARTIFACTS, { recursive: true });
     for (const path of present()) {
         if (!files.has(path)) {
             rmSync(path);
@@ -160,7 +186,9 @@ function write(files) {
     for (const [path, text] of files) {
         writeFileSync(path, text);
         const { contractName, deployedBytecode } = JSON.parse(text);
-        console.log(`${contractName}: ${(deployedBytecode.length - 2) / 2} bytes`);
+        if (deployedBytecode) {
+            console.log(`${contractName}: ${(deployedBytecode.length - 2) / 2} bytes`);
+        }
     }
 }
 
@@ -171,7 +199,7 @@ function main(argv) {
         return 2;
     }
     try {
-        const files = build();
+        const files = new Map([...published(), ...testOnly()]);
         if (argv.includes('--check')) {
             return check(files) ? 0 : 1;
         }
@@ -183,6 +211,4 @@ function main(argv) {
     }
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-    process.exitCode = main(process.argv.slice(2));
-}
+process.exitCode = main(process.argv.slice(2));
