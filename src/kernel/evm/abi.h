@@ -44,7 +44,7 @@ struct abi_value {
 };
 
 #define ABI_NODES_MAX 1000000
-#define ABI_DEPTH_MAX 32
+#define ABI_DEPTH_MAX 16
 
 /* abi_uint makes a value. */
 struct abi_value abi_uint(struct u256 v);
@@ -136,7 +136,7 @@ struct abi_contract {
     uint16_t error_count;
 };
 
-struct evm_log; /* log.h */
+struct evm_log; /* block.h */
 
 /* abi_event_find returns the row with this topic and number of topics, or NULL. */
 const struct abi_event *abi_event_find(const struct abi_contract *contract,
