@@ -8,6 +8,10 @@
  * environment variable with our prefix or on the command line is refused by name, with the file's
  * line.
  *
+ * Loading is all or nothing: the config structs change when every value is right, never before.
+ * They must outlive the registry, which owns the texts in them and wipes the secrets. Loading is
+ * for one thread; a struct that other threads read is loaded before they start.
+ *
  * Where a value came from is remembered (config_source). Secrets are printed as "[set]" only.
  * Paths to secrets (keystore password files) are preferred over secrets in the environment.
  */
@@ -24,8 +28,8 @@ enum config_type {
     CONFIG_BOOL,     /* bool: true/false */
     CONFIG_DURATION, /* int64_t microseconds; written "500ms", "10s", "5min", "2h", "30d" */
     CONFIG_SIZE,     /* uint64_t bytes; written "64KiB", "50MiB", "1GiB", "4096" */
-    CONFIG_ADDRESS,  /* const char *: 0x + 40 hex (EIP-55 when mixed case), or "" */
-    CONFIG_WEI,      /* struct u256; written "30gwei", "1ether", "1000" (wei) */
+    CONFIG_ADDRESS,  /* const char *: 0x + 40 hex (its EIP-55 case is the user's to check), or "" */
+    CONFIG_WEI,      /* struct u256; written "30gwei", "0.5ether", "1000" (wei) */
     CONFIG_ENUM,     /* const char *: one of `choices` */
     CONFIG_SECRET,   /* struct secret */
 };
@@ -76,7 +80,7 @@ void config_add(struct config *c, const struct config_part *part);
 enum err config_load(struct config *c, const char *file_path, char *const *environ_,
                      const struct config_flag *flags, size_t flag_count,
                      struct why *why) ERR_CHECKED;
-/* config_set sets one key as the command line would. Errors as config_load. */
+/* config_set sets one key; `source` is what config_source tells. Errors as config_load. */
 enum err config_set(struct config *c, const char *key, const char *value, const char *source,
                     struct why *why) ERR_CHECKED;
 /* config_find returns the row of a key, or NULL. */
