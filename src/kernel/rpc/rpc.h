@@ -8,13 +8,20 @@
  * node is an answer and is not retried. Health, quorum, hedging and subscriptions arrive behind
  * this same header: callers state what they need (`enum rpc_need`) instead of naming an endpoint.
  *
- * The chain id of every endpoint is checked before its first use and after each reconnect: a node
- * of another chain is never asked for anything else (ERR_WRONG_CHAIN).
+ * The chain id of every endpoint is checked before its first use and after each failure; when a
+ * request had to open a new connection, it is checked again before that answer is believed. A node
+ * of another chain is left alone (ERR_WRONG_CHAIN).
+ *
+ * A wrong answer (no JSON-RPC, an id that was not asked, a log outside its filter, a header whose
+ * hash does not match) counts as a failure of the endpoint and the call moves on. Where every
+ * endpoint is cooling down, a call waits for the first of them for up to a second, else fails.
  *
  * eth_sendRawTransaction is safe to repeat: "already known" and its vendor variants count as
  * accepted, because the hash of the signed bytes is known beforehand.
  *
- * Answers are bounded (bytes, depth, nodes). Results live in the caller's arena. Thread safe.
+ * Answers are bounded (bytes, depth, nodes). Results live in the caller's arena. Thread safe. Of a
+ * URL, sentences and log lines show scheme, host and port only, and what a node says is searched
+ * for the rest of its URL before it is repeated.
  */
 #ifndef KERNEL_RPC_RPC_H
 #define KERNEL_RPC_RPC_H
@@ -26,7 +33,12 @@
 #include "kernel/evm/tx.h"
 #include "kernel/net/http_client.h"
 
+#define RPC_ENDPOINTS_MAX 16
+
 struct rpc_pool;
+
+/* rpc_register_metrics makes the module's metrics part of /metrics; call once, from main. */
+void rpc_register_metrics(void);
 
 enum rpc_need {
     RPC_ANY,    /* one endpoint's word is enough */
@@ -55,7 +67,10 @@ struct rpc_options {
     size_t answer_bytes_max;
 };
 
-/* rpc_pool_new makes a pool; nothing is contacted. Owns: the caller, rpc_pool_free. */
+/*
+ * rpc_pool_new makes a pool; nothing is contacted, `options` is copied. 1 to RPC_ENDPOINTS_MAX
+ * endpoints, attempts_max and batch_max at least 1. Owns: the caller, rpc_pool_free.
+ */
 struct rpc_pool *rpc_pool_new(const struct rpc_options *options);
 /* rpc_pool_free frees; NULL is fine. */
 void rpc_pool_free(struct rpc_pool *pool);
@@ -110,7 +125,9 @@ struct rpc_log_filter {
 
 /*
  * rpc_logs asks eth_getLogs and checks that each log belongs to the filter and that (block, index)
- * ascend without duplicates. Owns: the arena. Errors: ERR_NODE_RESPONSE, ERR_LIMIT, …
+ * ascend without duplicates. Owns: the arena. Errors: ERR_LIMIT when the node refuses a range of
+ * several blocks or its answer is too large (ask for fewer blocks: node vendors word this in many
+ * ways, so no words are looked at), ERR_NODE_RESPONSE, …
  */
 enum err rpc_logs(struct rpc_pool *pool, struct arena *arena, const struct rpc_log_filter *filter,
                   struct evm_log **out, size_t *out_count, struct why *why) ERR_CHECKED;
@@ -120,7 +137,10 @@ enum err rpc_logs(struct rpc_pool *pool, struct arena *arena, const struct rpc_l
 enum err rpc_eth_call(struct rpc_pool *pool, struct arena *arena, const struct address *from,
                       const struct address *to, struct slice data, const uint64_t *block,
                       struct slice *out, struct slice *out_revert, struct why *why) ERR_CHECKED;
-/* rpc_estimate_gas runs eth_estimateGas at latest. Errors: ERR_REVERTED with data in out_revert. */
+/*
+ * rpc_estimate_gas runs eth_estimateGas at latest; `to` NULL creates a contract. Errors:
+ * ERR_REVERTED with data in out_revert.
+ */
 enum err rpc_estimate_gas(struct rpc_pool *pool, struct arena *arena, const struct address *from,
                           const struct address *to, struct wei_amount value, struct slice data,
                           uint64_t *out_gas, struct slice *out_revert, struct why *why) ERR_CHECKED;
@@ -159,6 +179,13 @@ enum rpc_verdict {
     RPC_REFUSED,   /* malformed or over a limit: the same bytes will never pass */
     RPC_TRY_AGAIN, /* transport or overload */
 };
+
+/*
+ * rpc_send_verdict reads what became of a send from its error and its sentence (the node's words).
+ * Words that nobody knows mean RPC_TRY_AGAIN: giving up on bytes that a node may have taken would
+ * be the dearer mistake.
+ */
+enum rpc_verdict rpc_send_verdict(enum err err, const struct why *why);
 
 /* rpc_send_many broadcasts several signed transactions in one batch, with a verdict each. */
 enum err rpc_send_many(struct rpc_pool *pool, struct arena *arena, const struct slice *raws,
