@@ -168,8 +168,9 @@ static void add_back(uint64_t *u, const uint64_t *v, size_t n)
 }
 
 /*
- * One quotient limb of Knuth's algorithm D (The Art of Computer Programming 2, 4.3.1): the upper
- * limbs give an estimate that the test with a third limb brings to at most one too large.
+ * One quotient limb of Knuth's algorithm D (The Art of Computer Programming 2, 4.3.1). The upper
+ * limbs alone estimate it; since the top bit of v is set, the estimate is never too small and at
+ * most two too large (theorem B there). Each step too far leaves a rest below zero to add v to.
  */
 static uint64_t quotient_limb(uint64_t *u, const uint64_t *v, size_t n, uint64_t reciprocal)
 {
@@ -179,18 +180,10 @@ static uint64_t quotient_limb(uint64_t *u, const uint64_t *v, size_t n, uint64_t
     if (u[n] < top) {
         uint64_t r;
         q = divide_2by1(u[n], u[n - 1], top, reciprocal, &r);
-        while ((u128)q * v[n - 2] > ((u128)r << 64 | u[n - 2])) {
-            q--;
-            r += top;
-            if (r < top) {
-                break; /* r left the limb: the test holds from here on */
-            }
-        }
     }
-    /* An estimate that is still too large leaves a negative rest, at most twice. */
     subtract_product(u, v, n, q);
-    while (u[n] != 0) {
-        ASSERT(q > 0);
+    for (int corrections = 0; u[n] != 0; corrections++) {
+        ASSERT(corrections < 2);
         q--;
         add_back(u, v, n);
     }

@@ -350,6 +350,9 @@ static void decimal_input_is_strict(void **state)
     assert_int_equal(u256_parse(slice_text(text), &out), ERR_AMOUNT_OVERFLOW);
     snprintf(text, sizeof text, "%s%s%s%s", max_text, max_text, max_text, max_text);
     assert_int_equal(u256_parse(slice_text(text), &out), ERR_AMOUNT_OVERFLOW);
+    /* 10^17 * 2^256 fills five chunks and wraps to zero; what follows alone would fit. */
+    snprintf(text, sizeof text, "%.77s6%017d00042", max_text, 0);
+    assert_int_equal(u256_parse(slice_text(text), &out), ERR_AMOUNT_OVERFLOW);
     /* Malformed is said before too large: the sentence then fits the text. */
     snprintf(text, sizeof text, "%s%s.5", max_text, max_text);
     assert_int_equal(u256_parse(slice_text(text), &out), ERR_INVALID_AMOUNT);
