@@ -138,7 +138,8 @@ static enum err run_rollback(struct store_tx *tx, void *ctx, struct why *why)
     }
     if (e == OK) {
         store_notify(tx, "chain");
-        store_notify(tx, "relay"); /* transactions may have fallen out */
+        store_notify(tx, "chain_reorg"); /* transactions may have fallen out */
+        store_notify(tx, "relay");
     }
     return e;
 }

@@ -8,7 +8,7 @@
  *   QUEUED --simulation reverts or policy refuses--> FAILED      (no nonce was used)
  *   SIGNED --a node took the bytes--> SENT
  *   SIGNED/SENT --receipt, status 1--> MINED        --receipt, status 0--> REVERTED
- *   MINED/REVERTED --cursor + confirmations past the block, receipt still there--> FINAL flag set
+ *   MINED/REVERTED --final_depth blocks on top, receipt still there--> FINAL flag set
  *   MINED/REVERTED --block fell out by a reorg--> SENT (same bytes are sent again)
  *   SIGNED/SENT --the nonce was mined by other bytes--> REPLACED (reported, never re-signed)
  *   QUEUED --waiting for `after` that failed, or deadline passed--> FAILED;  QUEUED
@@ -114,11 +114,15 @@ struct relay_row {
     int64_t updated_usec;
 };
 
-/* What a role may send. A NULL contract matches any; a NULL function any of the contract. */
+/*
+ * What a role may send. The calldata must decode strictly as `function` of `contract`. A NULL
+ * address matches any callee, a NULL function any of the contract. Both NULL: contract creation.
+ */
 struct relay_policy {
     const char *role;
-    const struct abi_contract *contract; /* binding used to decode */
+    const struct abi_contract *contract;
     const struct abi_function *function;
+    const struct address *address;
 };
 
 /* Signs with a key that the relay never sees the bytes of. */
@@ -139,7 +143,7 @@ struct relay_config {
     uint64_t inflight_max; /* signed or sent per wallet */
     uint64_t gas_limit_max;
     uint64_t gas_margin_percent;
-    uint64_t confirmations; /* copied from the chain's */
+    uint64_t final_depth; /* blocks on top after which a receipt is not looked at again */
 };
 
 /* relay_config_rows are the rows of section "relay". */
@@ -195,6 +199,12 @@ enum err relay_get(struct store_tx *tx, struct arena *arena, struct slice id, st
 /* relay_get_by_key reads an intent by its key. Errors: ERR_NOT_FOUND. */
 enum err relay_get_by_key(struct store_tx *tx, struct arena *arena, struct slice key,
                           struct relay_row *out, struct why *why) ERR_CHECKED;
+/*
+ * relay_get_by_hash reads the intent that a mined transaction belongs to; *out_found is false for
+ * a transaction that was sent by somebody else.
+ */
+enum err relay_get_by_hash(struct store_tx *tx, struct arena *arena, const struct hash *hash,
+                           struct relay_row *out, bool *out_found, struct why *why) ERR_CHECKED;
 /*
  * relay_list lists intents newest first, after the position `cursor` (an id, or ""); state 0: any.
  */

@@ -1,0 +1,212 @@
+#include "kernel/relay/relay.h"
+
+#include "kernel/base/check.h"
+#include "kernel/base/log.h"
+#include "kernel/relay/relay_internal.h"
+#include "kernel/relay/relay_sql.h"
+
+/* Receipts of fresh transactions are looked for this soon, then ever more seldom. */
+#define FRESH_USEC 2000
+#define BACKOFF_USEC_MAX (10 * (int64_t)USEC_PER_SEC)
+
+struct relay *relay_new(const struct relay_options *options)
+{
+    relay_metrics_register();
+    struct relay *relay = mem_alloc(sizeof *relay);
+    relay->config = *options->config;
+    relay->chain_id = options->chain_id;
+    relay->store = options->store;
+    relay->rpc = options->rpc;
+    relay->signers = options->signers;
+    relay->signer_count = options->signer_count;
+    relay->policies = options->policies;
+    relay->policy_count = options->policy_count;
+    relay->contracts = options->contracts;
+    relay->contract_count = options->contract_count;
+    relay->watch = options->watch;
+    relay->watch_ctx = options->watch_ctx;
+    relay->mined = options->mined;
+    relay->mined_ctx = options->mined_ctx;
+    arena_init(&relay->step, 256 * 1024);
+    return relay;
+}
+
+void relay_free(struct relay *relay)
+{
+    if (relay != NULL) {
+        ASSERT(!relay->running);
+        arena_free(&relay->step);
+        mem_free(relay);
+    }
+}
+
+bool relay_has_wallet(const struct relay *relay, const struct address *address)
+{
+    return relay_signer_find(relay, address) != NULL;
+}
+
+enum err relay_step(struct relay *relay, bool *out_progress, struct why *why)
+{
+    *out_progress = false;
+    arena_clear(&relay->step);
+    enum err e = relay_pass_final(relay, out_progress, why);
+    if (e == OK) {
+        e = relay_pass_open(relay, out_progress, why);
+    }
+    if (e == OK) {
+        e = relay_pass_queued(relay, out_progress, why);
+    }
+    return e;
+}
+
+/* ---- start: wallets against the chain ---- */
+
+struct wallet_check {
+    struct relay *relay;
+    const struct address *wallet;
+    uint64_t chain_nonce; /* mined */
+    uint64_t stored;      /* out: next nonce before the check */
+    bool known;           /* out */
+};
+
+/*
+ * A wallet's next nonce is never below what is mined. Above it stand our own open intents; a
+ * wallet that we see for the first time starts behind whatever waits at the node.
+ */
+static enum err check_wallet(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct wallet_check *c = ctx;
+    struct store_query q;
+    store_begin(&q, tx, &relay_sql_wallet_get);
+    store_bind_i64(&q, "chain_id", (int64_t)c->relay->chain_id);
+    store_bind_bytes(&q, "address", address_slice(c->wallet));
+    c->known = store_step(&q);
+    c->stored = c->known ? (uint64_t)store_get_i64(&q, "next_nonce") : 0;
+    enum err e = store_finish(&q, NULL, why);
+    if (e != OK || (c->known && c->stored >= c->chain_nonce)) {
+        return e;
+    }
+    store_begin(&q, tx, &relay_sql_wallet_put);
+    store_bind_i64(&q, "chain_id", (int64_t)c->relay->chain_id);
+    store_bind_bytes(&q, "address", address_slice(c->wallet));
+    store_bind_i64(&q, "next_nonce", (int64_t)c->chain_nonce);
+    store_bind_time(&q, "now", clock_wall_usec());
+    return store_finish(&q, NULL, why);
+}
+
+static enum err reconcile(struct relay *relay, struct why *why)
+{
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < relay->signer_count; i++) {
+        struct wallet_check c = {.relay = relay, .wallet = &relay->signers[i].address};
+        e = rpc_nonce(relay->rpc, c.wallet, true, &c.chain_nonce, why);
+        if (e == OK) {
+            e = store_write(relay->store, check_wallet, &c, why);
+        }
+        if (e == OK && c.known && c.stored < c.chain_nonce) {
+            char text[ADDRESS_TEXT_MAX];
+            address_format(c.wallet, text);
+            LOG(LOG_WARN, "relay.nonce_moved", log_text("wallet", text),
+                log_u64("stored", c.stored), log_u64("mined", c.chain_nonce));
+        }
+    }
+    return e;
+}
+
+/* ---- the thread ---- */
+
+struct counts {
+    uint64_t chain_id;
+    int64_t queued;
+    int64_t inflight;
+};
+
+static enum err read_counts(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct counts *c = ctx;
+    struct store_query q;
+    store_begin(&q, tx, &relay_sql_queue_counts);
+    store_bind_i64(&q, "chain_id", (int64_t)c->chain_id);
+    if (store_step(&q)) {
+        c->queued = store_get_i64(&q, "queued");
+        c->inflight = store_get_i64(&q, "inflight");
+    }
+    return store_finish(&q, NULL, why);
+}
+
+/* How long to wait when nothing moved: short after something did, longer and longer after. */
+static int64_t pause_usec(const struct relay *relay, int64_t last)
+{
+    struct counts c = {.chain_id = relay->chain_id};
+    enum err e = store_read(relay->store, read_counts, &c, NULL);
+    metric_set(&relay_metrics[RELAY_METRIC_QUEUED], c.queued);
+    metric_set(&relay_metrics[RELAY_METRIC_INFLIGHT], c.inflight);
+    if (e != OK || c.inflight == 0) {
+        return relay->config.poll_usec;
+    }
+    int64_t next = last > 0 ? last * 2 : FRESH_USEC;
+    return next < relay->config.poll_usec ? next : relay->config.poll_usec;
+}
+
+static void *run(void *ctx)
+{
+    struct relay *relay = ctx;
+    uint64_t seen = store_signal_now(relay->store, "relay");
+    int64_t pause = 0;
+    bool failing = false;
+    while (!atomic_load(&relay->stopping)) {
+        struct why why = {0};
+        bool progress = false;
+        enum err e = relay_step(relay, &progress, &why);
+        if (e != OK) {
+            if (!failing) {
+                LOG(LOG_WARN, "relay.step_failed", log_u64("chain", relay->chain_id), log_err(e),
+                    log_why(&why, e));
+            }
+            failing = true;
+            pause = pause > 0 ? pause * 2 : relay->config.poll_usec;
+            pause = pause < BACKOFF_USEC_MAX ? pause : BACKOFF_USEC_MAX;
+            (void)store_wait(relay->store, "relay_stop", &(uint64_t){0}, pause);
+            continue;
+        }
+        if (failing) {
+            LOG(LOG_INFO, "relay.recovered", log_u64("chain", relay->chain_id));
+            failing = false;
+        }
+        pause = progress ? 0 : pause_usec(relay, pause);
+        if (!progress && !atomic_load(&relay->stopping)) {
+            bool woken = store_wait(relay->store, "relay", &seen, pause);
+            pause = woken ? 0 : pause;
+        }
+    }
+    return NULL;
+}
+
+enum err relay_start(struct relay *relay, struct why *why)
+{
+    ASSERT(!relay->running);
+    relay->reorg_seen = store_signal_now(relay->store, "chain_reorg");
+    enum err e = reconcile(relay, why);
+    if (e != OK) {
+        return e;
+    }
+    atomic_store(&relay->stopping, false);
+    if (pthread_create(&relay->thread, NULL, run, relay) != 0) {
+        return why_set(why, ERR_INTERNAL, NULL, "no thread for relaying");
+    }
+    (void)pthread_setname_np(relay->thread, "relay");
+    relay->running = true;
+    return OK;
+}
+
+void relay_stop(struct relay *relay)
+{
+    if (relay == NULL || !relay->running) {
+        return;
+    }
+    atomic_store(&relay->stopping, true);
+    store_wake(relay->store, "relay");
+    store_wake(relay->store, "relay_stop");
+    (void)pthread_join(relay->thread, NULL);
+    relay->running = false;
+}

@@ -1,0 +1,196 @@
+-- statement: relay_wallet_get
+-- doc: The next nonce of a wallet; locked until the transaction ends.
+-- params: chain_id i64, address address
+-- columns: next_nonce i64
+SELECT next_nonce FROM relay_wallets WHERE chain_id = :chain_id AND address = :address
+-- postgres
+FOR UPDATE
+-- both
+;
+
+-- statement: relay_wallet_put
+-- doc: Sets the next nonce of a wallet.
+-- params: chain_id i64, address address, next_nonce i64, now time
+INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)
+VALUES (:chain_id, :address, :next_nonce, :now)
+ON CONFLICT (chain_id, address)
+DO UPDATE SET next_nonce = EXCLUDED.next_nonce, updated_at = EXCLUDED.updated_at;
+
+-- statement: relay_intent_insert
+-- doc: Writes an intent; an existing key changes nothing.
+-- params: intent_id text, intent_key text, content_hash hash, chain_id i64, wallet address, to_address address?, value u256, data bytes, role text, purpose text, gas_limit i64, after_id text?, deadline time?, now time
+INSERT INTO relay_intents
+    (intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose,
+     gas_limit, after_id, deadline, state, final, attempts, try_at, created_at, updated_at)
+VALUES (:intent_id, :intent_key, :content_hash, :chain_id, :wallet, :to_address, :value, :data,
+        :role, :purpose, :gas_limit, :after_id, :deadline, 1, FALSE, 0, :now, :now, :now)
+ON CONFLICT (intent_key) DO NOTHING;
+
+-- statement: relay_intent_by_key
+-- doc: The identity of the intent with a key.
+-- params: intent_key text
+-- columns: intent_id text, content_hash hash
+SELECT intent_id, content_hash FROM relay_intents WHERE intent_key = :intent_key;
+
+-- statement: relay_intent_get
+-- doc: One intent.
+-- params: intent_id text
+-- columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?, value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?, attempts i64, block_number i64?, block_hash hash?, gas_used i64?, gas_price u256?, contract address?, error_code text?, error text?, created_at time, updated_at time
+SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,
+       transaction_hash, attempts, block_number, block_hash, gas_used, gas_price, contract,
+       error_code, error, created_at, updated_at
+FROM relay_intents WHERE intent_id = :intent_id;
+
+-- statement: relay_intents_list
+-- doc: Intents below a position, newest first; state 0 means any.
+-- params: state i64, below_id text, max_rows i64
+-- columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?, value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?, attempts i64, block_number i64?, block_hash hash?, gas_used i64?, gas_price u256?, contract address?, error_code text?, error text?, created_at time, updated_at time
+SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,
+       transaction_hash, attempts, block_number, block_hash, gas_used, gas_price, contract,
+       error_code, error, created_at, updated_at
+FROM relay_intents
+WHERE (:state = 0 OR state = :state)
+    AND (:below_id = '' OR seq < (SELECT b.seq FROM relay_intents b WHERE b.intent_id = :below_id))
+ORDER BY seq DESC
+LIMIT :max_rows;
+
+-- statement: relay_intent_by_hash
+-- doc: The intent that a transaction hash belongs to.
+-- params: transaction_hash hash
+-- columns: intent_id text
+SELECT intent_id FROM relay_attempts WHERE transaction_hash = :transaction_hash;
+
+-- statement: relay_queued_list
+-- doc: Queued intents that may be signed now, in order; what they wait for is told by its state.
+-- params: chain_id i64, now time, max_rows i64
+-- columns: intent_id text, wallet address, to_address address?, value u256, data bytes, role text, purpose text, gas_limit i64, deadline time?, after_state i64?, after_id text?
+SELECT i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose, i.gas_limit,
+       i.deadline, a.state AS after_state, i.after_id
+FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id
+WHERE i.chain_id = :chain_id AND i.state = 1 AND i.try_at <= :now
+    AND (i.after_id IS NULL OR a.intent_id IS NULL OR a.state > 3)
+ORDER BY i.seq
+LIMIT :max_rows;
+
+-- statement: relay_inflight_count
+-- doc: Signed and sent intents of a wallet.
+-- params: chain_id i64, wallet address
+-- columns: inflight i64
+SELECT COUNT(*) AS inflight FROM relay_intents
+WHERE chain_id = :chain_id AND wallet = :wallet AND state IN (2, 3);
+
+-- statement: relay_intent_sign
+-- doc: Gives a queued intent its nonce and first signed bytes.
+-- params: intent_id text, nonce i64, transaction_hash hash, now time
+UPDATE relay_intents
+SET state = 2, nonce = :nonce, transaction_hash = :transaction_hash, attempts = 1,
+    updated_at = :now, try_at = :now
+WHERE intent_id = :intent_id AND state = 1;
+
+-- statement: relay_intent_resign
+-- doc: A new version of signed bytes at the same nonce; an error marks it as a filler.
+-- params: intent_id text, transaction_hash hash, error_code text?, error text?, now time
+UPDATE relay_intents
+SET state = 2, transaction_hash = :transaction_hash, attempts = attempts + 1,
+    error_code = COALESCE(error_code, :error_code), error = COALESCE(error, :error),
+    updated_at = :now, try_at = :now
+WHERE intent_id = :intent_id AND state IN (2, 3);
+
+-- statement: relay_attempt_insert
+-- doc: Stores signed bytes before they are sent.
+-- params: intent_id text, attempt i64, transaction_hash hash, raw bytes, fee_max u256, fee_priority u256, gas_limit i64, now time
+INSERT INTO relay_attempts
+    (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, created_at)
+VALUES (:intent_id, :attempt, :transaction_hash, :raw, :fee_max, :fee_priority, :gas_limit, :now);
+
+-- statement: relay_open_list
+-- doc: Signed and sent intents with their newest bytes, in nonce order.
+-- params: chain_id i64, max_rows i64
+-- columns: intent_id text, wallet address, state i64, nonce i64, attempts i64, sent_at time?, try_at time, error_code text?, transaction_hash hash, raw bytes, fee_max u256, fee_priority u256, gas_limit i64, attempt_at time
+SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at, i.error_code,
+       t.transaction_hash, t.raw, t.fee_max, t.fee_priority, t.gas_limit, t.created_at AS attempt_at
+FROM relay_intents i
+JOIN relay_attempts t ON t.intent_id = i.intent_id AND t.attempt = i.attempts
+WHERE i.chain_id = :chain_id AND i.state IN (2, 3)
+ORDER BY i.wallet, i.nonce
+LIMIT :max_rows;
+
+-- statement: relay_attempts_list
+-- doc: Hashes of all versions of an intent, newest first.
+-- params: intent_id text
+-- columns: attempt i64, transaction_hash hash
+SELECT attempt, transaction_hash FROM relay_attempts
+WHERE intent_id = :intent_id ORDER BY attempt DESC;
+
+-- statement: relay_attempt_content
+-- doc: What an intent wants, for signing another version.
+-- params: intent_id text
+-- columns: to_address address?, value u256, data bytes, role text
+SELECT to_address, value, data, role FROM relay_intents WHERE intent_id = :intent_id;
+
+-- statement: relay_intent_sent
+-- doc: A node took the bytes.
+-- params: intent_id text, now time
+UPDATE relay_intents SET state = 3, sent_at = :now, updated_at = :now
+WHERE intent_id = :intent_id AND state IN (2, 3);
+
+-- statement: relay_intent_retry_at
+-- doc: Leaves an intent alone until a time.
+-- params: intent_id text, try_at time
+UPDATE relay_intents SET try_at = :try_at WHERE intent_id = :intent_id;
+
+-- statement: relay_intent_mined
+-- doc: A receipt was found.
+-- params: intent_id text, state i64, transaction_hash hash, block_number i64, block_hash hash, gas_used i64, gas_price u256, contract address?, error_code text?, error text?, final bool, now time
+UPDATE relay_intents
+SET state = :state, transaction_hash = :transaction_hash, block_number = :block_number,
+    block_hash = :block_hash, gas_used = :gas_used, gas_price = :gas_price, contract = :contract,
+    error_code = COALESCE(error_code, :error_code), error = COALESCE(error, :error),
+    final = :final, updated_at = :now
+WHERE intent_id = :intent_id AND state IN (2, 3, 4, 5);
+
+-- statement: relay_intent_unmined
+-- doc: The block fell out: the same bytes are sent again.
+-- params: intent_id text, now time
+UPDATE relay_intents
+SET state = 2, block_number = NULL, block_hash = NULL, gas_used = NULL, gas_price = NULL,
+    contract = NULL, final = FALSE, updated_at = :now, try_at = :now,
+    error_code = CASE WHEN state = 5 THEN NULL ELSE error_code END,
+    error = CASE WHEN state = 5 THEN NULL ELSE error END
+WHERE intent_id = :intent_id AND state IN (4, 5);
+
+-- statement: relay_intent_final
+-- doc: Deep enough: it is not looked at again.
+-- params: intent_id text, now time
+UPDATE relay_intents SET final = TRUE, updated_at = :now WHERE intent_id = :intent_id;
+
+-- statement: relay_intent_end
+-- doc: Ends an intent without a receipt.
+-- params: intent_id text, state i64, error_code text?, error text?, now time
+UPDATE relay_intents
+SET state = :state, final = TRUE, error_code = COALESCE(error_code, :error_code),
+    error = COALESCE(error, :error), updated_at = :now
+WHERE intent_id = :intent_id AND state IN (1, 2, 3);
+
+-- statement: relay_intent_cancel
+-- doc: Cancels an intent that has no nonce yet.
+-- params: intent_id text, now time
+UPDATE relay_intents SET state = 8, final = TRUE, updated_at = :now
+WHERE intent_id = :intent_id AND state = 1;
+
+-- statement: relay_unfinal_list
+-- doc: Mined intents that a reorganisation could still take away.
+-- params: chain_id i64, max_rows i64
+-- columns: intent_id text, transaction_hash hash, block_number i64, block_hash hash
+SELECT intent_id, transaction_hash, block_number, block_hash FROM relay_intents
+WHERE chain_id = :chain_id AND NOT final AND state IN (4, 5)
+ORDER BY block_number
+LIMIT :max_rows;
+
+-- statement: relay_queue_counts
+-- doc: How much waits and is under way.
+-- params: chain_id i64
+-- columns: queued i64, inflight i64
+SELECT COALESCE(SUM(CASE WHEN state = 1 THEN 1 ELSE 0 END), 0) AS queued,
+       COALESCE(SUM(CASE WHEN state IN (2, 3) THEN 1 ELSE 0 END), 0) AS inflight
+FROM relay_intents WHERE chain_id = :chain_id AND state < 4;
