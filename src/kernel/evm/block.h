@@ -2,7 +2,8 @@
  * block.h: headers, receipts and logs as nodes give them, and what can be proven of them.
  *
  * Parsing is from JSON-RPC objects. A header can be checked by recomputing its hash (Ethereum
- * through Prague, unknown trailing fields are a reason to say "cannot verify", never "valid").
+ * through Prague). When the hash differs and the object has fields that are not known here, the
+ * answer is "cannot verify" (a later fork may hash them), never "valid".
  */
 #ifndef KERNEL_EVM_BLOCK_H
 #define KERNEL_EVM_BLOCK_H
@@ -63,7 +64,8 @@ enum err evm_header_parse(const struct json *v, struct evm_header *out,
                           struct why *why) ERR_CHECKED;
 /*
  * evm_header_verify recomputes the hash from the fields of the JSON object and compares.
- * Errors: ERR_CORRUPT (differs), ERR_NODE_RESPONSE (field missing or malformed).
+ * Errors: ERR_CORRUPT (differs), ERR_NODE_RESPONSE (field missing or malformed, or unknown fields
+ * that may be part of the hash).
  */
 enum err evm_header_verify(struct arena *scratch, const struct json *v,
                            struct why *why) ERR_CHECKED;

@@ -1,5 +1,8 @@
 /*
  * tx.h: transactions: EIP-1559 (type 2) and legacy with EIP-155.
+ *
+ * Access lists are never made and refused when read. A legacy transaction without a chain id could
+ * be replayed on another chain: it is refused when read, and signing one is a bug (ASSERT).
  */
 #ifndef KERNEL_EVM_TX_H
 #define KERNEL_EVM_TX_H
@@ -43,7 +46,11 @@ enum err tx_sign(struct arena *arena, const struct tx *tx, const struct secret *
 enum err tx_decode(struct arena *arena, struct slice raw, struct tx *out, struct address *out_from,
                    struct hash *out_hash, struct why *why) ERR_CHECKED;
 
-/* tx_intrinsic_gas is the least gas a node accepts (21000, calldata, creation; EIP-2028/3860). */
+/*
+ * tx_intrinsic_gas is the least gas limit that a node accepts: 21000, calldata, creation
+ * (EIP-2028, EIP-3860) and the calldata floor (EIP-7623). Before Prague the floor does not apply;
+ * the answer then is on the safe side. Units: gas.
+ */
 uint64_t tx_intrinsic_gas(const struct tx *tx);
 
 #endif
