@@ -19,6 +19,66 @@ extern const struct store_statement chain_sql_events_list;
 extern const struct store_statement chain_sql_reorg_insert;
 extern const struct store_statement chain_sql_source_insert;
 extern const struct store_statement chain_sql_sources_list;
+extern const struct store_statement jobs_sql_bury;
+extern const struct store_statement jobs_sql_cancel;
+extern const struct store_statement jobs_sql_claim;
+extern const struct store_statement jobs_sql_count;
+extern const struct store_statement jobs_sql_cron_get;
+extern const struct store_statement jobs_sql_cron_insert;
+extern const struct store_statement jobs_sql_cron_move;
+extern const struct store_statement jobs_sql_dead_ids;
+extern const struct store_statement jobs_sql_enqueue;
+extern const struct store_statement jobs_sql_find_live;
+extern const struct store_statement jobs_sql_finish;
+extern const struct store_statement jobs_sql_heads;
+extern const struct store_statement jobs_sql_lapsed;
+extern const struct store_statement jobs_sql_list;
+extern const struct store_statement jobs_sql_list_ended;
+extern const struct store_statement jobs_sql_list_live;
+extern const struct store_statement jobs_sql_mark_started;
+extern const struct store_statement jobs_sql_rebase;
+extern const struct store_statement jobs_sql_renew;
+extern const struct store_statement jobs_sql_replay;
+extern const struct store_statement jobs_sql_requeue;
+extern const struct store_statement jobs_sql_state;
+extern const struct store_statement jobs_sql_sweep;
+extern const struct store_statement ledger_sql_account_insert;
+extern const struct store_statement ledger_sql_account_lock;
+extern const struct store_statement ledger_sql_account_read;
+extern const struct store_statement ledger_sql_account_touch;
+extern const struct store_statement ledger_sql_account_update;
+extern const struct store_statement ledger_sql_audit_accounts;
+extern const struct store_statement ledger_sql_audit_counts;
+extern const struct store_statement ledger_sql_audit_legs;
+extern const struct store_statement ledger_sql_entries;
+extern const struct store_statement ledger_sql_entry_place;
+extern const struct store_statement ledger_sql_transfer_close;
+extern const struct store_statement ledger_sql_transfer_find;
+extern const struct store_statement ledger_sql_transfer_insert;
+extern const struct store_statement relay_sql_attempt_content;
+extern const struct store_statement relay_sql_attempt_insert;
+extern const struct store_statement relay_sql_attempts_list;
+extern const struct store_statement relay_sql_inflight_count;
+extern const struct store_statement relay_sql_intent_by_hash;
+extern const struct store_statement relay_sql_intent_by_key;
+extern const struct store_statement relay_sql_intent_cancel;
+extern const struct store_statement relay_sql_intent_end;
+extern const struct store_statement relay_sql_intent_final;
+extern const struct store_statement relay_sql_intent_get;
+extern const struct store_statement relay_sql_intent_insert;
+extern const struct store_statement relay_sql_intent_mined;
+extern const struct store_statement relay_sql_intent_resign;
+extern const struct store_statement relay_sql_intent_retry_at;
+extern const struct store_statement relay_sql_intent_sent;
+extern const struct store_statement relay_sql_intent_sign;
+extern const struct store_statement relay_sql_intent_unmined;
+extern const struct store_statement relay_sql_intents_list;
+extern const struct store_statement relay_sql_open_list;
+extern const struct store_statement relay_sql_queue_counts;
+extern const struct store_statement relay_sql_queued_list;
+extern const struct store_statement relay_sql_unfinal_list;
+extern const struct store_statement relay_sql_wallet_get;
+extern const struct store_statement relay_sql_wallet_put;
 extern const struct store_statement store_sql_migrations_add;
 extern const struct store_statement store_sql_migrations_create;
 extern const struct store_statement store_sql_migrations_list;
@@ -46,6 +106,66 @@ static const struct store_statement *const statements[] = {
     &chain_sql_reorg_insert,
     &chain_sql_source_insert,
     &chain_sql_sources_list,
+    &jobs_sql_bury,
+    &jobs_sql_cancel,
+    &jobs_sql_claim,
+    &jobs_sql_count,
+    &jobs_sql_cron_get,
+    &jobs_sql_cron_insert,
+    &jobs_sql_cron_move,
+    &jobs_sql_dead_ids,
+    &jobs_sql_enqueue,
+    &jobs_sql_find_live,
+    &jobs_sql_finish,
+    &jobs_sql_heads,
+    &jobs_sql_lapsed,
+    &jobs_sql_list,
+    &jobs_sql_list_ended,
+    &jobs_sql_list_live,
+    &jobs_sql_mark_started,
+    &jobs_sql_rebase,
+    &jobs_sql_renew,
+    &jobs_sql_replay,
+    &jobs_sql_requeue,
+    &jobs_sql_state,
+    &jobs_sql_sweep,
+    &ledger_sql_account_insert,
+    &ledger_sql_account_lock,
+    &ledger_sql_account_read,
+    &ledger_sql_account_touch,
+    &ledger_sql_account_update,
+    &ledger_sql_audit_accounts,
+    &ledger_sql_audit_counts,
+    &ledger_sql_audit_legs,
+    &ledger_sql_entries,
+    &ledger_sql_entry_place,
+    &ledger_sql_transfer_close,
+    &ledger_sql_transfer_find,
+    &ledger_sql_transfer_insert,
+    &relay_sql_attempt_content,
+    &relay_sql_attempt_insert,
+    &relay_sql_attempts_list,
+    &relay_sql_inflight_count,
+    &relay_sql_intent_by_hash,
+    &relay_sql_intent_by_key,
+    &relay_sql_intent_cancel,
+    &relay_sql_intent_end,
+    &relay_sql_intent_final,
+    &relay_sql_intent_get,
+    &relay_sql_intent_insert,
+    &relay_sql_intent_mined,
+    &relay_sql_intent_resign,
+    &relay_sql_intent_retry_at,
+    &relay_sql_intent_sent,
+    &relay_sql_intent_sign,
+    &relay_sql_intent_unmined,
+    &relay_sql_intents_list,
+    &relay_sql_open_list,
+    &relay_sql_queue_counts,
+    &relay_sql_queued_list,
+    &relay_sql_unfinal_list,
+    &relay_sql_wallet_get,
+    &relay_sql_wallet_put,
     &store_sql_migrations_add,
     &store_sql_migrations_create,
     &store_sql_migrations_list,
@@ -88,6 +208,326 @@ static const struct store_migration migrations[] = {
             "DROP TABLE undo_context;",
         .down_postgres =
             "DROP TABLE undo_log;",
+    },
+    {
+        .version = 2,
+        .name = "ledger",
+        .checksum = "c8290c54e7cb13c73015a70754016be6d984980af1e33506eaed4fce54372c0d",
+        .up_sqlite =
+            "CREATE TABLE ledger_accounts (\n"
+            "    book TEXT NOT NULL,\n"
+            "    path TEXT NOT NULL,\n"
+            "    origin INTEGER NOT NULL CHECK (origin >= 0),\n"
+            "    flags INTEGER NOT NULL,\n"
+            "    debits_pending TEXT CONSTRAINT debits_pending_is_u256 CHECK (length(debits_pending) = 78 AND debits_pending NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    debits_released TEXT CONSTRAINT debits_released_is_u256 CHECK (length(debits_released) = 78 AND debits_released NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    debits_posted TEXT CONSTRAINT debits_posted_is_u256 CHECK (length(debits_posted) = 78 AND debits_posted NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    credits_pending TEXT CONSTRAINT credits_pending_is_u256 CHECK (length(credits_pending) = 78 AND credits_pending NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    credits_released TEXT CONSTRAINT credits_released_is_u256 CHECK (length(credits_released) = 78 AND credits_released NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    credits_posted TEXT CONSTRAINT credits_posted_is_u256 CHECK (length(credits_posted) = 78 AND credits_posted NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    entries INTEGER NOT NULL CHECK (entries >= 0),\n"
+            "    PRIMARY KEY (book, path, origin)\n"
+            ") STRICT;\n"
+            "CREATE TABLE ledger_transfers (\n"
+            "    id TEXT NOT NULL PRIMARY KEY,\n"
+            "    book TEXT NOT NULL,\n"
+            "    debit TEXT NOT NULL,\n"
+            "    credit TEXT NOT NULL,\n"
+            "    origin INTEGER NOT NULL,\n"
+            "    held INTEGER CONSTRAINT held_is_bool CHECK (held IN (0, 1)) NOT NULL,\n"
+            "    amount TEXT CONSTRAINT amount_is_u256 CHECK (length(amount) = 78 AND amount NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    posted TEXT CONSTRAINT posted_is_u256 CHECK (length(posted) = 78 AND posted NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    state INTEGER NOT NULL CHECK (state IN (1, 2, 3)),\n"
+            "    closer INTEGER,\n"
+            "    kind TEXT NOT NULL,\n"
+            "    cause TEXT NOT NULL,\n"
+            "    debit_entry INTEGER NOT NULL,\n"
+            "    credit_entry INTEGER NOT NULL,\n"
+            "    created INTEGER NOT NULL,\n"
+            "    closed INTEGER,\n"
+            "    CONSTRAINT ledger_transfers_accounts CHECK (debit <> credit),\n"
+            "    CONSTRAINT ledger_transfers_posted CHECK (posted <= amount AND amount > '000000000000000000000000000000000000000000000000000000000000000000000000000000'),\n"
+            "    CONSTRAINT ledger_transfers_closed\n"
+            "        CHECK ((state = 1) = (closer IS NULL) AND (state = 1) = (closed IS NULL)),\n"
+            "    FOREIGN KEY (book, debit, origin) REFERENCES ledger_accounts (book, path, origin),\n"
+            "    FOREIGN KEY (book, credit, origin) REFERENCES ledger_accounts (book, path, origin)\n"
+            ") STRICT;\n"
+            "CREATE INDEX ledger_transfers_debit\n"
+            "    ON ledger_transfers (book, debit, created, debit_entry, id);\n"
+            "CREATE INDEX ledger_transfers_credit\n"
+            "    ON ledger_transfers (book, credit, created, credit_entry, id);\n"
+            "CREATE TRIGGER undo_ledger_accounts_insert AFTER INSERT ON ledger_accounts WHEN EXISTS (SELECT 1 FROM undo_context) BEGIN\n"
+            "  INSERT INTO undo_log (chain_id, block_number, statement)\n"
+            "  SELECT c.chain_id, c.block_number, 'DELETE FROM \"ledger_accounts\"' || ' WHERE \"book\"=' || quote(NEW.book) || ' AND \"path\"=' || quote(NEW.path) || ' AND \"origin\"=' || quote(NEW.origin) FROM undo_context c;\n"
+            "END;\n"
+            "CREATE TRIGGER undo_ledger_accounts_update AFTER UPDATE ON ledger_accounts WHEN EXISTS (SELECT 1 FROM undo_context)\n"
+            "  AND (OLD.book IS NOT NEW.book OR OLD.path IS NOT NEW.path OR OLD.origin IS NOT NEW.origin OR OLD.flags IS NOT NEW.flags OR OLD.debits_pending IS NOT NEW.debits_pending OR OLD.debits_released IS NOT NEW.debits_released OR OLD.debits_posted IS NOT NEW.debits_posted OR OLD.credits_pending IS NOT NEW.credits_pending OR OLD.credits_released IS NOT NEW.credits_released OR OLD.credits_posted IS NOT NEW.credits_posted OR OLD.entries IS NOT NEW.entries) BEGIN\n"
+            "  INSERT INTO undo_log (chain_id, block_number, statement)\n"
+            "  SELECT c.chain_id, c.block_number, 'UPDATE \"ledger_accounts\" SET ' || substr(CASE WHEN OLD.book IS NOT NEW.book THEN ',\"book\"=' || quote(OLD.book) ELSE '' END\n"
+            "    || CASE WHEN OLD.path IS NOT NEW.path THEN ',\"path\"=' || quote(OLD.path) ELSE '' END\n"
+            "    || CASE WHEN OLD.origin IS NOT NEW.origin THEN ',\"origin\"=' || quote(OLD.origin) ELSE '' END\n"
+            "    || CASE WHEN OLD.flags IS NOT NEW.flags THEN ',\"flags\"=' || quote(OLD.flags) ELSE '' END\n"
+            "    || CASE WHEN OLD.debits_pending IS NOT NEW.debits_pending THEN ',\"debits_pending\"=' || quote(OLD.debits_pending) ELSE '' END\n"
+            "    || CASE WHEN OLD.debits_released IS NOT NEW.debits_released THEN ',\"debits_released\"=' || quote(OLD.debits_released) ELSE '' END\n"
+            "    || CASE WHEN OLD.debits_posted IS NOT NEW.debits_posted THEN ',\"debits_posted\"=' || quote(OLD.debits_posted) ELSE '' END\n"
+            "    || CASE WHEN OLD.credits_pending IS NOT NEW.credits_pending THEN ',\"credits_pending\"=' || quote(OLD.credits_pending) ELSE '' END\n"
+            "    || CASE WHEN OLD.credits_released IS NOT NEW.credits_released THEN ',\"credits_released\"=' || quote(OLD.credits_released) ELSE '' END\n"
+            "    || CASE WHEN OLD.credits_posted IS NOT NEW.credits_posted THEN ',\"credits_posted\"=' || quote(OLD.credits_posted) ELSE '' END\n"
+            "    || CASE WHEN OLD.entries IS NOT NEW.entries THEN ',\"entries\"=' || quote(OLD.entries) ELSE '' END, 2)\n"
+            "    || ' WHERE \"book\"=' || quote(NEW.book) || ' AND \"path\"=' || quote(NEW.path) || ' AND \"origin\"=' || quote(NEW.origin) FROM undo_context c;\n"
+            "END;\n"
+            "CREATE TRIGGER undo_ledger_accounts_delete AFTER DELETE ON ledger_accounts WHEN EXISTS (SELECT 1 FROM undo_context) BEGIN\n"
+            "  INSERT INTO undo_log (chain_id, block_number, statement)\n"
+            "  SELECT c.chain_id, c.block_number, 'INSERT INTO \"ledger_accounts\" (\"book\", \"path\", \"origin\", \"flags\", \"debits_pending\", \"debits_released\", \"debits_posted\", \"credits_pending\", \"credits_released\", \"credits_posted\", \"entries\") VALUES (' || quote(OLD.book) || ', ' || quote(OLD.path) || ', ' || quote(OLD.origin) || ', ' || quote(OLD.flags) || ', ' || quote(OLD.debits_pending) || ', ' || quote(OLD.debits_released) || ', ' || quote(OLD.debits_posted) || ', ' || quote(OLD.credits_pending) || ', ' || quote(OLD.credits_released) || ', ' || quote(OLD.credits_posted) || ', ' || quote(OLD.entries) || ')'\n"
+            "    FROM undo_context c;\n"
+            "END;\n"
+            "CREATE TRIGGER undo_ledger_transfers_insert AFTER INSERT ON ledger_transfers WHEN EXISTS (SELECT 1 FROM undo_context) BEGIN\n"
+            "  INSERT INTO undo_log (chain_id, block_number, statement)\n"
+            "  SELECT c.chain_id, c.block_number, 'DELETE FROM \"ledger_transfers\"' || ' WHERE \"id\"=' || quote(NEW.id) FROM undo_context c;\n"
+            "END;\n"
+            "CREATE TRIGGER undo_ledger_transfers_update AFTER UPDATE ON ledger_transfers WHEN EXISTS (SELECT 1 FROM undo_context)\n"
+            "  AND (OLD.id IS NOT NEW.id OR OLD.book IS NOT NEW.book OR OLD.debit IS NOT NEW.debit OR OLD.credit IS NOT NEW.credit OR OLD.origin IS NOT NEW.origin OR OLD.held IS NOT NEW.held OR OLD.amount IS NOT NEW.amount OR OLD.posted IS NOT NEW.posted OR OLD.state IS NOT NEW.state OR OLD.closer IS NOT NEW.closer OR OLD.kind IS NOT NEW.kind OR OLD.cause IS NOT NEW.cause OR OLD.debit_entry IS NOT NEW.debit_entry OR OLD.credit_entry IS NOT NEW.credit_entry OR OLD.created IS NOT NEW.created OR OLD.closed IS NOT NEW.closed) BEGIN\n"
+            "  INSERT INTO undo_log (chain_id, block_number, statement)\n"
+            "  SELECT c.chain_id, c.block_number, 'UPDATE \"ledger_transfers\" SET ' || substr(CASE WHEN OLD.id IS NOT NEW.id THEN ',\"id\"=' || quote(OLD.id) ELSE '' END\n"
+            "    || CASE WHEN OLD.book IS NOT NEW.book THEN ',\"book\"=' || quote(OLD.book) ELSE '' END\n"
+            "    || CASE WHEN OLD.debit IS NOT NEW.debit THEN ',\"debit\"=' || quote(OLD.debit) ELSE '' END\n"
+            "    || CASE WHEN OLD.credit IS NOT NEW.credit THEN ',\"credit\"=' || quote(OLD.credit) ELSE '' END\n"
+            "    || CASE WHEN OLD.origin IS NOT NEW.origin THEN ',\"origin\"=' || quote(OLD.origin) ELSE '' END\n"
+            "    || CASE WHEN OLD.held IS NOT NEW.held THEN ',\"held\"=' || quote(OLD.held) ELSE '' END\n"
+            "    || CASE WHEN OLD.amount IS NOT NEW.amount THEN ',\"amount\"=' || quote(OLD.amount) ELSE '' END\n"
+            "    || CASE WHEN OLD.posted IS NOT NEW.posted THEN ',\"posted\"=' || quote(OLD.posted) ELSE '' END\n"
+            "    || CASE WHEN OLD.state IS NOT NEW.state THEN ',\"state\"=' || quote(OLD.state) ELSE '' END\n"
+            "    || CASE WHEN OLD.closer IS NOT NEW.closer THEN ',\"closer\"=' || quote(OLD.closer) ELSE '' END\n"
+            "    || CASE WHEN OLD.kind IS NOT NEW.kind THEN ',\"kind\"=' || quote(OLD.kind) ELSE '' END\n"
+            "    || CASE WHEN OLD.cause IS NOT NEW.cause THEN ',\"cause\"=' || quote(OLD.cause) ELSE '' END\n"
+            "    || CASE WHEN OLD.debit_entry IS NOT NEW.debit_entry THEN ',\"debit_entry\"=' || quote(OLD.debit_entry) ELSE '' END\n"
+            "    || CASE WHEN OLD.credit_entry IS NOT NEW.credit_entry THEN ',\"credit_entry\"=' || quote(OLD.credit_entry) ELSE '' END\n"
+            "    || CASE WHEN OLD.created IS NOT NEW.created THEN ',\"created\"=' || quote(OLD.created) ELSE '' END\n"
+            "    || CASE WHEN OLD.closed IS NOT NEW.closed THEN ',\"closed\"=' || quote(OLD.closed) ELSE '' END, 2)\n"
+            "    || ' WHERE \"id\"=' || quote(NEW.id) FROM undo_context c;\n"
+            "END;\n"
+            "CREATE TRIGGER undo_ledger_transfers_delete AFTER DELETE ON ledger_transfers WHEN EXISTS (SELECT 1 FROM undo_context) BEGIN\n"
+            "  INSERT INTO undo_log (chain_id, block_number, statement)\n"
+            "  SELECT c.chain_id, c.block_number, 'INSERT INTO \"ledger_transfers\" (\"id\", \"book\", \"debit\", \"credit\", \"origin\", \"held\", \"amount\", \"posted\", \"state\", \"closer\", \"kind\", \"cause\", \"debit_entry\", \"credit_entry\", \"created\", \"closed\") VALUES (' || quote(OLD.id) || ', ' || quote(OLD.book) || ', ' || quote(OLD.debit) || ', ' || quote(OLD.credit) || ', ' || quote(OLD.origin) || ', ' || quote(OLD.held) || ', ' || quote(OLD.amount) || ', ' || quote(OLD.posted) || ', ' || quote(OLD.state) || ', ' || quote(OLD.closer) || ', ' || quote(OLD.kind) || ', ' || quote(OLD.cause) || ', ' || quote(OLD.debit_entry) || ', ' || quote(OLD.credit_entry) || ', ' || quote(OLD.created) || ', ' || quote(OLD.closed) || ')'\n"
+            "    FROM undo_context c;\n"
+            "END;",
+        .up_postgres =
+            "CREATE TABLE ledger_accounts (\n"
+            "    book TEXT NOT NULL,\n"
+            "    path TEXT NOT NULL,\n"
+            "    origin BIGINT NOT NULL CHECK (origin >= 0),\n"
+            "    flags BIGINT NOT NULL,\n"
+            "    debits_pending NUMERIC(78,0) CONSTRAINT debits_pending_is_u256 CHECK (debits_pending >= 0) NOT NULL,\n"
+            "    debits_released NUMERIC(78,0) CONSTRAINT debits_released_is_u256 CHECK (debits_released >= 0) NOT NULL,\n"
+            "    debits_posted NUMERIC(78,0) CONSTRAINT debits_posted_is_u256 CHECK (debits_posted >= 0) NOT NULL,\n"
+            "    credits_pending NUMERIC(78,0) CONSTRAINT credits_pending_is_u256 CHECK (credits_pending >= 0) NOT NULL,\n"
+            "    credits_released NUMERIC(78,0) CONSTRAINT credits_released_is_u256 CHECK (credits_released >= 0) NOT NULL,\n"
+            "    credits_posted NUMERIC(78,0) CONSTRAINT credits_posted_is_u256 CHECK (credits_posted >= 0) NOT NULL,\n"
+            "    entries BIGINT NOT NULL CHECK (entries >= 0),\n"
+            "    PRIMARY KEY (book, path, origin)\n"
+            ");\n"
+            "CREATE TABLE ledger_transfers (\n"
+            "    id TEXT NOT NULL PRIMARY KEY,\n"
+            "    book TEXT NOT NULL,\n"
+            "    debit TEXT NOT NULL,\n"
+            "    credit TEXT NOT NULL,\n"
+            "    origin BIGINT NOT NULL,\n"
+            "    held BOOLEAN NOT NULL,\n"
+            "    amount NUMERIC(78,0) CONSTRAINT amount_is_u256 CHECK (amount >= 0) NOT NULL,\n"
+            "    posted NUMERIC(78,0) CONSTRAINT posted_is_u256 CHECK (posted >= 0) NOT NULL,\n"
+            "    state BIGINT NOT NULL CHECK (state IN (1, 2, 3)),\n"
+            "    closer BIGINT,\n"
+            "    kind TEXT NOT NULL,\n"
+            "    cause TEXT NOT NULL,\n"
+            "    debit_entry BIGINT NOT NULL,\n"
+            "    credit_entry BIGINT NOT NULL,\n"
+            "    created TIMESTAMPTZ NOT NULL,\n"
+            "    closed TIMESTAMPTZ,\n"
+            "    CONSTRAINT ledger_transfers_accounts CHECK (debit <> credit),\n"
+            "    CONSTRAINT ledger_transfers_posted CHECK (posted <= amount AND amount > 0),\n"
+            "    CONSTRAINT ledger_transfers_closed\n"
+            "        CHECK ((state = 1) = (closer IS NULL) AND (state = 1) = (closed IS NULL)),\n"
+            "    FOREIGN KEY (book, debit, origin) REFERENCES ledger_accounts (book, path, origin),\n"
+            "    FOREIGN KEY (book, credit, origin) REFERENCES ledger_accounts (book, path, origin)\n"
+            ");\n"
+            "CREATE INDEX ledger_transfers_debit\n"
+            "    ON ledger_transfers (book, debit, created, debit_entry, id);\n"
+            "CREATE INDEX ledger_transfers_credit\n"
+            "    ON ledger_transfers (book, credit, created, credit_entry, id);\n"
+            "CREATE FUNCTION undo_ledger_accounts() RETURNS trigger LANGUAGE plpgsql AS $undo$\n"
+            "DECLARE\n"
+            "  context text := current_setting('freehold.undo', true);\n"
+            "  sets text;\n"
+            "  inverse text;\n"
+            "BEGIN\n"
+            "  IF context IS NULL OR context = '' THEN\n"
+            "    RETURN NULL;\n"
+            "  END IF;\n"
+            "  IF TG_OP = 'INSERT' THEN\n"
+            "    inverse := format('DELETE FROM \"ledger_accounts\" WHERE \"book\" = %L AND \"path\" = %L AND \"origin\" = %L', NEW.\"book\", NEW.\"path\", NEW.\"origin\");\n"
+            "  ELSIF TG_OP = 'DELETE' THEN\n"
+            "    inverse := format('INSERT INTO \"ledger_accounts\" (\"book\", \"path\", \"origin\", \"flags\", \"debits_pending\", \"debits_released\", \"debits_posted\", \"credits_pending\", \"credits_released\", \"credits_posted\", \"entries\") OVERRIDING SYSTEM VALUE '\n"
+            "      'VALUES (%L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L)', OLD.\"book\", OLD.\"path\", OLD.\"origin\", OLD.\"flags\", OLD.\"debits_pending\", OLD.\"debits_released\", OLD.\"debits_posted\", OLD.\"credits_pending\", OLD.\"credits_released\", OLD.\"credits_posted\", OLD.\"entries\");\n"
+            "  ELSE\n"
+            "    sets := concat_ws(', ',\n"
+            "      CASE WHEN OLD.\"book\" IS DISTINCT FROM NEW.\"book\" THEN format('\"book\" = %L', OLD.\"book\") END,\n"
+            "      CASE WHEN OLD.\"path\" IS DISTINCT FROM NEW.\"path\" THEN format('\"path\" = %L', OLD.\"path\") END,\n"
+            "      CASE WHEN OLD.\"origin\" IS DISTINCT FROM NEW.\"origin\" THEN format('\"origin\" = %L', OLD.\"origin\") END,\n"
+            "      CASE WHEN OLD.\"flags\" IS DISTINCT FROM NEW.\"flags\" THEN format('\"flags\" = %L', OLD.\"flags\") END,\n"
+            "      CASE WHEN OLD.\"debits_pending\" IS DISTINCT FROM NEW.\"debits_pending\" THEN format('\"debits_pending\" = %L', OLD.\"debits_pending\") END,\n"
+            "      CASE WHEN OLD.\"debits_released\" IS DISTINCT FROM NEW.\"debits_released\" THEN format('\"debits_released\" = %L', OLD.\"debits_released\") END,\n"
+            "      CASE WHEN OLD.\"debits_posted\" IS DISTINCT FROM NEW.\"debits_posted\" THEN format('\"debits_posted\" = %L', OLD.\"debits_posted\") END,\n"
+            "      CASE WHEN OLD.\"credits_pending\" IS DISTINCT FROM NEW.\"credits_pending\" THEN format('\"credits_pending\" = %L', OLD.\"credits_pending\") END,\n"
+            "      CASE WHEN OLD.\"credits_released\" IS DISTINCT FROM NEW.\"credits_released\" THEN format('\"credits_released\" = %L', OLD.\"credits_released\") END,\n"
+            "      CASE WHEN OLD.\"credits_posted\" IS DISTINCT FROM NEW.\"credits_posted\" THEN format('\"credits_posted\" = %L', OLD.\"credits_posted\") END,\n"
+            "      CASE WHEN OLD.\"entries\" IS DISTINCT FROM NEW.\"entries\" THEN format('\"entries\" = %L', OLD.\"entries\") END);\n"
+            "    IF sets = '' THEN\n"
+            "      RETURN NULL;\n"
+            "    END IF;\n"
+            "    inverse := 'UPDATE \"ledger_accounts\" SET ' || sets || format(' WHERE \"book\" = %L AND \"path\" = %L AND \"origin\" = %L', NEW.\"book\", NEW.\"path\", NEW.\"origin\");\n"
+            "  END IF;\n"
+            "  INSERT INTO undo_log (chain_id, block_number, statement)\n"
+            "  VALUES (split_part(context, ':', 1)::bigint, split_part(context, ':', 2)::bigint,\n"
+            "    inverse);\n"
+            "  RETURN NULL;\n"
+            "END;\n"
+            "$undo$;\n"
+            "CREATE TRIGGER undo_ledger_accounts AFTER INSERT OR UPDATE OR DELETE ON ledger_accounts\n"
+            "  FOR EACH ROW EXECUTE FUNCTION undo_ledger_accounts();\n"
+            "CREATE FUNCTION undo_ledger_transfers() RETURNS trigger LANGUAGE plpgsql AS $undo$\n"
+            "DECLARE\n"
+            "  context text := current_setting('freehold.undo', true);\n"
+            "  sets text;\n"
+            "  inverse text;\n"
+            "BEGIN\n"
+            "  IF context IS NULL OR context = '' THEN\n"
+            "    RETURN NULL;\n"
+            "  END IF;\n"
+            "  IF TG_OP = 'INSERT' THEN\n"
+            "    inverse := format('DELETE FROM \"ledger_transfers\" WHERE \"id\" = %L', NEW.\"id\");\n"
+            "  ELSIF TG_OP = 'DELETE' THEN\n"
+            "    inverse := format('INSERT INTO \"ledger_transfers\" (\"id\", \"book\", \"debit\", \"credit\", \"origin\", \"held\", \"amount\", \"posted\", \"state\", \"closer\", \"kind\", \"cause\", \"debit_entry\", \"credit_entry\", \"created\", \"closed\") OVERRIDING SYSTEM VALUE '\n"
+            "      'VALUES (%L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L)', OLD.\"id\", OLD.\"book\", OLD.\"debit\", OLD.\"credit\", OLD.\"origin\", OLD.\"held\", OLD.\"amount\", OLD.\"posted\", OLD.\"state\", OLD.\"closer\", OLD.\"kind\", OLD.\"cause\", OLD.\"debit_entry\", OLD.\"credit_entry\", OLD.\"created\", OLD.\"closed\");\n"
+            "  ELSE\n"
+            "    sets := concat_ws(', ',\n"
+            "      CASE WHEN OLD.\"id\" IS DISTINCT FROM NEW.\"id\" THEN format('\"id\" = %L', OLD.\"id\") END,\n"
+            "      CASE WHEN OLD.\"book\" IS DISTINCT FROM NEW.\"book\" THEN format('\"book\" = %L', OLD.\"book\") END,\n"
+            "      CASE WHEN OLD.\"debit\" IS DISTINCT FROM NEW.\"debit\" THEN format('\"debit\" = %L', OLD.\"debit\") END,\n"
+            "      CASE WHEN OLD.\"credit\" IS DISTINCT FROM NEW.\"credit\" THEN format('\"credit\" = %L', OLD.\"credit\") END,\n"
+            "      CASE WHEN OLD.\"origin\" IS DISTINCT FROM NEW.\"origin\" THEN format('\"origin\" = %L', OLD.\"origin\") END,\n"
+            "      CASE WHEN OLD.\"held\" IS DISTINCT FROM NEW.\"held\" THEN format('\"held\" = %L', OLD.\"held\") END,\n"
+            "      CASE WHEN OLD.\"amount\" IS DISTINCT FROM NEW.\"amount\" THEN format('\"amount\" = %L', OLD.\"amount\") END,\n"
+            "      CASE WHEN OLD.\"posted\" IS DISTINCT FROM NEW.\"posted\" THEN format('\"posted\" = %L', OLD.\"posted\") END,\n"
+            "      CASE WHEN OLD.\"state\" IS DISTINCT FROM NEW.\"state\" THEN format('\"state\" = %L', OLD.\"state\") END,\n"
+            "      CASE WHEN OLD.\"closer\" IS DISTINCT FROM NEW.\"closer\" THEN format('\"closer\" = %L', OLD.\"closer\") END,\n"
+            "      CASE WHEN OLD.\"kind\" IS DISTINCT FROM NEW.\"kind\" THEN format('\"kind\" = %L', OLD.\"kind\") END,\n"
+            "      CASE WHEN OLD.\"cause\" IS DISTINCT FROM NEW.\"cause\" THEN format('\"cause\" = %L', OLD.\"cause\") END,\n"
+            "      CASE WHEN OLD.\"debit_entry\" IS DISTINCT FROM NEW.\"debit_entry\" THEN format('\"debit_entry\" = %L', OLD.\"debit_entry\") END,\n"
+            "      CASE WHEN OLD.\"credit_entry\" IS DISTINCT FROM NEW.\"credit_entry\" THEN format('\"credit_entry\" = %L', OLD.\"credit_entry\") END,\n"
+            "      CASE WHEN OLD.\"created\" IS DISTINCT FROM NEW.\"created\" THEN format('\"created\" = %L', OLD.\"created\") END,\n"
+            "      CASE WHEN OLD.\"closed\" IS DISTINCT FROM NEW.\"closed\" THEN format('\"closed\" = %L', OLD.\"closed\") END);\n"
+            "    IF sets = '' THEN\n"
+            "      RETURN NULL;\n"
+            "    END IF;\n"
+            "    inverse := 'UPDATE \"ledger_transfers\" SET ' || sets || format(' WHERE \"id\" = %L', NEW.\"id\");\n"
+            "  END IF;\n"
+            "  INSERT INTO undo_log (chain_id, block_number, statement)\n"
+            "  VALUES (split_part(context, ':', 1)::bigint, split_part(context, ':', 2)::bigint,\n"
+            "    inverse);\n"
+            "  RETURN NULL;\n"
+            "END;\n"
+            "$undo$;\n"
+            "CREATE TRIGGER undo_ledger_transfers AFTER INSERT OR UPDATE OR DELETE ON ledger_transfers\n"
+            "  FOR EACH ROW EXECUTE FUNCTION undo_ledger_transfers();",
+        .down_sqlite =
+            "DROP TRIGGER IF EXISTS undo_ledger_accounts_insert;\n"
+            "DROP TRIGGER IF EXISTS undo_ledger_accounts_update;\n"
+            "DROP TRIGGER IF EXISTS undo_ledger_accounts_delete;\n"
+            "DROP TRIGGER IF EXISTS undo_ledger_transfers_insert;\n"
+            "DROP TRIGGER IF EXISTS undo_ledger_transfers_update;\n"
+            "DROP TRIGGER IF EXISTS undo_ledger_transfers_delete;\n"
+            "DROP TABLE ledger_transfers;\n"
+            "DROP TABLE ledger_accounts;",
+        .down_postgres =
+            "DROP TRIGGER IF EXISTS undo_ledger_accounts ON ledger_accounts;\n"
+            "DROP FUNCTION IF EXISTS undo_ledger_accounts();\n"
+            "DROP TRIGGER IF EXISTS undo_ledger_transfers ON ledger_transfers;\n"
+            "DROP FUNCTION IF EXISTS undo_ledger_transfers();\n"
+            "DROP TABLE ledger_transfers;\n"
+            "DROP TABLE ledger_accounts;",
+    },
+    {
+        .version = 3,
+        .name = "jobs",
+        .checksum = "c2a18fe461ac9c0603071fea8bfbfd5e3fc28fe828b99c35621592a38c1a6353",
+        .up_sqlite =
+            "CREATE TABLE jobs (\n"
+            "    id INTEGER PRIMARY KEY,\n"
+            "    kind TEXT NOT NULL,\n"
+            "    key TEXT,\n"
+            "    payload TEXT NOT NULL,\n"
+            "    priority INTEGER NOT NULL,\n"
+            "    state INTEGER NOT NULL CHECK (state IN (1, 2, 3, 4, 5)),\n"
+            "    attempts INTEGER NOT NULL CHECK (attempts >= 0),\n"
+            "    lapses INTEGER NOT NULL,\n"
+            "    created INTEGER NOT NULL,\n"
+            "    scheduled INTEGER NOT NULL,\n"
+            "    run_at INTEGER NOT NULL,\n"
+            "    lease_token INTEGER NOT NULL,\n"
+            "    lease_owner TEXT,\n"
+            "    lease_until INTEGER,\n"
+            "    started INTEGER,\n"
+            "    finished INTEGER,\n"
+            "    error TEXT,\n"
+            "    CONSTRAINT jobs_lease CHECK ((state = 2) = (lease_until IS NOT NULL)),\n"
+            "    CONSTRAINT jobs_end CHECK ((state >= 3) = (finished IS NOT NULL))\n"
+            ") STRICT;\n"
+            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id) WHERE state = 1;\n"
+            "CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 2;\n"
+            "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2);\n"
+            "CREATE INDEX jobs_ended ON jobs (state, finished, id) WHERE state >= 3;\n"
+            "CREATE TABLE job_crons (\n"
+            "    name TEXT NOT NULL PRIMARY KEY,\n"
+            "    slot INTEGER NOT NULL,\n"
+            "    fired INTEGER NOT NULL\n"
+            ") STRICT;",
+        .up_postgres =
+            "CREATE TABLE jobs (\n"
+            "    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
+            "    kind TEXT NOT NULL,\n"
+            "    key TEXT,\n"
+            "    payload JSONB NOT NULL,\n"
+            "    priority BIGINT NOT NULL,\n"
+            "    state BIGINT NOT NULL CHECK (state IN (1, 2, 3, 4, 5)),\n"
+            "    attempts BIGINT NOT NULL CHECK (attempts >= 0),\n"
+            "    lapses BIGINT NOT NULL,\n"
+            "    created TIMESTAMPTZ NOT NULL,\n"
+            "    scheduled TIMESTAMPTZ NOT NULL,\n"
+            "    run_at TIMESTAMPTZ NOT NULL,\n"
+            "    lease_token BIGINT NOT NULL,\n"
+            "    lease_owner TEXT,\n"
+            "    lease_until TIMESTAMPTZ,\n"
+            "    started TIMESTAMPTZ,\n"
+            "    finished TIMESTAMPTZ,\n"
+            "    error TEXT,\n"
+            "    CONSTRAINT jobs_lease CHECK ((state = 2) = (lease_until IS NOT NULL)),\n"
+            "    CONSTRAINT jobs_end CHECK ((state >= 3) = (finished IS NOT NULL))\n"
+            ");\n"
+            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id) WHERE state = 1;\n"
+            "CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 2;\n"
+            "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2);\n"
+            "CREATE INDEX jobs_ended ON jobs (state, finished, id) WHERE state >= 3;\n"
+            "CREATE TABLE job_crons (\n"
+            "    name TEXT NOT NULL PRIMARY KEY,\n"
+            "    slot BIGINT NOT NULL,\n"
+            "    fired TIMESTAMPTZ NOT NULL\n"
+            ");",
+        .down_sqlite =
+            "DROP TABLE job_crons;\n"
+            "DROP TABLE jobs;",
+        .down_postgres =
+            "DROP TABLE job_crons;\n"
+            "DROP TABLE jobs;",
     },
     {
         .version = 4,
@@ -271,6 +711,131 @@ static const struct store_migration migrations[] = {
             "DROP TABLE chain_sources;\n"
             "DROP TABLE chain_blocks;\n"
             "DROP TABLE chain_cursors;",
+    },
+    {
+        .version = 5,
+        .name = "relay",
+        .checksum = "54d8b9b63aed0ec0f1651a8fc3193bc5896437b11c8687348abb1d4f725dfa2c",
+        .up_sqlite =
+            "CREATE TABLE relay_wallets (\n"
+            "    chain_id INTEGER NOT NULL,\n"
+            "    address BLOB CONSTRAINT address_is_address CHECK (length(address) = 20) NOT NULL,\n"
+            "    next_nonce INTEGER NOT NULL,\n"
+            "    updated_at INTEGER NOT NULL,\n"
+            "    PRIMARY KEY (chain_id, address)\n"
+            ") STRICT;\n"
+            "CREATE TABLE relay_intents (\n"
+            "    seq INTEGER PRIMARY KEY,\n"
+            "    intent_id TEXT NOT NULL UNIQUE,\n"
+            "    intent_key TEXT NOT NULL UNIQUE,\n"
+            "    content_hash BLOB CONSTRAINT content_hash_is_hash CHECK (length(content_hash) = 32) NOT NULL,\n"
+            "    chain_id INTEGER NOT NULL,\n"
+            "    wallet BLOB CONSTRAINT wallet_is_address CHECK (length(wallet) = 20) NOT NULL,\n"
+            "    to_address BLOB CONSTRAINT to_address_is_address CHECK (length(to_address) = 20),\n"
+            "    value TEXT CONSTRAINT value_is_u256 CHECK (length(value) = 78 AND value NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    data BLOB NOT NULL,\n"
+            "    role TEXT NOT NULL,\n"
+            "    purpose TEXT NOT NULL,\n"
+            "    gas_limit INTEGER NOT NULL,\n"
+            "    after_id TEXT,\n"
+            "    deadline INTEGER,\n"
+            "    state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 8),\n"
+            "    final INTEGER CONSTRAINT final_is_bool CHECK (final IN (0, 1)) NOT NULL,\n"
+            "    nonce INTEGER,\n"
+            "    transaction_hash BLOB CONSTRAINT transaction_hash_is_hash CHECK (length(transaction_hash) = 32),\n"
+            "    attempts INTEGER NOT NULL,\n"
+            "    sent_at INTEGER,\n"
+            "    try_at INTEGER NOT NULL,\n"
+            "    block_number INTEGER,\n"
+            "    block_hash BLOB CONSTRAINT block_hash_is_hash CHECK (length(block_hash) = 32),\n"
+            "    gas_used INTEGER,\n"
+            "    gas_price TEXT CONSTRAINT gas_price_is_u256 CHECK (length(gas_price) = 78 AND gas_price NOT GLOB '*[^0-9]*'),\n"
+            "    contract BLOB CONSTRAINT contract_is_address CHECK (length(contract) = 20),\n"
+            "    error_code TEXT,\n"
+            "    error TEXT,\n"
+            "    created_at INTEGER NOT NULL,\n"
+            "    updated_at INTEGER NOT NULL,\n"
+            "    CONSTRAINT relay_intents_signed CHECK (state NOT IN (2, 3, 4, 5, 7) OR nonce IS NOT NULL),\n"
+            "    UNIQUE (chain_id, wallet, nonce)\n"
+            ") STRICT;\n"
+            "CREATE INDEX idx_relay_intents_open ON relay_intents (chain_id, state, seq) WHERE state < 4;\n"
+            "CREATE INDEX idx_relay_intents_unfinal ON relay_intents (chain_id, block_number) WHERE NOT final;\n"
+            "CREATE INDEX idx_relay_intents_hash ON relay_intents (transaction_hash);\n"
+            "CREATE TABLE relay_attempts (\n"
+            "    intent_id TEXT NOT NULL REFERENCES relay_intents (intent_id),\n"
+            "    attempt INTEGER NOT NULL,\n"
+            "    transaction_hash BLOB CONSTRAINT transaction_hash_is_hash CHECK (length(transaction_hash) = 32) NOT NULL UNIQUE,\n"
+            "    raw BLOB NOT NULL,\n"
+            "    fee_max TEXT CONSTRAINT fee_max_is_u256 CHECK (length(fee_max) = 78 AND fee_max NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    fee_priority TEXT CONSTRAINT fee_priority_is_u256 CHECK (length(fee_priority) = 78 AND fee_priority NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    gas_limit INTEGER NOT NULL,\n"
+            "    created_at INTEGER NOT NULL,\n"
+            "    PRIMARY KEY (intent_id, attempt)\n"
+            ") STRICT;",
+        .up_postgres =
+            "CREATE TABLE relay_wallets (\n"
+            "    chain_id BIGINT NOT NULL,\n"
+            "    address BYTEA CONSTRAINT address_is_address CHECK (octet_length(address) = 20) NOT NULL,\n"
+            "    next_nonce BIGINT NOT NULL,\n"
+            "    updated_at TIMESTAMPTZ NOT NULL,\n"
+            "    PRIMARY KEY (chain_id, address)\n"
+            ");\n"
+            "CREATE TABLE relay_intents (\n"
+            "    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
+            "    intent_id TEXT NOT NULL UNIQUE,\n"
+            "    intent_key TEXT NOT NULL UNIQUE,\n"
+            "    content_hash BYTEA CONSTRAINT content_hash_is_hash CHECK (octet_length(content_hash) = 32) NOT NULL,\n"
+            "    chain_id BIGINT NOT NULL,\n"
+            "    wallet BYTEA CONSTRAINT wallet_is_address CHECK (octet_length(wallet) = 20) NOT NULL,\n"
+            "    to_address BYTEA CONSTRAINT to_address_is_address CHECK (octet_length(to_address) = 20),\n"
+            "    value NUMERIC(78,0) CONSTRAINT value_is_u256 CHECK (value >= 0) NOT NULL,\n"
+            "    data BYTEA NOT NULL,\n"
+            "    role TEXT NOT NULL,\n"
+            "    purpose TEXT NOT NULL,\n"
+            "    gas_limit BIGINT NOT NULL,\n"
+            "    after_id TEXT,\n"
+            "    deadline TIMESTAMPTZ,\n"
+            "    state BIGINT NOT NULL CHECK (state BETWEEN 1 AND 8),\n"
+            "    final BOOLEAN NOT NULL,\n"
+            "    nonce BIGINT,\n"
+            "    transaction_hash BYTEA CONSTRAINT transaction_hash_is_hash CHECK (octet_length(transaction_hash) = 32),\n"
+            "    attempts BIGINT NOT NULL,\n"
+            "    sent_at TIMESTAMPTZ,\n"
+            "    try_at TIMESTAMPTZ NOT NULL,\n"
+            "    block_number BIGINT,\n"
+            "    block_hash BYTEA CONSTRAINT block_hash_is_hash CHECK (octet_length(block_hash) = 32),\n"
+            "    gas_used BIGINT,\n"
+            "    gas_price NUMERIC(78,0) CONSTRAINT gas_price_is_u256 CHECK (gas_price >= 0),\n"
+            "    contract BYTEA CONSTRAINT contract_is_address CHECK (octet_length(contract) = 20),\n"
+            "    error_code TEXT,\n"
+            "    error TEXT,\n"
+            "    created_at TIMESTAMPTZ NOT NULL,\n"
+            "    updated_at TIMESTAMPTZ NOT NULL,\n"
+            "    CONSTRAINT relay_intents_signed CHECK (state NOT IN (2, 3, 4, 5, 7) OR nonce IS NOT NULL),\n"
+            "    UNIQUE (chain_id, wallet, nonce)\n"
+            ");\n"
+            "CREATE INDEX idx_relay_intents_open ON relay_intents (chain_id, state, seq) WHERE state < 4;\n"
+            "CREATE INDEX idx_relay_intents_unfinal ON relay_intents (chain_id, block_number) WHERE NOT final;\n"
+            "CREATE INDEX idx_relay_intents_hash ON relay_intents (transaction_hash);\n"
+            "CREATE TABLE relay_attempts (\n"
+            "    intent_id TEXT NOT NULL REFERENCES relay_intents (intent_id),\n"
+            "    attempt BIGINT NOT NULL,\n"
+            "    transaction_hash BYTEA CONSTRAINT transaction_hash_is_hash CHECK (octet_length(transaction_hash) = 32) NOT NULL UNIQUE,\n"
+            "    raw BYTEA NOT NULL,\n"
+            "    fee_max NUMERIC(78,0) CONSTRAINT fee_max_is_u256 CHECK (fee_max >= 0) NOT NULL,\n"
+            "    fee_priority NUMERIC(78,0) CONSTRAINT fee_priority_is_u256 CHECK (fee_priority >= 0) NOT NULL,\n"
+            "    gas_limit BIGINT NOT NULL,\n"
+            "    created_at TIMESTAMPTZ NOT NULL,\n"
+            "    PRIMARY KEY (intent_id, attempt)\n"
+            ");",
+        .down_sqlite =
+            "DROP TABLE relay_attempts;\n"
+            "DROP TABLE relay_intents;\n"
+            "DROP TABLE relay_wallets;",
+        .down_postgres =
+            "DROP TABLE relay_attempts;\n"
+            "DROP TABLE relay_intents;\n"
+            "DROP TABLE relay_wallets;",
     },
     {
         .version = 6,
@@ -1649,7 +2214,7 @@ static const struct store_migration migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = statements,
-    .statement_count = 25,
+    .statement_count = 85,
     .migrations = migrations,
-    .migration_count = 3,
+    .migration_count = 6,
 };

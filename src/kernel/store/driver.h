@@ -9,6 +9,8 @@
 
 #include "kernel/store/store.h"
 
+#define STORE_FIELDS_MAX 64 /* parameters or columns of a statement: a bit each */
+
 struct store_conn;
 
 struct store_value {
@@ -30,6 +32,8 @@ struct store_driver {
     enum err (*begin)(struct store_conn *conn, bool for_writing, struct why *why);
     enum err (*commit)(struct store_conn *conn, struct why *why);
     void (*rollback)(struct store_conn *conn);
+    /* Whether the transaction is still open: a full disk can end it behind our back. */
+    bool (*in_tx)(struct store_conn *conn);
     enum err (*savepoint)(struct store_conn *conn, struct why *why);
     enum err (*release)(struct store_conn *conn, struct why *why);
     void (*rollback_to)(struct store_conn *conn);
@@ -45,8 +49,14 @@ struct store_driver {
     int64_t (*query_changed)(void *handle);
     void (*query_end)(void *handle);
 
-    /* Text without parameters, several statements: migrations and the undo log. */
-    enum err (*run_script)(struct store_conn *conn, const char *sql, struct why *why);
+    /*
+     * Text without parameters, several statements: migrations and the undo log. `out_changed` may
+     * be NULL; it receives the rows that the last statement changed, without those of triggers.
+     */
+    enum err (*run_script)(struct store_conn *conn, const char *sql, int64_t *out_changed,
+                           struct why *why);
+    const char *(*up)(const struct store_migration *m);
+    const char *(*down)(const struct store_migration *m); /* NULL: there is no way down */
 };
 
 extern const struct store_driver store_driver_sqlite;

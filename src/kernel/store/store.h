@@ -19,7 +19,9 @@
  *   rolled back). store_read gives a consistent snapshot. The function may be run again after a
  *   serialization failure, so it must not have effects outside the database, must not do network
  *   I/O (ASSERTed by kernel/net) and must overwrite its outputs. Anything it returns but OK rolls
- *   back its own work only.
+ *   back its own work only. A statement that the database refuses (a constraint, a full disk) fails
+ *   its function: later statements do nothing and store_write returns that first error, even when
+ *   the function says OK. Where a conflict is expected, the SQL says ON CONFLICT.
  *   SQLite: one writer thread takes whatever functions wait, runs each in a savepoint, and commits
  *   them together (group commit, WAL, synchronous=FULL): a caller is answered after the fsync.
  *
@@ -168,6 +170,7 @@ struct store_query {
     uint16_t next_column_;
     bool started_;
     bool has_row_;
+    bool had_row_;
     struct why why_;
 };
 
@@ -210,6 +213,9 @@ void store_get_fixed(struct store_query *q, const char *column, void *out, size_
 struct u256 store_get_u256(struct store_query *q, const char *column);
 /* store_get_time reads wall time. Units: microseconds. */
 int64_t store_get_time(struct store_query *q, const char *column);
+
+/* store_ignore counts a column as read that this caller has no use for. */
+void store_ignore(struct store_query *q, const char *column);
 
 /*
  * store_finish ends the statement (running it when no row was asked for). `out_changed` may be
@@ -254,7 +260,7 @@ void store_notify(struct store_tx *tx, const char *channel);
 uint64_t store_signal_now(struct store *store, const char *channel);
 /*
  * store_wait returns true when the channel's count differs from *seen (which is updated), false
- * after `timeout_usec` or when store_wake_all was called.
+ * after `timeout_usec` of real time.
  */
 bool store_wait(struct store *store, const char *channel, uint64_t *seen, int64_t timeout_usec);
 /* store_wake wakes the waiters of a channel without a transaction. */
@@ -270,6 +276,8 @@ enum err store_undo_begin(struct store_tx *tx, uint64_t chain_id, uint64_t block
                           struct why *why) ERR_CHECKED;
 /* store_undo_end ends the apply step. Errors: ERR_DB. */
 enum err store_undo_end(struct store_tx *tx, struct why *why) ERR_CHECKED;
+/* store_undo_chain returns the chain of the apply step that is open in `tx`, 0 outside of one. */
+uint64_t store_undo_chain(const struct store_tx *tx);
 /*
  * store_undo_rollback reverts every recorded change of blocks >= from_block, newest first, and
  * drops the records. Errors: ERR_DB, ERR_CORRUPT.

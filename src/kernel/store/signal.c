@@ -1,0 +1,98 @@
+#include <errno.h>
+#include <time.h>
+
+#include "kernel/base/check.h"
+#include "kernel/base/clock.h"
+#include "kernel/store/store_private.h"
+
+#define NSEC_PER_USEC 1000
+#define WAIT_USEC_MAX (24ll * 3600 * USEC_PER_SEC)
+
+/* The channel of a name, made when first heard of. Called with signal_lock held. */
+static size_t channel_index(struct store *store, const char *name)
+{
+    for (size_t i = 0; i < store->channel_count; i++) {
+        if (strcmp(store->channels[i].name, name) == 0) {
+            return i;
+        }
+    }
+    ASSERT(store->channel_count < STORE_CHANNEL_MAX);
+    struct store_channel *channel = &store->channels[store->channel_count];
+    channel->name = name;
+    channel->count = 0;
+    pthread_condattr_t attributes;
+    ASSERT(pthread_condattr_init(&attributes) == 0);
+    ASSERT(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
+    ASSERT(pthread_cond_init(&channel->changed, &attributes) == 0);
+    pthread_condattr_destroy(&attributes);
+    return store->channel_count++;
+}
+
+void store_signal_publish(struct store *store, uint32_t channels)
+{
+    if (channels == 0) {
+        return;
+    }
+    pthread_mutex_lock(&store->signal_lock);
+    for (size_t i = 0; i < store->channel_count; i++) {
+        if ((channels & (1u << i)) != 0) {
+            store->channels[i].count++;
+            pthread_cond_broadcast(&store->channels[i].changed);
+        }
+    }
+    pthread_mutex_unlock(&store->signal_lock);
+}
+
+void store_notify(struct store_tx *tx, const char *channel)
+{
+    ASSERT(tx == store_tx_current() && tx->writes);
+    pthread_mutex_lock(&tx->store->signal_lock);
+    size_t index = channel_index(tx->store, channel);
+    pthread_mutex_unlock(&tx->store->signal_lock);
+    tx->notified |= 1u << index;
+}
+
+uint64_t store_signal_now(struct store *store, const char *channel)
+{
+    pthread_mutex_lock(&store->signal_lock);
+    uint64_t count = store->channels[channel_index(store, channel)].count;
+    pthread_mutex_unlock(&store->signal_lock);
+    return count;
+}
+
+void store_wake(struct store *store, const char *channel)
+{
+    pthread_mutex_lock(&store->signal_lock);
+    struct store_channel *c = &store->channels[channel_index(store, channel)];
+    c->count++;
+    pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&store->signal_lock);
+}
+
+/* Asks the system, not base/clock: a thread sleeps in real time also under a simulated clock. */
+static struct timespec deadline_after(int64_t usec)
+{
+    struct timespec t;
+    ASSERT(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+    int64_t part = t.tv_nsec / NSEC_PER_USEC + usec % USEC_PER_SEC;
+    t.tv_sec += usec / USEC_PER_SEC + part / USEC_PER_SEC;
+    t.tv_nsec = (part % USEC_PER_SEC) * NSEC_PER_USEC;
+    return t;
+}
+
+bool store_wait(struct store *store, const char *channel, uint64_t *seen, int64_t timeout_usec)
+{
+    ASSERT(!store_in_tx());
+    int64_t usec = timeout_usec < 0 ? 0 : timeout_usec;
+    struct timespec deadline = deadline_after(usec < WAIT_USEC_MAX ? usec : WAIT_USEC_MAX);
+    pthread_mutex_lock(&store->signal_lock);
+    struct store_channel *c = &store->channels[channel_index(store, channel)];
+    int waited = 0;
+    while (c->count == *seen && waited != ETIMEDOUT) {
+        waited = pthread_cond_timedwait(&c->changed, &store->signal_lock, &deadline);
+    }
+    bool changed = c->count != *seen;
+    *seen = c->count;
+    pthread_mutex_unlock(&store->signal_lock);
+    return changed;
+}

@@ -1,0 +1,196 @@
+#include "kernel/store/store.h"
+
+#include "kernel/base/check.h"
+#include "kernel/base/clock.h"
+#include "kernel/store/store_private.h"
+
+static const char *const synchronous_choices[] = {"full", "normal", NULL};
+
+const struct config_row store_config_rows[] = {
+    {.key = "store.url",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct store_config, url),
+     .default_ = "sqlite:freehold-data/freehold.db",
+     .doc = "Database: sqlite:PATH keeps everything in one file beside the program."},
+    {.key = "store.readers",
+     .type = CONFIG_U64,
+     .offset = offsetof(struct store_config, readers),
+     .default_ = "4",
+     .min = 1,
+     .max = 256,
+     .doc = "Read connections; requests beyond them wait for one."},
+    {.key = "store.busy",
+     .type = CONFIG_DURATION,
+     .offset = offsetof(struct store_config, busy_usec),
+     .default_ = "5s",
+     .max = 600ull * USEC_PER_SEC,
+     .doc = "How long a statement waits for a lock that another program holds."},
+    {.key = "store.batch_max",
+     .type = CONFIG_U64,
+     .offset = offsetof(struct store_config, batch_max),
+     .default_ = "256",
+     .min = 1,
+     .max = 65536,
+     .doc = "Most writes that share one commit to the disk."},
+    {.key = "store.synchronous",
+     .type = CONFIG_ENUM,
+     .offset = offsetof(struct store_config, synchronous),
+     .default_ = "full",
+     .choices = synchronous_choices,
+     .doc = "SQLite: full survives a power cut, normal may lose the last commits in one."},
+};
+const size_t store_config_row_count = sizeof(store_config_rows) / sizeof(store_config_rows[0]);
+
+struct scheme {
+    const char *prefix;
+    const struct store_driver *driver;
+};
+
+static const struct scheme schemes[] = {
+    {"sqlite:", &store_driver_sqlite},
+};
+
+static enum err find_driver(const char *url, const struct store_driver **out, struct why *why)
+{
+    struct slice text = slice_text(url);
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        if (slice_starts(text, slice_text(schemes[i].prefix))) {
+            *out = schemes[i].driver;
+            return OK;
+        }
+    }
+    return why_set(why, ERR_CONFIG, "store.url", "store.url must be sqlite:PATH.");
+}
+
+/* A url for people: what stands between the user's ':' and '@' is a password. */
+static char *hide_password(struct arena *arena, const char *url)
+{
+    struct slice whole = slice_text(url);
+    const char *authority = strstr(url, "://");
+    if (authority == NULL) {
+        return slice_cstr(arena, whole);
+    }
+    const char *user = authority + 3;
+    const char *end = user + strcspn(user, "/?#");
+    const char *at = memrchr(user, '@', (size_t)(end - user));
+    const char *colon = at != NULL ? memchr(user, ':', (size_t)(at - user)) : NULL;
+    struct buf shown;
+    buf_init(&shown, arena, whole.len + 8);
+    if (colon != NULL) {
+        buf_add(&shown, url, (size_t)(colon + 1 - url));
+        buf_add_text(&shown, "***");
+        url = at;
+    }
+    const char *query = strstr(url, "password=");
+    if (query != NULL) {
+        query += strlen("password=");
+        buf_add(&shown, url, (size_t)(query - url));
+        buf_add_text(&shown, "***");
+        url = query + strcspn(query, "&");
+    }
+    buf_add_text(&shown, url);
+    return slice_cstr(arena, buf_slice(&shown));
+}
+
+static void init_locks(struct store *store)
+{
+    ASSERT(pthread_mutex_init(&store->queue_lock, NULL) == 0);
+    ASSERT(pthread_cond_init(&store->queue_filled, NULL) == 0);
+    ASSERT(pthread_mutex_init(&store->pool_lock, NULL) == 0);
+    ASSERT(pthread_cond_init(&store->pool_returned, NULL) == 0);
+    ASSERT(pthread_mutex_init(&store->signal_lock, NULL) == 0);
+}
+
+/* Gives back a store whose threads have ended; connections that were not opened are NULL. */
+static void store_free(struct store *store)
+{
+    for (size_t i = 0; i < store->reader_count; i++) {
+        store->driver->close(store->readers[i]);
+    }
+    if (store->writer != NULL) {
+        store->driver->close(store->writer);
+    }
+    for (size_t i = 0; i < store->channel_count; i++) {
+        pthread_cond_destroy(&store->channels[i].changed);
+    }
+    pthread_mutex_destroy(&store->signal_lock);
+    pthread_cond_destroy(&store->pool_returned);
+    pthread_mutex_destroy(&store->pool_lock);
+    pthread_cond_destroy(&store->queue_filled);
+    pthread_mutex_destroy(&store->queue_lock);
+    arena_free(&store->boot);
+    mem_free(store);
+}
+
+static enum err open_connections(struct store *store, const struct store_config *config,
+                                 struct why *why)
+{
+    enum err e = store->driver->open(&store->writer, config, store->catalog, true, why);
+    for (uint64_t i = 0; e == OK && i < config->readers; i++) {
+        struct store_conn *reader = NULL;
+        e = store->driver->open(&reader, config, store->catalog, false, why);
+        if (e == OK) {
+            store->readers[store->reader_count++] = reader;
+            store->idle[store->idle_count++] = reader;
+        }
+    }
+    return e;
+}
+
+enum err store_open(struct store **out, const struct store_config *config,
+                    const struct store_catalog *catalog, struct why *why)
+{
+    ASSERT(config->readers > 0 && config->batch_max > 0);
+    const struct store_driver *driver = NULL;
+    enum err e = find_driver(config->url, &driver, why);
+    if (e != OK) {
+        return e;
+    }
+    struct store *store = mem_alloc(sizeof(*store));
+    arena_init(&store->boot, 0);
+    store->driver = driver;
+    store->catalog = catalog;
+    store->batch_max = config->batch_max;
+    store->url_shown = hide_password(&store->boot, config->url);
+    store->queue_tail = &store->queue_head;
+    store->readers = arena_alloc_array(&store->boot, config->readers, sizeof(store->readers[0]));
+    store->idle = arena_alloc_array(&store->boot, config->readers, sizeof(store->idle[0]));
+    init_locks(store);
+
+    e = open_connections(store, config, why);
+    if (e == OK) {
+        e = store_writer_start(store, why);
+    }
+    if (e == OK) {
+        e = store_migrate_begin(store, why);
+    }
+    if (e != OK) {
+        store_close(store);
+        return e;
+    }
+    *out = store;
+    return OK;
+}
+
+void store_close(struct store *store)
+{
+    if (store == NULL) {
+        return;
+    }
+    ASSERT(!store_in_tx());
+    store_writer_stop(store);
+    store_pool_close(store);
+    store_free(store);
+}
+
+const char *store_url_shown(const struct store *store)
+{
+    return store->url_shown;
+}
+
+void store_stats_read(struct store *store, struct store_stats *out)
+{
+    pthread_mutex_lock(&store->queue_lock);
+    *out = store->stats;
+    pthread_mutex_unlock(&store->queue_lock);
+}

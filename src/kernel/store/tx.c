@@ -1,0 +1,291 @@
+/*
+ * How functions run in transactions.
+ *
+ * Writes queue up for one thread. It takes whatever waits, gives each function a savepoint of its
+ * own inside one transaction, commits once and answers them all: the cost of reaching the disk is
+ * shared by everyone who waited for it. Reads borrow a connection and run on the caller's thread.
+ */
+#include "kernel/base/check.h"
+#include "kernel/base/clock.h"
+#include "kernel/store/store_private.h"
+
+#include <signal.h>
+
+/* A commit is not put off longer than this for functions that arrive while the batch runs. */
+#define BATCH_USEC_MAX 10000
+
+static _Thread_local struct store_tx *current;
+
+bool store_in_tx(void)
+{
+    return current != NULL;
+}
+
+struct store_tx *store_tx_current(void)
+{
+    return current;
+}
+
+void store_tx_fail(struct store_tx *tx, enum err e, const struct why *why)
+{
+    ASSERT(e != OK);
+    if (tx->failed == OK) {
+        tx->failed = e;
+        tx->failed_why = *why;
+    }
+}
+
+/* Runs `fn` on a transaction that is already begun, and judges what it left behind. */
+static enum err run_function(struct store_tx *tx, store_fn fn, void *ctx, struct why *why)
+{
+    ASSERT(current == NULL);
+    current = tx;
+    enum err e = fn(tx, ctx, why);
+    current = NULL;
+#ifdef FREEHOLD_CHECKED
+    ASSERT(tx->unfinished == 0); /* store_finish was forgotten */
+#endif
+    if (e == OK && tx->failed != OK) {
+        e = tx->failed;
+        if (why != NULL) {
+            *why = tx->failed_why;
+        }
+    }
+    ASSERT(e != OK || !tx->undo_open);
+    return e;
+}
+
+/* ---- writes ---- */
+
+/* Runs one function of the batch in its savepoint; a failure takes back its own work only. */
+static void run_request(struct store *store, struct store_request *r)
+{
+    r->result = store->driver->savepoint(store->writer, r->why);
+    if (r->result != OK) {
+        return;
+    }
+    struct store_tx tx = {.store = store, .conn = store->writer, .writes = true};
+    r->result = run_function(&tx, r->fn, r->ctx, r->why);
+    if (r->result == OK) {
+        r->result = store->driver->release(store->writer, r->why);
+    }
+    if (r->result != OK && store->driver->in_tx(store->writer)) {
+        store->driver->rollback_to(store->writer);
+    }
+    r->notified = r->result == OK ? tx.notified : 0;
+}
+
+static void fail_all(struct store_request *batch, enum err e, const struct why *why)
+{
+    for (struct store_request *r = batch; r != NULL; r = r->next) {
+        if (r->result != OK) {
+            continue;
+        }
+        r->result = e;
+        r->notified = 0;
+        if (r->why != NULL) {
+            *r->why = *why;
+        }
+    }
+}
+
+static struct store_request *take(struct store *store, bool wait)
+{
+    pthread_mutex_lock(&store->queue_lock);
+    while (wait && store->queue_head == NULL && !store->stopping) {
+        pthread_cond_wait(&store->queue_filled, &store->queue_lock);
+    }
+    struct store_request *r = store->queue_head;
+    if (r != NULL) {
+        store->queue_head = r->next;
+        if (store->queue_head == NULL) {
+            store->queue_tail = &store->queue_head;
+        }
+        r->next = NULL;
+    }
+    pthread_mutex_unlock(&store->queue_lock);
+    return r;
+}
+
+/*
+ * Runs `first` and what arrives meanwhile in one transaction. Afterwards every request of the
+ * returned list has its final result.
+ */
+static struct store_request *run_batch(struct store *store, struct store_request *first)
+{
+    const struct store_driver *driver = store->driver;
+    int64_t deadline = clock_mono_usec() + BATCH_USEC_MAX;
+    struct store_request **tail = &first->next;
+    struct why why = {0};
+    enum err e = driver->begin(store->writer, true, &why);
+    if (e != OK) {
+        fail_all(first, e, &why);
+        return first;
+    }
+    uint64_t count = 0;
+    uint64_t good = 0;
+    for (struct store_request *r = first; r != NULL;) {
+        run_request(store, r);
+        count++;
+        good += r->result == OK;
+        if (!driver->in_tx(store->writer)) {
+            /* The database gave up the whole transaction, with what the others did in it. */
+            why_set(&why, r->result, NULL, "%s", why_text(r->why, r->result));
+            fail_all(first, r->result, &why);
+            return first;
+        }
+        bool more = count < store->batch_max && clock_mono_usec() < deadline;
+        r = more ? take(store, false) : NULL;
+        if (r != NULL) {
+            *tail = r;
+            tail = &r->next;
+        }
+    }
+    e = good > 0 ? driver->commit(store->writer, &why) : OK;
+    if (e != OK) {
+        fail_all(first, e, &why);
+    }
+    if (driver->in_tx(store->writer)) {
+        driver->rollback(store->writer);
+    }
+    return first;
+}
+
+static void answer(struct store *store, struct store_request *batch, int64_t started_usec)
+{
+    uint32_t notified = 0;
+    for (const struct store_request *r = batch; r != NULL; r = r->next) {
+        notified |= r->notified;
+    }
+    store_signal_publish(store, notified);
+
+    pthread_mutex_lock(&store->queue_lock);
+    bool committed = false;
+    while (batch != NULL) {
+        struct store_request *r = batch;
+        batch = r->next;
+        committed = committed || r->result == OK;
+        store->stats.functions++;
+        store->stats.rollbacks += r->result != OK;
+        r->answered = true;
+        pthread_cond_signal(&r->answer); /* `r` is gone once the lock is released */
+    }
+    store->stats.commits += committed;
+    store->stats.commit_usec_last = clock_mono_usec() - started_usec;
+    pthread_mutex_unlock(&store->queue_lock);
+}
+
+static void *writer_main(void *arg)
+{
+    struct store *store = arg;
+    for (;;) {
+        struct store_request *first = take(store, true);
+        if (first == NULL) {
+            return NULL;
+        }
+        int64_t started = clock_mono_usec();
+        answer(store, run_batch(store, first), started);
+    }
+}
+
+enum err store_writer_start(struct store *store, struct why *why)
+{
+    /* Signals are for the thread that waits for them, never for this one. */
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&store->writer_thread, NULL, writer_main, store);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed != 0) {
+        return why_set(why, ERR_DB_UNAVAILABLE, NULL, "The database writer cannot be started: %s.",
+                       strerror(failed));
+    }
+    store->writer_started = true;
+    return OK;
+}
+
+void store_writer_stop(struct store *store)
+{
+    pthread_mutex_lock(&store->queue_lock);
+    store->stopping = true;
+    pthread_cond_signal(&store->queue_filled);
+    pthread_mutex_unlock(&store->queue_lock);
+    if (store->writer_started) {
+        ASSERT(pthread_join(store->writer_thread, NULL) == 0);
+        store->writer_started = false;
+    }
+}
+
+enum err store_write(struct store *store, store_fn fn, void *ctx, struct why *why)
+{
+    ASSERT(!store_in_tx());
+    struct store_request r = {.fn = fn, .ctx = ctx, .why = why};
+    pthread_mutex_lock(&store->queue_lock);
+    if (store->stopping) {
+        pthread_mutex_unlock(&store->queue_lock);
+        return why_set(why, ERR_STOPPING, NULL, "The program is stopping.");
+    }
+    ASSERT(pthread_cond_init(&r.answer, NULL) == 0);
+    *store->queue_tail = &r;
+    store->queue_tail = &r.next;
+    pthread_cond_signal(&store->queue_filled);
+    while (!r.answered) {
+        pthread_cond_wait(&r.answer, &store->queue_lock);
+    }
+    pthread_mutex_unlock(&store->queue_lock);
+    pthread_cond_destroy(&r.answer);
+    return r.result;
+}
+
+/* ---- reads ---- */
+
+static struct store_conn *borrow_reader(struct store *store)
+{
+    struct store_conn *conn = NULL;
+    pthread_mutex_lock(&store->pool_lock);
+    while (store->idle_count == 0 && !store->pool_closed) {
+        pthread_cond_wait(&store->pool_returned, &store->pool_lock);
+    }
+    if (!store->pool_closed) {
+        conn = store->idle[--store->idle_count];
+    }
+    pthread_mutex_unlock(&store->pool_lock);
+    return conn;
+}
+
+static void return_reader(struct store *store, struct store_conn *conn)
+{
+    pthread_mutex_lock(&store->pool_lock);
+    store->idle[store->idle_count++] = conn;
+    pthread_cond_broadcast(&store->pool_returned);
+    pthread_mutex_unlock(&store->pool_lock);
+}
+
+void store_pool_close(struct store *store)
+{
+    pthread_mutex_lock(&store->pool_lock);
+    store->pool_closed = true;
+    pthread_cond_broadcast(&store->pool_returned);
+    while (store->idle_count < store->reader_count) {
+        pthread_cond_wait(&store->pool_returned, &store->pool_lock);
+    }
+    pthread_mutex_unlock(&store->pool_lock);
+}
+
+enum err store_read(struct store *store, store_fn fn, void *ctx, struct why *why)
+{
+    ASSERT(!store_in_tx());
+    struct store_conn *conn = borrow_reader(store);
+    if (conn == NULL) {
+        return why_set(why, ERR_STOPPING, NULL, "The program is stopping.");
+    }
+    enum err e = store->driver->begin(conn, false, why);
+    if (e == OK) {
+        struct store_tx tx = {.store = store, .conn = conn};
+        e = run_function(&tx, fn, ctx, why);
+        store->driver->rollback(conn);
+    }
+    return_reader(store, conn);
+    return e;
+}
