@@ -3,23 +3,52 @@
  *
  * An account belongs to one book (a string such as "usdc/31337" that names what is counted) and has
  * a path ("leasing/asset/7/revenue", "leasing/holder/0x…/claimable"). A transfer moves an amount
- * from one account (debit) to another (credit) of the same book and is immutable. Available =
- * credits posted - debits posted - debits pending.
+ * from one account (debit) to another (credit) of the same book and is immutable but for its state.
+ * Available = credits posted - debits posted - debits pending.
  *
  * Transfer states, who moves them:
  *
- *      (none) --ledger_post-----> POSTED
- *      (none) --ledger_hold-----> PENDING --ledger_settle--> POSTED  (amount may be less: rest
- * freed) PENDING --ledger_void----> VOIDED
+ *   (none) --ledger_post--> POSTED
+ *   (none) --ledger_hold--> PENDING --ledger_settle--> POSTED   (amount may be less: rest freed)
+ *                              '------ledger_void----> VOIDED
  *
- * Invariants (ledger_audit proves them from the entries): for each book the sum of credits equals
- * the sum of debits; each account's stored totals equal the sums of its entries; an account
- * flagged LEDGER_NO_OVERDRAFT never has debits (posted + pending) above its posted credits; a
- * transfer id exists once (a repeat with equal content is OK, with other content
- * ERR_IDEMPOTENCY_MISMATCH).
+ * Invariants (ledger_audit proves them from the transfers)
+ *   - for each book the sum of credits equals the sum of debits, posted and pending;
+ *   - each account's stored totals equal the sums of its transfers;
+ *   - an account flagged LEDGER_NO_OVERDRAFT never has debits (posted + pending) above its posted
+ *     credits;
+ *   - a transfer id exists once: a repeat with equal content is OK and changes nothing, with other
+ *     content it is ERR_IDEMPOTENCY_MISMATCH.
  *
- * All functions run inside the caller's transaction, so that a balance moves together with the
- * state that explains it, or not at all. Several transfers of one call are linked: all or none.
+ * Transactions
+ *   All functions run inside the caller's transaction, so that a balance moves together with the
+ *   state that explains it, or not at all. Several transfers of one call are linked: all or none,
+ *   judged in their order, each against the balances that the ones before it leave; when one of
+ *   them exists already all must. A refused call has written nothing; after an ERR_DB… the
+ *   transaction can only be rolled back. ERR_DB_BUSY means that another transaction opened the
+ *   same account or took the same id in this moment: run the transaction again.
+ *
+ * The chain and the engine
+ *   What an apply step moves is undone when its block is orphaned, what the engine moves on its own
+ *   (a hold for a claim that was submitted) is not, and both touch the same accounts. So an account
+ *   has a row of totals for each origin: 0 for the engine, the chain id for each chain. An apply
+ *   step (store_undo_begin) writes rows of its chain only, therefore the undo log restores them
+ *   exactly whatever happened beside them, and the rows of a chain equal those of a fresh index.
+ *   A balance is the sum over the rows. What follows:
+ *   - a chain may settle or void its own holds and the engine's; the engine may end only its own
+ *     (ERR_CONFLICT), because the chain's may vanish;
+ *   - in an apply step `when_usec` must be given (the block's time): a fresh index must write equal
+ *     rows;
+ *   - a reorg may leave an account with more debits than credits when the engine spent what the
+ *     orphaned block had credited: nothing is refused at that moment, ledger_available is zero, new
+ *     debits are refused and ledger_audit counts the account under `overdrafts`.
+ *
+ * Limits: paths LEDGER_PATH_MAX, books LEDGER_BOOK_MAX, ids and causes LEDGER_ID_MAX, kinds
+ * LEDGER_KIND_MAX bytes of [A-Za-z0-9/_.:-]; segments between slashes are never empty. Totals are
+ * 256-bit and checked; a transfer that would leave the range is ERR_OVERFLOW.
+ *
+ * Threads: as the transaction. Rows are locked in the order of (book, path), so that two
+ * transactions that move money between the same accounts wait for each other and never deadlock.
  */
 #ifndef KERNEL_LEDGER_LEDGER_H
 #define KERNEL_LEDGER_LEDGER_H
@@ -28,6 +57,8 @@
 
 #define LEDGER_PATH_MAX 200
 #define LEDGER_BOOK_MAX 64
+#define LEDGER_ID_MAX 200
+#define LEDGER_KIND_MAX 64
 
 enum ledger_flags {
     LEDGER_NO_OVERDRAFT = 1,
@@ -44,12 +75,13 @@ struct ledger_transfer {
     struct slice id;      /* unique text, chosen by the caller: the idempotency key */
     struct slice book;    /* of both accounts */
     struct slice debit;   /* path of the account that gives; opened on first use */
-    struct slice credit;  /* path of the account that receives */
+    struct slice credit;  /* path of the account that receives; another one */
     unsigned debit_flags; /* flags for accounts opened by this transfer */
     unsigned credit_flags;
     struct u256 amount; /* above zero */
     struct slice kind;  /* "leasing.revenue_credited" */
     struct slice cause; /* what explains it: "tx/0x…/12", "job/…" */
+    int64_t when_usec;  /* when it happened: the block's time in an apply step; 0: now */
 };
 
 struct ledger_balance {
@@ -63,16 +95,18 @@ struct ledger_entry {
     struct slice id;
     struct slice debit;
     struct slice credit;
-    struct u256 amount;
+    struct u256 amount; /* what was posted when POSTED, else what was asked for */
     struct slice kind;
     struct slice cause;
     enum ledger_state state;
     int64_t created_usec;
+    int64_t closed_usec; /* when it was posted or voided; 0 while PENDING */
 };
 
 /*
  * ledger_post posts linked transfers. Errors: ERR_INSUFFICIENT_FUNDS (names the account),
- * ERR_IDEMPOTENCY_MISMATCH, ERR_INVALID_AMOUNT (zero), ERR_OVERFLOW, ERR_DB.
+ * ERR_IDEMPOTENCY_MISMATCH, ERR_INVALID_AMOUNT (zero), ERR_INVALID_FIELD (an id, book, path, kind
+ * or cause that breaks the limits, debit and credit the same), ERR_OVERFLOW, ERR_DB, ERR_DB_BUSY.
  */
 enum err ledger_post(struct store_tx *tx, const struct ledger_transfer *transfers, size_t count,
                      struct why *why) ERR_CHECKED;
@@ -83,15 +117,20 @@ enum err ledger_hold(struct store_tx *tx, const struct ledger_transfer *transfer
 
 /*
  * ledger_settle posts a pending transfer for `amount` (at most what is pending; the rest is freed).
- * Settling a posted one with the same amount again is OK.
- * Errors: ERR_NOT_FOUND, ERR_CONFLICT (voided, or posted with another amount), ERR_OVERFLOW.
+ * Settling a posted one with the same amount again is OK. `when_usec` as in ledger_transfer.
+ * Errors: ERR_NOT_FOUND, ERR_CONFLICT (voided, posted with another amount, or a chain's and this is
+ * not an apply step of that chain), ERR_INVALID_AMOUNT (zero: void it), ERR_OVERFLOW (more than is
+ * pending).
  */
-enum err ledger_settle(struct store_tx *tx, struct slice id, struct u256 amount,
+enum err ledger_settle(struct store_tx *tx, struct slice id, struct u256 amount, int64_t when_usec,
                        struct why *why) ERR_CHECKED;
 
-/* ledger_void frees a pending transfer; voiding twice is OK. Errors: ERR_NOT_FOUND, ERR_CONFLICT.
+/*
+ * ledger_void frees a pending transfer; voiding twice is OK. `when_usec` as in ledger_transfer.
+ * Errors: ERR_NOT_FOUND, ERR_CONFLICT (posted, or a chain's as in ledger_settle).
  */
-enum err ledger_void(struct store_tx *tx, struct slice id, struct why *why) ERR_CHECKED;
+enum err ledger_void(struct store_tx *tx, struct slice id, int64_t when_usec,
+                     struct why *why) ERR_CHECKED;
 
 /* ledger_balance_read reads an account; an unopened one has zeros. Errors: ERR_DB. */
 enum err ledger_balance_read(struct store_tx *tx, struct slice book, struct slice path,
@@ -101,23 +140,31 @@ enum err ledger_balance_read(struct store_tx *tx, struct slice book, struct slic
 struct u256 ledger_available(const struct ledger_balance *balance);
 
 /*
- * ledger_entries lists transfers of an account, oldest first, `after` an id or empty.
- * Owns: the arena. Errors: ERR_DB.
+ * ledger_entries lists transfers of an account, oldest first, from the one behind the transfer
+ * `after` (empty: from the first). Owns: the arena. Errors: ERR_NOT_FOUND (`after` is not a
+ * transfer of the account), ERR_DB.
  */
 enum err ledger_entries(struct store_tx *tx, struct arena *arena, struct slice book,
-                        struct slice path, size_t limit, struct ledger_entry **out,
-                        size_t *out_count, struct why *why) ERR_CHECKED;
+                        struct slice path, struct slice after, size_t limit,
+                        struct ledger_entry **out, size_t *out_count, struct why *why) ERR_CHECKED;
 
 struct ledger_report {
     uint64_t books;
     uint64_t accounts;
     uint64_t transfers;
-    uint64_t wrong_accounts; /* stored totals differ from entries */
-    uint64_t overdrafts;
-    uint64_t unbalanced_books;
+    uint64_t wrong_accounts;   /* stored totals differ from the transfers */
+    uint64_t overdrafts;       /* flagged LEDGER_NO_OVERDRAFT and below zero */
+    uint64_t unbalanced_books; /* stored credits differ from stored debits */
+    uint64_t orphans;          /* transfers of accounts that have no row */
+    /* The first wrong, overdrawn or unbalanced one, "" when there is none. */
+    char first_book[LEDGER_BOOK_MAX + 1];
+    char first_path[LEDGER_PATH_MAX + 1]; /* "" for a book */
 };
 
-/* ledger_audit recomputes everything from the transfers. Errors: ERR_DB. */
+/*
+ * ledger_audit recomputes everything from the transfers, in memory that does not grow with them.
+ * Whether it found something is in the report, not in the result. Errors: ERR_DB.
+ */
 enum err ledger_audit(struct store_tx *tx, struct ledger_report *out, struct why *why) ERR_CHECKED;
 
 #endif

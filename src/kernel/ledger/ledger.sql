@@ -1,0 +1,126 @@
+-- Statements of the ledger. u256 arithmetic is done in C; here totals are only read and written.
+
+-- statement: ledger_account_lock
+-- doc: locks all rows of an account; their flags
+-- params: book text, path text
+-- columns: origin i64, flags i64
+-- both
+SELECT origin, flags FROM ledger_accounts WHERE book = :book AND path = :path ORDER BY origin
+-- postgres
+FOR UPDATE
+-- both
+;
+
+-- statement: ledger_account_read
+-- doc: reads the totals of an account, one row an origin
+-- params: book text, path text
+-- columns: origin i64, debits_pending u256, debits_released u256, debits_posted u256, credits_pending u256, credits_released u256, credits_posted u256, entries i64
+SELECT origin, debits_pending, debits_released, debits_posted, credits_pending, credits_released,
+       credits_posted, entries
+FROM ledger_accounts WHERE book = :book AND path = :path ORDER BY origin;
+
+-- statement: ledger_account_insert
+-- doc: opens the row of an account for an origin
+-- params: book text, path text, origin i64, flags i64
+-- params: debits_pending u256, debits_released u256, debits_posted u256
+-- params: credits_pending u256, credits_released u256, credits_posted u256, entries i64
+INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released,
+                             debits_posted, credits_pending, credits_released, credits_posted,
+                             entries)
+VALUES (:book, :path, :origin, :flags, :debits_pending, :debits_released, :debits_posted,
+        :credits_pending, :credits_released, :credits_posted, :entries)
+ON CONFLICT (book, path, origin) DO NOTHING;
+
+-- statement: ledger_account_touch
+-- doc: makes transactions that read the other rows of an account before a new one appeared fail
+-- params: book text, path text, origin i64
+UPDATE ledger_accounts SET flags = flags
+WHERE book = :book AND path = :path AND origin <> :origin;
+
+-- statement: ledger_account_update
+-- doc: writes the totals of an account for an origin
+-- params: book text, path text, origin i64
+-- params: debits_pending u256, debits_released u256, debits_posted u256
+-- params: credits_pending u256, credits_released u256, credits_posted u256, entries i64
+UPDATE ledger_accounts
+SET debits_pending = :debits_pending, debits_released = :debits_released,
+    debits_posted = :debits_posted, credits_pending = :credits_pending,
+    credits_released = :credits_released, credits_posted = :credits_posted, entries = :entries
+WHERE book = :book AND path = :path AND origin = :origin;
+
+-- statement: ledger_transfer_find
+-- doc: finds a transfer
+-- params: id text
+-- columns: book text, debit text, credit text, origin i64, held bool, amount u256, posted u256, state i64, kind text, cause text
+SELECT book, debit, credit, origin, held, amount, posted, state, kind, cause
+FROM ledger_transfers WHERE id = :id;
+
+-- statement: ledger_transfer_insert
+-- doc: adds a transfer; nothing when its id exists
+-- params: id text, book text, debit text, credit text, origin i64, held bool, amount u256, posted u256
+-- params: state i64, closer i64?, kind text, cause text, debit_entry i64, credit_entry i64
+-- params: created time, closed time?
+INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer,
+                              kind, cause, debit_entry, credit_entry, created, closed)
+VALUES (:id, :book, :debit, :credit, :origin, :held, :amount, :posted, :state, :closer, :kind,
+        :cause, :debit_entry, :credit_entry, :created, :closed)
+ON CONFLICT (id) DO NOTHING;
+
+-- statement: ledger_transfer_close
+-- doc: posts or voids a pending transfer
+-- params: id text, state i64, posted u256, closer i64, closed time
+UPDATE ledger_transfers
+SET state = :state, posted = :posted, closer = :closer, closed = :closed
+WHERE id = :id AND state = 1;
+
+-- statement: ledger_entry_place
+-- doc: finds the place of a transfer among the entries of an account
+-- params: id text, book text, path text
+-- columns: created time, entry i64
+SELECT created, CASE WHEN debit = :path THEN debit_entry ELSE credit_entry END AS entry
+FROM ledger_transfers WHERE id = :id AND book = :book AND (debit = :path OR credit = :path);
+
+-- statement: ledger_entries
+-- doc: lists the transfers of an account behind a place, oldest first
+-- params: book text, path text, created time, entry i64, id text, limit i64
+-- columns: id text, debit text, credit text, amount u256, posted u256, kind text, cause text, state i64, created time, closed time?, entry i64
+SELECT id, debit, credit, amount, posted, kind, cause, state, created, closed, debit_entry AS entry
+FROM ledger_transfers
+WHERE book = :book AND debit = :path AND (created, debit_entry, id) > (:created, :entry, :id)
+UNION ALL
+SELECT id, debit, credit, amount, posted, kind, cause, state, created, closed, credit_entry AS entry
+FROM ledger_transfers
+WHERE book = :book AND credit = :path AND (created, credit_entry, id) > (:created, :entry, :id)
+ORDER BY created, entry, id LIMIT :limit;
+
+-- statement: ledger_audit_accounts
+-- doc: lists rows of accounts behind one, in the order of their key
+-- params: book text, path text, origin i64, limit i64
+-- columns: book text, path text, origin i64, flags i64, debits_pending u256, debits_released u256, debits_posted u256, credits_pending u256, credits_released u256, credits_posted u256, entries i64
+SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending,
+       credits_released, credits_posted, entries
+FROM ledger_accounts WHERE (book, path, origin) > (:book, :path, :origin)
+ORDER BY book, path, origin LIMIT :limit;
+
+-- statement: ledger_audit_legs
+-- doc: lists what the transfers of an account say about it
+-- params: book text, path text
+-- columns: is_debit bool, origin i64, held bool, amount u256, posted u256, state i64, closer i64?, entry i64
+SELECT true AS is_debit, origin, held, amount, posted, state, closer, debit_entry AS entry
+FROM ledger_transfers WHERE book = :book AND debit = :path
+UNION ALL
+SELECT false AS is_debit, origin, held, amount, posted, state, closer, credit_entry AS entry
+FROM ledger_transfers WHERE book = :book AND credit = :path;
+
+-- statement: ledger_audit_counts
+-- doc: counts transfers, and those of accounts that have no row
+-- columns: transfers i64, orphans i64
+SELECT count(*) AS transfers,
+       coalesce(sum(CASE WHEN EXISTS (SELECT 1 FROM ledger_accounts a
+                                      WHERE a.book = t.book AND a.path = t.debit
+                                          AND a.origin = t.origin)
+                          AND EXISTS (SELECT 1 FROM ledger_accounts a
+                                      WHERE a.book = t.book AND a.path = t.credit
+                                          AND a.origin = t.origin)
+                         THEN 0 ELSE 1 END), 0) AS orphans
+FROM ledger_transfers t;
