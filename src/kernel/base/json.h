@@ -101,7 +101,10 @@ enum err json_get_time(const struct json *object, const char *key, int64_t *out_
  */
 enum err json_only(const struct json *object, const char *const *keys, struct why *why) ERR_CHECKED;
 
-/* json_canonical appends the RFC 8785 form. Errors: ERR_INVALID_JSON (number beyond a double). */
+/*
+ * json_canonical appends the RFC 8785 form; `out` is untouched on failure.
+ * Errors: ERR_INVALID_JSON (number beyond a double, duplicate key in a tree that allowed them).
+ */
 enum err json_canonical(struct buf *out, const struct json *v, struct why *why) ERR_CHECKED;
 
 /* json_write appends the tree as it was read (numbers verbatim), compact. */
