@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <strings.h>
 
 /*
  * Handles that wait for their next request. Each keeps its own connections, so nothing is shared
@@ -224,7 +225,9 @@ static enum err transfer_failed(CURLcode code, const struct transfer *t,
         return why_set(why, ERR_LIMIT, NULL, "%s answered with more than %zu bytes.", origin,
                        t->bytes_max);
     }
-    if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) {
+    bool is_http = strncasecmp(request->url, "http://", 7) == 0 ||
+                   strncasecmp(request->url, "https://", 8) == 0;
+    if (code == CURLE_URL_MALFORMAT || !is_http) {
         return why_set(why, ERR_CONFIG, "url", "%s is not an http or https URL.", origin);
     }
     const char *what = curl_easy_strerror(code);
@@ -234,6 +237,8 @@ static enum err transfer_failed(CURLcode code, const struct transfer *t,
         what = "the host name does not resolve";
     } else if (code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR) {
         what = "the connection was closed before an answer was complete";
+    } else if (code == CURLE_UNSUPPORTED_PROTOCOL) {
+        what = "it does not speak HTTP";
     } else if (code == CURLE_PARTIAL_FILE) {
         what = "the answer ended before its announced length";
     }
