@@ -225,7 +225,7 @@ static const struct store_column chain_sql_source_insert_params[] = {
 };
 const struct store_statement chain_sql_source_insert = {
     .name = "chain_source_insert",
-    .id = 14,
+    .id = 13,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -249,7 +249,7 @@ static const struct store_column chain_sql_sources_list_columns[] = {
 };
 const struct store_statement chain_sql_sources_list = {
     .name = "chain_sources_list",
-    .id = 15,
+    .id = 14,
     .writes = false,
     .sqlite =
         "SELECT address, contract, from_block FROM chain_sources\n"
@@ -323,7 +323,7 @@ static const struct store_column chain_sql_reorg_insert_params[] = {
 };
 const struct store_statement chain_sql_reorg_insert = {
     .name = "chain_reorg_insert",
-    .id = 13,
+    .id = 12,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs\n"
@@ -335,52 +335,4 @@ const struct store_statement chain_sql_reorg_insert = {
         "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::bytea, $5::bytea, $6::bigint, $7::timestamptz)",
     .params = chain_sql_reorg_insert_params,
     .param_count = 7,
-};
-
-static const struct store_column chain_sql_events_list_params[] = {
-    {"chain_id", STORE_I64, false},
-    {"contract_address", STORE_ADDRESS, true},
-    {"below_block", STORE_I64, false},
-    {"below_index", STORE_I64, false},
-    {"max_rows", STORE_I64, false},
-};
-static const struct store_column chain_sql_events_list_columns[] = {
-    {"block_number", STORE_I64, false},
-    {"log_index", STORE_I64, false},
-    {"block_hash", STORE_HASH, false},
-    {"transaction_hash", STORE_HASH, false},
-    {"contract_address", STORE_ADDRESS, false},
-    {"event_type", STORE_TEXT, false},
-    {"event_data", STORE_JSON, false},
-    {"processed", STORE_BOOL, false},
-    {"error", STORE_TEXT, true},
-};
-const struct store_statement chain_sql_events_list = {
-    .name = "chain_events_list",
-    .id = 12,
-    .writes = false,
-    .sqlite =
-        "SELECT block_number, log_index, block_hash, transaction_hash, contract_address, event_type,\n"
-        "       event_data, processed, error\n"
-        "FROM blockchain_events\n"
-        "WHERE chain_id = ?1\n"
-        "    AND (?2 IS NULL OR contract_address = ?2)\n"
-        "    AND (block_number < ?3\n"
-        "         OR (block_number = ?3 AND log_index < ?4))\n"
-        "ORDER BY block_number DESC, log_index DESC\n"
-        "LIMIT ?5",
-    .postgres =
-        "SELECT block_number, log_index, block_hash, transaction_hash, contract_address, event_type,\n"
-        "       event_data, processed, error\n"
-        "FROM blockchain_events\n"
-        "WHERE chain_id = $1::bigint\n"
-        "    AND ($2::bytea IS NULL OR contract_address = $2::bytea)\n"
-        "    AND (block_number < $3::bigint\n"
-        "         OR (block_number = $3::bigint AND log_index < $4::bigint))\n"
-        "ORDER BY block_number DESC, log_index DESC\n"
-        "LIMIT $5::bigint",
-    .params = chain_sql_events_list_params,
-    .param_count = 5,
-    .columns = chain_sql_events_list_columns,
-    .column_count = 9,
 };

@@ -101,13 +101,4 @@ extern const struct store_statement chain_sql_events_cut;
  */
 extern const struct store_statement chain_sql_reorg_insert;
 
-/*
- * chain_sql_events_list: Stored events of a contract or of all (contract NULL), newest first, below
- * a position.
- * Params: chain_id i64, contract_address address?, below_block i64, below_index i64, max_rows i64
- * Columns: block_number i64, log_index i64, block_hash hash, transaction_hash hash,
- * contract_address address, event_type text, event_data json, processed bool, error text?
- */
-extern const struct store_statement chain_sql_events_list;
-
 #endif

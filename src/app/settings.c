@@ -1,0 +1,121 @@
+#include "app/settings.h"
+
+#include <unistd.h>
+
+static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
+
+static const struct config_row log_rows[] = {
+    {.key = "log.level",
+     .type = CONFIG_ENUM,
+     .offset = offsetof(struct settings_log, level),
+     .default_ = "info",
+     .choices = log_levels,
+     .doc = "Least important level that is written."},
+};
+
+static const struct config_row wallet_rows[] = {
+    {.key = "wallets.keystore_dir",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct settings_wallets, keystore_dir),
+     .doc = "Folder with the relay's keys as Web3 Secret Storage V3 files (geth, ethers)."},
+    {.key = "wallets.password_file",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct settings_wallets, password_file),
+     .doc = "File whose first line is the password of those keys."},
+    {.key = "wallets.dev_accounts",
+     .type = CONFIG_BOOL,
+     .offset = offsetof(struct settings_wallets, dev_accounts),
+     .default_ = "false",
+     .doc = "Also use the ten accounts of the public development mnemonic; refused on any chain "
+            "but 31337 and 1337. On by itself when the program starts the chain."},
+};
+
+static const struct config_row devchain_rows[] = {
+    {.key = "devchain.port",
+     .type = CONFIG_U64,
+     .offset = offsetof(struct settings_devchain, port),
+     .default_ = "0",
+     .max = 65535,
+     .doc = "Port of the development chain on 127.0.0.1; 0 takes a free one."},
+    {.key = "devchain.dir",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct settings_devchain, dir),
+     .default_ = "freehold-data/devchain",
+     .doc = "Folder for the development chain's state, log and contract addresses."},
+    {.key = "devchain.block_time",
+     .type = CONFIG_U64,
+     .offset = offsetof(struct settings_devchain, block_time_sec),
+     .default_ = "0",
+     .max = 3600,
+     .doc = "Seconds between blocks; 0 mines each transaction at once."},
+};
+
+#define COUNT(rows) (sizeof(rows) / sizeof(rows)[0])
+
+static void add(struct settings *s, const char *title, const struct config_row *rows, size_t count,
+                void *target)
+{
+    const struct config_part part = {
+        .rows = rows, .count = count, .target = target, .title = title};
+    config_add(s->registry, &part);
+}
+
+void settings_init(struct settings *s)
+{
+    memset(s, 0, sizeof *s);
+    s->registry = config_new();
+    add(s, "HTTP server", http_config_rows, http_config_row_count, &s->http);
+    add(s, "Database", store_config_rows, store_config_row_count, &s->store);
+    add(s, "Chain", chain_config_rows, chain_config_row_count, &s->chain);
+    add(s, "Relay", relay_config_rows, relay_config_row_count, &s->relay);
+    add(s, "Wallets", wallet_rows, COUNT(wallet_rows), &s->wallets);
+    add(s, "Jobs", jobs_config_rows, jobs_config_row_count, &s->jobs);
+    add(s, "Leasing", leasing_config_rows, leasing_config_row_count, &s->leasing);
+    add(s, "Development chain", devchain_rows, COUNT(devchain_rows), &s->devchain);
+    add(s, "Log", log_rows, COUNT(log_rows), &s->log);
+}
+
+static enum err check_together(const struct settings *s, struct why *why)
+{
+    const struct chain_config *c = &s->chain;
+    if (c->undo_depth < c->reorg_depth_max + c->confirmations) {
+        return why_set(why, ERR_CONFIG, "chain.undo_depth",
+                       "chain.undo_depth must be at least chain.max_reorg_depth + "
+                       "chain.confirmations (%llu)",
+                       (unsigned long long)(c->reorg_depth_max + c->confirmations));
+    }
+    if (s->wallets.dev_accounts && c->chain_id != 31337 && c->chain_id != 1337) {
+        return why_set(why, ERR_CONFIG, "wallets.dev_accounts",
+                       "wallets.dev_accounts uses keys that everybody knows: it is refused on "
+                       "chain %llu",
+                       (unsigned long long)c->chain_id);
+    }
+    if (s->wallets.keystore_dir[0] != '\0' && s->wallets.password_file[0] == '\0') {
+        return why_set(why, ERR_CONFIG, "wallets.password_file",
+                       "wallets.keystore_dir needs wallets.password_file");
+    }
+    return OK;
+}
+
+enum err settings_load(struct settings *s, const struct cli *cli, struct why *why)
+{
+    enum err e =
+        config_load(s->registry, cli->config_path, environ, cli->settings, cli->setting_count, why);
+    if (e == OK) {
+        e = check_together(s, why);
+    }
+    enum log_level level = LOG_INFO;
+    if (e == OK) {
+        e = log_level_parse(slice_text(s->log.level), &level);
+    }
+    if (e == OK) {
+        log_set_level(level);
+    }
+    return e;
+}
+
+void settings_clear(struct settings *s)
+{
+    config_free(s->registry);
+    s->registry = NULL;
+}

@@ -1,0 +1,54 @@
+/*
+ * settings.h: every module's configuration in one struct, and the registry that fills it.
+ */
+#ifndef APP_SETTINGS_H
+#define APP_SETTINGS_H
+
+#include "app/cli.h"
+#include "domain/leasing/leasing.h"
+#include "kernel/base/config.h"
+#include "kernel/base/log.h"
+#include "kernel/chain/chain.h"
+#include "kernel/http/http.h"
+#include "kernel/jobs/jobs.h"
+#include "kernel/relay/relay.h"
+#include "kernel/store/store.h"
+
+struct settings_log {
+    const char *level;
+};
+
+struct settings_wallets {
+    const char *keystore_dir;  /* V3 files of the relay's wallets */
+    const char *password_file; /* one password for all of them, first line */
+    bool dev_accounts;         /* use the development mnemonic's accounts */
+};
+
+struct settings_devchain {
+    uint64_t port;
+    const char *dir; /* where the chain's state and log are kept */
+    uint64_t block_time_sec;
+};
+
+struct settings {
+    struct settings_log log;
+    struct settings_wallets wallets;
+    struct settings_devchain devchain;
+    struct store_config store;
+    struct chain_config chain;
+    struct relay_config relay;
+    struct jobs_config jobs;
+    struct http_config http;
+    struct leasing_config leasing;
+    struct config *registry; /* rows, sources, text values */
+};
+
+/* settings_init registers all rows with their defaults. Owns: the caller, settings_clear. */
+void settings_init(struct settings *settings);
+/* settings_load applies file, environment and command line. Errors: as config_load. */
+enum err settings_load(struct settings *settings, const struct cli *cli,
+                       struct why *why) ERR_CHECKED;
+/* settings_clear frees values and wipes secrets. */
+void settings_clear(struct settings *settings);
+
+#endif

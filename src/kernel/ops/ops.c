@@ -1,0 +1,324 @@
+#include "kernel/ops/ops.h"
+
+#include "kernel/base/check.h"
+#include "kernel/evm/address.h"
+#include "kernel/ops/ops_internal.h"
+#include "kernel/ops/ops_sql.h"
+
+/* ---- transactions ---- */
+
+struct one {
+    struct http_call *call;
+    struct slice id;
+};
+
+static enum err read_transaction(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct one *one = ctx;
+    struct relay_row row;
+    enum err e = relay_get(tx, one->call->req, one->id, &row, why);
+    if (e == OK) {
+        relay_row_json(one->call->out, &row);
+    }
+    return e;
+}
+
+static enum err transaction_get(struct http_call *call, struct why *why)
+{
+    struct ops *ops = call->ctx;
+    struct one one = {.call = call, .id = http_param(call, "transactionId")};
+    return store_read(ops->store, read_transaction, &one, why);
+}
+
+struct list {
+    struct http_call *call;
+    struct http_page page;
+    enum relay_state state;
+    struct relay_row *rows;
+    size_t count;
+};
+
+static enum err read_transactions(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct list *list = ctx;
+    return relay_list(tx, list->call->req, list->state, list->page.cursor, list->page.limit,
+                      &list->rows, &list->count, why);
+}
+
+static enum err state_query(const struct http_call *call, enum relay_state *out, struct why *why)
+{
+    bool found = false;
+    struct slice text = http_query(call, "state", &found);
+    if (!found) {
+        return OK;
+    }
+    for (int s = RELAY_QUEUED; s <= RELAY_CANCELLED; s++) {
+        if (slice_equal_text(text, relay_state_text((enum relay_state)s))) {
+            *out = (enum relay_state)s;
+            return OK;
+        }
+    }
+    return why_set(why, ERR_INVALID_FIELD, "state",
+                   "state is one of queued, signed, sent, mined, reverted, failed, replaced, "
+                   "cancelled");
+}
+
+static enum err transactions_list(struct http_call *call, struct why *why)
+{
+    struct ops *ops = call->ctx;
+    struct list list = {.call = call};
+    enum err e = http_page_read(call, &list.page, why);
+    if (e == OK) {
+        e = state_query(call, &list.state, why);
+    }
+    if (e == OK) {
+        e = store_read(ops->store, read_transactions, &list, why);
+    }
+    if (e != OK) {
+        return e;
+    }
+    json_begin_array(call->out);
+    for (size_t i = 0; i < list.count; i++) {
+        relay_row_json(call->out, &list.rows[i]);
+    }
+    json_end_array(call->out);
+    if (list.count == list.page.limit) {
+        http_cursor_set(call, list.rows[list.count - 1].id);
+    }
+    return OK;
+}
+
+static enum err cancel_and_read(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct one *one = ctx;
+    return relay_cancel(tx, one->id, why);
+}
+
+static enum err transaction_cancel(struct http_call *call, struct why *why)
+{
+    struct ops *ops = call->ctx;
+    struct one one = {.call = call, .id = http_param(call, "transactionId")};
+    enum err e = store_write(ops->store, cancel_and_read, &one, why);
+    return e == OK ? store_read(ops->store, read_transaction, &one, why) : e;
+}
+
+/* ---- the chain ---- */
+
+static enum err network_get(struct http_call *call, struct why *why)
+{
+    (void)why;
+    struct ops *ops = call->ctx;
+    struct chain_status s;
+    chain_status_read(ops->chain, &s);
+    struct json_out *j = call->out;
+    json_begin_object(j);
+    json_key(j, "chainId");
+    json_u64(j, s.chain_id);
+    json_key(j, "blockNumber");
+    json_u64(j, s.cursor_block);
+    json_key(j, "blockHash");
+    json_hex(j, hash_slice(&s.cursor_hash));
+    json_key(j, "head");
+    json_u64(j, s.head_block);
+    json_key(j, "halted");
+    json_bool(j, s.halted);
+    rpc_health(ops->rpc, j);
+    json_end_object(j);
+    return OK;
+}
+
+struct events {
+    struct http_call *call;
+    uint64_t chain_id;
+    uint32_t limit;
+    uint64_t below_block;
+    uint64_t below_index;
+    uint32_t count;
+};
+
+static void event_json(struct json_out *j, struct store_query *q, struct arena *req,
+                       struct events *events)
+{
+    struct address contract;
+    struct hash hash;
+    events->below_block = (uint64_t)store_get_i64(q, "block_number");
+    events->below_index = (uint64_t)store_get_i64(q, "log_index");
+    json_begin_object(j);
+    json_key(j, "blockNumber");
+    json_u64(j, events->below_block);
+    json_key(j, "logIndex");
+    json_u64(j, events->below_index);
+    json_key(j, "blockHash");
+    store_get_fixed(q, "block_hash", hash.bytes, HASH_BYTES);
+    json_hex(j, hash_slice(&hash));
+    json_key(j, "transactionHash");
+    store_get_fixed(q, "transaction_hash", hash.bytes, HASH_BYTES);
+    json_hex(j, hash_slice(&hash));
+    json_key(j, "contractAddress");
+    store_get_fixed(q, "contract_address", contract.bytes, ADDRESS_BYTES);
+    json_address(j, &contract);
+    json_key(j, "eventType");
+    json_string(j, store_get_text(q, "event_type", req));
+    json_key(j, "eventData");
+    json_raw(j, store_get_text(q, "event_data", req));
+    json_key(j, "processed");
+    json_bool(j, store_get_bool(q, "processed"));
+    if (!store_is_null(q, "error")) {
+        json_key(j, "error");
+        json_string(j, store_get_text(q, "error", req));
+    }
+    json_end_object(j);
+}
+
+static enum err read_events(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct events *events = ctx;
+    struct json_out *j = events->call->out;
+    struct store_query q;
+    store_begin(&q, tx, &ops_sql_events_list);
+    store_bind_i64(&q, "chain_id", (int64_t)events->chain_id);
+    store_bind_i64(&q, "below_block", (int64_t)events->below_block);
+    store_bind_i64(&q, "below_index", (int64_t)events->below_index);
+    store_bind_i64(&q, "max_rows", events->limit);
+    json_begin_array(j);
+    while (store_step(&q)) {
+        event_json(j, &q, events->call->req, events);
+        events->count++;
+    }
+    json_end_array(j);
+    return store_finish(&q, NULL, why);
+}
+
+/* The cursor of the event list is "block/index" of the last event given. */
+static enum err events_list(struct http_call *call, struct why *why)
+{
+    struct ops *ops = call->ctx;
+    struct http_page page;
+    struct events events = {
+        .call = call,
+        .chain_id = ops->chain_id,
+        .below_block = INT64_MAX,
+        .below_index = INT64_MAX,
+    };
+    enum err e = http_page_read(call, &page, why);
+    struct slice block;
+    struct slice index;
+    if (e == OK && page.cursor.len > 0) {
+        bool cut = slice_cut(page.cursor, '/', &block, &index);
+        if (!cut || slice_parse_u64(block, &events.below_block) != OK ||
+            slice_parse_u64(index, &events.below_index) != OK || events.below_block > INT64_MAX ||
+            events.below_index > INT64_MAX) {
+            e = why_set(why, ERR_INVALID_FIELD, "cursor", "this cursor is not of this list");
+        }
+    }
+    if (e != OK) {
+        return e;
+    }
+    events.limit = page.limit;
+    e = store_read(ops->store, read_events, &events, why);
+    if (e == OK && events.count == page.limit) {
+        http_cursor_set(call,
+                        slice_format(call->req, "%llu/%llu", (unsigned long long)events.below_block,
+                                     (unsigned long long)events.below_index));
+    }
+    return e;
+}
+
+/* ---- the table ---- */
+
+static const char *const health_aliases[] = {"/api/health", "/api/v1/health", NULL};
+static const char *const network_aliases[] = {"/api/blockchain/network", NULL};
+static const char *const state_keys[] = {"state", NULL};
+static const enum err not_found[] = {ERR_NOT_FOUND, OK};
+static const enum err cancel_errors[] = {ERR_NOT_FOUND, ERR_CONFLICT, OK};
+
+static const char transaction_schema[] =
+    "{\"type\":\"object\",\"required\":[\"transactionId\",\"purpose\",\"state\",\"final\","
+    "\"chainId\",\"from\",\"transactionHash\"],\"properties\":{"
+    "\"transactionId\":{\"type\":\"string\"},\"purpose\":{\"type\":\"string\"},"
+    "\"state\":{\"enum\":[\"queued\",\"signed\",\"sent\",\"mined\",\"reverted\",\"failed\","
+    "\"replaced\",\"cancelled\"]},\"final\":{\"type\":\"boolean\"}}}";
+
+static const struct http_route routes[] = {
+    {
+        .method = HTTP_GET,
+        .path = "/health",
+        .aliases = health_aliases,
+        .handler = ops_health,
+        .flags = HTTP_RAW | HTTP_NO_STORE,
+        .tag = "operations",
+        .operation = "health",
+        .summary = "Health of the database, the chain and the jobs; 503 when unhealthy.",
+        .reply_status = 200,
+    },
+    {
+        .method = HTTP_GET,
+        .path = "/metrics",
+        .handler = ops_metrics,
+        .flags = HTTP_RAW | HTTP_NO_STORE,
+        .tag = "operations",
+        .operation = "metrics",
+        .summary = "Metrics in the Prometheus text format.",
+        .reply_status = 200,
+    },
+    {
+        .method = HTTP_GET,
+        .path = "/api/v1/transactions",
+        .handler = transactions_list,
+        .flags = HTTP_LIST,
+        .query_keys = state_keys,
+        .tag = "transactions",
+        .operation = "listTransactions",
+        .summary = "Relayed transactions, newest first.",
+        .reply_status = 200,
+    },
+    {
+        .method = HTTP_GET,
+        .path = "/api/v1/transactions/{transactionId}",
+        .handler = transaction_get,
+        .tag = "transactions",
+        .operation = "getTransaction",
+        .summary = "State of one relayed transaction.",
+        .reply_schema = transaction_schema,
+        .reply_status = 200,
+        .errors = not_found,
+    },
+    {
+        .method = HTTP_POST,
+        .path = "/api/v1/transactions/{transactionId}/cancel",
+        .handler = transaction_cancel,
+        .tag = "transactions",
+        .operation = "cancelTransaction",
+        .summary = "Cancels a transaction that has no nonce yet.",
+        .reply_schema = transaction_schema,
+        .reply_status = 200,
+        .errors = cancel_errors,
+    },
+    {
+        .method = HTTP_GET,
+        .path = "/api/v1/blockchain/network",
+        .aliases = network_aliases,
+        .handler = network_get,
+        .flags = HTTP_NO_STORE,
+        .tag = "chain",
+        .operation = "getNetwork",
+        .summary = "The followed chain, its cursor and its nodes.",
+        .reply_status = 200,
+    },
+    {
+        .method = HTTP_GET,
+        .path = "/api/v1/blockchain/events",
+        .handler = events_list,
+        .flags = HTTP_LIST,
+        .tag = "chain",
+        .operation = "listEvents",
+        .summary = "Applied contract events, newest first.",
+        .reply_status = 200,
+    },
+};
+
+struct http_table ops_http_table(struct ops *ops)
+{
+    return (struct http_table){
+        .routes = routes, .count = sizeof routes / sizeof routes[0], .ctx = ops};
+}

@@ -1,0 +1,138 @@
+#include "kernel/ops/ops_internal.h"
+
+#include "kernel/base/metric.h"
+
+enum health {
+    HEALTHY,
+    DEGRADED,
+    UNHEALTHY,
+};
+
+static const char *health_text(enum health h)
+{
+    switch (h) {
+    case HEALTHY:
+        return "healthy";
+    case DEGRADED:
+        return "degraded";
+    case UNHEALTHY:
+        return "unhealthy";
+    }
+    return "unhealthy";
+}
+
+static enum health worse(enum health a, enum health b)
+{
+    return a > b ? a : b;
+}
+
+struct database_look {
+    int64_t dead;
+};
+
+static enum err look_at_database(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct database_look *look = ctx;
+    return jobs_count(tx, JOB_DEAD, &look->dead, why);
+}
+
+static void part(struct json_out *j, const char *name, enum health h, const char *detail)
+{
+    json_key(j, name);
+    json_begin_object(j);
+    json_key(j, "status");
+    json_text(j, health_text(h));
+    if (detail != NULL && detail[0] != '\0') {
+        json_key(j, "detail");
+        json_text(j, detail);
+    }
+}
+
+static enum health database_part(struct ops *ops, struct json_out *j, enum health *jobs,
+                                 struct database_look *look)
+{
+    struct why why = {0};
+    enum err e = store_read(ops->store, look_at_database, look, &why);
+    enum health h = e == OK ? HEALTHY : UNHEALTHY;
+    part(j, "database", h, e == OK ? NULL : why_text(&why, e));
+    json_key(j, "url");
+    json_text(j, store_url_shown(ops->store));
+    json_end_object(j);
+    *jobs = (uint64_t)look->dead > ops->dead_alert ? DEGRADED : HEALTHY;
+    return h;
+}
+
+static enum health chain_part(struct ops *ops, struct json_out *j)
+{
+    struct chain_status s;
+    chain_status_read(ops->chain, &s);
+    enum health h = s.halted ? UNHEALTHY : s.node_ok ? HEALTHY : DEGRADED;
+    part(j, "chain", h,
+         s.halted ? s.halted_why : (s.node_ok ? NULL : "no node answers at the moment"));
+    json_key(j, "chainId");
+    json_u64(j, s.chain_id);
+    json_key(j, "block");
+    json_u64(j, s.cursor_block);
+    json_key(j, "head");
+    json_u64(j, s.head_block);
+    json_key(j, "lagBlocks");
+    json_u64(j, s.head_block > s.cursor_block ? s.head_block - s.cursor_block : 0);
+    json_key(j, "reorgs");
+    json_u64(j, s.reorgs);
+    json_key(j, "eventsFailed");
+    json_u64(j, s.events_failed);
+    rpc_health(ops->rpc, j);
+    json_end_object(j);
+    return h;
+}
+
+enum err ops_health(struct http_call *call, struct why *why)
+{
+    (void)why;
+    struct ops *ops = call->ctx;
+    struct json_out j;
+    json_out_init(&j, call->raw);
+    enum health all = HEALTHY;
+    enum health jobs = HEALTHY;
+    struct database_look look = {0};
+    struct buf parts;
+    buf_init(&parts, call->req, 1024);
+    struct json_out p;
+    json_out_init(&p, &parts);
+    json_begin_object(&p);
+    all = worse(all, database_part(ops, &p, &jobs, &look));
+    all = worse(all, chain_part(ops, &p));
+    all = worse(all, jobs);
+    part(&p, "jobs", jobs, NULL);
+    json_key(&p, "dead");
+    json_i64(&p, look.dead);
+    json_end_object(&p);
+    json_end_object(&p);
+    json_begin_object(&j);
+    json_key(&j, "success");
+    json_bool(&j, all != UNHEALTHY);
+    json_key(&j, "status");
+    json_text(&j, health_text(all));
+    json_key(&j, "service");
+    json_text(&j, "freehold");
+    json_key(&j, "version");
+    json_text(&j, ops->version);
+    json_key(&j, "timestamp");
+    json_time(&j, clock_wall_usec());
+    json_key(&j, "uptimeSeconds");
+    json_i64(&j, (clock_wall_usec() - ops->started_usec) / USEC_PER_SEC);
+    json_key(&j, "parts");
+    json_raw(&j, buf_slice(&parts));
+    json_end_object(&j);
+    call->content_type = "application/json";
+    call->status = all == UNHEALTHY ? 503 : 200;
+    return OK;
+}
+
+enum err ops_metrics(struct http_call *call, struct why *why)
+{
+    (void)why;
+    call->content_type = "text/plain; version=0.0.4; charset=utf-8";
+    metric_render(call->raw);
+    return OK;
+}

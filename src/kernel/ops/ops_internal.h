@@ -1,0 +1,14 @@
+/*
+ * ops_internal.h: the handlers behind ops_http_table. Private to this folder.
+ */
+#ifndef KERNEL_OPS_OPS_INTERNAL_H
+#define KERNEL_OPS_OPS_INTERNAL_H
+
+#include "kernel/ops/ops.h"
+
+/* ops_health answers /health. */
+enum err ops_health(struct http_call *call, struct why *why) ERR_CHECKED;
+/* ops_metrics answers /metrics. */
+enum err ops_metrics(struct http_call *call, struct why *why) ERR_CHECKED;
+
+#endif
