@@ -55,7 +55,6 @@ static const struct phrase phrases[] = {
     {"gas price is too low", RPC_UNDERPRICED},
     {"gas price below", RPC_UNDERPRICED},
     {"gas tip cap", RPC_UNDERPRICED},
-    {"minimum needed", RPC_UNDERPRICED},
 
     {"insufficient funds", RPC_INSUFFICIENT_FUNDS},
     {"insufficientfunds", RPC_INSUFFICIENT_FUNDS},
