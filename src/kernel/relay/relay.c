@@ -94,7 +94,7 @@ static enum err check_wallet(struct store_tx *tx, void *ctx, struct why *why)
     return store_finish(&q, NULL, why);
 }
 
-static enum err reconcile(struct relay *relay, struct why *why)
+enum err relay_reconcile(struct relay *relay, struct why *why)
 {
     enum err e = OK;
     for (size_t i = 0; e == OK && i < relay->signer_count; i++) {
@@ -186,7 +186,7 @@ enum err relay_start(struct relay *relay, struct why *why)
 {
     ASSERT(!relay->running);
     relay->reorg_seen = store_signal_now(relay->store, "chain_reorg");
-    enum err e = reconcile(relay, why);
+    enum err e = relay_reconcile(relay, why);
     if (e != OK) {
         return e;
     }

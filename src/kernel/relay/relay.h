@@ -175,6 +175,11 @@ struct relay_options {
 struct relay *relay_new(const struct relay_options *options);
 /* relay_start reconciles wallets with the node and starts the thread. Errors: as rpc. */
 enum err relay_start(struct relay *relay, struct why *why) ERR_CHECKED;
+/*
+ * relay_reconcile compares each wallet's next nonce with the node's, as relay_start does; for those
+ * who drive relay_step themselves. Errors: as rpc.
+ */
+enum err relay_reconcile(struct relay *relay, struct why *why) ERR_CHECKED;
 /* relay_stop ends the thread after the current step. */
 void relay_stop(struct relay *relay);
 /* relay_free frees a stopped relay; NULL is fine. */

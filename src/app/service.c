@@ -1,0 +1,474 @@
+#include "app/service.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gen/sql_all.h"
+#include "kernel/base/check.h"
+#include "kernel/base/log.h"
+#include "kernel/crypto/keystore.h"
+#include "kernel/net/http_client.h"
+
+#define PATH_BYTES_MAX 4096
+/* On a development chain blocks are looked for this often. Units: microseconds. */
+#define DEV_POLL_USEC 100000
+/* The development account that deploys, and the one that holds the roles. */
+#define DEV_DEPLOYER (DEVCHAIN_ACCOUNTS - 1)
+#define ENDPOINTS_MAX 16
+
+/* ---- database ---- */
+
+static enum err start_store(struct service *s, struct why *why)
+{
+    enum err e = store_open(&s->store, &s->settings->store, &sql_catalog, why);
+    if (e != OK) {
+        return e;
+    }
+    struct store_version version;
+    e = store_version_read(s->store, &version, why);
+    if (e == OK && version.applied < version.known) {
+        LOG(LOG_INFO, "store.migrated", log_u64("from", version.applied),
+            log_u64("to", version.known));
+        e = store_migrate(s->store, version.known, why);
+    }
+    return e == OK ? store_migrate_verify(s->store, why) : e;
+}
+
+/* ---- nodes ---- */
+
+static enum err make_directories(const char *path, struct why *why)
+{
+    char partial[PATH_BYTES_MAX];
+    size_t len = strlen(path);
+    if (len >= sizeof partial) {
+        return why_set(why, ERR_CONFIG, "devchain.dir", "the path %s is too long", path);
+    }
+    for (size_t i = 1; i <= len; i++) {
+        if (path[i] != '/' && path[i] != '\0') {
+            continue;
+        }
+        memcpy(partial, path, i);
+        partial[i] = '\0';
+        if (mkdir(partial, 0755) != 0 && errno != EEXIST) {
+            return why_set(why, ERR_IO, "devchain.dir", "the folder %s could not be made: %s",
+                           partial, strerror(errno));
+        }
+    }
+    return OK;
+}
+
+static enum err start_devchain(struct service *s, struct why *why)
+{
+    struct settings *set = s->settings;
+    enum err e = make_directories(set->devchain.dir, why);
+    if (e != OK) {
+        return e;
+    }
+    struct slice state = slice_format(&s->boot, "%s/chain.json", set->devchain.dir);
+    struct slice log = slice_format(&s->boot, "%s/chain.log", set->devchain.dir);
+    const struct devchain_options options = {
+        .port = (uint16_t)set->devchain.port,
+        .chain_id = set->chain.chain_id,
+        .block_time_sec = (uint32_t)set->devchain.block_time_sec,
+        .state_path = slice_cstr(&s->boot, state),
+        .log_path = slice_cstr(&s->boot, log),
+    };
+    e = devchain_start(&options, &s->devchain, why);
+    if (e != OK) {
+        return e;
+    }
+    LOG(LOG_INFO, "devchain.started", log_text("url", devchain_url(s->devchain)),
+        log_u64("pid", (uint64_t)devchain_pid(s->devchain)));
+    set->chain.rpc_urls = devchain_url(s->devchain);
+    set->wallets.dev_accounts = true;
+    if (strcmp(config_source(set->registry, "chain.poll_interval"), "default") == 0) {
+        set->chain.poll_usec = DEV_POLL_USEC;
+    }
+    return OK;
+}
+
+static enum err start_rpc(struct service *s, struct why *why)
+{
+    struct rpc_endpoint endpoints[ENDPOINTS_MAX];
+    size_t count = 0;
+    struct slice rest = slice_text(s->settings->chain.rpc_urls);
+    while (rest.len > 0) {
+        struct slice url;
+        (void)slice_cut(rest, ',', &url, &rest);
+        url = slice_trim(url);
+        if (url.len == 0) {
+            continue;
+        }
+        if (count == ENDPOINTS_MAX) {
+            return why_set(why, ERR_CONFIG, "chain.rpc_urls", "at most %d endpoints",
+                           ENDPOINTS_MAX);
+        }
+        if (!slice_starts(url, SLICE_LIT("http://")) && !slice_starts(url, SLICE_LIT("https://"))) {
+            return why_set(why, ERR_CONFIG, "chain.rpc_urls",
+                           "endpoint %zu of chain.rpc_urls does not start with http:// or https://",
+                           count + 1);
+        }
+        endpoints[count] = (struct rpc_endpoint){
+            .url = slice_cstr(&s->boot, url),
+            .role = count == 0 ? RPC_PRIMARY : RPC_FALLBACK,
+        };
+        count++;
+    }
+    const struct rpc_options options = {
+        .chain_id = s->settings->chain.chain_id,
+        .endpoints = endpoints,
+        .endpoint_count = count,
+        .timeout_usec = s->settings->chain.rpc_timeout_usec,
+        .attempts_max = 4,
+        .batch_max = 100,
+        .answer_bytes_max = 256UL * 1024 * 1024,
+    };
+    s->rpc = rpc_pool_new(&options);
+    uint64_t served = 0;
+    return rpc_chain_id(s->rpc, &served, why);
+}
+
+/* ---- wallets ---- */
+
+static enum err add_wallet(struct service *s, const struct secret *key, struct why *why)
+{
+    if (s->signer_count == SERVICE_WALLETS_MAX) {
+        return why_set(why, ERR_CONFIG, "wallets.keystore_dir", "at most %d wallets",
+                       SERVICE_WALLETS_MAX);
+    }
+    struct relay_key *k = NULL;
+    enum err e = relay_key_new(key, &k);
+    if (e != OK) {
+        return why_set(why, e, "wallets.keystore_dir", "a wallet's key is not valid");
+    }
+    struct relay_signer signer = relay_key_signer(k);
+    for (size_t i = 0; i < s->signer_count; i++) {
+        if (address_equal(&s->signers[i].address, &signer.address)) {
+            relay_key_free(k);
+            return OK;
+        }
+    }
+    s->keys[s->signer_count] = k;
+    s->signers[s->signer_count++] = signer;
+    return OK;
+}
+
+static enum err add_dev_wallets(struct service *s, struct why *why)
+{
+    enum err e = OK;
+    for (uint32_t i = 0; e == OK && i < DEVCHAIN_ACCOUNTS; i++) {
+        struct secret key = {0};
+        e = keystore_mnemonic_key(SLICE_LIT(DEVCHAIN_MNEMONIC), i, &key);
+        if (e == OK) {
+            e = add_wallet(s, &key, why);
+        }
+        secret_clear(&key);
+    }
+    return e;
+}
+
+/* The first line of a file. */
+static enum err read_password(const char *path, struct secret *out, struct why *why)
+{
+    char line[1024];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, line, sizeof line) : -1;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    if (n < 0) {
+        return why_set(why, ERR_CONFIG, "wallets.password_file", "%s could not be read: %s", path,
+                       strerror(errno));
+    }
+    size_t len = 0;
+    while (len < (size_t)n && line[len] != '\n' && line[len] != '\r') {
+        len++;
+    }
+    secret_init(out, line, len);
+    mem_wipe(line, sizeof line);
+    return OK;
+}
+
+static enum err add_keystore_wallets(struct service *s, struct why *why)
+{
+    const struct settings_wallets *w = &s->settings->wallets;
+    struct secret password = {0};
+    enum err e = read_password(w->password_file, &password, why);
+    DIR *dir = e == OK ? opendir(w->keystore_dir) : NULL;
+    if (e == OK && dir == NULL) {
+        e = why_set(why, ERR_CONFIG, "wallets.keystore_dir", "%s could not be read: %s",
+                    w->keystore_dir, strerror(errno));
+    }
+    struct dirent *entry = NULL;
+    while (e == OK && (entry = readdir(dir)) != NULL) {
+        if (entry->d_name[0] == '.') {
+            continue;
+        }
+        char path[PATH_BYTES_MAX];
+        (void)snprintf(path, sizeof path, "%s/%s", w->keystore_dir, entry->d_name);
+        struct secret key = {0};
+        struct address address;
+        e = keystore_read_file(path, &password, &key, &address, why);
+        if (e == OK) {
+            e = add_wallet(s, &key, why);
+        }
+        secret_clear(&key);
+    }
+    if (dir != NULL) {
+        (void)closedir(dir);
+    }
+    secret_clear(&password);
+    return e;
+}
+
+static enum err start_wallets(struct service *s, struct why *why)
+{
+    enum err e = OK;
+    if (s->settings->wallets.keystore_dir[0] != '\0') {
+        e = add_keystore_wallets(s, why);
+    }
+    if (e == OK && s->settings->wallets.dev_accounts) {
+        e = add_dev_wallets(s, why);
+    }
+    return e;
+}
+
+/* ---- contracts ---- */
+
+static bool contracts_configured(const struct leasing_config *c)
+{
+    return c->stablecoin[0] != '\0' || c->asset_registry[0] != '\0' ||
+           c->lease_factory[0] != '\0' || c->marketplace[0] != '\0';
+}
+
+static void use_contracts(struct service *s, const struct address *registrar)
+{
+    struct leasing_config *c = &s->settings->leasing;
+    address_format(&s->contracts.stablecoin, s->address_texts[0]);
+    address_format(&s->contracts.asset_registry, s->address_texts[1]);
+    address_format(&s->contracts.lease_factory, s->address_texts[2]);
+    address_format(&s->contracts.marketplace, s->address_texts[3]);
+    address_format(registrar, s->address_texts[4]);
+    c->stablecoin = s->address_texts[0];
+    c->asset_registry = s->address_texts[1];
+    c->lease_factory = s->address_texts[2];
+    c->marketplace = s->address_texts[3];
+    if (c->registrar[0] == '\0') {
+        c->registrar = s->address_texts[4];
+    }
+}
+
+/* Says whether the file's contracts are on the chain that runs now. */
+static bool deployed(struct service *s, const struct deployment *d)
+{
+    struct arena scratch;
+    struct slice code = SLICE_EMPTY;
+    arena_init(&scratch, 0);
+    bool there = d->chain_id == s->settings->chain.chain_id &&
+                 rpc_code(s->rpc, &scratch, &d->marketplace, &code, NULL) == OK && code.len > 0;
+    arena_free(&scratch);
+    return there;
+}
+
+/*
+ * On a development chain without configured contracts ours are deployed, once. A file next to the
+ * chain's state remembers their addresses.
+ */
+static enum err start_contracts(struct service *s, struct why *why)
+{
+    struct settings *set = s->settings;
+    if (contracts_configured(&set->leasing) || s->devchain == NULL) {
+        return OK;
+    }
+    const char *path =
+        slice_cstr(&s->boot, slice_format(&s->boot, "%s/contracts.json", set->devchain.dir));
+    struct address admin = s->signers[0].address;
+    if (deployment_read(path, &s->contracts, NULL) == OK && deployed(s, &s->contracts)) {
+        use_contracts(s, &admin);
+        return OK;
+    }
+    const struct deploy_options options = {
+        .store = s->store,
+        .rpc = s->rpc,
+        .chain_id = set->chain.chain_id,
+        .relay = &set->relay,
+        .deployer = s->signers[DEV_DEPLOYER],
+        .admin = admin,
+    };
+    enum err e = deploy_run(&options, &s->contracts, why);
+    if (e == OK) {
+        e = deployment_write(path, &s->contracts, why);
+    }
+    if (e == OK) {
+        LOG(LOG_INFO, "devchain.contracts_deployed", log_text("file", path));
+        use_contracts(s, &admin);
+    }
+    return e;
+}
+
+/* ---- the rest ---- */
+
+static void poke_chain(void *ctx)
+{
+    struct service *s = ctx;
+    chain_poke(s->chain);
+}
+
+static enum err start_leasing(struct service *s, struct why *why)
+{
+    const struct leasing_options options = {
+        .config = &s->settings->leasing,
+        .chain_id = s->settings->chain.chain_id,
+        .start_block = s->settings->chain.start_block,
+        .store = s->store,
+        .rpc = s->rpc,
+    };
+    enum err e = leasing_new(&options, &s->leasing, why);
+    return e == OK ? leasing_probe(s->leasing, why) : e;
+}
+
+static enum err start_chain(struct service *s, struct why *why)
+{
+    struct settings *set = s->settings;
+    struct chain_table *table = arena_alloc(&s->boot, sizeof *table);
+    *table = leasing_chain_table(s->leasing);
+    size_t source_count = 0;
+    const struct chain_source *sources = leasing_sources(s->leasing, &source_count);
+    const struct chain_options options = {
+        .config = &set->chain,
+        .store = s->store,
+        .rpc = s->rpc,
+        .sources = sources,
+        .source_count = source_count,
+        .tables = table,
+        .table_count = 1,
+    };
+    s->chain = chain_new(&options);
+    return chain_start(s->chain, why);
+}
+
+static enum err start_relay(struct service *s, struct why *why)
+{
+    struct relay_options options = {
+        .config = &s->settings->relay,
+        .chain_id = s->settings->chain.chain_id,
+        .store = s->store,
+        .rpc = s->rpc,
+        .signers = s->signers,
+        .signer_count = s->signer_count,
+        .watch = leasing_watch,
+        .watch_ctx = s->leasing,
+        .mined = poke_chain,
+        .mined_ctx = s,
+    };
+    options.policies = leasing_policies(s->leasing, &options.policy_count);
+    options.contracts = leasing_abis(&options.contract_count);
+    s->relay = relay_new(&options);
+    leasing_set_relay(s->leasing, s->relay);
+    return relay_start(s->relay, why);
+}
+
+static enum err start_jobs(struct service *s, struct why *why)
+{
+    s->job_tables[0] = leasing_job_table(s->leasing);
+    s->jobs = jobs_new(s->store, &s->settings->jobs, s->job_tables, 1);
+    return jobs_start(s->jobs, why);
+}
+
+static enum err start_http(struct service *s, struct why *why)
+{
+    s->ops = (struct ops){
+        .version = FREEHOLD_VERSION,
+        .chain_id = s->settings->chain.chain_id,
+        .dead_alert = s->settings->jobs.dead_alert,
+        .started_usec = clock_wall_usec(),
+        .store = s->store,
+        .rpc = s->rpc,
+        .chain = s->chain,
+        .relay = s->relay,
+    };
+    s->http_tables[0] = ops_http_table(&s->ops);
+    s->http_tables[1] = leasing_http_table(s->leasing);
+    return http_start(&s->http, &s->settings->http, s->http_tables, 2, s->store, why);
+}
+
+enum err service_new(struct settings *settings, struct service **out, struct why *why)
+{
+    struct service *s = mem_alloc(sizeof *s);
+    s->settings = settings;
+    arena_init(&s->boot, 0);
+    net_start();
+    net_set_forbidden_check(store_in_tx);
+    enum err e = start_store(s, why);
+    if (e == OK && settings->chain.rpc_urls[0] == '\0') {
+        e = start_devchain(s, why);
+    }
+    if (e == OK) {
+        e = start_rpc(s, why);
+    }
+    if (e == OK) {
+        e = start_wallets(s, why);
+    }
+    if (e == OK) {
+        e = start_contracts(s, why);
+    }
+    if (e == OK) {
+        e = start_leasing(s, why);
+    }
+    if (e == OK) {
+        e = start_chain(s, why);
+    }
+    if (e == OK) {
+        e = start_relay(s, why);
+    }
+    if (e == OK) {
+        e = start_jobs(s, why);
+    }
+    if (e == OK) {
+        e = start_http(s, why);
+    }
+    if (e != OK) {
+        service_free(s);
+        return e;
+    }
+    *out = s;
+    return OK;
+}
+
+enum err service_check(struct service *s, struct why *why)
+{
+    if (s->devchain != NULL && !devchain_is_running(s->devchain)) {
+        return why_set(why, ERR_NODE_UNAVAILABLE, NULL,
+                       "the development chain ended; its log is %s/chain.log",
+                       s->settings->devchain.dir);
+    }
+    return OK;
+}
+
+void service_free(struct service *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    http_stop(s->http);
+    if (s->jobs != NULL) {
+        jobs_stop(s->jobs);
+        jobs_free(s->jobs);
+    }
+    relay_stop(s->relay);
+    chain_stop(s->chain);
+    relay_free(s->relay);
+    chain_free(s->chain);
+    leasing_free(s->leasing);
+    for (size_t i = 0; i < s->signer_count; i++) {
+        relay_key_free(s->keys[i]);
+    }
+    rpc_pool_free(s->rpc);
+    devchain_stop(s->devchain);
+    store_close(s->store);
+    arena_free(&s->boot);
+    mem_free(s);
+}

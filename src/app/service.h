@@ -1,0 +1,54 @@
+/*
+ * service.h: the wiring. One function puts the modules together, in the order in which they need
+ * each other; this is the product on one page.
+ *
+ *   database, migrations → development chain (when no node is configured) → nodes → wallets →
+ *   contracts (deployed on the development chain, else as configured) → leasing → relay → chain →
+ * jobs → http
+ *
+ * A start that fails stops what was started, in reverse order.
+ */
+#ifndef APP_SERVICE_H
+#define APP_SERVICE_H
+
+#include "app/deploy.h"
+#include "app/devchain.h"
+#include "app/settings.h"
+#include "kernel/ops/ops.h"
+
+#define FREEHOLD_VERSION "0.1.0"
+#define SERVICE_WALLETS_MAX 64
+
+struct service {
+    struct settings *settings;
+    struct store *store;
+    struct devchain *devchain;
+    struct rpc_pool *rpc;
+    struct relay_key *keys[SERVICE_WALLETS_MAX];
+    struct relay_signer signers[SERVICE_WALLETS_MAX];
+    size_t signer_count;
+    struct deployment contracts;
+    /* Text that leasing's configuration points into. */
+    char address_texts[5][ADDRESS_TEXT_MAX];
+    struct leasing *leasing;
+    struct relay *relay;
+    struct chain *chain;
+    struct job_table job_tables[1];
+    struct jobs *jobs;
+    struct ops ops;
+    struct http_table http_tables[2];
+    struct http_server *http;
+    struct arena boot;
+};
+
+/* service_new starts everything. Owns: the caller, service_free. Errors: of the module that failed.
+ */
+enum err service_new(struct settings *settings, struct service **out, struct why *why) ERR_CHECKED;
+
+/* service_free stops everything, in reverse order; NULL is fine. */
+void service_free(struct service *service);
+
+/* service_check says whether something that must run has stopped. Errors: ERR_NODE_UNAVAILABLE. */
+enum err service_check(struct service *service, struct why *why) ERR_CHECKED;
+
+#endif
