@@ -96,6 +96,7 @@ static void init_locks(struct store *store)
 {
     ASSERT(pthread_mutex_init(&store->queue_lock, NULL) == 0);
     ASSERT(pthread_cond_init(&store->queue_filled, NULL) == 0);
+    ASSERT(pthread_cond_init(&store->queue_left, NULL) == 0);
     ASSERT(pthread_mutex_init(&store->pool_lock, NULL) == 0);
     ASSERT(pthread_cond_init(&store->pool_returned, NULL) == 0);
     ASSERT(pthread_mutex_init(&store->signal_lock, NULL) == 0);
@@ -116,6 +117,7 @@ static void store_free(struct store *store)
     pthread_mutex_destroy(&store->signal_lock);
     pthread_cond_destroy(&store->pool_returned);
     pthread_mutex_destroy(&store->pool_lock);
+    pthread_cond_destroy(&store->queue_left);
     pthread_cond_destroy(&store->queue_filled);
     pthread_mutex_destroy(&store->queue_lock);
     arena_free(&store->boot);

@@ -60,6 +60,8 @@ struct store {
     struct store_request *queue_head;
     struct store_request **queue_tail;
     bool stopping;
+    size_t queue_callers; /* threads inside store_write */
+    pthread_cond_t queue_left;
     struct store_stats stats;
 
     pthread_mutex_t pool_lock;
@@ -68,6 +70,7 @@ struct store {
     size_t reader_count;
     struct store_conn **idle; /* a stack: the warmest cache is taken first */
     size_t idle_count;
+    size_t pool_callers; /* threads that hold a reader or wait for one */
     bool pool_closed;
 
     pthread_mutex_t signal_lock;
@@ -77,9 +80,9 @@ struct store {
 
 /* store_writer_start starts the writer thread. Errors: ERR_DB_UNAVAILABLE. */
 enum err store_writer_start(struct store *store, struct why *why) ERR_CHECKED;
-/* store_writer_stop answers the queued functions and ends the writer thread. */
+/* store_writer_stop answers the queued functions, ends the writer and waits for its callers. */
 void store_writer_stop(struct store *store);
-/* store_pool_close waits until all readers are idle and lets no one in any more. */
+/* store_pool_close lets no one in any more and waits for those who are. */
 void store_pool_close(struct store *store);
 
 /* store_tx_current returns the transaction of this thread, or NULL. */

@@ -215,6 +215,11 @@ void store_writer_stop(struct store *store)
         ASSERT(pthread_join(store->writer_thread, NULL) == 0);
         store->writer_started = false;
     }
+    pthread_mutex_lock(&store->queue_lock);
+    while (store->queue_callers > 0) {
+        pthread_cond_wait(&store->queue_left, &store->queue_lock);
+    }
+    pthread_mutex_unlock(&store->queue_lock);
 }
 
 enum err store_write(struct store *store, store_fn fn, void *ctx, struct why *why)
@@ -227,11 +232,16 @@ enum err store_write(struct store *store, store_fn fn, void *ctx, struct why *wh
         return why_set(why, ERR_STOPPING, NULL, "The program is stopping.");
     }
     ASSERT(pthread_cond_init(&r.answer, NULL) == 0);
+    store->queue_callers++;
     *store->queue_tail = &r;
     store->queue_tail = &r.next;
     pthread_cond_signal(&store->queue_filled);
     while (!r.answered) {
         pthread_cond_wait(&r.answer, &store->queue_lock);
+    }
+    store->queue_callers--;
+    if (store->stopping) {
+        pthread_cond_signal(&store->queue_left);
     }
     pthread_mutex_unlock(&store->queue_lock);
     pthread_cond_destroy(&r.answer);
@@ -244,11 +254,15 @@ static struct store_conn *borrow_reader(struct store *store)
 {
     struct store_conn *conn = NULL;
     pthread_mutex_lock(&store->pool_lock);
+    store->pool_callers++;
     while (store->idle_count == 0 && !store->pool_closed) {
         pthread_cond_wait(&store->pool_returned, &store->pool_lock);
     }
     if (!store->pool_closed) {
         conn = store->idle[--store->idle_count];
+    } else {
+        store->pool_callers--;
+        pthread_cond_broadcast(&store->pool_returned);
     }
     pthread_mutex_unlock(&store->pool_lock);
     return conn;
@@ -258,7 +272,12 @@ static void return_reader(struct store *store, struct store_conn *conn)
 {
     pthread_mutex_lock(&store->pool_lock);
     store->idle[store->idle_count++] = conn;
-    pthread_cond_broadcast(&store->pool_returned);
+    store->pool_callers--;
+    if (store->pool_closed) {
+        pthread_cond_broadcast(&store->pool_returned);
+    } else {
+        pthread_cond_signal(&store->pool_returned);
+    }
     pthread_mutex_unlock(&store->pool_lock);
 }
 
@@ -267,7 +286,7 @@ void store_pool_close(struct store *store)
     pthread_mutex_lock(&store->pool_lock);
     store->pool_closed = true;
     pthread_cond_broadcast(&store->pool_returned);
-    while (store->idle_count < store->reader_count) {
+    while (store->pool_callers > 0) {
         pthread_cond_wait(&store->pool_returned, &store->pool_lock);
     }
     pthread_mutex_unlock(&store->pool_lock);
