@@ -206,8 +206,15 @@ void config_help(const struct config *c, struct buf *out)
 
 static void add_dump_row(const struct config_slot *slot, struct buf *out)
 {
-    buf_format(out, "%s = ", name_of(slot));
+    buf_format(out, "%s =", name_of(slot));
+    size_t at = out->len;
+    buf_add_byte(out, ' ');
     config_value_format(slot->row, slot->target, out);
+    if (out->len > at + 1 && out->ptr[at + 1] == ';') {
+        /* Behind a blank the value would be a comment to whoever reads the dump as a file. */
+        memmove(out->ptr + at, out->ptr + at + 1, out->len - at - 1);
+        out->len--;
+    }
     buf_format(out, " ; %s\n", slot->source);
 }
 

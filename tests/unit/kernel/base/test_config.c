@@ -467,6 +467,8 @@ static void dump_shows_values_as_they_are_written(void **state)
     assert_true(contains(printed(f, config_dump), "timeout = 1500us ; test\n"));
     assert_int_equal(config_set(f->config, "http.body_max", "1025", "test", NULL), OK);
     assert_true(contains(printed(f, config_dump), "body_max = 1025 ; test\n"));
+    assert_int_equal(config_set(f->config, "http.host", ";host", "test", NULL), OK);
+    assert_true(contains(printed(f, config_dump), "host =;host ; test\n"));
 }
 
 /* What `freehold config --sample` prints loads as it is, and with every comment sign removed. */
