@@ -27,17 +27,21 @@ import {IntentState, LeaseBid, LeaseIntent, LeaseOffer, Sale, SaleBid} from "./T
 /// nobody else.
 ///
 /// Withdrawal. A sale bid binds nobody: its bidder may withdraw it at any time. A lease bid carries the
-/// bidder's signature and binds until the offer is closed or its deadline has passed: a bidder free to
-/// leave could take the lessor's signature out of a pending acceptance, mint the lease directly at the
-/// factory and withdraw the payment. For the same reason a bid whose lease has been minted directly can
-/// be accepted, even after the deadline, and is not withdrawable while the offer is open.
+/// bidder's signature, so it binds while that signature could still mint the lease: up to the deadline of
+/// the offer, unless the offer is closed or the intent is dead before. A bidder free to leave could take
+/// the lessor's signature out of a pending acceptance, mint the lease directly at the factory and withdraw
+/// the payment. Who wants to leave early kills the signature first, by the factory's `cancelIntent`.
+/// A bid whose lease has been minted directly is not withdrawable while the offer is open, but can be
+/// accepted, even after the deadline. A lease is paid for once (`leasePaid`), however many offers carried
+/// the same terms.
 ///
 /// Revenue. Accepting a lease bid shares its funds F among the holders of the asset's token at that
 /// moment. Tokens that this contract itself holds count for nothing: with S = totalSupply less the
 /// contract's own balance, a holder of balance B is credited floor(B * F / S). The remainder, F less
 /// the sum of these shares, is credited to the holder with the largest balance, and among equals to the
 /// one with the numerically smallest address. S = 0 reverts with panic 0x12. Acceptance visits every
-/// holder, so a token spread over many thousands of accounts cannot be leased through this contract.
+/// holder, at up to 30,000 gas each: a token spread over more accounts than fit a block (about 900 at 30
+/// million gas) cannot be leased through this contract.
 contract Marketplace is BaseUpgradable, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
     using TokenTransfer for IERC20;
@@ -67,6 +71,9 @@ contract Marketplace is BaseUpgradable, ReentrancyGuardTransient {
 
     /// @notice Refunds that the stablecoin refused, by bidder.
     mapping(address bidder => uint256) public refunds;
+
+    /// @notice Whether a bid was accepted for a lease.
+    mapping(uint256 leaseTokenId => bool) public leasePaid;
 
     event SalePosted(
         uint256 indexed saleId,
@@ -271,7 +278,7 @@ contract Marketplace is BaseUpgradable, ReentrancyGuardTransient {
     /// refunds the other bids. Only the lessor, whose signature covers the terms with that bidder as
     /// lessee.
     /// @dev If somebody who saw both signatures minted the lease at the factory first, that lease is
-    /// accepted in place of a new one, and neither the signatures nor the deadline matter any more.
+    /// accepted in place of a new one, once, and neither the signatures nor the deadline matter any more.
     function acceptLeaseBid(uint256 offerId, uint256 bidIndex, bytes calldata sigLessor)
         external
         nonReentrant
@@ -289,9 +296,12 @@ contract Marketplace is BaseUpgradable, ReentrancyGuardTransient {
         LeaseIntent memory terms = _termsFor(offer, lessee);
         IntentState state;
         (state, leaseTokenId) = _intentState(terms);
-        if (state != IntentState.Minted) {
+        if (state == IntentState.Minted) {
+            require(!leasePaid[leaseTokenId], "intent used");
+        } else {
             leaseTokenId = leaseFactory.mintLease(terms, sigLessor, bid.sigLessee);
         }
+        leasePaid[leaseTokenId] = true;
         address token = leaseFactory.registry().getAsset(terms.lease.assetId).tokenAddress;
         require(token != address(0), "asset !exists");
         emit LeaseAccepted(offerId, bidIndex, lessee, leaseTokenId);
@@ -311,17 +321,18 @@ contract Marketplace is BaseUpgradable, ReentrancyGuardTransient {
         _refundLeaseBids(offerId);
     }
 
-    /// @notice Pays an active bid back to its bidder, called by anybody, once the offer is closed or its
-    /// deadline has passed without the bid's lease having been minted.
+    /// @notice Pays an active bid back to its bidder, called by anybody, once the bid cannot be accepted any
+    /// more: the offer is closed, its deadline has passed, or the bid's intent was cancelled or paid for.
     function withdrawLeaseBid(uint256 offerId, uint256 bidIndex) external nonReentrant {
         LeaseBid storage bid = leaseBids[offerId][bidIndex];
         require(bid.active, "bid !active");
         address bidder = bid.bidder;
         LeaseOffer storage offer = leaseOffers[offerId];
         if (offer.active) {
-            require(block.timestamp > offer.terms.deadline, "bid binding");
-            (IntentState state,) = _intentState(_termsFor(offer, bidder));
-            require(state != IntentState.Minted, "intent used");
+            (IntentState state, uint256 tokenId) = _intentState(_termsFor(offer, bidder));
+            bool dead = state != IntentState.Open || block.timestamp > offer.terms.deadline;
+            require(dead, "bid binding");
+            require(state != IntentState.Minted || leasePaid[tokenId], "intent used");
         }
 
         bid.active = false;
