@@ -79,6 +79,7 @@ static const struct err_row err_rows[] = {
     {ERR_LENGTH_REQUIRED, "length_required", 411, false, "A Content-Length is required."},
     {ERR_RATE_LIMITED, "rate_limited", 429, true, "Too many requests: slow down."},
     {ERR_REQUEST_TIMEOUT, "request_timeout", 408, true, "The request took too long to arrive."},
+    {ERR_OVERLOADED, "overloaded", 503, true, "Too much is going on: try again shortly."},
 
     {ERR_NODE_UNAVAILABLE, "node_unavailable", 503, true, "No node of the chain can be reached."},
     {ERR_NODE_TIMEOUT, "node_timeout", 504, true, "The node did not answer in time."},

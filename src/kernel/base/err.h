@@ -59,6 +59,7 @@ enum err {
     ERR_LENGTH_REQUIRED,
     ERR_RATE_LIMITED,
     ERR_REQUEST_TIMEOUT,
+    ERR_OVERLOADED, /* more requests at once than we take */
     /* The chain and its nodes. */
     ERR_NODE_UNAVAILABLE,
     ERR_NODE_TIMEOUT,

@@ -5,14 +5,18 @@
  *   libmicrohttpd's epoll threads read headers and body into the request's arena, enforcing every
  *   limit while streaming; the connection is then suspended and the request handed to a worker
  *   thread, which runs the handler and resumes the connection with the answer. A blocking handler
- * therefore holds one worker, never the I/O threads. When all workers are busy and the queue is
- * full the answer is 503 with Retry-After at once.
+ *   therefore holds one worker, never the I/O threads. When all workers are busy and the queue is
+ *   full the answer is 503 with Retry-After at once. One more thread, the keeper, accepts
+ *   connections and closes those that are past a deadline.
  *
  * Hardening (on top of MHD's strict mode): exactly one Host, at most one Content-Length, none
- * together with Transfer-Encoding (400 and close), header block capped (431), body capped before
- * and during streaming (413), a deadline for the header and for the whole request enforced by a
- * sweeper (408/close), a cap on connections in all and per address, keep-alive idle timeout.
- * Security headers on every answer. Never a stack trace, never a secret.
+ * together with Transfer-Encoding, no folded header lines, no bare line feeds (400 and close);
+ * header block capped (431), body capped before and during streaming (413), a deadline for the
+ * header, for the whole request and for taking the answer, enforced by the keeper (408/close), a
+ * cap on connections in all and per address (IPv6: per /64), keep-alive idle timeout. Security
+ * headers on every answer of ours; the few requests that MHD itself refuses (no HTTP at all, a
+ * header block beyond its buffer) get its bare error page. Never a stack trace, never a secret: a
+ * failure with status 500 is answered with the general sentence and logged with the real one.
  *
  * Envelope
  *   success  {"success":true,"data":…}                     plus "nextCursor"/"count" for lists
@@ -26,16 +30,28 @@
  *   the OpenAPI document will be generated from. Paths start with /api/v1; each row may list
  *   aliases (the seeds' own paths). A known path with another method is 405 with Allow; HEAD is
  *   GET without body; OPTIONS answers Allow. Trailing slashes are not significant. Parameters are
- *   percent-decoded once, must be UTF-8 without control characters. Two rows that match the same
- * request stop the start.
+ *   percent-decoded once, must be UTF-8 without control characters; an encoded slash is data, "."
+ *   and ".." are refused. Where a literal segment and a parameter both fit, the literal wins; two
+ *   rows of one method whose patterns differ in parameter names only stop the start.
  *
  * Idempotency: a POST with Idempotency-Key (1-255 visible characters) runs once per key, route
  * and principal: the stored answer is given again (header Idempotency-Replayed: true), another body
  * is 409 idempotency_mismatch, a first one still running is 409 in_progress with Retry-After. The
- * row is written before the handler runs; answers with 5xx are not kept. Keys live 7 days.
+ * row is written before the handler runs; answers with 5xx, and those that may be tried again
+ * unchanged (err_retryable), are not kept. Keys live 7 days.
+ *   A crash between the row and the answer leaves the row "running". Rows carry the id of the
+ *   server's start and a time: one of an earlier start, or older than 10 minutes, is taken over by
+ *   the next request with that key, which runs the handler again although an unknown part of the
+ *   first run may be durable. Handlers must therefore key their own effects (intents, jobs, ledger
+ *   transfers) by call->idempotency_key when it is not empty: then the second run finds what the
+ *   first one did. The late finish of a run that was taken over changes nothing.
  *
- * Graceful stop: listening ends, idle connections close, running requests finish (bounded by
- * `drain_usec`), then threads join.
+ * Graceful stop: listening ends, idle connections close, requests that have arrived finish within
+ * `drain_usec`; after that, waiting ones get 503 and connections are cut. A handler that runs is
+ * always waited for (what it stands on is about to be freed), then threads join.
+ *
+ * Threads: handlers run on `workers` threads at once, each call on one. A struct http_call, its
+ * arena and everything in it belong to that call and die with the answer.
  */
 #ifndef KERNEL_HTTP_HTTP_H
 #define KERNEL_HTTP_HTTP_H
@@ -76,12 +92,13 @@ struct http_call {
     struct slice request_id;
     struct slice client;          /* remote address */
     struct slice idempotency_key; /* "" when none was sent */
+    struct slice principal;       /* who calls; "" until something authenticates callers */
 
     struct arena *req;
     struct store *store;
     void *ctx; /* of the route table */
 
-    int status;               /* of success; 200 unless the handler sets it */
+    int status; /* of success; the row's reply_status (or 200) unless the handler sets it */
     struct json_out *out;     /* at the value of "data"; the handler writes exactly one value */
     struct buf *raw;          /* with HTTP_RAW: the whole body instead of the envelope */
     const char *content_type; /* with HTTP_RAW */

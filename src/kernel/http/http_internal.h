@@ -1,0 +1,366 @@
+/*
+ * http_internal.h: what the files of kernel/http share. Private to this folder.
+ *
+ * Who owns what
+ *   keeper thread    the listening socket; accepts, hands sockets to MHD, closes late connections
+ *   MHD I/O threads  sockets and the requests of their connections, until a request is queued
+ *   worker thread    a queued request, until it resumes the connection
+ * A request is attached to its connection from its request line to its last byte of answer, so
+ * that it goes back to the pool whichever of MHD's callbacks comes last.
+ *
+ * The phase of a connection and its deadline are one atomic word. Whoever wants to write to the
+ * socket first moves the phase by compare-and-swap; the keeper moves a late connection to DOOMED
+ * the same way. So exactly one of them writes, and a doomed connection is only closed.
+ */
+#ifndef KERNEL_HTTP_HTTP_INTERNAL_H
+#define KERNEL_HTTP_HTTP_INTERNAL_H
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "kernel/base/mem.h"
+#include "kernel/base/metric.h"
+#include "kernel/base/rand.h"
+#include "kernel/http/http.h"
+
+#define HTTP_METHODS 5
+#define HTTP_METHOD_NONE (-1)
+#define HTTP_SEGMENTS_MAX 16
+#define HTTP_HEADERS_MAX 100
+#define HTTP_QUERY_MAX 32
+#define HTTP_ID_MAX 65
+#define HTTP_KEY_MAX 255
+
+struct MHD_Connection;
+struct MHD_Daemon;
+
+/* ---- request.c: pure decoding of what a client sent ---- */
+
+struct http_segments {
+    struct slice at[HTTP_SEGMENTS_MAX];
+    size_t count;
+    bool too_many; /* more than any route has */
+};
+
+struct http_framing {
+    bool chunked;
+    bool has_length;
+    uint64_t length;
+    bool expects_continue;
+};
+
+/*
+ * http_percent_decode decodes %XX once; '+' is a blank when `plus`. The result is UTF-8 without
+ * control characters. Errors: ERR_INVALID_ENCODING.
+ */
+enum err http_percent_decode(struct arena *req, struct slice text, bool plus, struct slice *out,
+                             struct why *why) ERR_CHECKED;
+/*
+ * http_target_split takes a request target (origin or absolute form, "*") apart.
+ * Errors: ERR_INVALID_REQUEST.
+ */
+enum err http_target_split(struct slice target, struct slice *out_path, struct slice *out_query,
+                           struct why *why) ERR_CHECKED;
+/* http_path_decode cuts a path into decoded segments. Errors: ERR_INVALID_ENCODING (also dots). */
+enum err http_path_decode(struct arena *req, struct slice path, struct http_segments *out,
+                          struct why *why) ERR_CHECKED;
+/*
+ * http_query_decode reads the query and refuses what the route does not take.
+ * Errors: ERR_UNKNOWN_FIELD, ERR_INVALID_FIELD (repeated), ERR_INVALID_ENCODING, ERR_LIMIT.
+ */
+enum err http_query_decode(struct arena *req, struct slice query, const struct http_route *route,
+                           const struct http_param **out, size_t *out_count,
+                           struct why *why) ERR_CHECKED;
+/*
+ * http_headers_check refuses header sets that two readers could understand differently, and says
+ * how the body is framed. Errors: ERR_INVALID_REQUEST, ERR_HEADERS_TOO_LARGE.
+ */
+enum err http_headers_check(const struct http_param *headers, size_t count, bool http11,
+                            struct http_framing *out, struct why *why) ERR_CHECKED;
+/* http_headers_find returns the value of a header and whether it is there. */
+bool http_headers_find(const struct http_param *headers, size_t count, const char *name,
+                       struct slice *out);
+/* http_media_is_json says whether a Content-Type is application/json (in UTF-8). */
+bool http_media_is_json(struct slice content_type);
+/* http_etag_matches says whether an If-None-Match list holds the strong validator `etag`. */
+bool http_etag_matches(struct slice if_none_match, struct slice etag);
+/* http_id_is_valid says whether text may serve as a request id. */
+bool http_id_is_valid(struct slice id);
+/* http_key_is_valid says whether text may serve as an idempotency key. */
+bool http_key_is_valid(struct slice key);
+/* http_cursor_encode writes bytes as unpadded base64url (RFC 4648 section 5). */
+struct slice http_cursor_encode(struct arena *req, struct slice bytes);
+/* http_cursor_decode reads it back, one spelling only. Errors: ERR_INVALID_FIELD. */
+enum err http_cursor_decode(struct arena *req, struct slice text, struct slice *out,
+                            struct why *why) ERR_CHECKED;
+
+/* ---- router.c ---- */
+
+struct http_router;
+
+struct http_match {
+    const struct http_route *route; /* NULL: path unknown or other method */
+    void *ctx;
+    unsigned methods; /* bits of the methods that the path has */
+    struct http_param params[HTTP_PARAMS_MAX];
+    size_t param_count;
+};
+
+/*
+ * http_router_build compiles the rows into `boot`. Errors: ERR_CONFIG (conflict or bad row, named).
+ */
+enum err http_router_build(struct arena *boot, const struct http_table *tables, size_t table_count,
+                           const struct http_router **out, struct why *why) ERR_CHECKED;
+/* http_router_match looks a path up; `method` may be HTTP_METHOD_NONE. */
+void http_router_match(const struct http_router *router, int method,
+                       const struct http_segments *path, struct http_match *out);
+/* http_method_parse returns the enum http_method, HTTP_GET for HEAD, or HTTP_METHOD_NONE. */
+int http_method_parse(struct slice method);
+/* http_allow_text returns the value of Allow for a set of methods. Owns: the arena. */
+const char *http_allow_text(struct arena *req, unsigned methods);
+
+/* ---- one request ---- */
+
+enum http_state {
+    HTTP_NEW,      /* request line seen */
+    HTTP_BODY,     /* headers accepted, body arriving */
+    HTTP_DRAIN,    /* answer known, a small body is read and dropped first */
+    HTTP_QUEUED,   /* a worker has it */
+    HTTP_ANSWERED, /* answer ready to be sent */
+    HTTP_SENT,     /* MHD has it */
+};
+
+struct http_answer {
+    int status;
+    struct slice body;
+    const char *content_type; /* NULL without a body */
+    const char *allow;
+    struct slice location;
+    struct slice etag;
+    bool retry_after;
+    bool replayed;
+    bool close;
+    bool is_get;
+};
+
+struct http_request {
+    struct http_server *server;
+    struct http_conn *conn;
+    struct MHD_Connection *mhd;
+    struct http_request *next; /* in the queue, or in the pool */
+    enum http_state state;
+    struct arena arena;
+    struct http_call call;
+    struct slice target; /* as sent */
+    const char *target_ptr;
+    struct slice query;
+    struct http_framing framing;
+    struct buf body;
+    size_t body_max;
+    struct buf out_buf;
+    struct json_out out;
+    struct http_answer answer;
+    enum err err; /* that it was answered with */
+    int method;
+    int64_t begun_usec; /* monotonic */
+    char id[HTTP_ID_MAX];
+};
+
+/* http_request_take takes a fresh request from the pool. */
+struct http_request *http_request_take(struct http_server *server);
+/* http_request_give empties a request and gives it back to the pool. */
+void http_request_give(struct http_request *req);
+
+/* ---- reply.c ---- */
+
+/* http_reply_begin positions call->out (or call->raw) for the handler. */
+void http_reply_begin(struct http_request *req);
+/* http_reply_success closes the envelope and fills req->answer. */
+void http_reply_success(struct http_request *req);
+/* http_reply_error fills req->answer with the failure envelope. */
+void http_reply_error(struct http_request *req, enum err e, const struct why *why);
+/* http_reply_options fills req->answer for OPTIONS. */
+void http_reply_options(struct http_request *req, unsigned methods);
+/*
+ * http_reply_bare appends a whole HTTP/1.1 failure answer, for sockets that MHD cannot answer on.
+ */
+void http_reply_bare(struct buf *out, enum err e, struct slice request_id);
+/* http_answer_policy returns the Content-Security-Policy that fits the content type. */
+const char *http_answer_policy(const struct http_answer *answer);
+
+/* ---- idempotency.c ---- */
+
+struct http_idempotency {
+    struct slice key;
+    struct slice route;
+    struct slice principal;
+    uint8_t body_hash[32];
+    int64_t started_usec; /* wall; with the server's id it names this run */
+};
+
+enum http_idempotency_verdict {
+    HTTP_IDEMPOTENCY_RUN,    /* ours: run the handler, then finish */
+    HTTP_IDEMPOTENCY_REPLAY, /* answered before: out_answer holds it */
+};
+
+/*
+ * http_idempotency_begin claims the key of a request.
+ * Errors: ERR_IDEMPOTENCY_MISMATCH, ERR_IN_PROGRESS, those of store_write.
+ */
+enum err http_idempotency_begin(struct http_request *req, struct http_idempotency *out,
+                                enum http_idempotency_verdict *out_verdict,
+                                struct http_answer *out_answer, struct why *why) ERR_CHECKED;
+/* http_idempotency_finish keeps the answer, or forgets the key when `keep` is false. */
+enum err http_idempotency_finish(struct http_request *req, const struct http_idempotency *run,
+                                 bool keep, struct why *why) ERR_CHECKED;
+
+/* ---- worker.c ---- */
+
+struct http_queue {
+    pthread_mutex_t mutex;
+    pthread_cond_t filled;
+    struct http_request *head;
+    struct http_request *tail;
+    _Atomic int64_t places; /* free ones */
+    bool refuse;            /* answer 503 instead of running handlers */
+    bool quit;
+    pthread_t *threads;
+    size_t thread_count;
+};
+
+/* http_workers_start starts the threads. Errors: ERR_IO. */
+enum err http_workers_start(struct http_server *server, struct why *why) ERR_CHECKED;
+/* http_workers_reserve takes a place in the queue; false when there is none. */
+bool http_workers_reserve(struct http_server *server);
+/* http_workers_push queues a request whose place was reserved and connection suspended. */
+void http_workers_push(struct http_request *req);
+/* http_workers_refuse answers 503 to everything that is and will be queued. */
+void http_workers_refuse(struct http_server *server);
+/* http_workers_stop empties the queue and joins. */
+void http_workers_stop(struct http_server *server);
+/* http_serve runs one request to its answer. */
+void http_serve(struct http_request *req);
+
+/* ---- conns.c ---- */
+
+enum http_phase {
+    HTTP_PHASE_FIRST,   /* connected, no request line yet */
+    HTTP_PHASE_IDLE,    /* between two requests */
+    HTTP_PHASE_HEADERS, /* request line seen */
+    HTTP_PHASE_BODY,
+    HTTP_PHASE_RUNNING, /* no deadline */
+    HTTP_PHASE_SENDING,
+    HTTP_PHASE_DOOMED, /* being closed */
+};
+
+struct http_client;
+
+struct http_conn {
+    struct http_server *server;
+    struct http_conn *prev;
+    struct http_conn *next;
+    struct http_request *request;
+    struct http_client *client;
+    int fd;
+    bool served;           /* a request before; I/O thread only */
+    _Atomic uint64_t word; /* deadline in microseconds << 3 | phase */
+    int64_t accepted_usec;
+    char address[INET6_ADDRSTRLEN];
+};
+
+struct http_conns {
+    pthread_mutex_t mutex;
+    struct http_conn *pending; /* given to MHD, not yet announced by it */
+    struct http_conn *live;
+    struct http_conn *spare;
+    struct http_client **buckets;
+    struct http_client *client_spare;
+    size_t bucket_count;
+    size_t count;
+    size_t count_max;
+    size_t per_client_max;
+    struct arena scratch; /* the keeper's */
+    int listen_fd;
+    int wake_fd;
+    bool has_keeper;
+    pthread_t keeper;
+    _Atomic bool quit;
+};
+
+/* http_conns_listen opens the socket. Errors: ERR_IO (names what is in use), ERR_CONFIG. */
+enum err http_conns_listen(struct http_server *server, struct why *why) ERR_CHECKED;
+/* http_conns_start starts the keeper. Errors: ERR_IO. */
+enum err http_conns_start(struct http_server *server, struct why *why) ERR_CHECKED;
+/* http_conns_wake makes the keeper look around now. */
+void http_conns_wake(struct http_server *server);
+/* http_conns_cut dooms all connections but those whose request runs. */
+void http_conns_cut(struct http_server *server);
+/* http_conns_stop joins the keeper and frees; MHD must have stopped. */
+void http_conns_stop(struct http_server *server);
+/* http_conn_opened finds the record of a socket that MHD announces. */
+struct http_conn *http_conn_opened(struct http_server *server, int fd);
+/* http_conn_closed forgets a connection; MHD closes the socket afterwards. */
+void http_conn_closed(struct http_conn *conn);
+/* http_conn_enter moves the phase; false when the connection is doomed. Units: monotonic usec. */
+bool http_conn_enter(struct http_conn *conn, enum http_phase phase, int64_t deadline_usec);
+/* http_conn_refuse writes a bare failure to a connection of this I/O thread and dooms it. */
+void http_conn_refuse(struct http_conn *conn, struct arena *req, enum err e,
+                      struct slice request_id);
+
+/* ---- server.c ---- */
+
+enum http_mode {
+    HTTP_SERVING,
+    HTTP_DRAINING,
+};
+
+struct http_server {
+    struct http_config config;
+    struct arena boot;
+    const struct http_router *router;
+    struct store *store;
+    struct MHD_Daemon *daemon;
+    uint16_t port;
+    _Atomic int mode;
+    _Atomic int64_t active; /* requests between request line and last byte */
+    pthread_mutex_t idle_mutex;
+    pthread_cond_t idle; /* active fell to 0 */
+    pthread_mutex_t pool_mutex;
+    struct http_request *pool;
+    size_t pooled;
+    struct http_queue queue;
+    struct http_conns conns;
+    int64_t started_usec; /* wall */
+    char boot_id[RAND_ID_MAX];
+};
+
+/* ---- mhd.c ---- */
+
+/* http_mhd_start starts MHD's threads, without a socket to listen on. Errors: ERR_IO. */
+enum err http_mhd_start(struct http_server *server, struct why *why) ERR_CHECKED;
+
+/* ---- metrics.c ---- */
+
+enum http_metric {
+    HTTP_METRIC_2XX,
+    HTTP_METRIC_3XX,
+    HTTP_METRIC_4XX,
+    HTTP_METRIC_5XX,
+    HTTP_METRIC_DURATION,
+    HTTP_METRIC_CONNECTIONS,
+    HTTP_METRIC_ACTIVE,
+    HTTP_METRIC_REJECTED_CONNECTIONS,
+    HTTP_METRIC_REJECTED_CLIENT,
+    HTTP_METRIC_REJECTED_QUEUE,
+    HTTP_METRIC_REJECTED_DEADLINE,
+    HTTP_METRIC_REPLAYED,
+    HTTP_METRIC_COUNT
+};
+
+extern struct metric_value http_metrics[HTTP_METRIC_COUNT];
+
+/* http_metrics_register makes the rows part of /metrics, once a process. */
+void http_metrics_register(void);
+
+#endif

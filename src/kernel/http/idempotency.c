@@ -1,0 +1,222 @@
+#include "kernel/base/check.h"
+#include "kernel/crypto/hash.h"
+#include "kernel/http/http_internal.h"
+#include "kernel/http/http_sql.h"
+
+#define KEY_LIFE_USEC (INT64_C(7) * 24 * 3600 * USEC_PER_SEC)
+#define RUN_MAX_USEC (INT64_C(10) * 60 * USEC_PER_SEC)
+
+/*
+ * Each claim adds at most one row and drops up to this many that have expired: so the table holds
+ * little more than the keys of one life, without a job that cleans up.
+ */
+#define PURGE_ROWS 2
+
+enum {
+    STATE_RUNNING = 1,
+    STATE_ANSWERED = 2,
+};
+
+struct row {
+    uint8_t body_hash[HASH_BYTES];
+    int64_t state;
+    struct slice boot;
+    int64_t started_usec;
+    struct http_answer answer;
+};
+
+struct begin {
+    struct http_request *req;
+    struct http_idempotency *run;
+    enum http_idempotency_verdict verdict;
+    struct http_answer answer;
+};
+
+/* Method, path with query, and body: the request that the key stands for. */
+static void hash_request(const struct http_request *req, uint8_t out[HASH_BYTES])
+{
+    static const uint8_t zero = 0;
+    const struct slice parts[] = {req->call.method, req->call.path, req->query};
+    struct hash digest;
+    struct sha256 *stream = sha256_new();
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        sha256_update(stream, parts[i]);
+        sha256_update(stream, slice_of(&zero, 1)); /* in none of the parts */
+    }
+    sha256_update(stream, req->call.body);
+    sha256_final(stream, &digest);
+    sha256_free(stream);
+    memcpy(out, digest.bytes, HASH_BYTES);
+}
+
+static void begin_for(struct store_query *q, struct store_tx *tx, const struct store_statement *s,
+                      const struct http_idempotency *run)
+{
+    store_begin(q, tx, s);
+    store_bind_text(q, "key", run->key);
+    store_bind_text(q, "route", run->route);
+    store_bind_text(q, "principal", run->principal);
+}
+
+static enum err purge(struct store_tx *tx, int64_t now_usec, struct why *why)
+{
+    struct store_query q;
+    store_begin(&q, tx, &http_sql_idempotency_purge);
+    store_bind_time(&q, "before", now_usec - KEY_LIFE_USEC);
+    store_bind_i64(&q, "limit", PURGE_ROWS);
+    return store_finish(&q, NULL, why);
+}
+
+/* Writes the row of a new run, by the statement that inserts it or the one that takes it over. */
+static enum err claim(const struct begin *b, struct store_tx *tx, const struct store_statement *s,
+                      int64_t *out_changed, struct why *why)
+{
+    struct store_query q;
+    begin_for(&q, tx, s, b->run);
+    store_bind_bytes(&q, "body_hash", slice_of(b->run->body_hash, HASH_BYTES));
+    store_bind_text(&q, "boot", slice_text(b->req->server->boot_id));
+    store_bind_time(&q, "now", b->run->started_usec);
+    return store_finish(&q, out_changed, why);
+}
+
+static enum err read_row(const struct begin *b, struct store_tx *tx, struct row *out,
+                         struct why *why)
+{
+    struct arena *arena = &b->req->arena;
+    struct store_query q;
+    begin_for(&q, tx, &http_sql_idempotency_find, b->run);
+    if (store_step(&q)) {
+        store_get_fixed(&q, "body_hash", out->body_hash, HASH_BYTES);
+        out->state = store_get_i64(&q, "state");
+        out->boot = store_get_text(&q, "boot", arena);
+        out->started_usec = store_get_time(&q, "started_at");
+        out->answer.status = (int)store_get_i64(&q, "status");
+        struct slice type = store_get_text(&q, "content_type", arena);
+        out->answer.content_type = type.len > 0 ? slice_cstr(arena, type) : NULL;
+        out->answer.location = store_get_text(&q, "location", arena);
+        out->answer.body = store_get_bytes(&q, "body", arena);
+        out->answer.replayed = true;
+    }
+    return store_finish_one(&q, "idempotency key", why);
+}
+
+/*
+ * A running row that another server began before this one started belongs, in embedded use, to a
+ * process that died. Where several processes share a database it may belong to a live one, but only
+ * if it runs since before our start; rows that others begin later get the long limit like our own.
+ */
+static bool is_abandoned(const struct http_server *server, const struct row *row, int64_t now_usec)
+{
+    if (now_usec - row->started_usec >= RUN_MAX_USEC) {
+        return true;
+    }
+    return !slice_equal_text(row->boot, server->boot_id) &&
+           row->started_usec < server->started_usec;
+}
+
+static enum err begin_tx(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct begin *b = ctx;
+    int64_t now = b->run->started_usec;
+    int64_t changed = 0;
+    struct row row = {.state = 0};
+    b->verdict = HTTP_IDEMPOTENCY_RUN;
+    enum err e = purge(tx, now, why);
+    e = e ? e : claim(b, tx, &http_sql_idempotency_insert, &changed, why);
+    if (e || changed > 0) {
+        return e;
+    }
+    e = read_row(b, tx, &row, why);
+    if (e) {
+        return e;
+    }
+    if (row.started_usec < now - KEY_LIFE_USEC) {
+        return claim(b, tx, &http_sql_idempotency_take, NULL, why);
+    }
+    if (memcmp(row.body_hash, b->run->body_hash, HASH_BYTES) != 0) {
+        return why_set(why, ERR_IDEMPOTENCY_MISMATCH, "Idempotency-Key", "%s",
+                       err_sentence(ERR_IDEMPOTENCY_MISMATCH));
+    }
+    if (row.state == STATE_ANSWERED) {
+        b->verdict = HTTP_IDEMPOTENCY_REPLAY;
+        b->answer = row.answer;
+        return OK;
+    }
+    ASSERT(row.state == STATE_RUNNING);
+    if (!is_abandoned(b->req->server, &row, now)) {
+        return why_set(why, ERR_IN_PROGRESS, "Idempotency-Key", "%s",
+                       err_sentence(ERR_IN_PROGRESS));
+    }
+    return claim(b, tx, &http_sql_idempotency_take, NULL, why);
+}
+
+enum err http_idempotency_begin(struct http_request *req, struct http_idempotency *out,
+                                enum http_idempotency_verdict *out_verdict,
+                                struct http_answer *out_answer, struct why *why)
+{
+    struct http_idempotency run = {
+        .key = req->call.idempotency_key,
+        .route = slice_text(req->call.route->path),
+        .principal = req->call.principal,
+        .started_usec = clock_wall_usec(),
+    };
+    struct begin b = {.req = req, .run = &run};
+    hash_request(req, run.body_hash);
+    enum err e = store_write(req->server->store, begin_tx, &b, why);
+    if (e) {
+        return e;
+    }
+    *out = run;
+    *out_verdict = b.verdict;
+    if (b.verdict == HTTP_IDEMPOTENCY_REPLAY) {
+        *out_answer = b.answer;
+    }
+    return OK;
+}
+
+/* ---- finish ---------------------------------------------------------------------------------- */
+
+struct finish {
+    const struct http_request *req;
+    const struct http_idempotency *run;
+    bool keep;
+};
+
+static void bind_owner(struct store_query *q, const struct finish *f)
+{
+    store_bind_text(q, "boot", slice_text(f->req->server->boot_id));
+    store_bind_time(q, "started_at", f->run->started_usec);
+}
+
+static void bind_text_or_null(struct store_query *q, const char *name, struct slice text)
+{
+    if (text.len > 0) {
+        store_bind_text(q, name, text);
+    } else {
+        store_bind_null(q, name);
+    }
+}
+
+static enum err finish_tx(struct store_tx *tx, void *ctx, struct why *why)
+{
+    const struct finish *f = ctx;
+    const struct http_answer *a = &f->req->answer;
+    struct store_query q;
+    begin_for(&q, tx, f->keep ? &http_sql_idempotency_answer : &http_sql_idempotency_forget,
+              f->run);
+    bind_owner(&q, f);
+    if (f->keep) {
+        store_bind_i64(&q, "status", a->status);
+        bind_text_or_null(&q, "content_type", slice_text(a->content_type));
+        bind_text_or_null(&q, "location", a->location);
+        store_bind_bytes(&q, "body", a->body.ptr ? a->body : SLICE_LIT(""));
+    }
+    return store_finish(&q, NULL, why);
+}
+
+enum err http_idempotency_finish(struct http_request *req, const struct http_idempotency *run,
+                                 bool keep, struct why *why)
+{
+    struct finish f = {.req = req, .run = run, .keep = keep};
+    return store_write(req->server->store, finish_tx, &f, why);
+}

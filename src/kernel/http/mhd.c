@@ -1,0 +1,541 @@
+#include <microhttpd.h>
+
+#include "kernel/base/check.h"
+#include "kernel/base/log.h"
+#include "kernel/http/http_internal.h"
+
+/* What MHD may use of a connection's buffer for its own records, beside our limit on headers. */
+#define POOL_EXTRA 8192
+/* A body this small is read before it is refused, so that the connection can go on. */
+#define DRAIN_BYTES_MAX 65536
+/* Answers must be taken at this rate, or faster; see send_deadline. */
+#define SEND_BYTES_PER_SEC 16384
+#define BODY_START 4096
+#define VERSION_LEN 8 /* "HTTP/1.1" */
+
+/* ---- the header block ------------------------------------------------------------------------ */
+
+/*
+ * MHD 0.9.75 joins folded header lines wrongly and takes a bare LF, or a NUL inside of a line, for
+ * something; a proxy before us might take it for something else. It parses in place, so how the
+ * strings lie in memory shows what stood between them: name, colon, blanks, value, CR LF, next
+ * name, without a byte unaccounted for.
+ */
+#define LAYOUT_IS_KNOWN (MHD_VERSION <= 0x00097500)
+
+struct collect {
+    struct http_param *headers;
+    size_t count;
+    const char *at; /* where the next line must start */
+    bool is_plain;
+};
+
+static bool line_is_plain(const char *at, const char *name, size_t name_len, const char *value,
+                          size_t value_len)
+{
+    if (name != at || name[name_len] != '\0') {
+        return false;
+    }
+    const char *c = name + name_len + 1;
+    while (*c == ' ' || *c == '\t') {
+        c++;
+    }
+    return value == c && value[value_len] == '\0' && value[value_len + 1] == '\0';
+}
+
+static enum MHD_Result collect_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                      size_t name_len, const char *value, size_t value_len)
+{
+    struct collect *c = cls;
+    (void)kind;
+    if (c->count > HTTP_HEADERS_MAX) {
+        return MHD_NO;
+    }
+    c->is_plain = c->is_plain && value && line_is_plain(c->at, name, name_len, value, value_len);
+    c->at = value ? value + value_len + 2 : c->at;
+    c->headers[c->count++] = (struct http_param){
+        .name = slice_of(name, name_len),
+        .value = slice_trim(slice_of(value, value ? value_len : 0)),
+    };
+    return MHD_YES;
+}
+
+static size_t header_block_size(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    return info ? info->header_size : 0;
+}
+
+/* The request line: one blank between method, target and version, and nothing else. */
+static bool request_line_is_plain(const struct http_request *req, const char *method,
+                                  const char *version)
+{
+    return req->target_ptr == method + req->call.method.len + 1 &&
+           version == req->target_ptr + req->target.len + 1 && strlen(version) == VERSION_LEN &&
+           version[VERSION_LEN + 1] == '\0';
+}
+
+static enum err read_headers(struct http_request *req, const char *method, const char *version,
+                             struct why *why)
+{
+    struct http_param *headers =
+        arena_alloc_array(&req->arena, HTTP_HEADERS_MAX + 1, sizeof *headers);
+    size_t size = header_block_size(req->mhd);
+    bool is_plain = request_line_is_plain(req, method, version);
+    struct collect c = {
+        .headers = headers,
+        .at = is_plain ? version + VERSION_LEN + 2 : version,
+        .is_plain = is_plain,
+    };
+    (void)MHD_get_connection_values_n(req->mhd, MHD_HEADER_KIND, collect_header, &c);
+    req->call.headers = headers;
+    req->call.header_count = c.count;
+    if (size > req->server->config.header_bytes_max || c.count > HTTP_HEADERS_MAX) {
+        return why_set(why, ERR_HEADERS_TOO_LARGE, NULL,
+                       "Request line and headers may have %llu bytes and %d headers.",
+                       (unsigned long long)req->server->config.header_bytes_max, HTTP_HEADERS_MAX);
+    }
+    if (LAYOUT_IS_KNOWN && (!c.is_plain || c.at + 2 != method + size)) {
+        return why_set(why, ERR_INVALID_REQUEST, NULL,
+                       "Header lines must end in CR LF, without folding and without NUL.");
+    }
+    bool http11 = strcmp(version, "HTTP/1.0") != 0;
+    return http_headers_check(headers, c.count, http11, &req->framing, why);
+}
+
+static void choose_id(struct http_request *req)
+{
+    struct slice sent = http_header(&req->call, "X-Request-Id");
+    if (http_id_is_valid(sent)) {
+        memcpy(req->id, sent.ptr, sent.len);
+        req->id[sent.len] = '\0';
+    } else {
+        rand_id("req", req->id);
+    }
+    req->call.request_id = slice_text(req->id);
+}
+
+/* ---- accepting a request --------------------------------------------------------------------- */
+
+static enum err find_route(struct http_request *req, const struct http_segments *path,
+                           unsigned *out_methods, struct why *why)
+{
+    struct http_match match;
+    http_router_match(req->server->router, req->method, path, &match);
+    *out_methods = match.methods;
+    if (match.methods == 0) {
+        return why_set(why, ERR_ROUTE_NOT_FOUND, NULL, "%s", err_sentence(ERR_ROUTE_NOT_FOUND));
+    }
+    if (!match.route) {
+        return why_set(why, ERR_METHOD_NOT_ALLOWED, NULL, "%s",
+                       err_sentence(ERR_METHOD_NOT_ALLOWED));
+    }
+    req->call.route = match.route;
+    req->call.ctx = match.ctx;
+    req->call.param_count = match.param_count;
+    memcpy(req->call.params, match.params, sizeof match.params);
+    req->call.status = match.route->reply_status ? match.route->reply_status : 200;
+    return OK;
+}
+
+static enum err check_body(struct http_request *req, struct why *why)
+{
+    const struct http_route *route = req->call.route;
+    req->body_max =
+        route->body_bytes_max ? route->body_bytes_max : (size_t)req->server->config.body_bytes_max;
+    if (req->framing.length > req->body_max) {
+        req->answer.close = true;
+        return why_set(why, ERR_BODY_TOO_LARGE, NULL, "The body may have %zu bytes here.",
+                       req->body_max);
+    }
+    if (http_header(&req->call, "Content-Encoding").len > 0) {
+        return why_set(why, ERR_UNSUPPORTED_MEDIA, NULL, "No Content-Encoding is taken.");
+    }
+    if ((route->flags & HTTP_JSON_BODY) &&
+        !http_media_is_json(http_header(&req->call, "Content-Type"))) {
+        return why_set(why, ERR_UNSUPPORTED_MEDIA, NULL,
+                       "The Content-Type must be application/json in UTF-8.");
+    }
+    return OK;
+}
+
+static enum err check_key(struct http_request *req, struct why *why)
+{
+    struct slice key;
+    if (!http_headers_find(req->call.headers, req->call.header_count, "Idempotency-Key", &key)) {
+        return OK;
+    }
+    if (!http_key_is_valid(key)) {
+        return why_set(why, ERR_INVALID_FIELD, "Idempotency-Key",
+                       "Idempotency-Key must have 1 to %d visible ASCII characters.", HTTP_KEY_MAX);
+    }
+    req->call.idempotency_key = key;
+    return OK;
+}
+
+/* Everything that can be said before the body. Sets the answer itself for OPTIONS. */
+static enum err accept_head(struct http_request *req, const char *method, const char *version,
+                            struct why *why)
+{
+    struct http_segments path;
+    unsigned methods = 0;
+    req->call.method = slice_text(method);
+    req->method = http_method_parse(req->call.method);
+    enum err e = read_headers(req, method, version, why);
+    choose_id(req);
+    e = e ? e : http_target_split(req->target, &req->call.path, &req->query, why);
+    if (e) { /* what comes next on this connection cannot be trusted to be a request */
+        req->answer.close = true;
+        return e;
+    }
+    if (atomic_load(&req->server->mode) == HTTP_DRAINING) {
+        req->answer.close = true;
+        return why_set(why, ERR_STOPPING, NULL, "%s", err_sentence(ERR_STOPPING));
+    }
+    bool is_options = slice_equal_text(req->call.method, "OPTIONS");
+    if (is_options && slice_equal_text(req->call.path, "*")) {
+        http_reply_options(req, (1U << HTTP_METHODS) - 1);
+        return OK;
+    }
+    e = http_path_decode(&req->arena, req->call.path, &path, why);
+    e = e ? e : find_route(req, &path, &methods, why);
+    if (e == ERR_METHOD_NOT_ALLOWED && is_options) {
+        http_reply_options(req, methods);
+        return OK;
+    }
+    if (e == ERR_METHOD_NOT_ALLOWED) {
+        req->answer.allow = http_allow_text(&req->arena, methods);
+    }
+    e = e ? e : check_body(req, why);
+    return e ? e : check_key(req, why);
+}
+
+/* ---- answering ------------------------------------------------------------------------------- */
+
+static bool add_header(struct MHD_Response *response, const char *name, const char *value)
+{
+    return MHD_add_response_header(response, name, value) == MHD_YES;
+}
+
+static bool add_optional(struct http_request *req, struct MHD_Response *response)
+{
+    const struct http_answer *a = &req->answer;
+    struct arena *arena = &req->arena;
+    bool good = true;
+    if (a->content_type) {
+        good = good && add_header(response, "Content-Type", a->content_type);
+    }
+    if (a->allow) {
+        good = good && add_header(response, "Allow", a->allow);
+    }
+    if (a->location.len > 0) {
+        good = good && add_header(response, "Location", slice_cstr(arena, a->location));
+    }
+    if (a->etag.len > 0) {
+        struct slice quoted = slice_format(arena, "\"%.*s\"", SLICE_ARG(a->etag));
+        good = good && add_header(response, "ETag", slice_cstr(arena, quoted));
+    }
+    if (a->retry_after) {
+        good = good && add_header(response, "Retry-After", "1");
+    }
+    if (a->replayed) {
+        good = good && add_header(response, "Idempotency-Replayed", "true");
+    }
+    if (a->status == 401) {
+        good = good && add_header(response, "WWW-Authenticate", "Bearer");
+    }
+    if (a->close) {
+        good = good && add_header(response, "Connection", "close");
+    }
+    return good;
+}
+
+static bool add_headers(struct http_request *req, struct MHD_Response *response)
+{
+    const struct http_answer *a = &req->answer;
+    return add_header(response, "X-Request-Id", req->id) &&
+           add_header(response, "X-Content-Type-Options", "nosniff") &&
+           add_header(response, "X-Frame-Options", "DENY") &&
+           add_header(response, "Referrer-Policy", "no-referrer") &&
+           add_header(response, "Content-Security-Policy", http_answer_policy(a)) &&
+           add_header(response, "Cache-Control", a->is_get ? "no-cache" : "no-store") &&
+           add_optional(req, response);
+}
+
+/* A client that does not read must not hold its connection for ever; a slow line may be slow. */
+static int64_t send_deadline(const struct http_request *req)
+{
+    int64_t slack = (int64_t)(req->answer.body.len / SEND_BYTES_PER_SEC) * USEC_PER_SEC;
+    return clock_mono_usec() + req->server->config.request_usec + slack;
+}
+
+static enum MHD_Result send_answer(struct http_request *req)
+{
+    struct http_answer *a = &req->answer;
+    if (atomic_load(&req->server->mode) == HTTP_DRAINING) {
+        a->close = true;
+    }
+    if (!http_conn_enter(req->conn, HTTP_PHASE_SENDING, send_deadline(req))) {
+        return MHD_NO;
+    }
+    void *body = (void *)(uintptr_t)a->body.ptr; /* MHD only reads it */
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(a->body.len, body, MHD_RESPMEM_PERSISTENT);
+    if (!response) {
+        return MHD_NO;
+    }
+    enum MHD_Result result = MHD_NO;
+    if (add_headers(req, response)) {
+        req->state = HTTP_SENT;
+        result = MHD_queue_response(req->mhd, (unsigned)a->status, response);
+    }
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* Answers before the body was read. */
+static enum MHD_Result answer_early(struct http_request *req)
+{
+    const struct http_framing *f = &req->framing;
+    bool has_body = f->chunked || f->length > 0;
+    bool is_small = !f->chunked && f->length <= DRAIN_BYTES_MAX && !f->expects_continue;
+    if (has_body && is_small && !req->answer.close) {
+        req->state = HTTP_DRAIN;
+        return MHD_YES;
+    }
+    req->answer.close = req->answer.close || has_body;
+    return send_answer(req);
+}
+
+static enum MHD_Result on_head(struct http_request *req, const char *method, const char *version)
+{
+    struct why why = {.err = OK};
+    int64_t deadline = req->begun_usec + req->server->config.request_usec;
+    if (!http_conn_enter(req->conn, HTTP_PHASE_BODY, deadline)) {
+        return MHD_NO;
+    }
+    enum err e = accept_head(req, method, version, &why);
+    if (e) {
+        bool close = req->answer.close;
+        const char *allow = req->answer.allow;
+        http_reply_error(req, e, &why);
+        req->answer.close = close;
+        req->answer.allow = allow;
+    }
+    if (req->answer.status) {
+        return answer_early(req);
+    }
+    if (req->framing.chunked || req->framing.length > 0) {
+        /* Memory follows what arrives, not what is announced. */
+        buf_init(&req->body, &req->arena, BODY_START);
+    }
+    req->state = HTTP_BODY;
+    return MHD_YES;
+}
+
+static enum MHD_Result on_body(struct http_request *req, const char *bytes, size_t len)
+{
+    if (req->state == HTTP_DRAIN) {
+        return MHD_YES;
+    }
+    ASSERT(req->state == HTTP_BODY);
+    if (len > req->body_max - req->body.len) {
+        /* MHD takes no answer in the middle of a body. */
+        req->err = ERR_BODY_TOO_LARGE;
+        req->answer.status = err_http_status(ERR_BODY_TOO_LARGE);
+        http_conn_refuse(req->conn, &req->arena, ERR_BODY_TOO_LARGE, req->call.request_id);
+        return MHD_NO;
+    }
+    buf_add(&req->body, bytes, len);
+    return MHD_YES;
+}
+
+static enum MHD_Result on_whole(struct http_request *req)
+{
+    req->call.body = buf_slice(&req->body);
+    if (!http_conn_enter(req->conn, HTTP_PHASE_RUNNING, 0)) {
+        return MHD_NO;
+    }
+    if (!http_workers_reserve(req->server)) {
+        metric_add(&http_metrics[HTTP_METRIC_REJECTED_QUEUE], 1);
+        http_reply_error(req, ERR_OVERLOADED, NULL);
+        return send_answer(req);
+    }
+    req->state = HTTP_QUEUED;
+    MHD_suspend_connection(req->mhd);
+    http_workers_push(req);
+    return MHD_YES;
+}
+
+/* ---- MHD's callbacks ------------------------------------------------------------------------- */
+
+static struct http_conn *conn_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    ASSERT(info != NULL && info->socket_context != NULL);
+    return info->socket_context;
+}
+
+/* MHD calls this with the request line as sent, before it takes it apart in place. */
+static void *on_request_line(void *cls, const char *target, struct MHD_Connection *mhd)
+{
+    struct http_server *server = cls;
+    struct http_conn *conn = conn_of(mhd);
+    ASSERT(conn->request == NULL);
+    struct http_request *req = http_request_take(server);
+    req->conn = conn;
+    req->mhd = mhd;
+    req->begun_usec = clock_mono_usec();
+    req->target_ptr = target;
+    req->target = slice_copy(&req->arena, slice_text(target));
+    req->call.client = slice_text(conn->address);
+    conn->request = req;
+    /* The first request has its time from the connection on, the next ones from here. */
+    int64_t since = conn->served ? req->begun_usec : conn->accepted_usec;
+    (void)http_conn_enter(conn, HTTP_PHASE_HEADERS, since + server->config.header_usec);
+    return req;
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url,
+                                  const char *method, const char *version, const char *bytes,
+                                  size_t *len, void **context)
+{
+    struct http_request *req = *context;
+    (void)cls;
+    (void)mhd;
+    (void)url;
+    ASSERT(req != NULL);
+    switch (req->state) {
+    case HTTP_NEW:
+        return on_head(req, method, version);
+    case HTTP_BODY:
+    case HTTP_DRAIN:
+        if (*len > 0) {
+            size_t taken = *len;
+            *len = 0;
+            return on_body(req, bytes, taken);
+        }
+        return req->state == HTTP_BODY ? on_whole(req) : send_answer(req);
+    case HTTP_ANSWERED:
+        return send_answer(req);
+    case HTTP_QUEUED:
+    case HTTP_SENT:
+        break;
+    }
+    return MHD_NO;
+}
+
+static void account(const struct http_request *req)
+{
+    const struct http_answer *a = &req->answer;
+    int64_t took = clock_mono_usec() - req->begun_usec;
+    if (a->status < 200 || a->status > 599) {
+        return; /* the client left, or MHD refused, before there was an answer */
+    }
+    metric_add(&http_metrics[HTTP_METRIC_2XX + a->status / 100 - 2], 1);
+    metric_observe(&http_metrics[HTTP_METRIC_DURATION], took);
+    enum log_level level = a->status >= 500 ? LOG_WARN : a->status >= 400 ? LOG_INFO : LOG_DEBUG;
+    if (req->server->config.access_log && level < LOG_INFO) {
+        level = LOG_INFO;
+    }
+    LOG(level, "http.request_finished", log_slice("req", req->call.request_id),
+        log_slice("method", req->call.method),
+        log_text("route", req->call.route ? req->call.route->path : ""),
+        log_u64("status", (uint64_t)a->status), log_i64("dur_usec", took),
+        log_u64("bytes", a->body.len), log_slice("client", req->call.client));
+}
+
+static void end_request(struct http_conn *conn)
+{
+    struct http_request *req = conn->request;
+    if (!req) {
+        return;
+    }
+    account(req);
+    conn->request = NULL;
+    conn->served = true;
+    (void)http_conn_enter(conn, HTTP_PHASE_IDLE,
+                          clock_mono_usec() + conn->server->config.idle_usec);
+    http_request_give(req);
+}
+
+static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
+                         enum MHD_RequestTerminationCode code)
+{
+    (void)cls;
+    (void)code;
+    *context = NULL;
+    end_request(conn_of(mhd));
+}
+
+static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct http_server *server = cls;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+        ASSERT(info != NULL);
+        *context = http_conn_opened(server, info->connect_fd);
+        return;
+    }
+    struct http_conn *conn = *context;
+    end_request(conn);
+    http_conn_closed(conn);
+    *context = NULL;
+}
+
+/* We decode ourselves: MHD's decoder loses the difference between %2F and '/', and stops at %00. */
+static size_t leave_escaped(void *cls, struct MHD_Connection *mhd, char *text)
+{
+    (void)cls;
+    (void)mhd;
+    return strlen(text);
+}
+
+static void __attribute__((format(printf, 2, 0)))
+on_message(void *cls, const char *format, va_list args)
+{
+    char text[256];
+    (void)cls;
+    int len = vsnprintf(text, sizeof text, format, args);
+    struct slice said = slice_trim(slice_of(text, len < 0 ? 0 : strlen(text)));
+    LOG(LOG_DEBUG, "http.library_spoke", log_slice("text", said));
+}
+
+static void on_panic(void *cls, const char *file, unsigned line, const char *reason)
+{
+    (void)cls;
+    check_failed(reason ? reason : "libmicrohttpd gave up", file, (int)line);
+}
+
+enum err http_mhd_start(struct http_server *server, struct why *why)
+{
+    const struct http_config *config = &server->config;
+    unsigned threads = (unsigned)config->io_threads;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
+                     MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG;
+    /* The keeper holds the cap; MHD divides its own by its threads. */
+    unsigned connections = ((unsigned)config->connections_max + 1) * threads;
+    struct MHD_OptionItem options[] = {
+        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)connections, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)config->header_bytes_max + POOL_EXTRA, NULL},
+        {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
+        {threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)threads, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    MHD_set_panic_func(on_panic, NULL);
+    server->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, on_message, NULL,
+        MHD_OPTION_URI_LOG_CALLBACK, on_request_line, server, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_ARRAY, options,
+        MHD_OPTION_END);
+    if (!server->daemon) {
+        return why_set(why, ERR_IO, NULL, "The system does not give what HTTP needs (%u threads).",
+                       threads);
+    }
+    return OK;
+}

@@ -1,0 +1,204 @@
+#include <microhttpd.h>
+
+#include "kernel/base/check.h"
+#include "kernel/base/log.h"
+#include "kernel/http/http_internal.h"
+
+/* ---- one request ----------------------------------------------------------------------------- */
+
+static enum err read_json(struct http_request *req, struct why *why)
+{
+    struct http_call *call = &req->call;
+    struct json_limits limits = json_limits_body;
+    limits.bytes_max = req->body_max;
+    if (call->body.len == 0) {
+        return why_set(why, ERR_INVALID_JSON, NULL, "The body must be a JSON object; it is empty.");
+    }
+    enum err e = json_parse(call->req, call->body, &limits, &call->json, why);
+    if (e) {
+        return e;
+    }
+    if (call->json->type != JSON_OBJECT) {
+        return why_set(why, ERR_INVALID_TYPE, NULL, "The body must be a JSON object.");
+    }
+    return OK;
+}
+
+static enum err decode(struct http_request *req, struct why *why)
+{
+    struct http_call *call = &req->call;
+    enum err e = http_query_decode(call->req, req->query, call->route, &call->query,
+                                   &call->query_count, why);
+    if (!e && (call->route->flags & HTTP_JSON_BODY)) {
+        e = read_json(req, why);
+    }
+    return e;
+}
+
+static void fail(struct http_request *req, enum err e, const struct why *why)
+{
+    http_reply_error(req, e, why);
+    if (req->answer.status >= 500) {
+        LOG(LOG_ERROR, "http.request_failed", log_slice("req", req->call.request_id),
+            log_text("route", req->call.route->path), log_err(e), log_why(why, e));
+    }
+}
+
+/* Runs the handler and leaves the answer in req->answer. */
+static void run_handler(struct http_request *req)
+{
+    struct why why = {.err = OK};
+    http_reply_begin(req);
+    enum err e = req->call.route->handler(&req->call, &why);
+    if (e) {
+        fail(req, e, &why);
+    } else {
+        http_reply_success(req);
+    }
+}
+
+static enum err run_once(struct http_request *req, struct why *why)
+{
+    struct http_idempotency run;
+    enum http_idempotency_verdict verdict;
+    enum err e = http_idempotency_begin(req, &run, &verdict, &req->answer, why);
+    if (e) {
+        return e;
+    }
+    if (verdict == HTTP_IDEMPOTENCY_REPLAY) {
+        metric_add(&http_metrics[HTTP_METRIC_REPLAYED], 1);
+        return OK;
+    }
+    run_handler(req);
+    bool keep = req->answer.status < 500 && !(req->err && err_retryable(req->err));
+    struct why unkept;
+    e = http_idempotency_finish(req, &run, keep, &unkept);
+    if (e) {
+        /* The effects stand and the caller learns of them; only a retry will have to wait. */
+        LOG(LOG_WARN, "http.answer_not_kept", log_slice("req", req->call.request_id), log_err(e),
+            log_why(&unkept, e));
+    }
+    return OK;
+}
+
+static bool wants_once(const struct http_request *req)
+{
+    return req->method == HTTP_POST && req->call.idempotency_key.len > 0 && req->server->store &&
+           !(req->call.route->flags & HTTP_NO_IDEMPOTENCY);
+}
+
+void http_serve(struct http_request *req)
+{
+    struct why why = {.err = OK};
+    enum err e = decode(req, &why);
+    if (!e && wants_once(req)) {
+        e = run_once(req, &why);
+    } else if (!e) {
+        run_handler(req);
+    }
+    if (e) {
+        fail(req, e, &why);
+    }
+}
+
+/* ---- the queue ------------------------------------------------------------------------------- */
+
+bool http_workers_reserve(struct http_server *server)
+{
+    struct http_queue *q = &server->queue;
+    if (atomic_fetch_sub(&q->places, 1) > 0) {
+        return true;
+    }
+    atomic_fetch_add(&q->places, 1);
+    return false;
+}
+
+void http_workers_push(struct http_request *req)
+{
+    struct http_queue *q = &req->server->queue;
+    req->next = NULL;
+    pthread_mutex_lock(&q->mutex);
+    if (q->tail) {
+        q->tail->next = req;
+    } else {
+        q->head = req;
+    }
+    q->tail = req;
+    pthread_cond_signal(&q->filled);
+    pthread_mutex_unlock(&q->mutex);
+}
+
+/* Waits for the next request; NULL when the server stops and none is left. */
+static struct http_request *queue_pop(struct http_queue *q, bool *out_refuse)
+{
+    pthread_mutex_lock(&q->mutex);
+    while (!q->head && !q->quit) {
+        pthread_cond_wait(&q->filled, &q->mutex);
+    }
+    struct http_request *req = q->head;
+    if (req) {
+        q->head = req->next;
+        q->tail = q->head ? q->tail : NULL;
+    }
+    *out_refuse = q->refuse;
+    pthread_mutex_unlock(&q->mutex);
+    if (req) {
+        atomic_fetch_add(&q->places, 1);
+    }
+    return req;
+}
+
+static void *worker_main(void *arg)
+{
+    struct http_server *server = arg;
+    bool refuse;
+    struct http_request *req;
+    while ((req = queue_pop(&server->queue, &refuse)) != NULL) {
+        if (refuse) {
+            http_reply_error(req, ERR_STOPPING, NULL);
+        } else {
+            http_serve(req);
+        }
+        req->state = HTTP_ANSWERED;
+        /* From here on the request belongs to its I/O thread again. */
+        MHD_resume_connection(req->mhd);
+    }
+    return NULL;
+}
+
+enum err http_workers_start(struct http_server *server, struct why *why)
+{
+    struct http_queue *q = &server->queue;
+    size_t count = (size_t)server->config.workers;
+    q->threads = arena_alloc_array(&server->boot, count, sizeof(pthread_t));
+    /* A place is free again when a worker takes the request out. */
+    atomic_store(&q->places, (int64_t)server->config.queue_max);
+    for (size_t i = 0; i < count; i++) {
+        if (pthread_create(&q->threads[i], NULL, worker_main, server) != 0) {
+            return why_set(why, ERR_IO, NULL, "The system does not give %zu HTTP worker threads.",
+                           count);
+        }
+        q->thread_count++;
+    }
+    return OK;
+}
+
+void http_workers_refuse(struct http_server *server)
+{
+    pthread_mutex_lock(&server->queue.mutex);
+    server->queue.refuse = true;
+    pthread_mutex_unlock(&server->queue.mutex);
+}
+
+void http_workers_stop(struct http_server *server)
+{
+    struct http_queue *q = &server->queue;
+    pthread_mutex_lock(&q->mutex);
+    q->quit = true;
+    pthread_cond_broadcast(&q->filled);
+    pthread_mutex_unlock(&q->mutex);
+    for (size_t i = 0; i < q->thread_count; i++) {
+        (void)pthread_join(q->threads[i], NULL);
+    }
+    q->thread_count = 0;
+}
