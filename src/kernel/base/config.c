@@ -63,7 +63,10 @@ static char env_char(char c)
     if (c == '.') {
         return '_';
     }
-    return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+    if (c >= 'a' && c <= 'z') {
+        return (char)(c - 'a' + 'A');
+    }
+    return c;
 }
 
 void config_env_name(const char *key, struct buf *out)

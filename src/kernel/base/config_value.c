@@ -155,6 +155,7 @@ enum err config_value_parse(const struct config_row *row, struct slice text, str
 {
     bool valid = text.len <= CONFIG_VALUE_MAX;
     union config_value value = {.text = NULL};
+    uint64_t usec = 0;
     if (!valid) {
         return ERR_CONFIG;
     }
@@ -175,8 +176,8 @@ enum err config_value_parse(const struct config_row *row, struct slice text, str
         valid = parse_bool(text, &value.boolean);
         break;
     case CONFIG_DURATION:
-        valid = parse_duration(text, &value.u64) && within(row, value.u64);
-        value.usec = (int64_t)value.u64;
+        valid = parse_duration(text, &usec) && within(row, usec);
+        value.usec = (int64_t)usec;
         break;
     case CONFIG_SIZE:
         valid = parse_with_unit(text, size_units, COUNT(size_units), &value.u64) &&

@@ -111,7 +111,7 @@ static void add_decimal(struct buf *out, const struct decimal *d)
     if (d->point >= d->count && d->point <= PLAIN_DIGITS_MAX) {
         buf_add(out, d->digits, count);
         add_zeros(out, d->point - d->count);
-    } else if (d->point > 0 && d->point <= PLAIN_DIGITS_MAX) {
+    } else if (d->point > 0 && d->point < d->count) {
         size_t whole = (size_t)d->point;
         buf_add(out, d->digits, whole);
         buf_add_byte(out, '.');

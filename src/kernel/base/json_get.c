@@ -58,27 +58,28 @@ static enum err refuse_type(const char *key, const char *expected, enum json_typ
                    type_phrase(found));
 }
 
-static enum err get_member(const struct json *object, const char *key, const struct json **out,
-                           struct why *why)
+/* Returns the member, or NULL with the error to return. */
+static const struct json *get_member(const struct json *object, const char *key, enum err *out_err,
+                                     struct why *why)
 {
     if (object->type != JSON_OBJECT) {
-        return why_set(why, ERR_INVALID_TYPE, NULL, "An object with %s is needed, not %s.", key,
-                       type_phrase(object->type));
+        *out_err = why_set(why, ERR_INVALID_TYPE, NULL, "An object with %s is needed, not %s.", key,
+                           type_phrase(object->type));
+        return NULL;
     }
     const struct json *member = json_find(object, key);
     if (!member) {
-        return why_set(why, ERR_MISSING_FIELD, key, "%s is missing.", key);
+        *out_err = why_set(why, ERR_MISSING_FIELD, key, "%s is missing.", key);
     }
-    *out = member;
-    return OK;
+    return member;
 }
 
 enum err json_get(const struct json *object, const char *key, enum json_type type,
                   const struct json **out, struct why *why)
 {
-    const struct json *member = NULL;
-    enum err e = get_member(object, key, &member, why);
-    if (e) {
+    enum err e;
+    const struct json *member = get_member(object, key, &e, why);
+    if (!member) {
         return e;
     }
     if (member->type != type) {
@@ -91,19 +92,23 @@ enum err json_get(const struct json *object, const char *key, enum json_type typ
 enum err json_get_text(const struct json *object, const char *key, struct slice *out,
                        struct why *why)
 {
-    const struct json *member = NULL;
-    enum err e = json_get(object, key, JSON_STRING, &member, why);
-    if (!e) {
-        *out = member->text;
+    enum err e;
+    const struct json *member = get_member(object, key, &e, why);
+    if (!member) {
+        return e;
     }
-    return e;
+    if (member->type != JSON_STRING) {
+        return refuse_type(key, type_phrase(JSON_STRING), member->type, why);
+    }
+    *out = member->text;
+    return OK;
 }
 
 enum err json_get_bool(const struct json *object, const char *key, bool *out, struct why *why)
 {
-    const struct json *member = NULL;
-    enum err e = get_member(object, key, &member, why);
-    if (e) {
+    enum err e;
+    const struct json *member = get_member(object, key, &e, why);
+    if (!member) {
         return e;
     }
     if (member->type != JSON_TRUE && member->type != JSON_FALSE) {
@@ -116,9 +121,9 @@ enum err json_get_bool(const struct json *object, const char *key, bool *out, st
 static enum err get_digits(const struct json *object, const char *key, struct slice *out,
                            struct why *why)
 {
-    const struct json *member = NULL;
-    enum err e = get_member(object, key, &member, why);
-    if (e) {
+    enum err e;
+    const struct json *member = get_member(object, key, &e, why);
+    if (!member) {
         return e;
     }
     if (member->type != JSON_NUMBER && member->type != JSON_STRING) {
@@ -165,9 +170,9 @@ enum err json_get_u256(const struct json *object, const char *key, struct u256 *
 enum err json_get_time(const struct json *object, const char *key, int64_t *out_usec,
                        struct why *why)
 {
-    const struct json *member = NULL;
-    enum err e = get_member(object, key, &member, why);
-    if (e) {
+    enum err e;
+    const struct json *member = get_member(object, key, &e, why);
+    if (!member) {
         return e;
     }
     if (member->type == JSON_STRING) {
