@@ -9,6 +9,9 @@
  * only. Calling it inside a database transaction is a bug (ASSERT through
  * net_set_forbidden_check).
  *
+ * A kept connection may be closed by the other side just when a request goes out on it; the request
+ * is then sent again on a new one. So what is sent here must be safe to send twice.
+ *
  * A URL may hold a secret in its path, query or user part, so no sentence written here carries
  * more of it than net_url_origin gives.
  */
