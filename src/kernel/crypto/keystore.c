@@ -6,6 +6,7 @@
 #include "kernel/base/hex.h"
 #include "kernel/base/json.h"
 #include "kernel/base/rand.h"
+#include "kernel/crypto/scrypt.h"
 
 #define IV_BYTES 16
 #define SALT_BYTES 32
@@ -44,22 +45,16 @@ struct document {
 static enum err derive(const struct document *d, const struct secret *password,
                        uint8_t out[DERIVED_MAX])
 {
-    static const char nothing[] = "";
-    const char *text = (const char *)secret_bytes(password);
-    size_t len = secret_len(password);
-    if (len == 0) {
-        text = nothing;
-    }
+    struct slice text = slice_of(secret_bytes(password), secret_len(password));
     int done = 0;
     switch (d->kdf) {
     case KDF_SCRYPT:
-        /* The limit leaves room for what scrypt needs beside its table. */
-        done = EVP_PBE_scrypt(text, len, d->salt.ptr, d->salt.len, d->n, d->r, d->p,
-                              2 * SCRYPT_MEMORY_MAX, out, d->derived_len);
-        break;
+        return scrypt_derive(text, d->salt, (struct scrypt_cost){d->n, d->r, d->p}, out,
+                             d->derived_len);
     case KDF_PBKDF2:
-        done = PKCS5_PBKDF2_HMAC(text, (int)len, d->salt.ptr, (int)d->salt.len, (int)d->rounds,
-                                 EVP_sha256(), (int)d->derived_len, out);
+        done = PKCS5_PBKDF2_HMAC(text.len > 0 ? (const char *)text.ptr : "", (int)text.len,
+                                 d->salt.ptr, (int)d->salt.len, (int)d->rounds, EVP_sha256(),
+                                 (int)d->derived_len, out);
         break;
     }
     return done == 1 ? OK : ERR_CRYPTO;
