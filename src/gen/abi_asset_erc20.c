@@ -262,7 +262,7 @@ static const struct abi_type upgrade_to_and_call_in[] = {
     {.kind = ABI_BYTES, .name = "data"},
 };
 
-static const struct abi_function functions[] = {
+const struct abi_function abi_asset_erc20_functions[] = {
     [ASSET_ERC20_FUNCTION_DEFAULT_ADMIN_ROLE] = {.name = "DEFAULT_ADMIN_ROLE",
                                                  .signature = "DEFAULT_ADMIN_ROLE()",
                                                  .selector = {0xa2, 0x17, 0xfd, 0xdf},
@@ -562,7 +562,7 @@ static const struct abi_type upgraded_event[] = {
     {.kind = ABI_ADDRESS, .name = "implementation", .indexed = true},
 };
 
-static const struct abi_event events[] = {
+const struct abi_event abi_asset_erc20_events[] = {
     [ASSET_ERC20_EVENT_APPROVAL] = {.name = "Approval",
                                     .signature = "Approval(address,address,uint256)",
                                     .topic = {{0x8c, 0x5b, 0xe1, 0xe5, 0xeb, 0xec, 0x7d, 0x5b,
@@ -787,9 +787,9 @@ static const struct abi_error errors[] = {
 
 const struct abi_contract abi_asset_erc20 = {
     .name = "AssetERC20",
-    .functions = functions,
+    .functions = abi_asset_erc20_functions,
     .function_count = 35,
-    .events = events,
+    .events = abi_asset_erc20_events,
     .event_count = 10,
     .errors = errors,
     .error_count = 16,
@@ -799,7 +799,8 @@ enum err asset_erc20_approval_decode(struct arena *arena, const struct evm_log *
                                      struct asset_erc20_approval *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[ASSET_ERC20_EVENT_APPROVAL], log, &v, why);
+    enum err e =
+        abi_event_decode(arena, &abi_asset_erc20_events[ASSET_ERC20_EVENT_APPROVAL], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -813,7 +814,8 @@ enum err asset_erc20_initialized_decode(struct arena *arena, const struct evm_lo
                                         struct asset_erc20_initialized *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[ASSET_ERC20_EVENT_INITIALIZED], log, &v, why);
+    enum err e = abi_event_decode(arena, &abi_asset_erc20_events[ASSET_ERC20_EVENT_INITIALIZED],
+                                  log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -826,7 +828,8 @@ enum err asset_erc20_metadata_removed_decode(struct arena *arena, const struct e
                                              struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[ASSET_ERC20_EVENT_METADATA_REMOVED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_asset_erc20_events[ASSET_ERC20_EVENT_METADATA_REMOVED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -840,7 +843,8 @@ enum err asset_erc20_metadata_updated_decode(struct arena *arena, const struct e
                                              struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[ASSET_ERC20_EVENT_METADATA_UPDATED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_asset_erc20_events[ASSET_ERC20_EVENT_METADATA_UPDATED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -855,8 +859,8 @@ enum err asset_erc20_role_admin_changed_decode(struct arena *arena, const struct
                                                struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e =
-        abi_event_decode(arena, &events[ASSET_ERC20_EVENT_ROLE_ADMIN_CHANGED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_asset_erc20_events[ASSET_ERC20_EVENT_ROLE_ADMIN_CHANGED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -870,7 +874,8 @@ enum err asset_erc20_role_granted_decode(struct arena *arena, const struct evm_l
                                          struct asset_erc20_role_granted *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[ASSET_ERC20_EVENT_ROLE_GRANTED], log, &v, why);
+    enum err e = abi_event_decode(arena, &abi_asset_erc20_events[ASSET_ERC20_EVENT_ROLE_GRANTED],
+                                  log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -884,7 +889,8 @@ enum err asset_erc20_role_revoked_decode(struct arena *arena, const struct evm_l
                                          struct asset_erc20_role_revoked *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[ASSET_ERC20_EVENT_ROLE_REVOKED], log, &v, why);
+    enum err e = abi_event_decode(arena, &abi_asset_erc20_events[ASSET_ERC20_EVENT_ROLE_REVOKED],
+                                  log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -898,7 +904,8 @@ enum err asset_erc20_transfer_decode(struct arena *arena, const struct evm_log *
                                      struct asset_erc20_transfer *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[ASSET_ERC20_EVENT_TRANSFER], log, &v, why);
+    enum err e =
+        abi_event_decode(arena, &abi_asset_erc20_events[ASSET_ERC20_EVENT_TRANSFER], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -912,7 +919,8 @@ enum err asset_erc20_upgraded_decode(struct arena *arena, const struct evm_log *
                                      struct asset_erc20_upgraded *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[ASSET_ERC20_EVENT_UPGRADED], log, &v, why);
+    enum err e =
+        abi_event_decode(arena, &abi_asset_erc20_events[ASSET_ERC20_EVENT_UPGRADED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -923,8 +931,9 @@ enum err asset_erc20_upgraded_decode(struct arena *arena, const struct evm_log *
 enum err asset_erc20_default_admin_role_encode(struct arena *arena, struct slice *out,
                                                struct why *why)
 {
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_DEFAULT_ADMIN_ROLE].selector, NULL,
-                           NULL, 0, out, why);
+    return abi_encode_call(
+        arena, abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_DEFAULT_ADMIN_ROLE].selector, NULL,
+        NULL, 0, out, why);
 }
 
 enum err asset_erc20_default_admin_role_result_decode(
@@ -943,9 +952,9 @@ enum err asset_erc20_default_admin_role_result_decode(
 enum err asset_erc20_upgrade_interface_version_encode(struct arena *arena, struct slice *out,
                                                       struct why *why)
 {
-    return abi_encode_call(arena,
-                           functions[ASSET_ERC20_FUNCTION_UPGRADE_INTERFACE_VERSION].selector, NULL,
-                           NULL, 0, out, why);
+    return abi_encode_call(
+        arena, abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_UPGRADE_INTERFACE_VERSION].selector,
+        NULL, NULL, 0, out, why);
 }
 
 enum err asset_erc20_upgrade_interface_version_result_decode(
@@ -969,8 +978,9 @@ enum err asset_erc20_allowance_encode(struct arena *arena, const struct address 
         abi_address(owner),
         abi_address(spender),
     };
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_ALLOWANCE].selector, allowance_in,
-                           values, 2, out, why);
+    return abi_encode_call(arena,
+                           abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_ALLOWANCE].selector,
+                           allowance_in, values, 2, out, why);
 }
 
 enum err asset_erc20_allowance_result_decode(struct arena *arena, struct slice data,
@@ -993,8 +1003,8 @@ enum err asset_erc20_approve_encode(struct arena *arena, const struct address *s
         abi_address(spender),
         abi_uint(value),
     };
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_APPROVE].selector, approve_in,
-                           values, 2, out, why);
+    return abi_encode_call(arena, abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_APPROVE].selector,
+                           approve_in, values, 2, out, why);
 }
 
 enum err asset_erc20_approve_result_decode(struct arena *arena, struct slice data,
@@ -1015,7 +1025,8 @@ enum err asset_erc20_balance_of_encode(struct arena *arena, const struct address
     const struct abi_value values[] = {
         abi_address(account),
     };
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_BALANCE_OF].selector,
+    return abi_encode_call(arena,
+                           abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_BALANCE_OF].selector,
                            balance_of_in, values, 1, out, why);
 }
 
@@ -1034,8 +1045,8 @@ enum err asset_erc20_balance_of_result_decode(struct arena *arena, struct slice 
 
 enum err asset_erc20_decimals_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_DECIMALS].selector, NULL, NULL, 0,
-                           out, why);
+    return abi_encode_call(arena, abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_DECIMALS].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err asset_erc20_decimals_result_decode(struct arena *arena, struct slice data,
@@ -1053,8 +1064,9 @@ enum err asset_erc20_decimals_result_decode(struct arena *arena, struct slice da
 
 enum err asset_erc20_eip712_domain_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_EIP712_DOMAIN].selector, NULL,
-                           NULL, 0, out, why);
+    return abi_encode_call(arena,
+                           abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_EIP712_DOMAIN].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err asset_erc20_eip712_domain_result_decode(struct arena *arena, struct slice data,
@@ -1083,8 +1095,9 @@ enum err asset_erc20_get_all_metadata_bytes32_encode(struct arena *arena, const 
     const struct abi_value values[] = {
         abi_hash(hash),
     };
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_GET_ALL_METADATA_BYTES32].selector,
-                           get_all_metadata_bytes32_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_GET_ALL_METADATA_BYTES32].selector,
+        get_all_metadata_bytes32_in, values, 1, out, why);
 }
 
 enum err asset_erc20_get_all_metadata_bytes32_result_decode(
@@ -1104,8 +1117,9 @@ enum err asset_erc20_get_all_metadata_bytes32_result_decode(
 enum err asset_erc20_get_all_metadata_encode(struct arena *arena, struct slice *out,
                                              struct why *why)
 {
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_GET_ALL_METADATA].selector, NULL,
-                           NULL, 0, out, why);
+    return abi_encode_call(
+        arena, abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_GET_ALL_METADATA].selector, NULL,
+        NULL, 0, out, why);
 }
 
 enum err asset_erc20_get_all_metadata_result_decode(struct arena *arena, struct slice data,
@@ -1129,9 +1143,10 @@ enum err asset_erc20_get_all_metadata_keys_bytes32_encode(struct arena *arena,
     const struct abi_value values[] = {
         abi_hash(hash),
     };
-    return abi_encode_call(arena,
-                           functions[ASSET_ERC20_FUNCTION_GET_ALL_METADATA_KEYS_BYTES32].selector,
-                           get_all_metadata_keys_bytes32_in, values, 1, out, why);
+    return abi_encode_call(
+        arena,
+        abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_GET_ALL_METADATA_KEYS_BYTES32].selector,
+        get_all_metadata_keys_bytes32_in, values, 1, out, why);
 }
 
 enum err asset_erc20_get_all_metadata_keys_bytes32_result_decode(
@@ -1151,8 +1166,9 @@ enum err asset_erc20_get_all_metadata_keys_bytes32_result_decode(
 enum err asset_erc20_get_all_metadata_keys_encode(struct arena *arena, struct slice *out,
                                                   struct why *why)
 {
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_GET_ALL_METADATA_KEYS].selector,
-                           NULL, NULL, 0, out, why);
+    return abi_encode_call(
+        arena, abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_GET_ALL_METADATA_KEYS].selector, NULL,
+        NULL, 0, out, why);
 }
 
 enum err asset_erc20_get_all_metadata_keys_result_decode(
@@ -1171,8 +1187,9 @@ enum err asset_erc20_get_all_metadata_keys_result_decode(
 
 enum err asset_erc20_get_holders_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_GET_HOLDERS].selector, NULL, NULL,
-                           0, out, why);
+    return abi_encode_call(arena,
+                           abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_GET_HOLDERS].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err asset_erc20_get_holders_result_decode(struct arena *arena, struct slice data,
@@ -1199,8 +1216,9 @@ enum err asset_erc20_get_metadata_bytes32_encode(struct arena *arena, const stru
         abi_hash(hash),
         abi_bytes(key),
     };
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_GET_METADATA_BYTES32].selector,
-                           get_metadata_bytes32_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_GET_METADATA_BYTES32].selector,
+        get_metadata_bytes32_in, values, 2, out, why);
 }
 
 enum err asset_erc20_get_metadata_bytes32_result_decode(
@@ -1222,8 +1240,9 @@ enum err asset_erc20_get_metadata_string_encode(struct arena *arena, struct slic
     const struct abi_value values[] = {
         abi_bytes(key),
     };
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_GET_METADATA_STRING].selector,
-                           get_metadata_string_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_GET_METADATA_STRING].selector,
+        get_metadata_string_in, values, 1, out, why);
 }
 
 enum err asset_erc20_get_metadata_string_result_decode(
@@ -1245,9 +1264,9 @@ enum err asset_erc20_get_metadata_count_bytes32_encode(struct arena *arena, cons
     const struct abi_value values[] = {
         abi_hash(hash),
     };
-    return abi_encode_call(arena,
-                           functions[ASSET_ERC20_FUNCTION_GET_METADATA_COUNT_BYTES32].selector,
-                           get_metadata_count_bytes32_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_GET_METADATA_COUNT_BYTES32].selector,
+        get_metadata_count_bytes32_in, values, 1, out, why);
 }
 
 enum err asset_erc20_get_metadata_count_bytes32_result_decode(
@@ -1266,8 +1285,9 @@ enum err asset_erc20_get_metadata_count_bytes32_result_decode(
 enum err asset_erc20_get_metadata_count_encode(struct arena *arena, struct slice *out,
                                                struct why *why)
 {
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_GET_METADATA_COUNT].selector, NULL,
-                           NULL, 0, out, why);
+    return abi_encode_call(
+        arena, abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_GET_METADATA_COUNT].selector, NULL,
+        NULL, 0, out, why);
 }
 
 enum err asset_erc20_get_metadata_count_result_decode(
@@ -1289,7 +1309,8 @@ enum err asset_erc20_get_role_admin_encode(struct arena *arena, const struct has
     const struct abi_value values[] = {
         abi_hash(role),
     };
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_GET_ROLE_ADMIN].selector,
+    return abi_encode_call(arena,
+                           abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_GET_ROLE_ADMIN].selector,
                            get_role_admin_in, values, 1, out, why);
 }
 
@@ -1309,8 +1330,9 @@ enum err asset_erc20_get_role_admin_result_decode(struct arena *arena, struct sl
 enum err asset_erc20_get_uups_implementation_encode(struct arena *arena, struct slice *out,
                                                     struct why *why)
 {
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_GET_UUPS_IMPLEMENTATION].selector,
-                           NULL, NULL, 0, out, why);
+    return abi_encode_call(
+        arena, abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_GET_UUPS_IMPLEMENTATION].selector,
+        NULL, NULL, 0, out, why);
 }
 
 enum err asset_erc20_get_uups_implementation_result_decode(
@@ -1334,7 +1356,8 @@ enum err asset_erc20_grant_role_encode(struct arena *arena, const struct hash *r
         abi_hash(role),
         abi_address(account),
     };
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_GRANT_ROLE].selector,
+    return abi_encode_call(arena,
+                           abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_GRANT_ROLE].selector,
                            grant_role_in, values, 2, out, why);
 }
 
@@ -1344,8 +1367,9 @@ enum err asset_erc20_has_metadata_string_encode(struct arena *arena, struct slic
     const struct abi_value values[] = {
         abi_bytes(key),
     };
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_HAS_METADATA_STRING].selector,
-                           has_metadata_string_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_HAS_METADATA_STRING].selector,
+        has_metadata_string_in, values, 1, out, why);
 }
 
 enum err asset_erc20_has_metadata_string_result_decode(
@@ -1369,8 +1393,9 @@ enum err asset_erc20_has_metadata_bytes32_encode(struct arena *arena, const stru
         abi_hash(hash),
         abi_bytes(key),
     };
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_HAS_METADATA_BYTES32].selector,
-                           has_metadata_bytes32_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_HAS_METADATA_BYTES32].selector,
+        has_metadata_bytes32_in, values, 2, out, why);
 }
 
 enum err asset_erc20_has_metadata_bytes32_result_decode(
@@ -1394,8 +1419,8 @@ enum err asset_erc20_has_role_encode(struct arena *arena, const struct hash *rol
         abi_hash(role),
         abi_address(account),
     };
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_HAS_ROLE].selector, has_role_in,
-                           values, 2, out, why);
+    return abi_encode_call(arena, abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_HAS_ROLE].selector,
+                           has_role_in, values, 2, out, why);
 }
 
 enum err asset_erc20_has_role_result_decode(struct arena *arena, struct slice data,
@@ -1428,14 +1453,15 @@ enum err asset_erc20_initialize_encode(struct arena *arena, struct slice name, s
         abi_address(token_recipient),
         abi_metadata_list_value(arena, metadata, metadata_count),
     };
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_INITIALIZE].selector,
+    return abi_encode_call(arena,
+                           abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_INITIALIZE].selector,
                            initialize_in, values, 8, out, why);
 }
 
 enum err asset_erc20_name_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_NAME].selector, NULL, NULL, 0, out,
-                           why);
+    return abi_encode_call(arena, abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_NAME].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err asset_erc20_name_result_decode(struct arena *arena, struct slice data,
@@ -1452,8 +1478,9 @@ enum err asset_erc20_name_result_decode(struct arena *arena, struct slice data,
 
 enum err asset_erc20_proxiable_uuid_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_PROXIABLE_UUID].selector, NULL,
-                           NULL, 0, out, why);
+    return abi_encode_call(arena,
+                           abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_PROXIABLE_UUID].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err asset_erc20_proxiable_uuid_result_decode(struct arena *arena, struct slice data,
@@ -1475,7 +1502,8 @@ enum err asset_erc20_remove_metadata_encode(struct arena *arena, struct slice ke
     const struct abi_value values[] = {
         abi_bytes(key),
     };
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_REMOVE_METADATA].selector,
+    return abi_encode_call(arena,
+                           abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_REMOVE_METADATA].selector,
                            remove_metadata_in, values, 1, out, why);
 }
 
@@ -1487,7 +1515,8 @@ enum err asset_erc20_renounce_role_encode(struct arena *arena, const struct hash
         abi_hash(role),
         abi_address(caller_confirmation),
     };
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_RENOUNCE_ROLE].selector,
+    return abi_encode_call(arena,
+                           abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_RENOUNCE_ROLE].selector,
                            renounce_role_in, values, 2, out, why);
 }
 
@@ -1499,7 +1528,8 @@ enum err asset_erc20_revoke_role_encode(struct arena *arena, const struct hash *
         abi_hash(role),
         abi_address(account),
     };
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_REVOKE_ROLE].selector,
+    return abi_encode_call(arena,
+                           abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_REVOKE_ROLE].selector,
                            revoke_role_in, values, 2, out, why);
 }
 
@@ -1509,7 +1539,8 @@ enum err asset_erc20_set_metadata_encode(struct arena *arena, const struct abi_m
     const struct abi_value values[] = {
         abi_metadata_list_value(arena, metadata, metadata_count),
     };
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_SET_METADATA].selector,
+    return abi_encode_call(arena,
+                           abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_SET_METADATA].selector,
                            set_metadata_in, values, 1, out, why);
 }
 
@@ -1519,8 +1550,9 @@ enum err asset_erc20_supports_interface_encode(struct arena *arena, struct slice
     const struct abi_value values[] = {
         abi_bytes(interface_id),
     };
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_SUPPORTS_INTERFACE].selector,
-                           supports_interface_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_SUPPORTS_INTERFACE].selector,
+        supports_interface_in, values, 1, out, why);
 }
 
 enum err asset_erc20_supports_interface_result_decode(
@@ -1538,8 +1570,8 @@ enum err asset_erc20_supports_interface_result_decode(
 
 enum err asset_erc20_symbol_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_SYMBOL].selector, NULL, NULL, 0,
-                           out, why);
+    return abi_encode_call(arena, abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_SYMBOL].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err asset_erc20_symbol_result_decode(struct arena *arena, struct slice data,
@@ -1556,8 +1588,9 @@ enum err asset_erc20_symbol_result_decode(struct arena *arena, struct slice data
 
 enum err asset_erc20_total_supply_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_TOTAL_SUPPLY].selector, NULL, NULL,
-                           0, out, why);
+    return abi_encode_call(arena,
+                           abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_TOTAL_SUPPLY].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err asset_erc20_total_supply_result_decode(struct arena *arena, struct slice data,
@@ -1580,8 +1613,8 @@ enum err asset_erc20_transfer_encode(struct arena *arena, const struct address *
         abi_address(to),
         abi_uint(value),
     };
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_TRANSFER].selector, transfer_in,
-                           values, 2, out, why);
+    return abi_encode_call(arena, abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_TRANSFER].selector,
+                           transfer_in, values, 2, out, why);
 }
 
 enum err asset_erc20_transfer_result_decode(struct arena *arena, struct slice data,
@@ -1606,7 +1639,8 @@ enum err asset_erc20_transfer_from_encode(struct arena *arena, const struct addr
         abi_address(to),
         abi_uint(value),
     };
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_TRANSFER_FROM].selector,
+    return abi_encode_call(arena,
+                           abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_TRANSFER_FROM].selector,
                            transfer_from_in, values, 3, out, why);
 }
 
@@ -1632,6 +1666,7 @@ enum err asset_erc20_upgrade_to_and_call_encode(struct arena *arena,
         abi_address(new_implementation),
         abi_bytes(data_),
     };
-    return abi_encode_call(arena, functions[ASSET_ERC20_FUNCTION_UPGRADE_TO_AND_CALL].selector,
-                           upgrade_to_and_call_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_UPGRADE_TO_AND_CALL].selector,
+        upgrade_to_and_call_in, values, 2, out, why);
 }

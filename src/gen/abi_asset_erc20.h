@@ -12,6 +12,7 @@
 extern const struct abi_contract abi_asset_erc20;
 
 /* Rows of abi_asset_erc20.events. */
+extern const struct abi_event abi_asset_erc20_events[];
 enum asset_erc20_event {
     ASSET_ERC20_EVENT_APPROVAL,
     ASSET_ERC20_EVENT_EIP712_DOMAIN_CHANGED,
@@ -146,7 +147,7 @@ struct asset_erc20_upgraded {
 enum err asset_erc20_upgraded_decode(struct arena *arena, const struct evm_log *log,
                                      struct asset_erc20_upgraded *out, struct why *why) ERR_CHECKED;
 
-/* Rows of abi_asset_erc20.functions. */
+/* Rows of abi_asset_erc20_functions. */
 enum asset_erc20_function {
     ASSET_ERC20_FUNCTION_DEFAULT_ADMIN_ROLE,
     ASSET_ERC20_FUNCTION_UPGRADE_INTERFACE_VERSION,
@@ -184,6 +185,8 @@ enum asset_erc20_function {
     ASSET_ERC20_FUNCTION_TRANSFER_FROM,
     ASSET_ERC20_FUNCTION_UPGRADE_TO_AND_CALL,
 };
+
+extern const struct abi_function abi_asset_erc20_functions[];
 
 /*
  * asset_erc20_default_admin_role_encode makes the calldata of DEFAULT_ADMIN_ROLE(). Errors:

@@ -202,7 +202,7 @@ static const struct abi_type upgrade_to_and_call_in[] = {
     {.kind = ABI_BYTES, .name = "data"},
 };
 
-static const struct abi_function functions[] = {
+const struct abi_function abi_asset_registry_functions[] = {
     [ASSET_REGISTRY_FUNCTION_DEFAULT_ADMIN_ROLE] = {.name = "DEFAULT_ADMIN_ROLE",
                                                     .signature = "DEFAULT_ADMIN_ROLE()",
                                                     .selector = {0xa2, 0x17, 0xfd, 0xdf},
@@ -446,7 +446,7 @@ static const struct abi_type upgraded_event[] = {
     {.kind = ABI_ADDRESS, .name = "implementation", .indexed = true},
 };
 
-static const struct abi_event events[] = {
+const struct abi_event abi_asset_registry_events[] = {
     [ASSET_REGISTRY_EVENT_ASSET_REGISTERED] =
         {.name = "AssetRegistered",
          .signature = "AssetRegistered(uint256,bytes32,address)",
@@ -621,9 +621,9 @@ static const struct abi_error errors[] = {
 
 const struct abi_contract abi_asset_registry = {
     .name = "AssetRegistry",
-    .functions = functions,
+    .functions = abi_asset_registry_functions,
     .function_count = 26,
-    .events = events,
+    .events = abi_asset_registry_events,
     .event_count = 9,
     .errors = errors,
     .error_count = 12,
@@ -634,8 +634,8 @@ enum err asset_registry_asset_registered_decode(struct arena *arena, const struc
                                                 struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e =
-        abi_event_decode(arena, &events[ASSET_REGISTRY_EVENT_ASSET_REGISTERED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_asset_registry_events[ASSET_REGISTRY_EVENT_ASSET_REGISTERED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -650,8 +650,8 @@ enum err asset_registry_asset_type_created_decode(struct arena *arena, const str
                                                   struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e =
-        abi_event_decode(arena, &events[ASSET_REGISTRY_EVENT_ASSET_TYPE_CREATED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_asset_registry_events[ASSET_REGISTRY_EVENT_ASSET_TYPE_CREATED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -666,7 +666,8 @@ enum err asset_registry_initialized_decode(struct arena *arena, const struct evm
                                            struct asset_registry_initialized *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[ASSET_REGISTRY_EVENT_INITIALIZED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_asset_registry_events[ASSET_REGISTRY_EVENT_INITIALIZED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -679,8 +680,8 @@ enum err asset_registry_metadata_removed_decode(struct arena *arena, const struc
                                                 struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e =
-        abi_event_decode(arena, &events[ASSET_REGISTRY_EVENT_METADATA_REMOVED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_asset_registry_events[ASSET_REGISTRY_EVENT_METADATA_REMOVED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -694,8 +695,8 @@ enum err asset_registry_metadata_updated_decode(struct arena *arena, const struc
                                                 struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e =
-        abi_event_decode(arena, &events[ASSET_REGISTRY_EVENT_METADATA_UPDATED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_asset_registry_events[ASSET_REGISTRY_EVENT_METADATA_UPDATED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -710,8 +711,8 @@ enum err asset_registry_role_admin_changed_decode(struct arena *arena, const str
                                                   struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e =
-        abi_event_decode(arena, &events[ASSET_REGISTRY_EVENT_ROLE_ADMIN_CHANGED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_asset_registry_events[ASSET_REGISTRY_EVENT_ROLE_ADMIN_CHANGED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -726,7 +727,8 @@ enum err asset_registry_role_granted_decode(struct arena *arena, const struct ev
                                             struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[ASSET_REGISTRY_EVENT_ROLE_GRANTED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_asset_registry_events[ASSET_REGISTRY_EVENT_ROLE_GRANTED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -741,7 +743,8 @@ enum err asset_registry_role_revoked_decode(struct arena *arena, const struct ev
                                             struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[ASSET_REGISTRY_EVENT_ROLE_REVOKED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_asset_registry_events[ASSET_REGISTRY_EVENT_ROLE_REVOKED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -755,7 +758,8 @@ enum err asset_registry_upgraded_decode(struct arena *arena, const struct evm_lo
                                         struct asset_registry_upgraded *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[ASSET_REGISTRY_EVENT_UPGRADED], log, &v, why);
+    enum err e = abi_event_decode(arena, &abi_asset_registry_events[ASSET_REGISTRY_EVENT_UPGRADED],
+                                  log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -766,8 +770,9 @@ enum err asset_registry_upgraded_decode(struct arena *arena, const struct evm_lo
 enum err asset_registry_default_admin_role_encode(struct arena *arena, struct slice *out,
                                                   struct why *why)
 {
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_DEFAULT_ADMIN_ROLE].selector,
-                           NULL, NULL, 0, out, why);
+    return abi_encode_call(
+        arena, abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_DEFAULT_ADMIN_ROLE].selector,
+        NULL, NULL, 0, out, why);
 }
 
 enum err asset_registry_default_admin_role_result_decode(
@@ -786,9 +791,10 @@ enum err asset_registry_default_admin_role_result_decode(
 enum err asset_registry_upgrade_interface_version_encode(struct arena *arena, struct slice *out,
                                                          struct why *why)
 {
-    return abi_encode_call(arena,
-                           functions[ASSET_REGISTRY_FUNCTION_UPGRADE_INTERFACE_VERSION].selector,
-                           NULL, NULL, 0, out, why);
+    return abi_encode_call(
+        arena,
+        abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_UPGRADE_INTERFACE_VERSION].selector,
+        NULL, NULL, 0, out, why);
 }
 
 enum err asset_registry_upgrade_interface_version_result_decode(
@@ -807,9 +813,10 @@ enum err asset_registry_upgrade_interface_version_result_decode(
 enum err asset_registry_asset_erc20_implementation_encode(struct arena *arena, struct slice *out,
                                                           struct why *why)
 {
-    return abi_encode_call(arena,
-                           functions[ASSET_REGISTRY_FUNCTION_ASSET_ERC20_IMPLEMENTATION].selector,
-                           NULL, NULL, 0, out, why);
+    return abi_encode_call(
+        arena,
+        abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_ASSET_ERC20_IMPLEMENTATION].selector,
+        NULL, NULL, 0, out, why);
 }
 
 enum err asset_registry_asset_erc20_implementation_result_decode(
@@ -831,8 +838,9 @@ enum err asset_registry_asset_exists_encode(struct arena *arena, struct u256 id,
     const struct abi_value values[] = {
         abi_uint(id),
     };
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_ASSET_EXISTS].selector,
-                           asset_exists_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_ASSET_EXISTS].selector,
+        asset_exists_in, values, 1, out, why);
 }
 
 enum err asset_registry_asset_exists_result_decode(struct arena *arena, struct slice data,
@@ -850,8 +858,9 @@ enum err asset_registry_asset_exists_result_decode(struct arena *arena, struct s
 
 enum err asset_registry_asset_id_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_ASSET_ID].selector, NULL, NULL,
-                           0, out, why);
+    return abi_encode_call(arena,
+                           abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_ASSET_ID].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err asset_registry_asset_id_result_decode(struct arena *arena, struct slice data,
@@ -878,8 +887,9 @@ enum err asset_registry_create_asset_type_encode(
         abi_hash_list_value(arena, required_lease_keys, required_lease_keys_count),
         abi_metadata_list_value(arena, metadata, metadata_count),
     };
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_CREATE_ASSET_TYPE].selector,
-                           create_asset_type_in, values, 4, out, why);
+    return abi_encode_call(
+        arena, abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_CREATE_ASSET_TYPE].selector,
+        create_asset_type_in, values, 4, out, why);
 }
 
 enum err asset_registry_get_all_metadata_encode(struct arena *arena, const struct hash *hash,
@@ -888,8 +898,9 @@ enum err asset_registry_get_all_metadata_encode(struct arena *arena, const struc
     const struct abi_value values[] = {
         abi_hash(hash),
     };
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_GET_ALL_METADATA].selector,
-                           get_all_metadata_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_GET_ALL_METADATA].selector,
+        get_all_metadata_in, values, 1, out, why);
 }
 
 enum err asset_registry_get_all_metadata_result_decode(
@@ -912,8 +923,9 @@ enum err asset_registry_get_all_metadata_keys_encode(struct arena *arena, const 
     const struct abi_value values[] = {
         abi_hash(hash),
     };
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_GET_ALL_METADATA_KEYS].selector,
-                           get_all_metadata_keys_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_GET_ALL_METADATA_KEYS].selector,
+        get_all_metadata_keys_in, values, 1, out, why);
 }
 
 enum err asset_registry_get_all_metadata_keys_result_decode(
@@ -936,7 +948,8 @@ enum err asset_registry_get_asset_encode(struct arena *arena, struct u256 id, st
     const struct abi_value values[] = {
         abi_uint(id),
     };
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_GET_ASSET].selector,
+    return abi_encode_call(arena,
+                           abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_GET_ASSET].selector,
                            get_asset_in, values, 1, out, why);
 }
 
@@ -960,8 +973,9 @@ enum err asset_registry_get_metadata_encode(struct arena *arena, const struct ha
         abi_hash(hash),
         abi_bytes(key),
     };
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_GET_METADATA].selector,
-                           get_metadata_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_GET_METADATA].selector,
+        get_metadata_in, values, 2, out, why);
 }
 
 enum err asset_registry_get_metadata_result_decode(struct arena *arena, struct slice data,
@@ -983,8 +997,9 @@ enum err asset_registry_get_metadata_count_encode(struct arena *arena, const str
     const struct abi_value values[] = {
         abi_hash(hash),
     };
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_GET_METADATA_COUNT].selector,
-                           get_metadata_count_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_GET_METADATA_COUNT].selector,
+        get_metadata_count_in, values, 1, out, why);
 }
 
 enum err asset_registry_get_metadata_count_result_decode(
@@ -1006,8 +1021,9 @@ enum err asset_registry_get_role_admin_encode(struct arena *arena, const struct 
     const struct abi_value values[] = {
         abi_hash(role),
     };
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_GET_ROLE_ADMIN].selector,
-                           get_role_admin_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_GET_ROLE_ADMIN].selector,
+        get_role_admin_in, values, 1, out, why);
 }
 
 enum err asset_registry_get_role_admin_result_decode(
@@ -1029,8 +1045,9 @@ enum err asset_registry_get_type_encode(struct arena *arena, const struct hash *
     const struct abi_value values[] = {
         abi_hash(asset_type),
     };
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_GET_TYPE].selector, get_type_in,
-                           values, 1, out, why);
+    return abi_encode_call(arena,
+                           abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_GET_TYPE].selector,
+                           get_type_in, values, 1, out, why);
 }
 
 enum err asset_registry_get_type_result_decode(struct arena *arena, struct slice data,
@@ -1049,9 +1066,10 @@ enum err asset_registry_get_type_result_decode(struct arena *arena, struct slice
 enum err asset_registry_get_uups_implementation_encode(struct arena *arena, struct slice *out,
                                                        struct why *why)
 {
-    return abi_encode_call(arena,
-                           functions[ASSET_REGISTRY_FUNCTION_GET_UUPS_IMPLEMENTATION].selector,
-                           NULL, NULL, 0, out, why);
+    return abi_encode_call(
+        arena,
+        abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_GET_UUPS_IMPLEMENTATION].selector,
+        NULL, NULL, 0, out, why);
 }
 
 enum err asset_registry_get_uups_implementation_result_decode(
@@ -1075,8 +1093,9 @@ enum err asset_registry_grant_role_encode(struct arena *arena, const struct hash
         abi_hash(role),
         abi_address(account),
     };
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_GRANT_ROLE].selector,
-                           grant_role_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_GRANT_ROLE].selector,
+        grant_role_in, values, 2, out, why);
 }
 
 enum err asset_registry_has_metadata_encode(struct arena *arena, const struct hash *hash,
@@ -1086,8 +1105,9 @@ enum err asset_registry_has_metadata_encode(struct arena *arena, const struct ha
         abi_hash(hash),
         abi_bytes(key),
     };
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_HAS_METADATA].selector,
-                           has_metadata_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_HAS_METADATA].selector,
+        has_metadata_in, values, 2, out, why);
 }
 
 enum err asset_registry_has_metadata_result_decode(struct arena *arena, struct slice data,
@@ -1111,8 +1131,9 @@ enum err asset_registry_has_role_encode(struct arena *arena, const struct hash *
         abi_hash(role),
         abi_address(account),
     };
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_HAS_ROLE].selector, has_role_in,
-                           values, 2, out, why);
+    return abi_encode_call(arena,
+                           abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_HAS_ROLE].selector,
+                           has_role_in, values, 2, out, why);
 }
 
 enum err asset_registry_has_role_result_decode(struct arena *arena, struct slice data,
@@ -1140,15 +1161,17 @@ enum err asset_registry_initialize_encode(struct arena *arena, const struct addr
         abi_address(registrar),
         abi_address(asset_erc20_implementation),
     };
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_INITIALIZE].selector,
-                           initialize_in, values, 4, out, why);
+    return abi_encode_call(
+        arena, abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_INITIALIZE].selector,
+        initialize_in, values, 4, out, why);
 }
 
 enum err asset_registry_proxiable_uuid_encode(struct arena *arena, struct slice *out,
                                               struct why *why)
 {
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_PROXIABLE_UUID].selector, NULL,
-                           NULL, 0, out, why);
+    return abi_encode_call(
+        arena, abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_PROXIABLE_UUID].selector, NULL,
+        NULL, 0, out, why);
 }
 
 enum err asset_registry_proxiable_uuid_result_decode(
@@ -1176,8 +1199,9 @@ enum err asset_registry_register_asset_encode(
         abi_address(admin),           abi_address(upgrader),
         abi_address(token_recipient), abi_metadata_list_value(arena, metadata, metadata_count),
     };
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_REGISTER_ASSET].selector,
-                           register_asset_in, values, 8, out, why);
+    return abi_encode_call(
+        arena, abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_REGISTER_ASSET].selector,
+        register_asset_in, values, 8, out, why);
 }
 
 enum err asset_registry_register_asset_result_decode(
@@ -1201,8 +1225,9 @@ enum err asset_registry_remove_metadata_encode(struct arena *arena, const struct
         abi_hash(asset_type),
         abi_bytes(key),
     };
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_REMOVE_METADATA].selector,
-                           remove_metadata_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_REMOVE_METADATA].selector,
+        remove_metadata_in, values, 2, out, why);
 }
 
 enum err asset_registry_renounce_role_encode(struct arena *arena, const struct hash *role,
@@ -1213,8 +1238,9 @@ enum err asset_registry_renounce_role_encode(struct arena *arena, const struct h
         abi_hash(role),
         abi_address(caller_confirmation),
     };
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_RENOUNCE_ROLE].selector,
-                           renounce_role_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_RENOUNCE_ROLE].selector,
+        renounce_role_in, values, 2, out, why);
 }
 
 enum err asset_registry_revoke_role_encode(struct arena *arena, const struct hash *role,
@@ -1225,8 +1251,9 @@ enum err asset_registry_revoke_role_encode(struct arena *arena, const struct has
         abi_hash(role),
         abi_address(account),
     };
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_REVOKE_ROLE].selector,
-                           revoke_role_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_REVOKE_ROLE].selector,
+        revoke_role_in, values, 2, out, why);
 }
 
 enum err asset_registry_set_metadata_encode(struct arena *arena, const struct hash *asset_type,
@@ -1238,8 +1265,9 @@ enum err asset_registry_set_metadata_encode(struct arena *arena, const struct ha
         abi_hash(asset_type),
         abi_metadata_list_value(arena, metadata, metadata_count),
     };
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_SET_METADATA].selector,
-                           set_metadata_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_SET_METADATA].selector,
+        set_metadata_in, values, 2, out, why);
 }
 
 enum err asset_registry_supports_interface_encode(struct arena *arena, struct slice interface_id,
@@ -1248,8 +1276,9 @@ enum err asset_registry_supports_interface_encode(struct arena *arena, struct sl
     const struct abi_value values[] = {
         abi_bytes(interface_id),
     };
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_SUPPORTS_INTERFACE].selector,
-                           supports_interface_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_SUPPORTS_INTERFACE].selector,
+        supports_interface_in, values, 1, out, why);
 }
 
 enum err asset_registry_supports_interface_result_decode(
@@ -1274,6 +1303,7 @@ enum err asset_registry_upgrade_to_and_call_encode(struct arena *arena,
         abi_address(new_implementation),
         abi_bytes(data_),
     };
-    return abi_encode_call(arena, functions[ASSET_REGISTRY_FUNCTION_UPGRADE_TO_AND_CALL].selector,
-                           upgrade_to_and_call_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_UPGRADE_TO_AND_CALL].selector,
+        upgrade_to_and_call_in, values, 2, out, why);
 }

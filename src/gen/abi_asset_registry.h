@@ -12,6 +12,7 @@
 extern const struct abi_contract abi_asset_registry;
 
 /* Rows of abi_asset_registry.events. */
+extern const struct abi_event abi_asset_registry_events[];
 enum asset_registry_event {
     ASSET_REGISTRY_EVENT_ASSET_REGISTERED,
     ASSET_REGISTRY_EVENT_ASSET_TYPE_CREATED,
@@ -149,7 +150,7 @@ enum err asset_registry_upgraded_decode(struct arena *arena, const struct evm_lo
                                         struct asset_registry_upgraded *out,
                                         struct why *why) ERR_CHECKED;
 
-/* Rows of abi_asset_registry.functions. */
+/* Rows of abi_asset_registry_functions. */
 enum asset_registry_function {
     ASSET_REGISTRY_FUNCTION_DEFAULT_ADMIN_ROLE,
     ASSET_REGISTRY_FUNCTION_UPGRADE_INTERFACE_VERSION,
@@ -178,6 +179,8 @@ enum asset_registry_function {
     ASSET_REGISTRY_FUNCTION_SUPPORTS_INTERFACE,
     ASSET_REGISTRY_FUNCTION_UPGRADE_TO_AND_CALL,
 };
+
+extern const struct abi_function abi_asset_registry_functions[];
 
 /*
  * asset_registry_default_admin_role_encode makes the calldata of DEFAULT_ADMIN_ROLE(). Errors:

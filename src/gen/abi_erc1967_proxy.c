@@ -10,7 +10,7 @@ static const struct abi_type upgraded_event[] = {
     {.kind = ABI_ADDRESS, .name = "implementation", .indexed = true},
 };
 
-static const struct abi_event events[] = {
+const struct abi_event abi_erc1967_proxy_events[] = {
     [ERC1967_PROXY_EVENT_UPGRADED] = {.name = "Upgraded",
                                       .signature = "Upgraded(address)",
                                       .topic = {{0xbc, 0x7c, 0xd7, 0x5a, 0x20, 0xee, 0x27, 0xfd,
@@ -62,7 +62,7 @@ const struct abi_contract abi_erc1967_proxy = {
     .name = "ERC1967Proxy",
     .functions = NULL,
     .function_count = 0,
-    .events = events,
+    .events = abi_erc1967_proxy_events,
     .event_count = 1,
     .errors = errors,
     .error_count = 5,
@@ -72,7 +72,8 @@ enum err erc1967_proxy_upgraded_decode(struct arena *arena, const struct evm_log
                                        struct erc1967_proxy_upgraded *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[ERC1967_PROXY_EVENT_UPGRADED], log, &v, why);
+    enum err e = abi_event_decode(arena, &abi_erc1967_proxy_events[ERC1967_PROXY_EVENT_UPGRADED],
+                                  log, &v, why);
     if (e != OK) {
         return e;
     }

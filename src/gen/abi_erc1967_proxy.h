@@ -12,6 +12,7 @@
 extern const struct abi_contract abi_erc1967_proxy;
 
 /* Rows of abi_erc1967_proxy.events. */
+extern const struct abi_event abi_erc1967_proxy_events[];
 enum erc1967_proxy_event {
     ERC1967_PROXY_EVENT_UPGRADED,
 };

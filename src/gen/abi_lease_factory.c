@@ -331,7 +331,7 @@ static const struct abi_type upgrade_to_and_call_in[] = {
     {.kind = ABI_BYTES, .name = "data"},
 };
 
-static const struct abi_function functions[] = {
+const struct abi_function abi_lease_factory_functions[] = {
     [LEASE_FACTORY_FUNCTION_DEFAULT_ADMIN_ROLE] = {.name = "DEFAULT_ADMIN_ROLE",
                                                    .signature = "DEFAULT_ADMIN_ROLE()",
                                                    .selector = {0xa2, 0x17, 0xfd, 0xdf},
@@ -721,7 +721,7 @@ static const struct abi_type upgraded_event[] = {
     {.kind = ABI_ADDRESS, .name = "implementation", .indexed = true},
 };
 
-static const struct abi_event events[] = {
+const struct abi_event abi_lease_factory_events[] = {
     [LEASE_FACTORY_EVENT_APPROVAL] = {.name = "Approval",
                                       .signature = "Approval(address,address,uint256)",
                                       .topic = {{0x8c, 0x5b, 0xe1, 0xe5, 0xeb, 0xec, 0x7d, 0x5b,
@@ -1022,9 +1022,9 @@ static const struct abi_error errors[] = {
 
 const struct abi_contract abi_lease_factory = {
     .name = "LeaseFactory",
-    .functions = functions,
+    .functions = abi_lease_factory_functions,
     .function_count = 44,
-    .events = events,
+    .events = abi_lease_factory_events,
     .event_count = 13,
     .errors = errors,
     .error_count = 22,
@@ -1034,7 +1034,8 @@ enum err lease_factory_approval_decode(struct arena *arena, const struct evm_log
                                        struct lease_factory_approval *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[LEASE_FACTORY_EVENT_APPROVAL], log, &v, why);
+    enum err e = abi_event_decode(arena, &abi_lease_factory_events[LEASE_FACTORY_EVENT_APPROVAL],
+                                  log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1049,8 +1050,8 @@ enum err lease_factory_approval_for_all_decode(struct arena *arena, const struct
                                                struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e =
-        abi_event_decode(arena, &events[LEASE_FACTORY_EVENT_APPROVAL_FOR_ALL], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_lease_factory_events[LEASE_FACTORY_EVENT_APPROVAL_FOR_ALL], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1064,7 +1065,8 @@ enum err lease_factory_initialized_decode(struct arena *arena, const struct evm_
                                           struct lease_factory_initialized *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[LEASE_FACTORY_EVENT_INITIALIZED], log, &v, why);
+    enum err e = abi_event_decode(arena, &abi_lease_factory_events[LEASE_FACTORY_EVENT_INITIALIZED],
+                                  log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1077,8 +1079,8 @@ enum err lease_factory_lease_intent_cancelled_decode(
     struct lease_factory_lease_intent_cancelled *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e =
-        abi_event_decode(arena, &events[LEASE_FACTORY_EVENT_LEASE_INTENT_CANCELLED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_lease_factory_events[LEASE_FACTORY_EVENT_LEASE_INTENT_CANCELLED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1091,7 +1093,8 @@ enum err lease_factory_lease_minted_decode(struct arena *arena, const struct evm
                                            struct lease_factory_lease_minted *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[LEASE_FACTORY_EVENT_LEASE_MINTED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_lease_factory_events[LEASE_FACTORY_EVENT_LEASE_MINTED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1107,8 +1110,8 @@ enum err lease_factory_metadata_removed_decode(struct arena *arena, const struct
                                                struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e =
-        abi_event_decode(arena, &events[LEASE_FACTORY_EVENT_METADATA_REMOVED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_lease_factory_events[LEASE_FACTORY_EVENT_METADATA_REMOVED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1122,8 +1125,8 @@ enum err lease_factory_metadata_updated_decode(struct arena *arena, const struct
                                                struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e =
-        abi_event_decode(arena, &events[LEASE_FACTORY_EVENT_METADATA_UPDATED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_lease_factory_events[LEASE_FACTORY_EVENT_METADATA_UPDATED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1138,8 +1141,8 @@ enum err lease_factory_role_admin_changed_decode(struct arena *arena, const stru
                                                  struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e =
-        abi_event_decode(arena, &events[LEASE_FACTORY_EVENT_ROLE_ADMIN_CHANGED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_lease_factory_events[LEASE_FACTORY_EVENT_ROLE_ADMIN_CHANGED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1153,7 +1156,8 @@ enum err lease_factory_role_granted_decode(struct arena *arena, const struct evm
                                            struct lease_factory_role_granted *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[LEASE_FACTORY_EVENT_ROLE_GRANTED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_lease_factory_events[LEASE_FACTORY_EVENT_ROLE_GRANTED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1167,7 +1171,8 @@ enum err lease_factory_role_revoked_decode(struct arena *arena, const struct evm
                                            struct lease_factory_role_revoked *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[LEASE_FACTORY_EVENT_ROLE_REVOKED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_lease_factory_events[LEASE_FACTORY_EVENT_ROLE_REVOKED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1181,7 +1186,8 @@ enum err lease_factory_transfer_decode(struct arena *arena, const struct evm_log
                                        struct lease_factory_transfer *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[LEASE_FACTORY_EVENT_TRANSFER], log, &v, why);
+    enum err e = abi_event_decode(arena, &abi_lease_factory_events[LEASE_FACTORY_EVENT_TRANSFER],
+                                  log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1195,7 +1201,8 @@ enum err lease_factory_upgraded_decode(struct arena *arena, const struct evm_log
                                        struct lease_factory_upgraded *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[LEASE_FACTORY_EVENT_UPGRADED], log, &v, why);
+    enum err e = abi_event_decode(arena, &abi_lease_factory_events[LEASE_FACTORY_EVENT_UPGRADED],
+                                  log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1206,8 +1213,9 @@ enum err lease_factory_upgraded_decode(struct arena *arena, const struct evm_log
 enum err lease_factory_default_admin_role_encode(struct arena *arena, struct slice *out,
                                                  struct why *why)
 {
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_DEFAULT_ADMIN_ROLE].selector,
-                           NULL, NULL, 0, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_DEFAULT_ADMIN_ROLE].selector,
+        NULL, NULL, 0, out, why);
 }
 
 enum err lease_factory_default_admin_role_result_decode(
@@ -1226,9 +1234,10 @@ enum err lease_factory_default_admin_role_result_decode(
 enum err lease_factory_upgrade_interface_version_encode(struct arena *arena, struct slice *out,
                                                         struct why *why)
 {
-    return abi_encode_call(arena,
-                           functions[LEASE_FACTORY_FUNCTION_UPGRADE_INTERFACE_VERSION].selector,
-                           NULL, NULL, 0, out, why);
+    return abi_encode_call(
+        arena,
+        abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_UPGRADE_INTERFACE_VERSION].selector,
+        NULL, NULL, 0, out, why);
 }
 
 enum err lease_factory_upgrade_interface_version_result_decode(
@@ -1251,8 +1260,9 @@ enum err lease_factory_approve_encode(struct arena *arena, const struct address 
         abi_address(to),
         abi_uint(token_id),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_APPROVE].selector, approve_in,
-                           values, 2, out, why);
+    return abi_encode_call(arena,
+                           abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_APPROVE].selector,
+                           approve_in, values, 2, out, why);
 }
 
 enum err lease_factory_balance_of_encode(struct arena *arena, const struct address *owner,
@@ -1261,7 +1271,8 @@ enum err lease_factory_balance_of_encode(struct arena *arena, const struct addre
     const struct abi_value values[] = {
         abi_address(owner),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_BALANCE_OF].selector,
+    return abi_encode_call(arena,
+                           abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_BALANCE_OF].selector,
                            balance_of_in, values, 1, out, why);
 }
 
@@ -1284,14 +1295,16 @@ enum err lease_factory_cancel_intent_encode(struct arena *arena, const struct ab
     const struct abi_value values[] = {
         abi_lease_intent_value(arena, l),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_CANCEL_INTENT].selector,
-                           cancel_intent_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_CANCEL_INTENT].selector,
+        cancel_intent_in, values, 1, out, why);
 }
 
 enum err lease_factory_eip712_domain_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_EIP712_DOMAIN].selector, NULL,
-                           NULL, 0, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_EIP712_DOMAIN].selector, NULL,
+        NULL, 0, out, why);
 }
 
 enum err lease_factory_eip712_domain_result_decode(struct arena *arena, struct slice data,
@@ -1320,9 +1333,10 @@ enum err lease_factory_get_all_metadata_bytes32_encode(struct arena *arena, cons
     const struct abi_value values[] = {
         abi_hash(hash),
     };
-    return abi_encode_call(arena,
-                           functions[LEASE_FACTORY_FUNCTION_GET_ALL_METADATA_BYTES32].selector,
-                           get_all_metadata_bytes32_in, values, 1, out, why);
+    return abi_encode_call(
+        arena,
+        abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_GET_ALL_METADATA_BYTES32].selector,
+        get_all_metadata_bytes32_in, values, 1, out, why);
 }
 
 enum err lease_factory_get_all_metadata_bytes32_result_decode(
@@ -1345,9 +1359,10 @@ enum err lease_factory_get_all_metadata_uint256_encode(struct arena *arena, stru
     const struct abi_value values[] = {
         abi_uint(token_id),
     };
-    return abi_encode_call(arena,
-                           functions[LEASE_FACTORY_FUNCTION_GET_ALL_METADATA_UINT256].selector,
-                           get_all_metadata_uint256_in, values, 1, out, why);
+    return abi_encode_call(
+        arena,
+        abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_GET_ALL_METADATA_UINT256].selector,
+        get_all_metadata_uint256_in, values, 1, out, why);
 }
 
 enum err lease_factory_get_all_metadata_uint256_result_decode(
@@ -1370,8 +1385,9 @@ enum err lease_factory_get_all_metadata_keys_encode(struct arena *arena, const s
     const struct abi_value values[] = {
         abi_hash(hash),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_GET_ALL_METADATA_KEYS].selector,
-                           get_all_metadata_keys_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_GET_ALL_METADATA_KEYS].selector,
+        get_all_metadata_keys_in, values, 1, out, why);
 }
 
 enum err lease_factory_get_all_metadata_keys_result_decode(
@@ -1394,8 +1410,9 @@ enum err lease_factory_get_approved_encode(struct arena *arena, struct u256 toke
     const struct abi_value values[] = {
         abi_uint(token_id),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_GET_APPROVED].selector,
-                           get_approved_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_GET_APPROVED].selector,
+        get_approved_in, values, 1, out, why);
 }
 
 enum err lease_factory_get_approved_result_decode(struct arena *arena, struct slice data,
@@ -1419,8 +1436,9 @@ enum err lease_factory_get_metadata_bytes32_encode(struct arena *arena, const st
         abi_hash(hash),
         abi_bytes(key),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_GET_METADATA_BYTES32].selector,
-                           get_metadata_bytes32_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_GET_METADATA_BYTES32].selector,
+        get_metadata_bytes32_in, values, 2, out, why);
 }
 
 enum err lease_factory_get_metadata_bytes32_result_decode(
@@ -1444,8 +1462,9 @@ enum err lease_factory_get_metadata_uint256_encode(struct arena *arena, struct u
         abi_uint(token_id),
         abi_bytes(key),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_GET_METADATA_UINT256].selector,
-                           get_metadata_uint256_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_GET_METADATA_UINT256].selector,
+        get_metadata_uint256_in, values, 2, out, why);
 }
 
 enum err lease_factory_get_metadata_uint256_result_decode(
@@ -1468,9 +1487,10 @@ enum err lease_factory_get_metadata_count_bytes32_encode(struct arena *arena,
     const struct abi_value values[] = {
         abi_hash(hash),
     };
-    return abi_encode_call(arena,
-                           functions[LEASE_FACTORY_FUNCTION_GET_METADATA_COUNT_BYTES32].selector,
-                           get_metadata_count_bytes32_in, values, 1, out, why);
+    return abi_encode_call(
+        arena,
+        abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_GET_METADATA_COUNT_BYTES32].selector,
+        get_metadata_count_bytes32_in, values, 1, out, why);
 }
 
 enum err lease_factory_get_metadata_count_bytes32_result_decode(
@@ -1492,9 +1512,10 @@ enum err lease_factory_get_metadata_count_uint256_encode(struct arena *arena, st
     const struct abi_value values[] = {
         abi_uint(token_id),
     };
-    return abi_encode_call(arena,
-                           functions[LEASE_FACTORY_FUNCTION_GET_METADATA_COUNT_UINT256].selector,
-                           get_metadata_count_uint256_in, values, 1, out, why);
+    return abi_encode_call(
+        arena,
+        abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_GET_METADATA_COUNT_UINT256].selector,
+        get_metadata_count_uint256_in, values, 1, out, why);
 }
 
 enum err lease_factory_get_metadata_count_uint256_result_decode(
@@ -1516,8 +1537,9 @@ enum err lease_factory_get_metadata_keys_encode(struct arena *arena, struct u256
     const struct abi_value values[] = {
         abi_uint(token_id),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_GET_METADATA_KEYS].selector,
-                           get_metadata_keys_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_GET_METADATA_KEYS].selector,
+        get_metadata_keys_in, values, 1, out, why);
 }
 
 enum err lease_factory_get_metadata_keys_result_decode(
@@ -1540,8 +1562,9 @@ enum err lease_factory_get_role_admin_encode(struct arena *arena, const struct h
     const struct abi_value values[] = {
         abi_hash(role),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_GET_ROLE_ADMIN].selector,
-                           get_role_admin_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_GET_ROLE_ADMIN].selector,
+        get_role_admin_in, values, 1, out, why);
 }
 
 enum err lease_factory_get_role_admin_result_decode(struct arena *arena, struct slice data,
@@ -1560,9 +1583,9 @@ enum err lease_factory_get_role_admin_result_decode(struct arena *arena, struct 
 enum err lease_factory_get_uups_implementation_encode(struct arena *arena, struct slice *out,
                                                       struct why *why)
 {
-    return abi_encode_call(arena,
-                           functions[LEASE_FACTORY_FUNCTION_GET_UUPS_IMPLEMENTATION].selector, NULL,
-                           NULL, 0, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_GET_UUPS_IMPLEMENTATION].selector,
+        NULL, NULL, 0, out, why);
 }
 
 enum err lease_factory_get_uups_implementation_result_decode(
@@ -1586,7 +1609,8 @@ enum err lease_factory_grant_role_encode(struct arena *arena, const struct hash 
         abi_hash(role),
         abi_address(account),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_GRANT_ROLE].selector,
+    return abi_encode_call(arena,
+                           abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_GRANT_ROLE].selector,
                            grant_role_in, values, 2, out, why);
 }
 
@@ -1598,8 +1622,9 @@ enum err lease_factory_has_metadata_uint256_encode(struct arena *arena, struct u
         abi_uint(token_id),
         abi_bytes(key),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_HAS_METADATA_UINT256].selector,
-                           has_metadata_uint256_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_HAS_METADATA_UINT256].selector,
+        has_metadata_uint256_in, values, 2, out, why);
 }
 
 enum err lease_factory_has_metadata_uint256_result_decode(
@@ -1623,8 +1648,9 @@ enum err lease_factory_has_metadata_bytes32_encode(struct arena *arena, const st
         abi_hash(hash),
         abi_bytes(key),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_HAS_METADATA_BYTES32].selector,
-                           has_metadata_bytes32_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_HAS_METADATA_BYTES32].selector,
+        has_metadata_bytes32_in, values, 2, out, why);
 }
 
 enum err lease_factory_has_metadata_bytes32_result_decode(
@@ -1648,8 +1674,9 @@ enum err lease_factory_has_role_encode(struct arena *arena, const struct hash *r
         abi_hash(role),
         abi_address(account),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_HAS_ROLE].selector, has_role_in,
-                           values, 2, out, why);
+    return abi_encode_call(arena,
+                           abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_HAS_ROLE].selector,
+                           has_role_in, values, 2, out, why);
 }
 
 enum err lease_factory_has_role_result_decode(struct arena *arena, struct slice data,
@@ -1672,8 +1699,9 @@ enum err lease_factory_hash_lease_intent_encode(struct arena *arena,
     const struct abi_value values[] = {
         abi_lease_intent_value(arena, l),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_HASH_LEASE_INTENT].selector,
-                           hash_lease_intent_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_HASH_LEASE_INTENT].selector,
+        hash_lease_intent_in, values, 1, out, why);
 }
 
 enum err lease_factory_hash_lease_intent_result_decode(
@@ -1699,7 +1727,8 @@ enum err lease_factory_initialize_encode(struct arena *arena, const struct addre
         abi_address(upgrader),
         abi_address(asset_registry),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_INITIALIZE].selector,
+    return abi_encode_call(arena,
+                           abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_INITIALIZE].selector,
                            initialize_in, values, 3, out, why);
 }
 
@@ -1709,8 +1738,9 @@ enum err lease_factory_intent_state_encode(struct arena *arena, const struct has
     const struct abi_value values[] = {
         abi_hash(digest),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_INTENT_STATE].selector,
-                           intent_state_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_INTENT_STATE].selector,
+        intent_state_in, values, 1, out, why);
 }
 
 enum err lease_factory_intent_state_result_decode(struct arena *arena, struct slice data,
@@ -1735,8 +1765,9 @@ enum err lease_factory_is_approved_for_all_encode(struct arena *arena, const str
         abi_address(owner),
         abi_address(operator),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_IS_APPROVED_FOR_ALL].selector,
-                           is_approved_for_all_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_IS_APPROVED_FOR_ALL].selector,
+        is_approved_for_all_in, values, 2, out, why);
 }
 
 enum err lease_factory_is_approved_for_all_result_decode(
@@ -1754,8 +1785,9 @@ enum err lease_factory_is_approved_for_all_result_decode(
 
 enum err lease_factory_lease_id_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_LEASE_ID].selector, NULL, NULL,
-                           0, out, why);
+    return abi_encode_call(arena,
+                           abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_LEASE_ID].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err lease_factory_lease_id_result_decode(struct arena *arena, struct slice data,
@@ -1777,8 +1809,9 @@ enum err lease_factory_leases_encode(struct arena *arena, struct u256 lease_id, 
     const struct abi_value values[] = {
         abi_uint(lease_id),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_LEASES].selector, leases_in,
-                           values, 1, out, why);
+    return abi_encode_call(arena,
+                           abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_LEASES].selector,
+                           leases_in, values, 1, out, why);
 }
 
 enum err lease_factory_leases_result_decode(struct arena *arena, struct slice data,
@@ -1813,7 +1846,8 @@ enum err lease_factory_mint_lease_encode(struct arena *arena, const struct abi_l
         abi_bytes(sig_lessor),
         abi_bytes(sig_lessee),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_MINT_LEASE].selector,
+    return abi_encode_call(arena,
+                           abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_MINT_LEASE].selector,
                            mint_lease_in, values, 3, out, why);
 }
 
@@ -1832,8 +1866,8 @@ enum err lease_factory_mint_lease_result_decode(struct arena *arena, struct slic
 
 enum err lease_factory_name_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_NAME].selector, NULL, NULL, 0,
-                           out, why);
+    return abi_encode_call(arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_NAME].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err lease_factory_name_result_decode(struct arena *arena, struct slice data,
@@ -1854,8 +1888,9 @@ enum err lease_factory_owner_of_encode(struct arena *arena, struct u256 token_id
     const struct abi_value values[] = {
         abi_uint(token_id),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_OWNER_OF].selector, owner_of_in,
-                           values, 1, out, why);
+    return abi_encode_call(arena,
+                           abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_OWNER_OF].selector,
+                           owner_of_in, values, 1, out, why);
 }
 
 enum err lease_factory_owner_of_result_decode(struct arena *arena, struct slice data,
@@ -1874,8 +1909,9 @@ enum err lease_factory_owner_of_result_decode(struct arena *arena, struct slice 
 enum err lease_factory_proxiable_uuid_encode(struct arena *arena, struct slice *out,
                                              struct why *why)
 {
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_PROXIABLE_UUID].selector, NULL,
-                           NULL, 0, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_PROXIABLE_UUID].selector, NULL,
+        NULL, 0, out, why);
 }
 
 enum err lease_factory_proxiable_uuid_result_decode(struct arena *arena, struct slice data,
@@ -1893,8 +1929,9 @@ enum err lease_factory_proxiable_uuid_result_decode(struct arena *arena, struct 
 
 enum err lease_factory_registry_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_REGISTRY].selector, NULL, NULL,
-                           0, out, why);
+    return abi_encode_call(arena,
+                           abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_REGISTRY].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err lease_factory_registry_result_decode(struct arena *arena, struct slice data,
@@ -1917,8 +1954,9 @@ enum err lease_factory_remove_metadata_encode(struct arena *arena, struct u256 t
         abi_uint(token_id),
         abi_bytes(key),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_REMOVE_METADATA].selector,
-                           remove_metadata_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_REMOVE_METADATA].selector,
+        remove_metadata_in, values, 2, out, why);
 }
 
 enum err lease_factory_renounce_role_encode(struct arena *arena, const struct hash *role,
@@ -1929,8 +1967,9 @@ enum err lease_factory_renounce_role_encode(struct arena *arena, const struct ha
         abi_hash(role),
         abi_address(caller_confirmation),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_RENOUNCE_ROLE].selector,
-                           renounce_role_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_RENOUNCE_ROLE].selector,
+        renounce_role_in, values, 2, out, why);
 }
 
 enum err lease_factory_revoke_role_encode(struct arena *arena, const struct hash *role,
@@ -1941,7 +1980,8 @@ enum err lease_factory_revoke_role_encode(struct arena *arena, const struct hash
         abi_hash(role),
         abi_address(account),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_REVOKE_ROLE].selector,
+    return abi_encode_call(arena,
+                           abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_REVOKE_ROLE].selector,
                            revoke_role_in, values, 2, out, why);
 }
 
@@ -1954,8 +1994,9 @@ enum err lease_factory_safe_transfer_from_encode(struct arena *arena, const stru
         abi_address(to),
         abi_uint(token_id),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_SAFE_TRANSFER_FROM].selector,
-                           safe_transfer_from_in, values, 3, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_SAFE_TRANSFER_FROM].selector,
+        safe_transfer_from_in, values, 3, out, why);
 }
 
 enum err lease_factory_safe_transfer_from_bytes_encode(struct arena *arena,
@@ -1970,9 +2011,10 @@ enum err lease_factory_safe_transfer_from_bytes_encode(struct arena *arena,
         abi_uint(token_id),
         abi_bytes(data_),
     };
-    return abi_encode_call(arena,
-                           functions[LEASE_FACTORY_FUNCTION_SAFE_TRANSFER_FROM_BYTES].selector,
-                           safe_transfer_from_bytes_in, values, 4, out, why);
+    return abi_encode_call(
+        arena,
+        abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_SAFE_TRANSFER_FROM_BYTES].selector,
+        safe_transfer_from_bytes_in, values, 4, out, why);
 }
 
 enum err lease_factory_set_approval_for_all_encode(struct arena *arena,
@@ -1983,8 +2025,9 @@ enum err lease_factory_set_approval_for_all_encode(struct arena *arena,
         abi_address(operator),
         abi_bool(approved),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_SET_APPROVAL_FOR_ALL].selector,
-                           set_approval_for_all_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_SET_APPROVAL_FOR_ALL].selector,
+        set_approval_for_all_in, values, 2, out, why);
 }
 
 enum err lease_factory_set_metadata_encode(struct arena *arena, struct u256 token_id,
@@ -1996,8 +2039,9 @@ enum err lease_factory_set_metadata_encode(struct arena *arena, struct u256 toke
         abi_uint(token_id),
         abi_metadata_list_value(arena, metadata, metadata_count),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_SET_METADATA].selector,
-                           set_metadata_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_SET_METADATA].selector,
+        set_metadata_in, values, 2, out, why);
 }
 
 enum err lease_factory_supports_interface_encode(struct arena *arena, struct slice interface_id,
@@ -2006,8 +2050,9 @@ enum err lease_factory_supports_interface_encode(struct arena *arena, struct sli
     const struct abi_value values[] = {
         abi_bytes(interface_id),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_SUPPORTS_INTERFACE].selector,
-                           supports_interface_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_SUPPORTS_INTERFACE].selector,
+        supports_interface_in, values, 1, out, why);
 }
 
 enum err lease_factory_supports_interface_result_decode(
@@ -2025,8 +2070,9 @@ enum err lease_factory_supports_interface_result_decode(
 
 enum err lease_factory_symbol_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_SYMBOL].selector, NULL, NULL, 0,
-                           out, why);
+    return abi_encode_call(arena,
+                           abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_SYMBOL].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err lease_factory_symbol_result_decode(struct arena *arena, struct slice data,
@@ -2048,7 +2094,8 @@ enum err lease_factory_token_uri_encode(struct arena *arena, struct u256 token_i
     const struct abi_value values[] = {
         abi_uint(token_id),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_TOKEN_URI].selector,
+    return abi_encode_call(arena,
+                           abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_TOKEN_URI].selector,
                            token_uri_in, values, 1, out, why);
 }
 
@@ -2074,8 +2121,9 @@ enum err lease_factory_transfer_from_encode(struct arena *arena, const struct ad
         abi_address(to),
         abi_uint(token_id),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_TRANSFER_FROM].selector,
-                           transfer_from_in, values, 3, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_TRANSFER_FROM].selector,
+        transfer_from_in, values, 3, out, why);
 }
 
 enum err lease_factory_upgrade_to_and_call_encode(struct arena *arena,
@@ -2087,6 +2135,7 @@ enum err lease_factory_upgrade_to_and_call_encode(struct arena *arena,
         abi_address(new_implementation),
         abi_bytes(data_),
     };
-    return abi_encode_call(arena, functions[LEASE_FACTORY_FUNCTION_UPGRADE_TO_AND_CALL].selector,
-                           upgrade_to_and_call_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_UPGRADE_TO_AND_CALL].selector,
+        upgrade_to_and_call_in, values, 2, out, why);
 }

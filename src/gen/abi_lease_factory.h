@@ -12,6 +12,7 @@
 extern const struct abi_contract abi_lease_factory;
 
 /* Rows of abi_lease_factory.events. */
+extern const struct abi_event abi_lease_factory_events[];
 enum lease_factory_event {
     LEASE_FACTORY_EVENT_APPROVAL,
     LEASE_FACTORY_EVENT_APPROVAL_FOR_ALL,
@@ -197,7 +198,7 @@ enum err lease_factory_upgraded_decode(struct arena *arena, const struct evm_log
                                        struct lease_factory_upgraded *out,
                                        struct why *why) ERR_CHECKED;
 
-/* Rows of abi_lease_factory.functions. */
+/* Rows of abi_lease_factory_functions. */
 enum lease_factory_function {
     LEASE_FACTORY_FUNCTION_DEFAULT_ADMIN_ROLE,
     LEASE_FACTORY_FUNCTION_UPGRADE_INTERFACE_VERSION,
@@ -244,6 +245,8 @@ enum lease_factory_function {
     LEASE_FACTORY_FUNCTION_TRANSFER_FROM,
     LEASE_FACTORY_FUNCTION_UPGRADE_TO_AND_CALL,
 };
+
+extern const struct abi_function abi_lease_factory_functions[];
 
 /*
  * lease_factory_default_admin_role_encode makes the calldata of DEFAULT_ADMIN_ROLE(). Errors:

@@ -107,6 +107,14 @@ static const struct abi_type lease_offers_out[] = {
     {.kind = ABI_BOOL, .name = "active"},
 };
 
+static const struct abi_type lease_paid_in[] = {
+    {.kind = ABI_UINT, .size = 256, .name = "leaseTokenId"},
+};
+
+static const struct abi_type lease_paid_out[] = {
+    {.kind = ABI_BOOL, .name = ""},
+};
+
 static const struct abi_type next_lease_offer_id_out[] = {
     {.kind = ABI_UINT, .size = 256, .name = ""},
 };
@@ -227,7 +235,7 @@ static const struct abi_type withdraw_sale_bid_in[] = {
     {.kind = ABI_UINT, .size = 256, .name = "bidIndex"},
 };
 
-static const struct abi_function functions[] = {
+const struct abi_function abi_marketplace_functions[] = {
     [MARKETPLACE_FUNCTION_DEFAULT_ADMIN_ROLE] = {.name = "DEFAULT_ADMIN_ROLE",
                                                  .signature = "DEFAULT_ADMIN_ROLE()",
                                                  .selector = {0xa2, 0x17, 0xfd, 0xdf},
@@ -354,6 +362,13 @@ static const struct abi_function functions[] = {
                                            .input_count = 1,
                                            .outputs = lease_offers_out,
                                            .output_count = 3},
+    [MARKETPLACE_FUNCTION_LEASE_PAID] = {.name = "leasePaid",
+                                         .signature = "leasePaid(uint256)",
+                                         .selector = {0x0f, 0x52, 0xff, 0x33},
+                                         .inputs = lease_paid_in,
+                                         .input_count = 1,
+                                         .outputs = lease_paid_out,
+                                         .output_count = 1},
     [MARKETPLACE_FUNCTION_NEXT_LEASE_OFFER_ID] = {.name = "nextLeaseOfferId",
                                                   .signature = "nextLeaseOfferId()",
                                                   .selector = {0xe6, 0xb1, 0xc4, 0x98},
@@ -612,7 +627,7 @@ static const struct abi_type upgraded_event[] = {
     {.kind = ABI_ADDRESS, .name = "implementation", .indexed = true},
 };
 
-static const struct abi_event events[] = {
+const struct abi_event abi_marketplace_events[] = {
     [MARKETPLACE_EVENT_INITIALIZED] = {.name = "Initialized",
                                        .signature = "Initialized(uint64)",
                                        .topic = {{0xc7, 0xf5, 0x05, 0xb2, 0xf3, 0x71, 0xae, 0x21,
@@ -895,9 +910,9 @@ static const struct abi_error errors[] = {
 
 const struct abi_contract abi_marketplace = {
     .name = "Marketplace",
-    .functions = functions,
-    .function_count = 35,
-    .events = events,
+    .functions = abi_marketplace_functions,
+    .function_count = 36,
+    .events = abi_marketplace_events,
     .event_count = 22,
     .errors = errors,
     .error_count = 11,
@@ -907,7 +922,8 @@ enum err marketplace_initialized_decode(struct arena *arena, const struct evm_lo
                                         struct marketplace_initialized *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[MARKETPLACE_EVENT_INITIALIZED], log, &v, why);
+    enum err e = abi_event_decode(arena, &abi_marketplace_events[MARKETPLACE_EVENT_INITIALIZED],
+                                  log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -919,7 +935,8 @@ enum err marketplace_lease_accepted_decode(struct arena *arena, const struct evm
                                            struct marketplace_lease_accepted *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[MARKETPLACE_EVENT_LEASE_ACCEPTED], log, &v, why);
+    enum err e = abi_event_decode(arena, &abi_marketplace_events[MARKETPLACE_EVENT_LEASE_ACCEPTED],
+                                  log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -935,7 +952,8 @@ enum err marketplace_lease_bid_placed_decode(struct arena *arena, const struct e
                                              struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[MARKETPLACE_EVENT_LEASE_BID_PLACED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_marketplace_events[MARKETPLACE_EVENT_LEASE_BID_PLACED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -951,8 +969,8 @@ enum err marketplace_lease_bid_refunded_decode(struct arena *arena, const struct
                                                struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e =
-        abi_event_decode(arena, &events[MARKETPLACE_EVENT_LEASE_BID_REFUNDED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_marketplace_events[MARKETPLACE_EVENT_LEASE_BID_REFUNDED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -968,8 +986,8 @@ enum err marketplace_lease_bid_withdrawn_decode(struct arena *arena, const struc
                                                 struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e =
-        abi_event_decode(arena, &events[MARKETPLACE_EVENT_LEASE_BID_WITHDRAWN], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_marketplace_events[MARKETPLACE_EVENT_LEASE_BID_WITHDRAWN], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -985,8 +1003,8 @@ enum err marketplace_lease_offer_cancelled_decode(struct arena *arena, const str
                                                   struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e =
-        abi_event_decode(arena, &events[MARKETPLACE_EVENT_LEASE_OFFER_CANCELLED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_marketplace_events[MARKETPLACE_EVENT_LEASE_OFFER_CANCELLED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -999,8 +1017,8 @@ enum err marketplace_lease_offer_posted_decode(struct arena *arena, const struct
                                                struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e =
-        abi_event_decode(arena, &events[MARKETPLACE_EVENT_LEASE_OFFER_POSTED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_marketplace_events[MARKETPLACE_EVENT_LEASE_OFFER_POSTED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1014,7 +1032,8 @@ enum err marketplace_refund_claimed_decode(struct arena *arena, const struct evm
                                            struct marketplace_refund_claimed *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[MARKETPLACE_EVENT_REFUND_CLAIMED], log, &v, why);
+    enum err e = abi_event_decode(arena, &abi_marketplace_events[MARKETPLACE_EVENT_REFUND_CLAIMED],
+                                  log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1028,7 +1047,8 @@ enum err marketplace_refund_credited_decode(struct arena *arena, const struct ev
                                             struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[MARKETPLACE_EVENT_REFUND_CREDITED], log, &v, why);
+    enum err e = abi_event_decode(arena, &abi_marketplace_events[MARKETPLACE_EVENT_REFUND_CREDITED],
+                                  log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1042,7 +1062,8 @@ enum err marketplace_revenue_claimed_decode(struct arena *arena, const struct ev
                                             struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[MARKETPLACE_EVENT_REVENUE_CLAIMED], log, &v, why);
+    enum err e = abi_event_decode(arena, &abi_marketplace_events[MARKETPLACE_EVENT_REVENUE_CLAIMED],
+                                  log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1056,7 +1077,8 @@ enum err marketplace_revenue_credited_decode(struct arena *arena, const struct e
                                              struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[MARKETPLACE_EVENT_REVENUE_CREDITED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_marketplace_events[MARKETPLACE_EVENT_REVENUE_CREDITED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1070,7 +1092,8 @@ enum err marketplace_revenue_shared_decode(struct arena *arena, const struct evm
                                            struct marketplace_revenue_shared *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[MARKETPLACE_EVENT_REVENUE_SHARED], log, &v, why);
+    enum err e = abi_event_decode(arena, &abi_marketplace_events[MARKETPLACE_EVENT_REVENUE_SHARED],
+                                  log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1088,8 +1111,8 @@ enum err marketplace_role_admin_changed_decode(struct arena *arena, const struct
                                                struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e =
-        abi_event_decode(arena, &events[MARKETPLACE_EVENT_ROLE_ADMIN_CHANGED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_marketplace_events[MARKETPLACE_EVENT_ROLE_ADMIN_CHANGED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1103,7 +1126,8 @@ enum err marketplace_role_granted_decode(struct arena *arena, const struct evm_l
                                          struct marketplace_role_granted *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[MARKETPLACE_EVENT_ROLE_GRANTED], log, &v, why);
+    enum err e = abi_event_decode(arena, &abi_marketplace_events[MARKETPLACE_EVENT_ROLE_GRANTED],
+                                  log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1117,7 +1141,8 @@ enum err marketplace_role_revoked_decode(struct arena *arena, const struct evm_l
                                          struct marketplace_role_revoked *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[MARKETPLACE_EVENT_ROLE_REVOKED], log, &v, why);
+    enum err e = abi_event_decode(arena, &abi_marketplace_events[MARKETPLACE_EVENT_ROLE_REVOKED],
+                                  log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1132,8 +1157,8 @@ enum err marketplace_sale_bid_accepted_decode(struct arena *arena, const struct 
                                               struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e =
-        abi_event_decode(arena, &events[MARKETPLACE_EVENT_SALE_BID_ACCEPTED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_marketplace_events[MARKETPLACE_EVENT_SALE_BID_ACCEPTED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1148,7 +1173,8 @@ enum err marketplace_sale_bid_placed_decode(struct arena *arena, const struct ev
                                             struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[MARKETPLACE_EVENT_SALE_BID_PLACED], log, &v, why);
+    enum err e = abi_event_decode(arena, &abi_marketplace_events[MARKETPLACE_EVENT_SALE_BID_PLACED],
+                                  log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1166,8 +1192,8 @@ enum err marketplace_sale_bid_refunded_decode(struct arena *arena, const struct 
                                               struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e =
-        abi_event_decode(arena, &events[MARKETPLACE_EVENT_SALE_BID_REFUNDED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_marketplace_events[MARKETPLACE_EVENT_SALE_BID_REFUNDED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1183,8 +1209,8 @@ enum err marketplace_sale_bid_withdrawn_decode(struct arena *arena, const struct
                                                struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e =
-        abi_event_decode(arena, &events[MARKETPLACE_EVENT_SALE_BID_WITHDRAWN], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_marketplace_events[MARKETPLACE_EVENT_SALE_BID_WITHDRAWN], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1199,7 +1225,8 @@ enum err marketplace_sale_cancelled_decode(struct arena *arena, const struct evm
                                            struct marketplace_sale_cancelled *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[MARKETPLACE_EVENT_SALE_CANCELLED], log, &v, why);
+    enum err e = abi_event_decode(arena, &abi_marketplace_events[MARKETPLACE_EVENT_SALE_CANCELLED],
+                                  log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1211,7 +1238,8 @@ enum err marketplace_sale_posted_decode(struct arena *arena, const struct evm_lo
                                         struct marketplace_sale_posted *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[MARKETPLACE_EVENT_SALE_POSTED], log, &v, why);
+    enum err e = abi_event_decode(arena, &abi_marketplace_events[MARKETPLACE_EVENT_SALE_POSTED],
+                                  log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1227,7 +1255,8 @@ enum err marketplace_upgraded_decode(struct arena *arena, const struct evm_log *
                                      struct marketplace_upgraded *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[MARKETPLACE_EVENT_UPGRADED], log, &v, why);
+    enum err e =
+        abi_event_decode(arena, &abi_marketplace_events[MARKETPLACE_EVENT_UPGRADED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -1238,8 +1267,9 @@ enum err marketplace_upgraded_decode(struct arena *arena, const struct evm_log *
 enum err marketplace_default_admin_role_encode(struct arena *arena, struct slice *out,
                                                struct why *why)
 {
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_DEFAULT_ADMIN_ROLE].selector, NULL,
-                           NULL, 0, out, why);
+    return abi_encode_call(
+        arena, abi_marketplace_functions[MARKETPLACE_FUNCTION_DEFAULT_ADMIN_ROLE].selector, NULL,
+        NULL, 0, out, why);
 }
 
 enum err marketplace_default_admin_role_result_decode(
@@ -1257,8 +1287,9 @@ enum err marketplace_default_admin_role_result_decode(
 
 enum err marketplace_sweep_limit_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_SWEEP_LIMIT].selector, NULL, NULL,
-                           0, out, why);
+    return abi_encode_call(arena,
+                           abi_marketplace_functions[MARKETPLACE_FUNCTION_SWEEP_LIMIT].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err marketplace_sweep_limit_result_decode(struct arena *arena, struct slice data,
@@ -1277,9 +1308,9 @@ enum err marketplace_sweep_limit_result_decode(struct arena *arena, struct slice
 enum err marketplace_upgrade_interface_version_encode(struct arena *arena, struct slice *out,
                                                       struct why *why)
 {
-    return abi_encode_call(arena,
-                           functions[MARKETPLACE_FUNCTION_UPGRADE_INTERFACE_VERSION].selector, NULL,
-                           NULL, 0, out, why);
+    return abi_encode_call(
+        arena, abi_marketplace_functions[MARKETPLACE_FUNCTION_UPGRADE_INTERFACE_VERSION].selector,
+        NULL, NULL, 0, out, why);
 }
 
 enum err marketplace_upgrade_interface_version_result_decode(
@@ -1304,8 +1335,9 @@ enum err marketplace_accept_lease_bid_encode(struct arena *arena, struct u256 of
         abi_uint(bid_index),
         abi_bytes(sig_lessor),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_ACCEPT_LEASE_BID].selector,
-                           accept_lease_bid_in, values, 3, out, why);
+    return abi_encode_call(
+        arena, abi_marketplace_functions[MARKETPLACE_FUNCTION_ACCEPT_LEASE_BID].selector,
+        accept_lease_bid_in, values, 3, out, why);
 }
 
 enum err marketplace_accept_lease_bid_result_decode(struct arena *arena, struct slice data,
@@ -1329,7 +1361,8 @@ enum err marketplace_accept_sale_bid_encode(struct arena *arena, struct u256 sal
         abi_uint(sale_id),
         abi_uint(bid_index),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_ACCEPT_SALE_BID].selector,
+    return abi_encode_call(arena,
+                           abi_marketplace_functions[MARKETPLACE_FUNCTION_ACCEPT_SALE_BID].selector,
                            accept_sale_bid_in, values, 2, out, why);
 }
 
@@ -1339,8 +1372,9 @@ enum err marketplace_cancel_lease_offer_encode(struct arena *arena, struct u256 
     const struct abi_value values[] = {
         abi_uint(offer_id),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_CANCEL_LEASE_OFFER].selector,
-                           cancel_lease_offer_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_marketplace_functions[MARKETPLACE_FUNCTION_CANCEL_LEASE_OFFER].selector,
+        cancel_lease_offer_in, values, 1, out, why);
 }
 
 enum err marketplace_cancel_sale_encode(struct arena *arena, struct u256 sale_id, struct slice *out,
@@ -1349,7 +1383,8 @@ enum err marketplace_cancel_sale_encode(struct arena *arena, struct u256 sale_id
     const struct abi_value values[] = {
         abi_uint(sale_id),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_CANCEL_SALE].selector,
+    return abi_encode_call(arena,
+                           abi_marketplace_functions[MARKETPLACE_FUNCTION_CANCEL_SALE].selector,
                            cancel_sale_in, values, 1, out, why);
 }
 
@@ -1359,14 +1394,16 @@ enum err marketplace_claim_refund_encode(struct arena *arena, const struct addre
     const struct abi_value values[] = {
         abi_address(bidder),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_CLAIM_REFUND].selector,
+    return abi_encode_call(arena,
+                           abi_marketplace_functions[MARKETPLACE_FUNCTION_CLAIM_REFUND].selector,
                            claim_refund_in, values, 1, out, why);
 }
 
 enum err marketplace_claim_revenue_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_CLAIM_REVENUE].selector, NULL,
-                           NULL, 0, out, why);
+    return abi_encode_call(arena,
+                           abi_marketplace_functions[MARKETPLACE_FUNCTION_CLAIM_REVENUE].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err marketplace_claims_encode(struct arena *arena, const struct address *account,
@@ -1375,8 +1412,8 @@ enum err marketplace_claims_encode(struct arena *arena, const struct address *ac
     const struct abi_value values[] = {
         abi_address(account),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_CLAIMS].selector, claims_in,
-                           values, 1, out, why);
+    return abi_encode_call(arena, abi_marketplace_functions[MARKETPLACE_FUNCTION_CLAIMS].selector,
+                           claims_in, values, 1, out, why);
 }
 
 enum err marketplace_claims_result_decode(struct arena *arena, struct slice data,
@@ -1397,7 +1434,8 @@ enum err marketplace_get_role_admin_encode(struct arena *arena, const struct has
     const struct abi_value values[] = {
         abi_hash(role),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_GET_ROLE_ADMIN].selector,
+    return abi_encode_call(arena,
+                           abi_marketplace_functions[MARKETPLACE_FUNCTION_GET_ROLE_ADMIN].selector,
                            get_role_admin_in, values, 1, out, why);
 }
 
@@ -1417,8 +1455,9 @@ enum err marketplace_get_role_admin_result_decode(struct arena *arena, struct sl
 enum err marketplace_get_uups_implementation_encode(struct arena *arena, struct slice *out,
                                                     struct why *why)
 {
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_GET_UUPS_IMPLEMENTATION].selector,
-                           NULL, NULL, 0, out, why);
+    return abi_encode_call(
+        arena, abi_marketplace_functions[MARKETPLACE_FUNCTION_GET_UUPS_IMPLEMENTATION].selector,
+        NULL, NULL, 0, out, why);
 }
 
 enum err marketplace_get_uups_implementation_result_decode(
@@ -1442,7 +1481,8 @@ enum err marketplace_grant_role_encode(struct arena *arena, const struct hash *r
         abi_hash(role),
         abi_address(account),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_GRANT_ROLE].selector,
+    return abi_encode_call(arena,
+                           abi_marketplace_functions[MARKETPLACE_FUNCTION_GRANT_ROLE].selector,
                            grant_role_in, values, 2, out, why);
 }
 
@@ -1454,8 +1494,8 @@ enum err marketplace_has_role_encode(struct arena *arena, const struct hash *rol
         abi_hash(role),
         abi_address(account),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_HAS_ROLE].selector, has_role_in,
-                           values, 2, out, why);
+    return abi_encode_call(arena, abi_marketplace_functions[MARKETPLACE_FUNCTION_HAS_ROLE].selector,
+                           has_role_in, values, 2, out, why);
 }
 
 enum err marketplace_has_role_result_decode(struct arena *arena, struct slice data,
@@ -1483,7 +1523,8 @@ enum err marketplace_initialize_encode(struct arena *arena, const struct address
         abi_address(stablecoin),
         abi_address(lease_factory),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_INITIALIZE].selector,
+    return abi_encode_call(arena,
+                           abi_marketplace_functions[MARKETPLACE_FUNCTION_INITIALIZE].selector,
                            initialize_in, values, 4, out, why);
 }
 
@@ -1494,7 +1535,8 @@ enum err marketplace_lease_bids_encode(struct arena *arena, struct u256 offer_id
         abi_uint(offer_id),
         abi_uint(arg1),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_LEASE_BIDS].selector,
+    return abi_encode_call(arena,
+                           abi_marketplace_functions[MARKETPLACE_FUNCTION_LEASE_BIDS].selector,
                            lease_bids_in, values, 2, out, why);
 }
 
@@ -1516,8 +1558,9 @@ enum err marketplace_lease_bids_result_decode(struct arena *arena, struct slice 
 
 enum err marketplace_lease_factory_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_LEASE_FACTORY].selector, NULL,
-                           NULL, 0, out, why);
+    return abi_encode_call(arena,
+                           abi_marketplace_functions[MARKETPLACE_FUNCTION_LEASE_FACTORY].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err marketplace_lease_factory_result_decode(struct arena *arena, struct slice data,
@@ -1539,7 +1582,8 @@ enum err marketplace_lease_offers_encode(struct arena *arena, struct u256 offer_
     const struct abi_value values[] = {
         abi_uint(offer_id),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_LEASE_OFFERS].selector,
+    return abi_encode_call(arena,
+                           abi_marketplace_functions[MARKETPLACE_FUNCTION_LEASE_OFFERS].selector,
                            lease_offers_in, values, 1, out, why);
 }
 
@@ -1558,11 +1602,36 @@ enum err marketplace_lease_offers_result_decode(struct arena *arena, struct slic
     return OK;
 }
 
+enum err marketplace_lease_paid_encode(struct arena *arena, struct u256 lease_token_id,
+                                       struct slice *out, struct why *why)
+{
+    const struct abi_value values[] = {
+        abi_uint(lease_token_id),
+    };
+    return abi_encode_call(arena,
+                           abi_marketplace_functions[MARKETPLACE_FUNCTION_LEASE_PAID].selector,
+                           lease_paid_in, values, 1, out, why);
+}
+
+enum err marketplace_lease_paid_result_decode(struct arena *arena, struct slice data,
+                                              struct marketplace_lease_paid_result *out,
+                                              struct why *why)
+{
+    const struct abi_value *v = NULL;
+    enum err e = abi_decode(arena, lease_paid_out, 1, data, &v, why);
+    if (e != OK) {
+        return e;
+    }
+    out->value = !u256_is_zero(v[0].number);
+    return OK;
+}
+
 enum err marketplace_next_lease_offer_id_encode(struct arena *arena, struct slice *out,
                                                 struct why *why)
 {
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_NEXT_LEASE_OFFER_ID].selector,
-                           NULL, NULL, 0, out, why);
+    return abi_encode_call(
+        arena, abi_marketplace_functions[MARKETPLACE_FUNCTION_NEXT_LEASE_OFFER_ID].selector, NULL,
+        NULL, 0, out, why);
 }
 
 enum err marketplace_next_lease_offer_id_result_decode(
@@ -1580,8 +1649,9 @@ enum err marketplace_next_lease_offer_id_result_decode(
 
 enum err marketplace_next_sale_id_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_NEXT_SALE_ID].selector, NULL, NULL,
-                           0, out, why);
+    return abi_encode_call(arena,
+                           abi_marketplace_functions[MARKETPLACE_FUNCTION_NEXT_SALE_ID].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err marketplace_next_sale_id_result_decode(struct arena *arena, struct slice data,
@@ -1606,7 +1676,8 @@ enum err marketplace_place_lease_bid_encode(struct arena *arena, struct u256 off
         abi_bytes(sig_lessee),
         abi_uint(funds),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_PLACE_LEASE_BID].selector,
+    return abi_encode_call(arena,
+                           abi_marketplace_functions[MARKETPLACE_FUNCTION_PLACE_LEASE_BID].selector,
                            place_lease_bid_in, values, 3, out, why);
 }
 
@@ -1632,7 +1703,8 @@ enum err marketplace_place_sale_bid_encode(struct arena *arena, struct u256 sale
         abi_uint(amount),
         abi_uint(price_per_unit),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_PLACE_SALE_BID].selector,
+    return abi_encode_call(arena,
+                           abi_marketplace_functions[MARKETPLACE_FUNCTION_PLACE_SALE_BID].selector,
                            place_sale_bid_in, values, 3, out, why);
 }
 
@@ -1655,8 +1727,9 @@ enum err marketplace_post_lease_offer_encode(struct arena *arena, const struct a
     const struct abi_value values[] = {
         abi_lease_intent_value(arena, l),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_POST_LEASE_OFFER].selector,
-                           post_lease_offer_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_marketplace_functions[MARKETPLACE_FUNCTION_POST_LEASE_OFFER].selector,
+        post_lease_offer_in, values, 1, out, why);
 }
 
 enum err marketplace_post_lease_offer_result_decode(struct arena *arena, struct slice data,
@@ -1681,8 +1754,9 @@ enum err marketplace_post_sale_encode(struct arena *arena, const struct address 
         abi_uint(amount),
         abi_uint(ask_price_per_unit),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_POST_SALE].selector, post_sale_in,
-                           values, 3, out, why);
+    return abi_encode_call(arena,
+                           abi_marketplace_functions[MARKETPLACE_FUNCTION_POST_SALE].selector,
+                           post_sale_in, values, 3, out, why);
 }
 
 enum err marketplace_post_sale_result_decode(struct arena *arena, struct slice data,
@@ -1700,8 +1774,9 @@ enum err marketplace_post_sale_result_decode(struct arena *arena, struct slice d
 
 enum err marketplace_proxiable_uuid_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_PROXIABLE_UUID].selector, NULL,
-                           NULL, 0, out, why);
+    return abi_encode_call(arena,
+                           abi_marketplace_functions[MARKETPLACE_FUNCTION_PROXIABLE_UUID].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err marketplace_proxiable_uuid_result_decode(struct arena *arena, struct slice data,
@@ -1723,8 +1798,8 @@ enum err marketplace_refunds_encode(struct arena *arena, const struct address *b
     const struct abi_value values[] = {
         abi_address(bidder),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_REFUNDS].selector, refunds_in,
-                           values, 1, out, why);
+    return abi_encode_call(arena, abi_marketplace_functions[MARKETPLACE_FUNCTION_REFUNDS].selector,
+                           refunds_in, values, 1, out, why);
 }
 
 enum err marketplace_refunds_result_decode(struct arena *arena, struct slice data,
@@ -1747,7 +1822,8 @@ enum err marketplace_renounce_role_encode(struct arena *arena, const struct hash
         abi_hash(role),
         abi_address(caller_confirmation),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_RENOUNCE_ROLE].selector,
+    return abi_encode_call(arena,
+                           abi_marketplace_functions[MARKETPLACE_FUNCTION_RENOUNCE_ROLE].selector,
                            renounce_role_in, values, 2, out, why);
 }
 
@@ -1759,7 +1835,8 @@ enum err marketplace_revoke_role_encode(struct arena *arena, const struct hash *
         abi_hash(role),
         abi_address(account),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_REVOKE_ROLE].selector,
+    return abi_encode_call(arena,
+                           abi_marketplace_functions[MARKETPLACE_FUNCTION_REVOKE_ROLE].selector,
                            revoke_role_in, values, 2, out, why);
 }
 
@@ -1770,8 +1847,9 @@ enum err marketplace_sale_bids_encode(struct arena *arena, struct u256 sale_id, 
         abi_uint(sale_id),
         abi_uint(arg1),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_SALE_BIDS].selector, sale_bids_in,
-                           values, 2, out, why);
+    return abi_encode_call(arena,
+                           abi_marketplace_functions[MARKETPLACE_FUNCTION_SALE_BIDS].selector,
+                           sale_bids_in, values, 2, out, why);
 }
 
 enum err marketplace_sale_bids_result_decode(struct arena *arena, struct slice data,
@@ -1797,8 +1875,8 @@ enum err marketplace_sales_encode(struct arena *arena, struct u256 sale_id, stru
     const struct abi_value values[] = {
         abi_uint(sale_id),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_SALES].selector, sales_in, values,
-                           1, out, why);
+    return abi_encode_call(arena, abi_marketplace_functions[MARKETPLACE_FUNCTION_SALES].selector,
+                           sales_in, values, 1, out, why);
 }
 
 enum err marketplace_sales_result_decode(struct arena *arena, struct slice data,
@@ -1819,8 +1897,8 @@ enum err marketplace_sales_result_decode(struct arena *arena, struct slice data,
 
 enum err marketplace_stable_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_STABLE].selector, NULL, NULL, 0,
-                           out, why);
+    return abi_encode_call(arena, abi_marketplace_functions[MARKETPLACE_FUNCTION_STABLE].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err marketplace_stable_result_decode(struct arena *arena, struct slice data,
@@ -1841,8 +1919,9 @@ enum err marketplace_supports_interface_encode(struct arena *arena, struct slice
     const struct abi_value values[] = {
         abi_bytes(interface_id),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_SUPPORTS_INTERFACE].selector,
-                           supports_interface_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_marketplace_functions[MARKETPLACE_FUNCTION_SUPPORTS_INTERFACE].selector,
+        supports_interface_in, values, 1, out, why);
 }
 
 enum err marketplace_supports_interface_result_decode(
@@ -1867,8 +1946,9 @@ enum err marketplace_upgrade_to_and_call_encode(struct arena *arena,
         abi_address(new_implementation),
         abi_bytes(data_),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_UPGRADE_TO_AND_CALL].selector,
-                           upgrade_to_and_call_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_marketplace_functions[MARKETPLACE_FUNCTION_UPGRADE_TO_AND_CALL].selector,
+        upgrade_to_and_call_in, values, 2, out, why);
 }
 
 enum err marketplace_withdraw_lease_bid_encode(struct arena *arena, struct u256 offer_id,
@@ -1879,8 +1959,9 @@ enum err marketplace_withdraw_lease_bid_encode(struct arena *arena, struct u256 
         abi_uint(offer_id),
         abi_uint(bid_index),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_WITHDRAW_LEASE_BID].selector,
-                           withdraw_lease_bid_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_marketplace_functions[MARKETPLACE_FUNCTION_WITHDRAW_LEASE_BID].selector,
+        withdraw_lease_bid_in, values, 2, out, why);
 }
 
 enum err marketplace_withdraw_sale_bid_encode(struct arena *arena, struct u256 sale_id,
@@ -1891,6 +1972,7 @@ enum err marketplace_withdraw_sale_bid_encode(struct arena *arena, struct u256 s
         abi_uint(sale_id),
         abi_uint(bid_index),
     };
-    return abi_encode_call(arena, functions[MARKETPLACE_FUNCTION_WITHDRAW_SALE_BID].selector,
-                           withdraw_sale_bid_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_marketplace_functions[MARKETPLACE_FUNCTION_WITHDRAW_SALE_BID].selector,
+        withdraw_sale_bid_in, values, 2, out, why);
 }

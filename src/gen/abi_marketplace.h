@@ -12,6 +12,7 @@
 extern const struct abi_contract abi_marketplace;
 
 /* Rows of abi_marketplace.events. */
+extern const struct abi_event abi_marketplace_events[];
 enum marketplace_event {
     MARKETPLACE_EVENT_INITIALIZED,
     MARKETPLACE_EVENT_LEASE_ACCEPTED,
@@ -361,7 +362,7 @@ struct marketplace_upgraded {
 enum err marketplace_upgraded_decode(struct arena *arena, const struct evm_log *log,
                                      struct marketplace_upgraded *out, struct why *why) ERR_CHECKED;
 
-/* Rows of abi_marketplace.functions. */
+/* Rows of abi_marketplace_functions. */
 enum marketplace_function {
     MARKETPLACE_FUNCTION_DEFAULT_ADMIN_ROLE,
     MARKETPLACE_FUNCTION_SWEEP_LIMIT,
@@ -381,6 +382,7 @@ enum marketplace_function {
     MARKETPLACE_FUNCTION_LEASE_BIDS,
     MARKETPLACE_FUNCTION_LEASE_FACTORY,
     MARKETPLACE_FUNCTION_LEASE_OFFERS,
+    MARKETPLACE_FUNCTION_LEASE_PAID,
     MARKETPLACE_FUNCTION_NEXT_LEASE_OFFER_ID,
     MARKETPLACE_FUNCTION_NEXT_SALE_ID,
     MARKETPLACE_FUNCTION_PLACE_LEASE_BID,
@@ -399,6 +401,8 @@ enum marketplace_function {
     MARKETPLACE_FUNCTION_WITHDRAW_LEASE_BID,
     MARKETPLACE_FUNCTION_WITHDRAW_SALE_BID,
 };
+
+extern const struct abi_function abi_marketplace_functions[];
 
 /*
  * marketplace_default_admin_role_encode makes the calldata of DEFAULT_ADMIN_ROLE(). Errors:
@@ -669,6 +673,23 @@ struct marketplace_lease_offers_result {
 enum err marketplace_lease_offers_result_decode(struct arena *arena, struct slice data,
                                                 struct marketplace_lease_offers_result *out,
                                                 struct why *why) ERR_CHECKED;
+
+/*
+ * marketplace_lease_paid_encode makes the calldata of leasePaid(uint256 leaseTokenId). Errors:
+ * ERR_INVALID_ENCODING.
+ */
+enum err marketplace_lease_paid_encode(struct arena *arena, struct u256 lease_token_id,
+                                       struct slice *out, struct why *why) ERR_CHECKED;
+
+/* struct marketplace_lease_paid_result is what leasePaid returns: bool. */
+struct marketplace_lease_paid_result {
+    bool value;
+};
+
+/* marketplace_lease_paid_result_decode reads returned data. Errors: ERR_INVALID_ENCODING. */
+enum err marketplace_lease_paid_result_decode(struct arena *arena, struct slice data,
+                                              struct marketplace_lease_paid_result *out,
+                                              struct why *why) ERR_CHECKED;
 
 /*
  * marketplace_next_lease_offer_id_encode makes the calldata of nextLeaseOfferId(). Errors:

@@ -197,7 +197,7 @@ static const struct abi_type version_out[] = {
     {.kind = ABI_STRING, .name = ""},
 };
 
-static const struct abi_function functions[] = {
+const struct abi_function abi_test_stablecoin_functions[] = {
     [TEST_STABLECOIN_FUNCTION_CANCEL_AUTHORIZATION_TYPEHASH] =
         {.name = "CANCEL_AUTHORIZATION_TYPEHASH",
          .signature = "CANCEL_AUTHORIZATION_TYPEHASH()",
@@ -428,7 +428,7 @@ static const struct abi_type transfer_event[] = {
     {.kind = ABI_UINT, .size = 256, .name = "value"},
 };
 
-static const struct abi_event events[] = {
+const struct abi_event abi_test_stablecoin_events[] = {
     [TEST_STABLECOIN_EVENT_APPROVAL] = {.name = "Approval",
                                         .signature = "Approval(address,address,uint256)",
                                         .topic = {{0x8c, 0x5b, 0xe1, 0xe5, 0xeb, 0xec, 0x7d, 0x5b,
@@ -563,9 +563,9 @@ static const struct abi_error errors[] = {
 
 const struct abi_contract abi_test_stablecoin = {
     .name = "TestStablecoin",
-    .functions = functions,
+    .functions = abi_test_stablecoin_functions,
     .function_count = 27,
-    .events = events,
+    .events = abi_test_stablecoin_events,
     .event_count = 5,
     .errors = errors,
     .error_count = 9,
@@ -575,7 +575,8 @@ enum err test_stablecoin_approval_decode(struct arena *arena, const struct evm_l
                                          struct test_stablecoin_approval *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[TEST_STABLECOIN_EVENT_APPROVAL], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_test_stablecoin_events[TEST_STABLECOIN_EVENT_APPROVAL], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -590,8 +591,9 @@ enum err test_stablecoin_authorization_canceled_decode(
     struct test_stablecoin_authorization_canceled *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[TEST_STABLECOIN_EVENT_AUTHORIZATION_CANCELED], log,
-                                  &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_test_stablecoin_events[TEST_STABLECOIN_EVENT_AUTHORIZATION_CANCELED], log, &v,
+        why);
     if (e != OK) {
         return e;
     }
@@ -605,8 +607,8 @@ enum err test_stablecoin_authorization_used_decode(struct arena *arena, const st
                                                    struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e =
-        abi_event_decode(arena, &events[TEST_STABLECOIN_EVENT_AUTHORIZATION_USED], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_test_stablecoin_events[TEST_STABLECOIN_EVENT_AUTHORIZATION_USED], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -619,7 +621,8 @@ enum err test_stablecoin_transfer_decode(struct arena *arena, const struct evm_l
                                          struct test_stablecoin_transfer *out, struct why *why)
 {
     const struct abi_value *v = NULL;
-    enum err e = abi_event_decode(arena, &events[TEST_STABLECOIN_EVENT_TRANSFER], log, &v, why);
+    enum err e = abi_event_decode(
+        arena, &abi_test_stablecoin_events[TEST_STABLECOIN_EVENT_TRANSFER], log, &v, why);
     if (e != OK) {
         return e;
     }
@@ -633,8 +636,10 @@ enum err test_stablecoin_cancel_authorization_typehash_encode(struct arena *aren
                                                               struct slice *out, struct why *why)
 {
     return abi_encode_call(
-        arena, functions[TEST_STABLECOIN_FUNCTION_CANCEL_AUTHORIZATION_TYPEHASH].selector, NULL,
-        NULL, 0, out, why);
+        arena,
+        abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_CANCEL_AUTHORIZATION_TYPEHASH]
+            .selector,
+        NULL, NULL, 0, out, why);
 }
 
 enum err test_stablecoin_cancel_authorization_typehash_result_decode(
@@ -653,8 +658,9 @@ enum err test_stablecoin_cancel_authorization_typehash_result_decode(
 enum err test_stablecoin_domain_separator_encode(struct arena *arena, struct slice *out,
                                                  struct why *why)
 {
-    return abi_encode_call(arena, functions[TEST_STABLECOIN_FUNCTION_DOMAIN_SEPARATOR].selector,
-                           NULL, NULL, 0, out, why);
+    return abi_encode_call(
+        arena, abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_DOMAIN_SEPARATOR].selector,
+        NULL, NULL, 0, out, why);
 }
 
 enum err test_stablecoin_domain_separator_result_decode(
@@ -673,8 +679,9 @@ enum err test_stablecoin_domain_separator_result_decode(
 enum err test_stablecoin_permit_typehash_encode(struct arena *arena, struct slice *out,
                                                 struct why *why)
 {
-    return abi_encode_call(arena, functions[TEST_STABLECOIN_FUNCTION_PERMIT_TYPEHASH].selector,
-                           NULL, NULL, 0, out, why);
+    return abi_encode_call(
+        arena, abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_PERMIT_TYPEHASH].selector,
+        NULL, NULL, 0, out, why);
 }
 
 enum err test_stablecoin_permit_typehash_result_decode(
@@ -695,7 +702,9 @@ enum err test_stablecoin_receive_with_authorization_typehash_encode(struct arena
                                                                     struct why *why)
 {
     return abi_encode_call(
-        arena, functions[TEST_STABLECOIN_FUNCTION_RECEIVE_WITH_AUTHORIZATION_TYPEHASH].selector,
+        arena,
+        abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_RECEIVE_WITH_AUTHORIZATION_TYPEHASH]
+            .selector,
         NULL, NULL, 0, out, why);
 }
 
@@ -717,7 +726,9 @@ enum err test_stablecoin_transfer_with_authorization_typehash_encode(struct aren
                                                                      struct why *why)
 {
     return abi_encode_call(
-        arena, functions[TEST_STABLECOIN_FUNCTION_TRANSFER_WITH_AUTHORIZATION_TYPEHASH].selector,
+        arena,
+        abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_TRANSFER_WITH_AUTHORIZATION_TYPEHASH]
+            .selector,
         NULL, NULL, 0, out, why);
 }
 
@@ -742,8 +753,9 @@ enum err test_stablecoin_allowance_encode(struct arena *arena, const struct addr
         abi_address(owner),
         abi_address(spender),
     };
-    return abi_encode_call(arena, functions[TEST_STABLECOIN_FUNCTION_ALLOWANCE].selector,
-                           allowance_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_ALLOWANCE].selector,
+        allowance_in, values, 2, out, why);
 }
 
 enum err test_stablecoin_allowance_result_decode(struct arena *arena, struct slice data,
@@ -766,8 +778,9 @@ enum err test_stablecoin_approve_encode(struct arena *arena, const struct addres
         abi_address(spender),
         abi_uint(value),
     };
-    return abi_encode_call(arena, functions[TEST_STABLECOIN_FUNCTION_APPROVE].selector, approve_in,
-                           values, 2, out, why);
+    return abi_encode_call(arena,
+                           abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_APPROVE].selector,
+                           approve_in, values, 2, out, why);
 }
 
 enum err test_stablecoin_approve_result_decode(struct arena *arena, struct slice data,
@@ -792,8 +805,9 @@ enum err test_stablecoin_authorization_state_encode(struct arena *arena,
         abi_address(authorizer),
         abi_hash(nonce),
     };
-    return abi_encode_call(arena, functions[TEST_STABLECOIN_FUNCTION_AUTHORIZATION_STATE].selector,
-                           authorization_state_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_AUTHORIZATION_STATE].selector,
+        authorization_state_in, values, 2, out, why);
 }
 
 enum err test_stablecoin_authorization_state_result_decode(
@@ -815,8 +829,9 @@ enum err test_stablecoin_balance_of_encode(struct arena *arena, const struct add
     const struct abi_value values[] = {
         abi_address(account),
     };
-    return abi_encode_call(arena, functions[TEST_STABLECOIN_FUNCTION_BALANCE_OF].selector,
-                           balance_of_in, values, 1, out, why);
+    return abi_encode_call(
+        arena, abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_BALANCE_OF].selector,
+        balance_of_in, values, 1, out, why);
 }
 
 enum err test_stablecoin_balance_of_result_decode(struct arena *arena, struct slice data,
@@ -839,9 +854,10 @@ enum err test_stablecoin_cancel_authorization_uint8_encode(
     const struct abi_value values[] = {
         abi_address(authorizer), abi_hash(nonce), abi_u64(v_), abi_hash(r), abi_hash(s_),
     };
-    return abi_encode_call(arena,
-                           functions[TEST_STABLECOIN_FUNCTION_CANCEL_AUTHORIZATION_UINT8].selector,
-                           cancel_authorization_uint8_in, values, 5, out, why);
+    return abi_encode_call(
+        arena,
+        abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_CANCEL_AUTHORIZATION_UINT8].selector,
+        cancel_authorization_uint8_in, values, 5, out, why);
 }
 
 enum err test_stablecoin_cancel_authorization_bytes_encode(struct arena *arena,
@@ -855,15 +871,17 @@ enum err test_stablecoin_cancel_authorization_bytes_encode(struct arena *arena,
         abi_hash(nonce),
         abi_bytes(signature),
     };
-    return abi_encode_call(arena,
-                           functions[TEST_STABLECOIN_FUNCTION_CANCEL_AUTHORIZATION_BYTES].selector,
-                           cancel_authorization_bytes_in, values, 3, out, why);
+    return abi_encode_call(
+        arena,
+        abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_CANCEL_AUTHORIZATION_BYTES].selector,
+        cancel_authorization_bytes_in, values, 3, out, why);
 }
 
 enum err test_stablecoin_decimals_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[TEST_STABLECOIN_FUNCTION_DECIMALS].selector, NULL, NULL,
-                           0, out, why);
+    return abi_encode_call(
+        arena, abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_DECIMALS].selector, NULL,
+        NULL, 0, out, why);
 }
 
 enum err test_stablecoin_decimals_result_decode(struct arena *arena, struct slice data,
@@ -882,8 +900,9 @@ enum err test_stablecoin_decimals_result_decode(struct arena *arena, struct slic
 enum err test_stablecoin_eip712_domain_encode(struct arena *arena, struct slice *out,
                                               struct why *why)
 {
-    return abi_encode_call(arena, functions[TEST_STABLECOIN_FUNCTION_EIP712_DOMAIN].selector, NULL,
-                           NULL, 0, out, why);
+    return abi_encode_call(
+        arena, abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_EIP712_DOMAIN].selector, NULL,
+        NULL, 0, out, why);
 }
 
 enum err test_stablecoin_eip712_domain_result_decode(
@@ -913,14 +932,16 @@ enum err test_stablecoin_mint_encode(struct arena *arena, const struct address *
         abi_address(to),
         abi_uint(amount),
     };
-    return abi_encode_call(arena, functions[TEST_STABLECOIN_FUNCTION_MINT].selector, mint_in,
-                           values, 2, out, why);
+    return abi_encode_call(arena,
+                           abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_MINT].selector,
+                           mint_in, values, 2, out, why);
 }
 
 enum err test_stablecoin_name_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[TEST_STABLECOIN_FUNCTION_NAME].selector, NULL, NULL, 0,
-                           out, why);
+    return abi_encode_call(arena,
+                           abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_NAME].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err test_stablecoin_name_result_decode(struct arena *arena, struct slice data,
@@ -942,8 +963,9 @@ enum err test_stablecoin_nonces_encode(struct arena *arena, const struct address
     const struct abi_value values[] = {
         abi_address(owner),
     };
-    return abi_encode_call(arena, functions[TEST_STABLECOIN_FUNCTION_NONCES].selector, nonces_in,
-                           values, 1, out, why);
+    return abi_encode_call(arena,
+                           abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_NONCES].selector,
+                           nonces_in, values, 1, out, why);
 }
 
 enum err test_stablecoin_nonces_result_decode(struct arena *arena, struct slice data,
@@ -968,8 +990,9 @@ enum err test_stablecoin_permit_bytes_encode(struct arena *arena, const struct a
         abi_address(owner), abi_address(spender), abi_uint(value),
         abi_uint(deadline), abi_bytes(signature),
     };
-    return abi_encode_call(arena, functions[TEST_STABLECOIN_FUNCTION_PERMIT_BYTES].selector,
-                           permit_bytes_in, values, 5, out, why);
+    return abi_encode_call(
+        arena, abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_PERMIT_BYTES].selector,
+        permit_bytes_in, values, 5, out, why);
 }
 
 enum err test_stablecoin_permit_uint8_encode(struct arena *arena, const struct address *owner,
@@ -982,8 +1005,9 @@ enum err test_stablecoin_permit_uint8_encode(struct arena *arena, const struct a
         abi_address(owner), abi_address(spender), abi_uint(value), abi_uint(deadline),
         abi_u64(v_),        abi_hash(r),          abi_hash(s_),
     };
-    return abi_encode_call(arena, functions[TEST_STABLECOIN_FUNCTION_PERMIT_UINT8].selector,
-                           permit_uint8_in, values, 7, out, why);
+    return abi_encode_call(
+        arena, abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_PERMIT_UINT8].selector,
+        permit_uint8_in, values, 7, out, why);
 }
 
 enum err test_stablecoin_receive_with_authorization_bytes_encode(
@@ -996,7 +1020,9 @@ enum err test_stablecoin_receive_with_authorization_bytes_encode(
         abi_uint(valid_before), abi_hash(nonce), abi_bytes(signature),
     };
     return abi_encode_call(
-        arena, functions[TEST_STABLECOIN_FUNCTION_RECEIVE_WITH_AUTHORIZATION_BYTES].selector,
+        arena,
+        abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_RECEIVE_WITH_AUTHORIZATION_BYTES]
+            .selector,
         receive_with_authorization_bytes_in, values, 7, out, why);
 }
 
@@ -1011,14 +1037,17 @@ enum err test_stablecoin_receive_with_authorization_uint8_encode(
         abi_hash(s_),
     };
     return abi_encode_call(
-        arena, functions[TEST_STABLECOIN_FUNCTION_RECEIVE_WITH_AUTHORIZATION_UINT8].selector,
+        arena,
+        abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_RECEIVE_WITH_AUTHORIZATION_UINT8]
+            .selector,
         receive_with_authorization_uint8_in, values, 9, out, why);
 }
 
 enum err test_stablecoin_symbol_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[TEST_STABLECOIN_FUNCTION_SYMBOL].selector, NULL, NULL,
-                           0, out, why);
+    return abi_encode_call(arena,
+                           abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_SYMBOL].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err test_stablecoin_symbol_result_decode(struct arena *arena, struct slice data,
@@ -1037,8 +1066,9 @@ enum err test_stablecoin_symbol_result_decode(struct arena *arena, struct slice 
 enum err test_stablecoin_total_supply_encode(struct arena *arena, struct slice *out,
                                              struct why *why)
 {
-    return abi_encode_call(arena, functions[TEST_STABLECOIN_FUNCTION_TOTAL_SUPPLY].selector, NULL,
-                           NULL, 0, out, why);
+    return abi_encode_call(
+        arena, abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_TOTAL_SUPPLY].selector, NULL,
+        NULL, 0, out, why);
 }
 
 enum err test_stablecoin_total_supply_result_decode(struct arena *arena, struct slice data,
@@ -1061,8 +1091,9 @@ enum err test_stablecoin_transfer_encode(struct arena *arena, const struct addre
         abi_address(to),
         abi_uint(value),
     };
-    return abi_encode_call(arena, functions[TEST_STABLECOIN_FUNCTION_TRANSFER].selector,
-                           transfer_in, values, 2, out, why);
+    return abi_encode_call(
+        arena, abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_TRANSFER].selector,
+        transfer_in, values, 2, out, why);
 }
 
 enum err test_stablecoin_transfer_result_decode(struct arena *arena, struct slice data,
@@ -1087,8 +1118,9 @@ enum err test_stablecoin_transfer_from_encode(struct arena *arena, const struct 
         abi_address(to),
         abi_uint(value),
     };
-    return abi_encode_call(arena, functions[TEST_STABLECOIN_FUNCTION_TRANSFER_FROM].selector,
-                           transfer_from_in, values, 3, out, why);
+    return abi_encode_call(
+        arena, abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_TRANSFER_FROM].selector,
+        transfer_from_in, values, 3, out, why);
 }
 
 enum err test_stablecoin_transfer_from_result_decode(
@@ -1114,7 +1146,9 @@ enum err test_stablecoin_transfer_with_authorization_bytes_encode(
         abi_uint(valid_before), abi_hash(nonce), abi_bytes(signature),
     };
     return abi_encode_call(
-        arena, functions[TEST_STABLECOIN_FUNCTION_TRANSFER_WITH_AUTHORIZATION_BYTES].selector,
+        arena,
+        abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_TRANSFER_WITH_AUTHORIZATION_BYTES]
+            .selector,
         transfer_with_authorization_bytes_in, values, 7, out, why);
 }
 
@@ -1129,14 +1163,17 @@ enum err test_stablecoin_transfer_with_authorization_uint8_encode(
         abi_hash(s_),
     };
     return abi_encode_call(
-        arena, functions[TEST_STABLECOIN_FUNCTION_TRANSFER_WITH_AUTHORIZATION_UINT8].selector,
+        arena,
+        abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_TRANSFER_WITH_AUTHORIZATION_UINT8]
+            .selector,
         transfer_with_authorization_uint8_in, values, 9, out, why);
 }
 
 enum err test_stablecoin_version_encode(struct arena *arena, struct slice *out, struct why *why)
 {
-    return abi_encode_call(arena, functions[TEST_STABLECOIN_FUNCTION_VERSION].selector, NULL, NULL,
-                           0, out, why);
+    return abi_encode_call(arena,
+                           abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_VERSION].selector,
+                           NULL, NULL, 0, out, why);
 }
 
 enum err test_stablecoin_version_result_decode(struct arena *arena, struct slice data,

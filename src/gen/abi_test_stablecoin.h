@@ -12,6 +12,7 @@
 extern const struct abi_contract abi_test_stablecoin;
 
 /* Rows of abi_test_stablecoin.events. */
+extern const struct abi_event abi_test_stablecoin_events[];
 enum test_stablecoin_event {
     TEST_STABLECOIN_EVENT_APPROVAL,
     TEST_STABLECOIN_EVENT_AUTHORIZATION_CANCELED,
@@ -78,7 +79,7 @@ enum err test_stablecoin_transfer_decode(struct arena *arena, const struct evm_l
                                          struct test_stablecoin_transfer *out,
                                          struct why *why) ERR_CHECKED;
 
-/* Rows of abi_test_stablecoin.functions. */
+/* Rows of abi_test_stablecoin_functions. */
 enum test_stablecoin_function {
     TEST_STABLECOIN_FUNCTION_CANCEL_AUTHORIZATION_TYPEHASH,
     TEST_STABLECOIN_FUNCTION_DOMAIN_SEPARATOR,
@@ -108,6 +109,8 @@ enum test_stablecoin_function {
     TEST_STABLECOIN_FUNCTION_TRANSFER_WITH_AUTHORIZATION_UINT8,
     TEST_STABLECOIN_FUNCTION_VERSION,
 };
+
+extern const struct abi_function abi_test_stablecoin_functions[];
 
 /*
  * test_stablecoin_cancel_authorization_typehash_encode makes the calldata of

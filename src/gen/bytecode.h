@@ -18,7 +18,7 @@ extern const struct slice bytecode_asset_erc20;
 /* bytecode_lease_factory creates LeaseFactory: 24189 bytes. */
 extern const struct slice bytecode_lease_factory;
 
-/* bytecode_marketplace creates Marketplace: 20799 bytes. */
+/* bytecode_marketplace creates Marketplace: 21017 bytes. */
 extern const struct slice bytecode_marketplace;
 
 /* bytecode_test_stablecoin creates TestStablecoin: 8937 bytes. */

@@ -47,6 +47,40 @@ extern const struct store_statement jobs_sql_replay;
 extern const struct store_statement jobs_sql_requeue;
 extern const struct store_statement jobs_sql_state;
 extern const struct store_statement jobs_sql_sweep;
+extern const struct store_statement leasing_chain_sql_asset_activate;
+extern const struct store_statement leasing_chain_sql_asset_find;
+extern const struct store_statement leasing_chain_sql_asset_insert;
+extern const struct store_statement leasing_chain_sql_asset_token;
+extern const struct store_statement leasing_chain_sql_balance_put;
+extern const struct store_statement leasing_chain_sql_bid_end;
+extern const struct store_statement leasing_chain_sql_bid_get;
+extern const struct store_statement leasing_chain_sql_bid_put;
+extern const struct store_statement leasing_chain_sql_bids_active;
+extern const struct store_statement leasing_chain_sql_claim_put;
+extern const struct store_statement leasing_chain_sql_claims_open;
+extern const struct store_statement leasing_chain_sql_claims_pay;
+extern const struct store_statement leasing_chain_sql_holder_get;
+extern const struct store_statement leasing_chain_sql_holder_put;
+extern const struct store_statement leasing_chain_sql_holder_remove;
+extern const struct store_statement leasing_chain_sql_holders_list;
+extern const struct store_statement leasing_chain_sql_lease_accepted;
+extern const struct store_statement leasing_chain_sql_lease_by_nft;
+extern const struct store_statement leasing_chain_sql_lease_minted;
+extern const struct store_statement leasing_chain_sql_lease_offered;
+extern const struct store_statement leasing_chain_sql_metadata_list;
+extern const struct store_statement leasing_chain_sql_metadata_put;
+extern const struct store_statement leasing_chain_sql_metadata_remove;
+extern const struct store_statement leasing_chain_sql_nft_owner;
+extern const struct store_statement leasing_chain_sql_nft_put;
+extern const struct store_statement leasing_chain_sql_offer_end;
+extern const struct store_statement leasing_chain_sql_offer_get;
+extern const struct store_statement leasing_chain_sql_offer_put;
+extern const struct store_statement leasing_chain_sql_round_find;
+extern const struct store_statement leasing_chain_sql_round_open;
+extern const struct store_statement leasing_chain_sql_round_put;
+extern const struct store_statement leasing_chain_sql_rounds_close;
+extern const struct store_statement leasing_chain_sql_type_activate;
+extern const struct store_statement leasing_chain_sql_type_put;
 extern const struct store_statement ledger_sql_account_insert;
 extern const struct store_statement ledger_sql_account_lock;
 extern const struct store_statement ledger_sql_account_read;
@@ -140,6 +174,40 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &jobs_sql_requeue,
     &jobs_sql_state,
     &jobs_sql_sweep,
+    &leasing_chain_sql_asset_activate,
+    &leasing_chain_sql_asset_find,
+    &leasing_chain_sql_asset_insert,
+    &leasing_chain_sql_asset_token,
+    &leasing_chain_sql_balance_put,
+    &leasing_chain_sql_bid_end,
+    &leasing_chain_sql_bid_get,
+    &leasing_chain_sql_bid_put,
+    &leasing_chain_sql_bids_active,
+    &leasing_chain_sql_claim_put,
+    &leasing_chain_sql_claims_open,
+    &leasing_chain_sql_claims_pay,
+    &leasing_chain_sql_holder_get,
+    &leasing_chain_sql_holder_put,
+    &leasing_chain_sql_holder_remove,
+    &leasing_chain_sql_holders_list,
+    &leasing_chain_sql_lease_accepted,
+    &leasing_chain_sql_lease_by_nft,
+    &leasing_chain_sql_lease_minted,
+    &leasing_chain_sql_lease_offered,
+    &leasing_chain_sql_metadata_list,
+    &leasing_chain_sql_metadata_put,
+    &leasing_chain_sql_metadata_remove,
+    &leasing_chain_sql_nft_owner,
+    &leasing_chain_sql_nft_put,
+    &leasing_chain_sql_offer_end,
+    &leasing_chain_sql_offer_get,
+    &leasing_chain_sql_offer_put,
+    &leasing_chain_sql_round_find,
+    &leasing_chain_sql_round_open,
+    &leasing_chain_sql_round_put,
+    &leasing_chain_sql_rounds_close,
+    &leasing_chain_sql_type_activate,
+    &leasing_chain_sql_type_put,
     &ledger_sql_account_insert,
     &ledger_sql_account_lock,
     &ledger_sql_account_read,
@@ -2269,7 +2337,7 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 91,
+    .statement_count = 125,
     .migrations = sql_catalog_migrations,
     .migration_count = 7,
 };
