@@ -1,0 +1,92 @@
+/*
+ * leasing_internal.h: what the files of domain/leasing share. Private to this folder.
+ */
+#ifndef DOMAIN_LEASING_LEASING_INTERNAL_H
+#define DOMAIN_LEASING_LEASING_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "domain/leasing/leasing.h"
+#include "domain/leasing/leasing_metadata.h"
+#include "domain/leasing/leasing_revenue.h"
+#include "domain/leasing/leasing_terms.h"
+#include "kernel/ledger/ledger.h"
+
+/* round_id = block number * this + log index of the event that opened the round. */
+#define LEASING_ROUND_FACTOR 100000
+
+#define LEASING_SOURCES 4
+#define LEASING_POLICIES_MAX 32
+
+struct leasing {
+    struct leasing_config config;
+    uint64_t chain_id;
+    struct store *store;
+    struct rpc_pool *rpc;
+    struct relay *relay;
+
+    struct address stablecoin;
+    struct address registry;
+    struct address factory;
+    struct address marketplace;
+    struct address registrar;
+    bool has_registrar;
+    /* The marketplace says in events how revenue was shared and bids were refunded. */
+    bool tells_shares;
+    /* Stablecoin facts for people, asked once. */
+    char stable_symbol[32];
+
+    struct chain_source sources[LEASING_SOURCES];
+    size_t source_count;
+    struct relay_policy policies[LEASING_POLICIES_MAX];
+    size_t policy_count;
+    char book[LEDGER_BOOK_MAX]; /* "stable/<chain id>" */
+};
+
+/* leasing_chain_handlers and leasing_chain_discoveries are the rows behind leasing_chain_table. */
+extern const struct chain_handler leasing_chain_handlers[];
+extern const size_t leasing_chain_handler_count;
+extern const struct chain_discovery leasing_chain_discoveries[];
+extern const size_t leasing_chain_discovery_count;
+
+/* leasing_routes are the rows behind leasing_http_table. */
+extern const struct http_route leasing_routes[];
+extern const size_t leasing_route_count;
+
+/* leasing_job_kinds and leasing_job_crons are the rows behind leasing_job_table. */
+extern const struct job_kind leasing_job_kinds[];
+extern const size_t leasing_job_kind_count;
+extern const struct job_cron leasing_job_crons[];
+extern const size_t leasing_job_cron_count;
+
+/* leasing_namespace is the metadata namespace of an asset or lease: keccak of the 32-byte id. */
+struct hash leasing_namespace(struct u256 id);
+
+/* leasing_type_hash is the on-chain id of an asset type: keccak of its name. */
+struct hash leasing_type_hash(struct slice name);
+
+/* The handlers of leasing_chain_market.c; the rest is local to leasing_chain.c. */
+enum err leasing_on_offer_posted(struct store_tx *tx, const struct chain_event *ev,
+                                 struct why *why) ERR_CHECKED;
+enum err leasing_on_offer_cancelled(struct store_tx *tx, const struct chain_event *ev,
+                                    struct why *why) ERR_CHECKED;
+enum err leasing_on_bid_placed(struct store_tx *tx, const struct chain_event *ev,
+                               struct why *why) ERR_CHECKED;
+enum err leasing_on_bid_refunded(struct store_tx *tx, const struct chain_event *ev,
+                                 struct why *why) ERR_CHECKED;
+enum err leasing_on_bid_withdrawn(struct store_tx *tx, const struct chain_event *ev,
+                                  struct why *why) ERR_CHECKED;
+enum err leasing_on_lease_accepted(struct store_tx *tx, const struct chain_event *ev,
+                                   struct why *why) ERR_CHECKED;
+enum err leasing_on_revenue_shared(struct store_tx *tx, const struct chain_event *ev,
+                                   struct why *why) ERR_CHECKED;
+enum err leasing_on_revenue_credited(struct store_tx *tx, const struct chain_event *ev,
+                                     struct why *why) ERR_CHECKED;
+enum err leasing_on_revenue_claimed(struct store_tx *tx, const struct chain_event *ev,
+                                    struct why *why) ERR_CHECKED;
+enum err leasing_on_refund_credited(struct store_tx *tx, const struct chain_event *ev,
+                                    struct why *why) ERR_CHECKED;
+enum err leasing_on_refund_claimed(struct store_tx *tx, const struct chain_event *ev,
+                                   struct why *why) ERR_CHECKED;
+
+#endif
