@@ -1,5 +1,5 @@
-// Compiles contracts/src to contracts/artifacts, one JSON file a contract, and the contracts that only
-// tests use, contracts/test/sol, to contracts/test/artifacts.
+// Compiles contracts/src to contracts/artifacts, one JSON file a contract, and the contracts that
+// only tests use, contracts/test/sol, to contracts/test/artifacts.
 //
 //   node contracts/build.mjs           writes the artifacts
 //   node contracts/build.mjs --check   writes nothing; exits 1 naming each file that is not fresh
@@ -138,8 +138,10 @@ function published() {
     return files;
 }
 
-/** The artifacts of the tests' own contracts, path -> text; compiled apart, so that they cannot touch
- * the published ones. */
+/**
+ * The artifacts of the tests' own contracts, path -> text; compiled apart, so that they cannot
+ * touch the published ones.
+ */
 function testOnly() {
     const sources = readdirSync(TEST_SRC).sort().map((f) => `test/sol/${f}`);
     const out = compile(sources, TEST_OPTIMIZER);

@@ -1,14 +1,15 @@
 // A private anvil for one test file, and contracts on it.
 //
-// The node listens on a port that the system picks and dies with this process, however it ends: it runs
-// under a shell that waits for its standard input to close, which even SIGKILL cannot prevent.
+// The node listens on a port that the system picks and dies with this process, however it ends: it
+// runs under a shell that waits for its standard input to close, which even SIGKILL cannot prevent.
 
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AbiCoder, HDNodeWallet, Interface, Mnemonic, concat, getAddress, toBeHex } from 'ethers';
+import { AbiCoder, HDNodeWallet, Interface, Mnemonic, concat, getAddress, toBeHex }
+    from 'ethers';
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const MNEMONIC = 'test test test test test test test test test test test junk';
@@ -78,7 +79,7 @@ class RpcError extends Error {
     }
 }
 
-/** A running chain. Transactions are mined at once, one a block, from accounts that anvil unlocks. */
+/** A running chain. Transactions are mined at once, one a block; anvil signs for its accounts. */
 export class Chain {
     static async start(args = []) {
         const { url, stop } = await startAnvil(args);
@@ -157,7 +158,8 @@ export class Chain {
     }
 }
 
-// An error passes through callers that do not declare it, so all contracts' errors are known at once.
+// An error passes through callers that do not declare it, so all contracts' errors are known at
+// once.
 const ERRORS = new Interface(
     ['AssetRegistry', 'AssetERC20', 'LeaseFactory', 'Marketplace', 'TestStablecoin']
         .flatMap((name) => artifact(name).abi).filter(({ type }) => type === 'error'));

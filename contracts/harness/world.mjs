@@ -88,8 +88,10 @@ export class World {
         return this.chain.stop();
     }
 
-    /** Registers an asset whose supply is the sum of the holdings, address -> token units, and deals
-     * it out in that order. Returns { assetId, token }. */
+    /**
+     * Registers an asset whose supply is the sum of the holdings (address -> token units), and
+     * deals it out in that order. Returns { assetId, token }.
+     */
     async asset(holdings, metadata = []) {
         const parts = Object.entries(holdings);
         const supply = parts.reduce((sum, [, amount]) => sum + amount, 0n);

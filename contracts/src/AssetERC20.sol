@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {ERC20Upgradeable} from "@openzeppelin/contracts-upgradeable/token/ERC20/ERC20Upgradeable.sol";
+import {ERC20Upgradeable} from
+    "@openzeppelin/contracts-upgradeable/token/ERC20/ERC20Upgradeable.sol";
 import {EIP712Upgradeable} from
     "@openzeppelin/contracts-upgradeable/utils/cryptography/EIP712Upgradeable.sol";
 import {EnumerableSet} from "@openzeppelin/contracts/utils/structs/EnumerableSet.sol";
@@ -11,23 +12,24 @@ import {Metadata} from "./Types.sol";
 
 /// @title The fractional ownership token of one asset
 /// @notice 18 decimals; the whole supply is minted to one recipient at initialisation, and there is
-/// neither minting nor burning afterwards. The contract keeps the list of its holders, so that revenue
-/// can be shared among them on chain.
+/// neither minting nor burning afterwards. The contract keeps the list of its holders, so that
+/// revenue can be shared among them on chain.
 ///
-/// An account is a holder exactly while its balance is above zero: a transfer of zero adds nobody, and
-/// whoever sends the last unit leaves the list. The order of the list means nothing (a holder who
-/// leaves is replaced by the last one).
+/// An account is a holder exactly while its balance is above zero: a transfer of zero adds nobody,
+/// and whoever sends the last unit leaves the list. The order of the list means nothing (a holder
+/// who leaves is replaced by the last one).
 ///
-/// Each asset's token is an EIP-1167 clone of one implementation. A clone cannot be upgraded: although
-/// it shows `upgradeToAndCall`, that call always reverts with `UUPSUnauthorizedCallContext`, and
-/// `getUupsImplementation` returns zero.
+/// Each asset's token is an EIP-1167 clone of one implementation. A clone cannot be upgraded:
+/// although it shows `upgradeToAndCall`, that call always reverts with
+/// `UUPSUnauthorizedCallContext`, and `getUupsImplementation` returns zero.
 contract AssetERC20 is ERC20Upgradeable, EIP712Upgradeable, MetadataStorage, BaseUpgradable {
     using EnumerableSet for EnumerableSet.AddressSet;
 
     uint256 private _assetId;
     EnumerableSet.AddressSet private _holders;
 
-    /// @notice Sets the token up; called once by the registry, in the transaction that makes the clone.
+    /// @notice Sets the token up; called once by the registry, in the transaction that makes the
+    /// clone.
     function initialize(
         string calldata name_,
         string calldata symbol_,

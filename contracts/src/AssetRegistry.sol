@@ -8,9 +8,9 @@ import {MetadataStorage} from "./MetadataStorage.sol";
 import {Asset, AssetType, Metadata} from "./Types.sol";
 
 /// @title The registry of asset types and assets
-/// @notice The admin creates types, the registrar registers assets. Each asset gets a token of its own.
-/// A type is known by a 32-byte id that the caller chooses (by convention keccak256 of a schema's
-/// name); its metadata lives in the namespace of that same id. Asset ids start at 1.
+/// @notice The admin creates types, the registrar registers assets. Each asset gets a token of its
+/// own. A type is known by a 32-byte id that the caller chooses (by convention keccak256 of a
+/// schema's name); its metadata lives in the namespace of that same id. Asset ids start at 1.
 contract AssetRegistry is MetadataStorage, BaseUpgradable {
     bytes32 internal constant REGISTRAR_ROLE = keccak256("REGISTRAR_ROLE");
 
@@ -46,9 +46,9 @@ contract AssetRegistry is MetadataStorage, BaseUpgradable {
     }
 
     /// @notice Creates a type, or replaces the type of that id. Only the admin.
-    /// @dev An empty name is accepted, as it always was, and makes a type that `registerAsset` calls
-    /// non-existent: it is how an admin closes a type to further assets without touching those that
-    /// exist. Metadata given to an existing type is added to what it has.
+    /// @dev An empty name is accepted, as it always was, and makes a type that `registerAsset`
+    /// calls non-existent: it is how an admin closes a type to further assets without touching
+    /// those that exist. Metadata given to an existing type is added to what it has.
     function createAssetType(
         string calldata name,
         bytes32 assetType,

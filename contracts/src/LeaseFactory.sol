@@ -18,19 +18,19 @@ import {MetadataStorage} from "./MetadataStorage.sol";
 import {IntentState, Lease, LeaseIntent, Metadata} from "./Types.sol";
 
 /// @title Leases as ERC-721 tokens
-/// @notice Whoever holds the signatures of lessor and lessee over the same intent may mint the lease to
-/// the lessee, once, up to the intent's deadline. Lease ids start at 0.
+/// @notice Whoever holds the signatures of lessor and lessee over the same intent may mint the
+/// lease to the lessee, once, up to the intent's deadline. Lease ids start at 0.
 ///
 /// The signed digest follows EIP-712 except in two points that deployed signers depend on: the type
 /// string of LeaseIntent does not append that of Lease, and names its second member
-/// assetTypeSchemaHash. Wallets that encode typed data themselves therefore produce another digest; sign
-/// the 32 bytes of `hashLeaseIntent`. Metadata is not part of the digest, so whoever submits the mint
-/// chooses it; the admin can correct it afterwards.
+/// assetTypeSchemaHash. Wallets that encode typed data themselves therefore produce another digest;
+/// sign the 32 bytes of `hashLeaseIntent`. Metadata is not part of the digest, so whoever submits
+/// the mint chooses it; the admin can correct it afterwards.
 ///
-/// The digest is also what protects against replay: it mints one lease (`intentState` tells which), and
-/// either party may cancel it before that (`cancelIntent`), for instance after having revealed a
-/// signature in a transaction that failed. Terms that are to be leased twice need two intents, which
-/// differ at least in the deadline.
+/// The digest is also what protects against replay: it mints one lease (`intentState` tells which),
+/// and either party may cancel it before that (`cancelIntent`), for instance after having revealed
+/// a signature in a transaction that failed. Terms that are to be leased twice need two intents,
+/// which differ at least in the deadline.
 contract LeaseFactory is
     ERC721Upgradeable,
     EIP712Upgradeable,
@@ -54,7 +54,9 @@ contract LeaseFactory is
     }
 
     bytes32 private constant LEASE_TYPEHASH = keccak256(
-        "Lease(address lessor,address lessee,uint256 assetId,address paymentToken,uint256 rentAmount,uint256 rentPeriod,uint256 securityDeposit,uint64 startTime,uint64 endTime,bytes32 legalDocHash,uint16 termsVersion)"
+        "Lease(address lessor,address lessee,uint256 assetId,address paymentToken,"
+        "uint256 rentAmount,uint256 rentPeriod,uint256 securityDeposit,uint64 startTime,"
+        "uint64 endTime,bytes32 legalDocHash,uint16 termsVersion)"
     );
     bytes32 private constant LEASE_INTENT_TYPEHASH =
         keccak256("LeaseIntent(uint64 deadline,bytes32 assetTypeSchemaHash,Lease lease)");
@@ -67,8 +69,8 @@ contract LeaseFactory is
     /// @notice The id of the next lease.
     uint256 public leaseId;
 
-    /// @notice The terms of a lease as minted; all zero when there is none. The lessee does not follow
-    /// transfers of the token.
+    /// @notice The terms of a lease as minted; all zero when there is none. The lessee does not
+    /// follow transfers of the token.
     mapping(uint256 leaseId => LeaseRecord) public leases;
 
     // Digest to lease id + 1, or INTENT_CANCELLED, or 0 while it may still be minted.
@@ -118,7 +120,8 @@ contract LeaseFactory is
         ERC721Utils.checkOnERC721Received(msg.sender, address(0), lease.lessee, tokenId, "");
     }
 
-    /// @notice Makes an intent unmintable. Only its lessor or its lessee, and only before it is minted.
+    /// @notice Makes an intent unmintable. Only its lessor or its lessee, and only before it is
+    /// minted.
     function cancelIntent(LeaseIntent calldata L) external {
         require(msg.sender == L.lease.lessor || msg.sender == L.lease.lessee, "not party");
         bytes32 digest = hashLeaseIntent(L);
@@ -145,7 +148,11 @@ contract LeaseFactory is
     }
 
     /// @notice What has become of a digest, and which lease it minted (0 unless Minted).
-    function intentState(bytes32 digest) external view returns (IntentState state, uint256 tokenId) {
+    function intentState(bytes32 digest)
+        external
+        view
+        returns (IntentState state, uint256 tokenId)
+    {
         uint256 entry = _intents[digest];
         if (entry == 0) {
             return (IntentState.Open, 0);

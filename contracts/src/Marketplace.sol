@@ -16,32 +16,32 @@ import {IntentState, LeaseBid, LeaseIntent, LeaseOffer, Sale, SaleBid} from "./T
 /// @title Sales of asset tokens, offers of leases, and the revenue of asset holders
 /// @notice Bids are escrowed here in one stablecoin. Sale, offer and bid ids start at 0.
 ///
-/// Escrow. The contract always holds at least the funds of all active bids plus all `claims` plus all
-/// `refunds`. The stablecoin must move exactly the amount asked for: coins that charge a fee on
+/// Escrow. The contract always holds at least the funds of all active bids plus all `claims` plus
+/// all `refunds`. The stablecoin must move exactly the amount asked for: coins that charge a fee on
 /// transfer or change balances by themselves are not supported.
 ///
-/// Refunds. Closing an offer or a sale, or accepting a sale bid, pays the other active bids back, in
-/// index order, among the first SWEEP_LIMIT bids; nobody can make closing too expensive by placing
-/// bids. Bids beyond that stay active and are paid back by `withdrawLeaseBid` or `withdrawSaleBid`. A
-/// refund that the stablecoin refuses (a blocked account) is credited to `refunds` instead, and blocks
-/// nobody else.
+/// Refunds. Closing an offer or a sale, or accepting a sale bid, pays the other active bids back,
+/// in index order, among the first SWEEP_LIMIT bids; nobody can make closing too expensive by
+/// placing bids. Bids beyond that stay active and are paid back by `withdrawLeaseBid` or
+/// `withdrawSaleBid`. A refund that the stablecoin refuses (a blocked account) is credited to
+/// `refunds` instead, and blocks nobody else.
 ///
-/// Withdrawal. A sale bid binds nobody: its bidder may withdraw it at any time. A lease bid carries the
-/// bidder's signature, so it binds while that signature could still mint the lease: up to the deadline of
-/// the offer, unless the offer is closed or the intent is dead before. A bidder free to leave could take
-/// the lessor's signature out of a pending acceptance, mint the lease directly at the factory and withdraw
-/// the payment. Who wants to leave early kills the signature first, by the factory's `cancelIntent`.
-/// A bid whose lease has been minted directly is not withdrawable while the offer is open, but can be
-/// accepted, even after the deadline. A lease is paid for once (`leasePaid`), however many offers carried
-/// the same terms.
+/// Withdrawal. A sale bid binds nobody: its bidder may withdraw it at any time. A lease bid carries
+/// the bidder's signature, so it binds while that signature could still mint the lease: up to the
+/// deadline of the offer, unless the offer is closed or the intent is dead before. A bidder free to
+/// leave could take the lessor's signature out of a pending acceptance, mint the lease directly at
+/// the factory and withdraw the payment. Who wants to leave early kills the signature first, by the
+/// factory's `cancelIntent`. A bid whose lease has been minted directly is not withdrawable while
+/// the offer is open, but can be accepted, even after the deadline. A lease is paid for once
+/// (`leasePaid`), however many offers carried the same terms.
 ///
 /// Revenue. Accepting a lease bid shares its funds F among the holders of the asset's token at that
 /// moment. Tokens that this contract itself holds count for nothing: with S = totalSupply less the
-/// contract's own balance, a holder of balance B is credited floor(B * F / S). The remainder, F less
-/// the sum of these shares, is credited to the holder with the largest balance, and among equals to the
-/// one with the numerically smallest address. S = 0 reverts with panic 0x12. Acceptance visits every
-/// holder, at up to 30,000 gas each: a token spread over more accounts than fit a block (about 900 at 30
-/// million gas) cannot be leased through this contract.
+/// contract's own balance, a holder of balance B is credited floor(B * F / S). The remainder, F
+/// less the sum of these shares, is credited to the holder with the largest balance, and among
+/// equals to the one with the numerically smallest address. S = 0 reverts with panic 0x12.
+/// Acceptance visits every holder, at up to 30,000 gas each: a token spread over more accounts than
+/// fit a block (about 900 at 30 million gas) cannot be leased through this contract.
 contract Marketplace is BaseUpgradable, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
     using TokenTransfer for IERC20;
@@ -129,8 +129,9 @@ contract Marketplace is BaseUpgradable, ReentrancyGuardTransient {
         uint256 indexed offerId, uint256 indexed bidIndex, address indexed bidder, uint256 funds
     );
 
-    /// @notice `funds` were shared over `supply` tokens outside this contract; the RevenueCredited events
-    /// that follow add up to `funds`. `remainder` is contained in what `remainderTo` is credited.
+    /// @notice `funds` were shared over `supply` tokens outside this contract; the RevenueCredited
+    /// events that follow add up to `funds`. `remainder` is contained in what `remainderTo` is
+    /// credited.
     event RevenueShared(
         uint256 indexed leaseTokenId,
         address indexed assetToken,
@@ -149,8 +150,8 @@ contract Marketplace is BaseUpgradable, ReentrancyGuardTransient {
     /// @notice Credited refunds were paid out.
     event RefundClaimed(address indexed bidder, uint256 amount);
 
-    /// @notice Sets the proxy up. No argument is checked for zero. `leaseFactory_` must be a factory that
-    /// has `intentState`.
+    /// @notice Sets the proxy up. No argument is checked for zero. `leaseFactory_` must be a
+    /// factory that has `intentState`.
     function initialize(address admin, address upgrader, address stablecoin, address leaseFactory_)
         external
         initializer
@@ -162,8 +163,8 @@ contract Marketplace is BaseUpgradable, ReentrancyGuardTransient {
 
     // ------------------------------------------------------------------------------------- sales
 
-    /// @notice Offers tokens for sale. They are not escrowed: acceptance pulls them from the seller, who
-    /// must have approved this contract by then. The ask price binds nobody.
+    /// @notice Offers tokens for sale. They are not escrowed: acceptance pulls them from the
+    /// seller, who must have approved this contract by then. The ask price binds nobody.
     function postSale(address assetToken, uint256 amount, uint256 askPricePerUnit)
         external
         returns (uint256 saleId)
@@ -174,8 +175,8 @@ contract Marketplace is BaseUpgradable, ReentrancyGuardTransient {
         emit SalePosted(saleId, msg.sender, assetToken, amount, askPricePerUnit);
     }
 
-    /// @notice Bids for `amount` token units at `pricePerUnit` stablecoin units per whole token of 1e18
-    /// units, and escrows the cost, rounded down.
+    /// @notice Bids for `amount` token units at `pricePerUnit` stablecoin units per whole token of
+    /// 1e18 units, and escrows the cost, rounded down.
     function placeSaleBid(uint256 saleId, uint256 amount, uint256 pricePerUnit)
         external
         nonReentrant
@@ -192,8 +193,8 @@ contract Marketplace is BaseUpgradable, ReentrancyGuardTransient {
         emit SaleBidPlaced(saleId, bidIndex, msg.sender, amount, pricePerUnit, funds);
     }
 
-    /// @notice Sells to one bidder: moves the tokens, pays the seller, refunds the other bids. What is
-    /// left of the sale stays open. Only the seller.
+    /// @notice Sells to one bidder: moves the tokens, pays the seller, refunds the other bids. What
+    /// is left of the sale stays open. Only the seller.
     function acceptSaleBid(uint256 saleId, uint256 bidIndex) external nonReentrant {
         Sale storage sale = sales[saleId];
         require(sale.active, "sale !active");
@@ -225,8 +226,8 @@ contract Marketplace is BaseUpgradable, ReentrancyGuardTransient {
         _refundSaleBids(saleId);
     }
 
-    /// @notice Pays an active bid back to its bidder: called by the bidder at any time, or by anybody
-    /// once the sale is closed.
+    /// @notice Pays an active bid back to its bidder: called by the bidder at any time, or by
+    /// anybody once the sale is closed.
     function withdrawSaleBid(uint256 saleId, uint256 bidIndex) external nonReentrant {
         SaleBid storage bid = saleBids[saleId][bidIndex];
         require(bid.active, "bid !active");
@@ -241,8 +242,8 @@ contract Marketplace is BaseUpgradable, ReentrancyGuardTransient {
 
     // ------------------------------------------------------------------------------------ leases
 
-    /// @notice Offers a lease. Only the lessor it names, only for rent in the stablecoin; nothing else of
-    /// the terms is checked before a bid is accepted.
+    /// @notice Offers a lease. Only the lessor it names, only for rent in the stablecoin; nothing
+    /// else of the terms is checked before a bid is accepted.
     function postLeaseOffer(LeaseIntent calldata L) external returns (uint256 offerId) {
         require(L.lease.lessor == msg.sender, "not lessor");
         require(L.lease.paymentToken == address(stable), "must pay in stable");
@@ -254,9 +255,9 @@ contract Marketplace is BaseUpgradable, ReentrancyGuardTransient {
         emit LeaseOfferPosted(offerId, msg.sender, L.lease.assetId);
     }
 
-    /// @notice Bids on an offer and escrows `funds`. `sigLessee` signs the offered terms with the caller
-    /// as lessee, and is verified at acceptance. Terms that have already been minted or cancelled for
-    /// this caller are refused.
+    /// @notice Bids on an offer and escrows `funds`. `sigLessee` signs the offered terms with the
+    /// caller as lessee, and is verified at acceptance. Terms that have already been minted or
+    /// cancelled for this caller are refused.
     function placeLeaseBid(uint256 offerId, bytes calldata sigLessee, uint256 funds)
         external
         nonReentrant
@@ -274,11 +275,12 @@ contract Marketplace is BaseUpgradable, ReentrancyGuardTransient {
         emit LeaseBidPlaced(offerId, bidIndex, msg.sender, funds);
     }
 
-    /// @notice Accepts a bid: mints the lease to the bidder, credits the funds to the asset's holders,
-    /// refunds the other bids. Only the lessor, whose signature covers the terms with that bidder as
-    /// lessee.
-    /// @dev If somebody who saw both signatures minted the lease at the factory first, that lease is
-    /// accepted in place of a new one, once, and neither the signatures nor the deadline matter any more.
+    /// @notice Accepts a bid: mints the lease to the bidder, credits the funds to the asset's
+    /// holders, refunds the other bids. Only the lessor, whose signature covers the terms with that
+    /// bidder as lessee.
+    /// @dev If somebody who saw both signatures minted the lease at the factory first, that lease
+    /// is accepted in place of a new one, once, and neither the signatures nor the deadline matter
+    /// any more.
     function acceptLeaseBid(uint256 offerId, uint256 bidIndex, bytes calldata sigLessor)
         external
         nonReentrant
@@ -321,8 +323,9 @@ contract Marketplace is BaseUpgradable, ReentrancyGuardTransient {
         _refundLeaseBids(offerId);
     }
 
-    /// @notice Pays an active bid back to its bidder, called by anybody, once the bid cannot be accepted any
-    /// more: the offer is closed, its deadline has passed, or the bid's intent was cancelled or paid for.
+    /// @notice Pays an active bid back to its bidder, called by anybody, once the bid cannot be
+    /// accepted any more: the offer is closed, its deadline has passed, or the bid's intent was
+    /// cancelled or paid for.
     function withdrawLeaseBid(uint256 offerId, uint256 bidIndex) external nonReentrant {
         LeaseBid storage bid = leaseBids[offerId][bidIndex];
         require(bid.active, "bid !active");
@@ -427,8 +430,8 @@ contract Marketplace is BaseUpgradable, ReentrancyGuardTransient {
         }
     }
 
-    /// @dev The index of the holder who is owed the remainder. There is a holder other than this contract
-    /// whenever some supply is outside it.
+    /// @dev The index of the holder who is owed the remainder. There is a holder other than this
+    /// contract whenever some supply is outside it.
     function _largest(address[] memory holders, uint256[] memory balances)
         private
         view

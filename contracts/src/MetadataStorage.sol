@@ -5,16 +5,16 @@ import {Metadata} from "./Types.sol";
 
 /// @title Enumerable text metadata, in namespaces named by a 32-byte hash
 /// @notice Keys enumerate in the order of their first writing; a removal puts the last key in the
-/// removed key's place. There is no limit on keys, values or counts. A key stored with an empty value
-/// is enumerated, but `hasMetadata` says false and it cannot be removed; writing it again does not
-/// list it twice.
+/// removed key's place. There is no limit on keys, values or counts. A key stored with an empty
+/// value is enumerated, but `hasMetadata` says false and it cannot be removed; writing it again
+/// does not list it twice.
 abstract contract MetadataStorage {
     /// @custom:storage-location erc7201:freehold.storage.Metadata
     struct MetadataLayout {
         mapping(bytes32 hash => string[]) keys;
         mapping(bytes32 hash => mapping(string key => string)) values;
-        // Keys that are listed although their value is empty. The value itself tells for all others,
-        // so that the usual write pays for no second mark.
+        // Keys that are listed although their value is empty. The value itself tells for all
+        // others, so that the usual write pays for no second mark.
         mapping(bytes32 hash => mapping(string key => bool)) blank;
     }
 
@@ -45,7 +45,11 @@ abstract contract MetadataStorage {
     }
 
     /// @notice The value under `key`; empty when there is none.
-    function getMetadata(bytes32 hash, string memory key) public view returns (string memory value) {
+    function getMetadata(bytes32 hash, string memory key)
+        public
+        view
+        returns (string memory value)
+    {
         return _metadata().values[hash][key];
     }
 
@@ -93,9 +97,11 @@ abstract contract MetadataStorage {
         emit MetadataRemoved(hash, key);
     }
 
-    /// @dev Lists a key whose present value is empty, unless it is listed already, and keeps `blank`
-    /// true exactly for listed keys whose value is about to be empty.
-    function _list(MetadataLayout storage $, bytes32 hash, string calldata key, bool blank) private {
+    /// @dev Lists a key whose present value is empty, unless it is listed already, and keeps
+    /// `blank` true exactly for listed keys whose value is about to be empty.
+    function _list(MetadataLayout storage $, bytes32 hash, string calldata key, bool blank)
+        private
+    {
         if ($.blank[hash][key]) {
             if (!blank) {
                 delete $.blank[hash][key];

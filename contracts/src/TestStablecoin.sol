@@ -7,19 +7,21 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 
 /// @title A stablecoin for test chains, with an open mint
-/// @notice Six decimals, EIP-2612 permits and EIP-3009 authorizations, with the functions, events, type
-/// strings and revert texts that USDC has in its version 2.2, so that what works here works there. Every
-/// signed call comes in two forms: (v, r, s), and packed bytes, which also serve contract wallets
-/// (ERC-1271). Never deploy it where its units are worth anything.
+/// @notice Six decimals, EIP-2612 permits and EIP-3009 authorizations, with the functions, events,
+/// type strings and revert texts that USDC has in its version 2.2, so that what works here works
+/// there. Every signed call comes in two forms: (v, r, s), and packed bytes, which also serve
+/// contract wallets (ERC-1271). Never deploy it where its units are worth anything.
 contract TestStablecoin is ERC20, EIP712, Nonces {
     bytes32 public constant PERMIT_TYPEHASH = keccak256(
         "Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"
     );
     bytes32 public constant TRANSFER_WITH_AUTHORIZATION_TYPEHASH = keccak256(
-        "TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)"
+        "TransferWithAuthorization(address from,address to,uint256 value,"
+        "uint256 validAfter,uint256 validBefore,bytes32 nonce)"
     );
     bytes32 public constant RECEIVE_WITH_AUTHORIZATION_TYPEHASH = keccak256(
-        "ReceiveWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)"
+        "ReceiveWithAuthorization(address from,address to,uint256 value,"
+        "uint256 validAfter,uint256 validBefore,bytes32 nonce)"
     );
     bytes32 public constant CANCEL_AUTHORIZATION_TYPEHASH =
         keccak256("CancelAuthorization(address authorizer,bytes32 nonce)");
@@ -63,8 +65,8 @@ contract TestStablecoin is ERC20, EIP712, Nonces {
         _permit(owner, spender, value, deadline, signature);
     }
 
-    /// @notice Moves units by the payer's signature; anybody may submit it, once, strictly between the two
-    /// times.
+    /// @notice Moves units by the payer's signature; anybody may submit it, once, strictly between
+    /// the two times.
     function transferWithAuthorization(
         address from,
         address to,
@@ -110,8 +112,8 @@ contract TestStablecoin is ERC20, EIP712, Nonces {
         );
     }
 
-    /// @notice Moves units by the payer's signature; only the payee may submit it, so that nobody can run
-    /// it ahead of the payee's own transaction.
+    /// @notice Moves units by the payer's signature; only the payee may submit it, so that nobody
+    /// can run it ahead of the payee's own transaction.
     function receiveWithAuthorization(
         address from,
         address to,

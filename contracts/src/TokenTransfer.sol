@@ -4,9 +4,9 @@ pragma solidity 0.8.30;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
 /// @title ERC-20 transfers that must succeed, failing with a text of the caller's choice
-/// @dev SafeERC20 reports a token that answers false by a custom error; callers of this protocol know
-/// texts. Otherwise the same rules: a token may answer nothing, a token's own revert passes through
-/// unchanged, an address without code is no token.
+/// @dev SafeERC20 reports a token that answers false by a custom error; callers of this protocol
+/// know texts. Otherwise the same rules: a token may answer nothing, a token's own revert passes
+/// through unchanged, an address without code is no token.
 library TokenTransfer {
     function pull(IERC20 token, address from, address to, uint256 value, string memory failure)
         internal

@@ -1,5 +1,5 @@
-// The marketplace over coins and tokens that misbehave: false answers, no answers, blocked accounts,
-// calls back into the marketplace.
+// The marketplace over coins and tokens that misbehave: false answers, no answers, blocked
+// accounts, calls back into the marketplace.
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
@@ -230,7 +230,8 @@ describe('calls back into the marketplace', () => {
             await coin.send(carol, 'approve', market.address, 10n);
         }
         await world.accept(offerId, 0, intent, alice);
-        await coin.send(alice, 'arm', market.address, market.abi.encodeFunctionData('claimRevenue'));
+        const claim = market.abi.encodeFunctionData('claimRevenue');
+        await coin.send(alice, 'arm', market.address, claim);
         await market.send(lessor, 'claimRevenue');
         assert.equal(await coin.get('refusal'), REENTRANT);
     });

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { Signature, concat, id, keccak256, toBeHex } from 'ethers';
 import { TOKEN, World, admin, alice, bob, carol, dave, domainSeparator, erin, intentDigest,
-    intentHash, leaseHash, lessor, withLease } from '../harness/world.mjs';
+    intentHash, leaseHash, lessor, signDigest, withLease } from '../harness/world.mjs';
 
 const vectors = JSON.parse(readFileSync(
     new URL('../../tests/vectors/leasing.json', import.meta.url), 'utf8')).lease;
@@ -24,7 +24,8 @@ after(() => world?.stop());
 
 /** Mint arguments: the intent with the signatures of its two parties. */
 function signed(intent) {
-    return [intent, world.sign(intent, intent.lease.lessor), world.sign(intent, intent.lease.lessee)];
+    const { lessor: one, lessee: other } = intent.lease;
+    return [intent, world.sign(intent, one), world.sign(intent, other)];
 }
 
 async function mint(intent, from = dave) {
@@ -143,16 +144,19 @@ describe('minting', () => {
         assert.equal(await refusal(concat([r, s, toBeHex(v - 27)])), 'ECDSAInvalidSignature()');
     });
 
-    test('refuses signatures for another chain, another factory, or the standard encoding', async () => {
+    test('refuses signatures of other terms, for another chain or factory', async () => {
         const intent = await world.intent(assetId);
         const foreign = [intentDigest(intent, factory.address, 1),
-            intentDigest(intent, world.market.address)];
+            intentDigest(intent, world.market.address),
+            intentDigest(withLease(intent, { rentAmount: 1 }), factory.address),
+            intentDigest({ ...intent, deadline: intent.deadline + 1 }, factory.address),
+            intentDigest({ ...intent, assetType: id('another type') }, factory.address)];
         for (const digest of foreign) {
-            assert.notEqual(digest, await factory.get('hashLeaseIntent', intent));
+            assert.equal(await factory.refusal(dave, 'mintLease', intent,
+                signDigest(digest, lessor), world.sign(intent, alice)), 'lessor sig invalid');
+            assert.equal(await factory.refusal(dave, 'mintLease', intent,
+                world.sign(intent, lessor), signDigest(digest, alice)), 'lessee sig invalid');
         }
-        const wrong = withLease(intent, { rentAmount: 1 });
-        assert.equal(await factory.refusal(dave, 'mintLease', intent, world.sign(wrong, lessor),
-            world.sign(intent, alice)), 'lessor sig invalid');
     });
 });
 
@@ -162,8 +166,10 @@ describe('replay', () => {
         const { tokenId } = await mint(intent);
         const again = withLease(intent, { metadata: [{ key: 'k', value: 'v' }] });
         for (const from of [dave, alice, lessor]) {
-            assert.equal(await factory.refusal(from, 'mintLease', ...signed(intent)), 'intent used');
-            assert.equal(await factory.refusal(from, 'mintLease', ...signed(again)), 'intent used');
+            for (const terms of [intent, again]) {
+                assert.equal(await factory.refusal(from, 'mintLease', ...signed(terms)),
+                    'intent used');
+            }
         }
         await factory.send(alice, 'transferFrom', alice, bob, tokenId);
         assert.equal(await factory.refusal(dave, 'mintLease', ...signed(intent)), 'intent used');
@@ -180,7 +186,8 @@ describe('replay', () => {
             const { logs } = await factory.send(party, 'cancelIntent', intent);
             assert.deepEqual([...factory.abi.parseLog(logs[0]).args], [digest, party]);
             assert.deepEqual([...await factory.get('intentState', digest)], [2n, 0n]);
-            assert.equal(await factory.refusal(dave, 'mintLease', ...signed(intent)), 'intent used');
+            assert.equal(await factory.refusal(dave, 'mintLease', ...signed(intent)),
+                'intent used');
             assert.equal(await factory.refusal(party, 'cancelIntent', intent), 'intent used');
         }
         const minted = await world.intent(assetId);
@@ -211,7 +218,8 @@ describe('lessees with code', () => {
         assert.equal(await lessee.get('lessorSeen'), lessor);
         assert.equal(await lessee.get('uriSeen'), `u/${tokenId}`);
         assert.equal(await lessee.get('succeeded'), false);
-        assert.equal(await lessee.get('refusal'), id('ReentrancyGuardReentrantCall()').slice(0, 10));
+        const reentrant = id('ReentrancyGuardReentrantCall()').slice(0, 10);
+        assert.equal(await lessee.get('refusal'), reentrant);
         assert.equal(await factory.get('leaseId'), tokenId + 1n);
     });
 

@@ -1,4 +1,5 @@
-// The ABI against interface.json, which was written from the documentation of the deployed contracts.
+// The ABI against interface.json, which was written from the documentation of the deployed
+// contracts.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

@@ -110,7 +110,8 @@ describe('acceptance', () => {
         const { offerId, intent } = await offered({ [lessor]: 67n * TOKEN, [bob]: 33n * TOKEN });
         await world.bid(offerId, intent, alice, 1_000_001n);
         const grown = await credited([lessor, bob], () => world.accept(offerId, 0, intent, alice));
-        // floor(67 %) = 670,000 and floor(33 %) = 330,000; the one unit left is the larger holder's.
+        // floor(67 %) = 670,000 and floor(33 %) = 330,000; the one unit left is the larger
+        // holder's.
         assert.deepEqual(grown, [670_001n, 330_000n]);
     });
 
@@ -248,7 +249,7 @@ describe('cancellation and withdrawal', () => {
         assert.equal(await market.refusal(bob, 'withdrawLeaseBid', offerId, 1), 'bid !active');
     });
 
-    test('a bid binds up to the deadline; after it anybody sends it back to the bidder', async () => {
+    test('a bid binds up to the deadline; after it anybody sends it back', async () => {
         const { offerId, intent } = await offered({ [lessor]: TOKEN });
         await world.bid(offerId, intent, alice, 10n);
         assert.equal(await market.refusal(alice, 'withdrawLeaseBid', offerId, 0), 'bid binding');
@@ -263,7 +264,7 @@ describe('cancellation and withdrawal', () => {
         assert.equal(await market.refusal(alice, 'withdrawLeaseBid', offerId, 0), 'bid !active');
     });
 
-    test('a bidder leaves early by cancelling the intent, which ends the bid for good', async () => {
+    test('a bidder leaves early by cancelling the intent, for good', async () => {
         const { offerId, intent } = await offered({ [lessor]: TOKEN });
         await world.bid(offerId, intent, alice, 10n);
         await world.bid(offerId, intent, bob, 11n);

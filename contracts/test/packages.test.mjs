@@ -1,5 +1,5 @@
-// package.json and its lock file: what a fresh `npm ci` depends on, with the npm of Debian 12 (Node 18)
-// as with newer ones.
+// package.json and its lock file: what a fresh `npm ci` depends on, with the npm of Debian 12 (Node
+// 18) as with newer ones.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -22,8 +22,8 @@ test('the lock file names no registry', () => {
 });
 
 test('every platform of anvil is locked, and none refuses Node 18', () => {
-    // The packages hold one native binary each. They declare Node 20, for which older versions of npm
-    // skip an optional package; and newer ones refuse a lock file that lacks a platform.
+    // The packages hold one native binary each. They declare Node 20, for which older versions of
+    // npm skip an optional package; and newer ones refuse a lock file that lacks a platform.
     const anvil = packages['node_modules/@foundry-rs/anvil'];
     for (const [name, version] of Object.entries(anvil.optionalDependencies)) {
         const locked = packages[`node_modules/${name}`];

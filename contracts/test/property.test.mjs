@@ -1,5 +1,6 @@
-// Random trading against a model of the rules: not a unit of stablecoin appears, disappears or moves to
-// the wrong account. FREEHOLD_TEST_SEED=n repeats one run; without it three fixed seeds are played.
+// Random trading against a model of the rules: not a unit of stablecoin appears, disappears or
+// moves to the wrong account. FREEHOLD_TEST_SEED=n repeats one run; without it three fixed seeds
+// are played.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -67,8 +68,9 @@ class Model {
             Model.add(this.claims, who, part);
             left -= part;
         }
-        holders.sort(([a, x], [b, y]) => (x !== y ? (x > y ? -1 : 1) : BigInt(a) < BigInt(b) ? -1 : 1));
-        Model.add(this.claims, holders[0][0], left);
+        const before = ([a, x], [b, y]) => x > y || (x === y && BigInt(a) < BigInt(b));
+        const [largest] = holders.reduce((top, next) => (before(next, top) ? next : top));
+        Model.add(this.claims, largest, left);
     }
 
     /** What the marketplace must hold. */
@@ -282,7 +284,8 @@ async function compare({ world, model, token }) {
     assert.equal(await world.balance(market.address), model.escrow());
     for (const who of PEOPLE) {
         assert.equal(await world.balance(who), model.coin.get(who), `coin of ${who}`);
-        assert.equal(await market.get('claims', who), model.claims.get(who) ?? 0n, `claim of ${who}`);
+        const claim = model.claims.get(who) ?? 0n;
+        assert.equal(await market.get('claims', who), claim, `claim of ${who}`);
         assert.equal(await market.get('refunds', who), model.refunds.get(who) ?? 0n);
     }
     const [holders, balances] = await token.get('getHolders');
@@ -346,6 +349,8 @@ for (const seed of SEEDS) {
         await settle(run);
         await compare(run);
         t.diagnostic([...played].map(([name, count]) => `${name} ${count}`).join(', '));
-        assert.ok([...played.values()].every((count) => count > 0), 'some move was never played');
+        if (!process.env.FREEHOLD_TEST_SEED) {
+            assert.ok(Math.min(...played.values()) > 0, 'some move was never played');
+        }
     });
 }

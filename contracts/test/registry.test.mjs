@@ -50,7 +50,8 @@ describe('roles', () => {
 
     test('each function refuses callers without its role', async () => {
         const refused = refusedRole(alice, ADMIN_ROLE);
-        assert.equal(await registry.refusal(alice, 'createAssetType', 'X', TYPE_ID, [], []), refused);
+        assert.equal(await registry.refusal(alice, 'createAssetType', 'X', TYPE_ID, [], []),
+            refused);
         assert.equal(await registry.refusal(alice, 'setMetadata', TYPE_ID, []), refused);
         assert.equal(await registry.refusal(alice, 'removeMetadata', TYPE_ID, 'k'), refused);
         assert.equal(await registry.refusal(admin, 'registerAsset', ...registration()),
@@ -70,7 +71,8 @@ describe('types', () => {
         const stored = await registry.get('getType', type);
         assert.equal(stored.name, 'Relay');
         assert.deepEqual([...stored.requiredLeaseKeys], keys);
-        assert.deepEqual(plain(await registry.get('getAllMetadata', type)), [['a', '1'], ['b', '2']]);
+        assert.deepEqual(plain(await registry.get('getAllMetadata', type)),
+            [['a', '1'], ['b', '2']]);
     });
 
     test('a second creation replaces the first; an empty name closes the type', async () => {
@@ -80,18 +82,16 @@ describe('types', () => {
         const stored = await registry.get('getType', type);
         assert.deepEqual([stored.name, stored.requiredLeaseKeys.length], ['Two', 0]);
         await registry.send(admin, 'createAssetType', '', type, [], []);
-        assert.equal(
-            await registry.refusal(registrar, 'registerAsset', ...registration({ assetType: type })),
-            'type !exists');
+        assert.equal(await registry.refusal(registrar, 'registerAsset',
+            ...registration({ assetType: type })), 'type !exists');
     });
 
     test('an unknown type is empty and cannot be registered', async () => {
         const type = id('nobody knows');
         const stored = await registry.get('getType', type);
         assert.deepEqual([stored.name, stored.requiredLeaseKeys.length], ['', 0]);
-        assert.equal(
-            await registry.refusal(registrar, 'registerAsset', ...registration({ assetType: type })),
-            'type !exists');
+        assert.equal(await registry.refusal(registrar, 'registerAsset',
+            ...registration({ assetType: type })), 'type !exists');
     });
 });
 

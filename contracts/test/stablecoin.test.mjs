@@ -1,4 +1,5 @@
-// TestStablecoin: EIP-2612 permits and EIP-3009 authorizations, against ethers' own EIP-712 encoder.
+// TestStablecoin: EIP-2612 permits and EIP-3009 authorizations, against ethers' own EIP-712
+// encoder.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

@@ -114,7 +114,8 @@ test('an upgrader can be replaced by the admin, and loses the right at once', as
 });
 
 test('metadata lives in its ERC-7201 namespace, all else from slot 0', async () => {
-    // `keys` is the first member; its entry for the first lease's namespace holds an array's length.
+    // `keys` is the first member; its entry for the first lease's namespace holds an array's
+    // length.
     const root = BigInt(id('freehold.storage.Metadata')) - 1n;
     const space = BigInt(keccak256(toBeHex(root, 32))) & ~0xffn;
     const length = keccak256(AbiCoder.defaultAbiCoder().encode(
@@ -122,7 +123,8 @@ test('metadata lives in its ERC-7201 namespace, all else from slot 0', async () 
     assert.equal(BigInt(await world.chain.rpc(
         'eth_getStorageAt', world.factory.address, length, 'latest')), 1n);
 
-    const layout = (name) => artifact(name).storageLayout.map(({ slot, label }) => `${slot} ${label}`);
+    const layout = (name) =>
+        artifact(name).storageLayout.map(({ slot, label }) => `${slot} ${label}`);
     assert.deepEqual(layout('AssetRegistry'),
         ['0 assetERC20Implementation', '1 assetId', '2 _types', '3 _assets']);
     assert.deepEqual(layout('AssetERC20'), ['0 _assetId', '1 _holders']);

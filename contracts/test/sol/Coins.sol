@@ -3,8 +3,8 @@ pragma solidity 0.8.30;
 
 import {TestStablecoin} from "../../src/TestStablecoin.sol";
 
-/// A coin whose answers can be bent: what `transfer` and `transferFrom` return after having moved the
-/// units (or not), as tokens in the wild do.
+/// A coin whose answers can be bent: what `transfer` and `transferFrom` return after having moved
+/// the units (or not), as tokens in the wild do.
 contract BentCoin {
     enum Answer {
         True,

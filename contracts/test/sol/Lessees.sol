@@ -3,8 +3,8 @@ pragma solidity 0.8.30;
 
 import {LeaseFactory} from "../../src/LeaseFactory.sol";
 
-// A lessee signs with a key, so its code stands at an address that has one (EIP-7702). The tests place
-// these contracts there.
+// A lessee signs with a key, so its code stands at an address that has one (EIP-7702). The tests
+// place these contracts there.
 
 /// Uses the moment of receipt for a call of its choice, and notes what the factory shows then.
 contract CallingLessee {
