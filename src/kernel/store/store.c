@@ -194,5 +194,6 @@ void store_stats_read(struct store *store, struct store_stats *out)
 {
     pthread_mutex_lock(&store->queue_lock);
     *out = store->stats;
+    out->waiting = store->queue_callers;
     pthread_mutex_unlock(&store->queue_lock);
 }

@@ -294,6 +294,7 @@ struct store_stats {
     uint64_t commits;
     uint64_t functions;
     uint64_t rollbacks;
+    uint64_t waiting; /* threads inside store_write now */
     int64_t commit_usec_last;
 };
 

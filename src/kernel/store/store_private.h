@@ -34,6 +34,7 @@ struct store_request {
     struct why *why;
     enum err result;
     uint32_t notified;
+    uint64_t number; /* in the order of arrival */
     bool answered;
     pthread_cond_t answer;
     struct store_request *next;
@@ -59,6 +60,7 @@ struct store {
     pthread_cond_t queue_filled;
     struct store_request *queue_head;
     struct store_request **queue_tail;
+    uint64_t queue_number; /* of the last request that arrived */
     bool stopping;
     size_t queue_callers; /* threads inside store_write */
     pthread_cond_t queue_left;

@@ -11,7 +11,7 @@
 
 #include <signal.h>
 
-/* A commit is not put off longer than this for functions that arrive while the batch runs. */
+/* A commit is not put off longer than this for functions that arrive after the batch began. */
 #define BATCH_USEC_MAX 10000
 
 static _Thread_local struct store_tx *current;
@@ -89,29 +89,47 @@ static void fail_all(struct store_request *batch, enum err e, const struct why *
     }
 }
 
-static struct store_request *take(struct store *store, bool wait)
+/* Takes the next function off the queue, if its number is at most `last`. */
+static struct store_request *take_up_to(struct store *store, uint64_t last)
+{
+    struct store_request *r = store->queue_head;
+    if (r == NULL || r->number > last) {
+        return NULL;
+    }
+    store->queue_head = r->next;
+    if (store->queue_head == NULL) {
+        store->queue_tail = &store->queue_head;
+    }
+    r->next = NULL;
+    return r;
+}
+
+/* Waits for the function that begins a batch; NULL when the store stops and nothing is left. */
+static struct store_request *take_first(struct store *store, uint64_t *out_last)
 {
     pthread_mutex_lock(&store->queue_lock);
-    while (wait && store->queue_head == NULL && !store->stopping) {
+    while (store->queue_head == NULL && !store->stopping) {
         pthread_cond_wait(&store->queue_filled, &store->queue_lock);
     }
-    struct store_request *r = store->queue_head;
-    if (r != NULL) {
-        store->queue_head = r->next;
-        if (store->queue_head == NULL) {
-            store->queue_tail = &store->queue_head;
-        }
-        r->next = NULL;
-    }
+    *out_last = store->queue_number;
+    struct store_request *r = take_up_to(store, UINT64_MAX);
+    pthread_mutex_unlock(&store->queue_lock);
+    return r;
+}
+
+static struct store_request *take_next(struct store *store, uint64_t last)
+{
+    pthread_mutex_lock(&store->queue_lock);
+    struct store_request *r = take_up_to(store, last);
     pthread_mutex_unlock(&store->queue_lock);
     return r;
 }
 
 /*
- * Runs `first` and what arrives meanwhile in one transaction. Afterwards every request of the
- * returned list has its final result.
+ * Runs in one transaction: `first`, what waited with it (numbers up to `last`) and what arrives
+ * meanwhile, for a while. Afterwards every request of the list `first` has its final result.
  */
-static struct store_request *run_batch(struct store *store, struct store_request *first)
+static void run_batch(struct store *store, struct store_request *first, uint64_t last)
 {
     const struct store_driver *driver = store->driver;
     int64_t deadline = clock_mono_usec() + BATCH_USEC_MAX;
@@ -120,7 +138,7 @@ static struct store_request *run_batch(struct store *store, struct store_request
     enum err e = driver->begin(store->writer, true, &why);
     if (e != OK) {
         fail_all(first, e, &why);
-        return first;
+        return;
     }
     uint64_t count = 0;
     uint64_t good = 0;
@@ -132,10 +150,10 @@ static struct store_request *run_batch(struct store *store, struct store_request
             /* The database gave up the whole transaction, with what the others did in it. */
             why_set(&why, r->result, NULL, "%s", why_text(r->why, r->result));
             fail_all(first, r->result, &why);
-            return first;
+            return;
         }
-        bool more = count < store->batch_max && clock_mono_usec() < deadline;
-        r = more ? take(store, false) : NULL;
+        uint64_t until = clock_mono_usec() < deadline ? UINT64_MAX : last;
+        r = count < store->batch_max ? take_next(store, until) : NULL;
         if (r != NULL) {
             *tail = r;
             tail = &r->next;
@@ -148,7 +166,6 @@ static struct store_request *run_batch(struct store *store, struct store_request
     if (driver->in_tx(store->writer)) {
         driver->rollback(store->writer);
     }
-    return first;
 }
 
 static void answer(struct store *store, struct store_request *batch, int64_t started_usec)
@@ -179,12 +196,14 @@ static void *writer_main(void *arg)
 {
     struct store *store = arg;
     for (;;) {
-        struct store_request *first = take(store, true);
+        uint64_t last = 0;
+        struct store_request *first = take_first(store, &last);
         if (first == NULL) {
             return NULL;
         }
         int64_t started = clock_mono_usec();
-        answer(store, run_batch(store, first), started);
+        run_batch(store, first, last);
+        answer(store, first, started);
     }
 }
 
@@ -233,6 +252,7 @@ enum err store_write(struct store *store, store_fn fn, void *ctx, struct why *wh
     }
     ASSERT(pthread_cond_init(&r.answer, NULL) == 0);
     store->queue_callers++;
+    r.number = ++store->queue_number;
     *store->queue_tail = &r;
     store->queue_tail = &r.next;
     pthread_cond_signal(&store->queue_filled);

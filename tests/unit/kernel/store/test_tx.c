@@ -194,27 +194,36 @@ static enum err member_gives_up(struct store_tx *tx, void *ctx, struct why *why)
     return e != OK ? e : why_set(why, ERR_NOT_FOUND, NULL, "Nothing here.");
 }
 
-/* Runs all members in one transaction: the first holds it open until the others wait. */
+static void wait_for_waiting(uint64_t count)
+{
+    struct store_stats stats;
+    do {
+        clock_sleep_usec(200);
+        store_stats_read(s.store, &stats);
+    } while (stats.waiting < count);
+}
+
+/*
+ * Runs all members in one transaction, in their order: a function before them holds the writer
+ * until they all wait, and longer than a batch is kept open for late ones.
+ */
 static void run_together(struct member *members, size_t count)
 {
     struct gate gate = GATE_INIT;
     struct member holder = {.fn = member_holds, .gate = &gate};
-    struct store_stats before;
-    struct store_stats after;
     start(&holder.thread, run_member, &holder);
     gate_wait(&gate, 1);
-    store_stats_read(s.store, &before);
     for (size_t i = 0; i < count; i++) {
         start(&members[i].thread, run_member, &members[i]);
-        clock_sleep_usec(2000); /* so that they queue in this order */
+        wait_for_waiting(i + 2);
     }
+    clock_sleep_usec(20000);
     gate_open(&gate);
     join(holder.thread);
+    assert_int_equal(holder.result, OK);
     for (size_t i = 0; i < count; i++) {
         join(members[i].thread);
     }
-    store_stats_read(s.store, &after);
-    assert_int_equal(after.functions - before.functions, count + 1);
 }
 
 static void a_failure_takes_back_its_own_work_only(void **state)
@@ -446,9 +455,9 @@ static void close_answers_what_was_queued(void **state)
     start(&holder.thread, run_member, &holder);
     gate_wait(&gate, 1);
     start(&queued.thread, run_member, &queued);
-    clock_sleep_usec(20000);
+    wait_for_waiting(2);
     start(&closer, run_close, NULL);
-    clock_sleep_usec(20000);
+    clock_sleep_usec(100000);
     assert_int_equal(store_write(s.store, transfer, NULL, NULL), ERR_STOPPING);
     gate_open(&gate);
     join(holder.thread);
