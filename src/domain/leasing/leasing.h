@@ -34,9 +34,10 @@
  * Money in the ledger (book "stable/<chain id>", accounts without overdraft)
  *   bid placed        external/<bidder>            -> leasing/offer/<o>/bid/<i>
  *   bid refunded      leasing/offer/<o>/bid/<i>    -> external/<bidder>
- *   bid accepted      leasing/offer/<o>/bid/<i>    -> leasing/claimable/<holder>, one a holder
- *   remainder         the same account             -> its owner: the holder that RevenueShared
- *                     names; on marketplaces without that event leasing/marketplace/dust
+ *   bid accepted      leasing/offer/<o>/bid/<i>    -> leasing/round/<round>
+ *   revenue credited  leasing/round/<round>        -> leasing/claimable/<holder>, one a holder,
+ *                     the remainder with the holder that RevenueShared names; marketplaces
+ *                     without that event keep it: leasing/marketplace/dust
  *   revenue claimed   leasing/claimable/<holder>   -> external/<holder>
  *   The sum of leasing/… accounts is the marketplace's stablecoin balance; the demo checks it.
  *
