@@ -9,13 +9,13 @@
  *   full the answer is 503 with Retry-After at once. One more thread, the keeper, accepts
  *   connections and closes those that are past a deadline.
  *
- * Hardening (on top of MHD's strict mode): exactly one Host, at most one Content-Length, none
+ * Hardening (on top of MHD's parser): exactly one Host, at most one Content-Length, none
  * together with Transfer-Encoding, no folded header lines, no bare line feeds (400 and close);
  * header block capped (431), body capped before and during streaming (413), a deadline for the
  * header, for the whole request and for taking the answer, enforced by the keeper (408/close), a
  * cap on connections in all and per address (IPv6: per /64), keep-alive idle timeout. Security
  * headers on every answer of ours; the few requests that MHD itself refuses (no HTTP at all, a
- * header block beyond its buffer) get its bare error page. Never a stack trace, never a secret: a
+ * header block beyond its buffer, a length or chunk that is no number) get its bare error page. Never a stack trace, never a secret: a
  * failure with status 500 is answered with the general sentence and logged with the real one.
  *
  * Envelope

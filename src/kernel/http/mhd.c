@@ -519,10 +519,13 @@ enum err http_mhd_start(struct http_server *server, struct why *why)
                      MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG;
     /* The keeper holds the cap; MHD divides its own by its threads. */
     unsigned connections = ((unsigned)config->connections_max + 1) * threads;
+    /*
+     * Not MHD_OPTION_STRICT_FOR_CLIENT: all that it would refuse is refused by read_headers, and
+     * MHD 0.9.75 sends the head of its own answer to a missing Host twice.
+     */
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)connections, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)config->header_bytes_max + POOL_EXTRA, NULL},
-        {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
         {threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)threads, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
