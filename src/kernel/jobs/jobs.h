@@ -3,10 +3,10 @@
  *
  * A job is enqueued in the transaction that causes it, and so exists exactly when its cause does.
  * Kinds are rows of a table that modules declare (name, queue, handler, attempts, back-off, time
- * limit). Runner threads claim jobs in batches with a lease (owner, token, until); a lease is
- * renewed while the handler runs; a job whose lease ran out is claimed again by anyone, and the old
- * owner's completion is refused by its token. So: at least once, never lost; handlers are
- * idempotent by the job's id or key.
+ * limit). Runners claim jobs in batches with a lease (owner, token, until); a lease is renewed
+ * while the handler runs; a job whose lease ran out is claimed again by anyone, and the old owner's
+ * completion is refused by its token. So: at least once, never lost; handlers are idempotent by the
+ * job's id or key.
  *
  * States, who moves them:
  *
@@ -16,12 +16,39 @@
  *     |                 '--lease ran out-------------------> QUEUED
  *     '--jobs_replay-- DEAD          QUEUED --jobs_cancel--> CANCELLED
  *
+ * Order: higher priority first; within a priority the kind whose oldest job waits longest gives
+ * its next batch, oldest first (run_at, then id).
+ *
  * A unique key makes a second enqueue a no-op while the first is QUEUED or RUNNING.
- * Cron rows enqueue a job with the key "cron/<name>/<slot>", so that a schedule fires once
- * whatever the number of processes.
+ * Cron rows enqueue a job with the key "cron/<name>/<slot>", once for each slot whatever the number
+ * of processes. A schedule that was never seen waits for its next slot; slots that passed while
+ * nothing ran are made up for by one job.
  *
  * A handler runs outside of any transaction; it opens its own. What it wants to be atomic with the
- * job's completion it does in jobs_complete (same transaction as DONE).
+ * job's completion it does in jobs_complete (same transaction as DONE). ERR_STOPPING gives the job
+ * back without using up an attempt.
+ *
+ * Time limits. The lease is short (config `jobs.lease`), so that another process takes over within
+ * seconds of a crash; a keeper thread renews it for handlers that run longer. A handler that is
+ * neither done nor has called jobs_heartbeat within its kind's `timeout_usec` has failed: the job
+ * is tried again or dies with that reason, whatever the hung thread does later is refused by its
+ * token, and a fresh thread takes its place (at most as many as `jobs.threads`).
+ *
+ * Crashes. A job whose lease ran out is marked before it runs the next time, and from then on
+ * counts an attempt for each process that dies under it. So a job that kills its process is DEAD
+ * after attempts_max + 1 crashes, and jobs that were only claimed together with it lose nothing.
+ *
+ * Clocks. Rows hold wall time, threads measure with the monotonic clock. When the two drift apart
+ * (the clock was set), nobody takes leases over for the length of one, in which all living owners
+ * renew theirs on the new time. A clock put back cannot make a lease immortal, because one that
+ * reaches further than any honest owner writes counts as run out; times of queued jobs that were
+ * written in what is now the future are moved along. A clock put forward makes delayed jobs early
+ * and can let a job run twice, which its token makes harmless. Processes on several machines need
+ * clocks that agree within half a lease.
+ *
+ * Threads: `threads` workers, one dispatcher that writes results and claims in one transaction, one
+ * keeper. All functions may be called from any thread. Memory is bounded: a runner holds at most
+ * 2 * (claim_batch + threads) jobs, each with a payload of at most JOBS_PAYLOAD_MAX.
  */
 #ifndef KERNEL_JOBS_JOBS_H
 #define KERNEL_JOBS_JOBS_H
@@ -37,6 +64,10 @@ enum job_state {
     JOB_DEAD = 4,
     JOB_CANCELLED = 5,
 };
+
+#define JOBS_PAYLOAD_MAX (1024 * 1024)
+#define JOBS_KEY_MAX 300
+#define JOBS_KIND_MAX 100
 
 struct jobs;
 
@@ -70,7 +101,7 @@ struct job_kind {
     enum job_backoff backoff;
     int64_t backoff_usec;
     int64_t backoff_usec_max;
-    int64_t timeout_usec; /* lease length without a heartbeat */
+    int64_t timeout_usec; /* of an attempt, from its start or its last jobs_heartbeat */
     const char *doc;
 };
 
@@ -100,9 +131,11 @@ struct job_new {
 struct jobs_config {
     uint64_t threads;
     uint64_t claim_batch;
-    int64_t poll_usec;      /* fallback when a signal was missed */
-    int64_t retention_usec; /* of DONE and CANCELLED rows */
-    uint64_t dead_alert;    /* dead letters that turn health to degraded */
+    int64_t poll_usec;           /* fallback when a signal was missed */
+    int64_t lease_usec;          /* 0: the default */
+    int64_t retention_usec;      /* of DONE and CANCELLED rows */
+    int64_t dead_retention_usec; /* of DEAD rows; 0: kept until someone replays them */
+    uint64_t dead_alert;         /* dead letters that turn health to degraded */
 };
 
 /* jobs_config_rows are the rows of section "jobs". */
@@ -111,7 +144,9 @@ extern const size_t jobs_config_row_count;
 
 /*
  * jobs_enqueue adds a job in the caller's transaction. `out_id` may be NULL; when the key is taken
- * it is the existing job's. An unknown kind is refused at claim time, not here. Errors: ERR_DB.
+ * it is the existing job's. An unknown kind is refused at claim time, not here: it is tried a few
+ * times, because a newer process may know it, and then dies. Errors: ERR_LIMIT (payload or key too
+ * long), ERR_DB_BUSY (the key's job ended in this moment: run the transaction again), ERR_DB.
  */
 enum err jobs_enqueue(struct store_tx *tx, const struct job_new *job, int64_t *out_id,
                       struct why *why) ERR_CHECKED;
@@ -123,7 +158,10 @@ struct jobs *jobs_new(struct store *store, const struct jobs_config *config,
                       const struct job_table *tables, size_t table_count);
 /* jobs_start starts the threads. Errors: ERR_INTERNAL. */
 enum err jobs_start(struct jobs *jobs, struct why *why) ERR_CHECKED;
-/* jobs_stop lets running handlers finish and joins. */
+/*
+ * jobs_stop lets running handlers finish, gives back what was claimed and not begun, and joins. A
+ * handler that hangs keeps it waiting; ending the process instead loses nothing.
+ */
 void jobs_stop(struct jobs *jobs);
 /* jobs_free frees a stopped runner; NULL is fine. */
 void jobs_free(struct jobs *jobs);
@@ -156,7 +194,10 @@ struct job_row {
     struct slice payload;
 };
 
-/* jobs_list lists rows, newest first; state 0 means any. Owns: the arena. Errors: ERR_DB. */
+/*
+ * jobs_list lists rows, newest first (of an end state: the last one that ended first); state 0
+ * means any. Owns: the arena. Errors: ERR_DB.
+ */
 enum err jobs_list(struct store_tx *tx, struct arena *arena, enum job_state state, size_t limit,
                    struct job_row **out, size_t *out_count, struct why *why) ERR_CHECKED;
 /* jobs_count counts rows in a state. Errors: ERR_DB. */

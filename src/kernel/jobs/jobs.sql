@@ -26,10 +26,12 @@ WITH RECURSIVE head (id, kind, priority, run_at) AS (
                   ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1)
     UNION ALL
     SELECT j.id, j.kind, j.priority, j.run_at FROM head
-    JOIN jobs j ON j.id = (SELECT n.id FROM jobs n
-                           WHERE n.state = 1
-                               AND (n.kind, n.priority) > (head.kind, head.priority)
-                           ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1)
+    JOIN jobs j ON j.id = coalesce(
+        (SELECT n.id FROM jobs n
+         WHERE n.state = 1 AND n.kind = head.kind AND n.priority > head.priority
+         ORDER BY n.priority, n.run_at, n.id LIMIT 1),
+        (SELECT n.id FROM jobs n WHERE n.state = 1 AND n.kind > head.kind
+         ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1))
 )
 SELECT kind, priority, run_at FROM head;
 
@@ -96,9 +98,8 @@ WHERE id = :id AND lease_token = :token AND state = 2;
 -- statement: jobs_lapsed
 -- doc: lists running jobs whose lease ran out, or reaches further than any honest one
 -- params: now time, latest time, limit i64
--- columns: id i64, kind text, attempts i64, started time?, lease_token i64, lease_owner text
--- both
-SELECT id, kind, attempts, started, lease_token, lease_owner FROM jobs
+-- columns: id i64, kind text, attempts i64, was_started bool, lease_token i64
+SELECT id, kind, attempts, started IS NOT NULL AS was_started, lease_token FROM jobs
 WHERE state = 2 AND (lease_until < :now OR lease_until > :latest)
 ORDER BY lease_until LIMIT :limit
 -- postgres
@@ -132,11 +133,13 @@ UPDATE jobs SET state = 5, finished = :now WHERE id = :id AND state = 1;
 -- columns: state i64
 SELECT state FROM jobs WHERE id = :id;
 
--- statement: jobs_dead_ids
--- doc: lists dead jobs by number
--- params: after_id i64, limit i64
--- columns: id i64
-SELECT id FROM jobs WHERE state >= 3 AND state = 4 AND id > :after_id ORDER BY id LIMIT :limit;
+-- statement: jobs_dead
+-- doc: lists dead jobs behind a place, the one that died first first
+-- params: finished time, id i64, limit i64
+-- columns: id i64, finished time
+SELECT id, finished FROM jobs
+WHERE state >= 3 AND state = 4 AND (finished, id) > (:finished, :id)
+ORDER BY finished, id LIMIT :limit;
 
 -- statement: jobs_list
 -- doc: lists jobs of any state, newest first
@@ -150,7 +153,11 @@ FROM jobs ORDER BY id DESC LIMIT :limit;
 -- params: state i64, limit i64
 -- columns: id i64, kind text, key text?, state i64, attempts i64, error text?, created time, run_at time, payload json
 SELECT id, kind, key, state, attempts, error, created, run_at, payload
-FROM jobs WHERE state IN (1, 2) AND state = :state ORDER BY id DESC LIMIT :limit;
+FROM jobs
+WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND :state = 1
+             UNION ALL
+             SELECT id FROM jobs WHERE state = 2 AND :state = 2)
+ORDER BY id DESC LIMIT :limit;
 
 -- statement: jobs_list_ended
 -- doc: lists done, dead or cancelled jobs, the one that ended last first

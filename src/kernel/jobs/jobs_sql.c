@@ -15,7 +15,7 @@ static const struct store_column jobs_sql_enqueue_columns[] = {
 };
 const struct store_statement jobs_sql_enqueue = {
     .name = "jobs_enqueue",
-    .id = 24,
+    .id = 29,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at,\n"
@@ -43,7 +43,7 @@ static const struct store_column jobs_sql_find_live_columns[] = {
 };
 const struct store_statement jobs_sql_find_live = {
     .name = "jobs_find_live",
-    .id = 25,
+    .id = 30,
     .writes = false,
     .sqlite =
         "SELECT id FROM jobs WHERE key = ?1 AND state IN (1, 2)",
@@ -62,7 +62,7 @@ static const struct store_column jobs_sql_heads_columns[] = {
 };
 const struct store_statement jobs_sql_heads = {
     .name = "jobs_heads",
-    .id = 27,
+    .id = 32,
     .writes = false,
     .sqlite =
         "WITH RECURSIVE head (id, kind, priority, run_at) AS (\n"
@@ -71,10 +71,12 @@ const struct store_statement jobs_sql_heads = {
         "                  ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1)\n"
         "    UNION ALL\n"
         "    SELECT j.id, j.kind, j.priority, j.run_at FROM head\n"
-        "    JOIN jobs j ON j.id = (SELECT n.id FROM jobs n\n"
-        "                           WHERE n.state = 1\n"
-        "                               AND (n.kind, n.priority) > (head.kind, head.priority)\n"
-        "                           ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1)\n"
+        "    JOIN jobs j ON j.id = coalesce(\n"
+        "        (SELECT n.id FROM jobs n\n"
+        "         WHERE n.state = 1 AND n.kind = head.kind AND n.priority > head.priority\n"
+        "         ORDER BY n.priority, n.run_at, n.id LIMIT 1),\n"
+        "        (SELECT n.id FROM jobs n WHERE n.state = 1 AND n.kind > head.kind\n"
+        "         ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1))\n"
         ")\n"
         "SELECT kind, priority, run_at FROM head",
     .postgres =
@@ -84,10 +86,12 @@ const struct store_statement jobs_sql_heads = {
         "                  ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1)\n"
         "    UNION ALL\n"
         "    SELECT j.id, j.kind, j.priority, j.run_at FROM head\n"
-        "    JOIN jobs j ON j.id = (SELECT n.id FROM jobs n\n"
-        "                           WHERE n.state = 1\n"
-        "                               AND (n.kind, n.priority) > (head.kind, head.priority)\n"
-        "                           ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1)\n"
+        "    JOIN jobs j ON j.id = coalesce(\n"
+        "        (SELECT n.id FROM jobs n\n"
+        "         WHERE n.state = 1 AND n.kind = head.kind AND n.priority > head.priority\n"
+        "         ORDER BY n.priority, n.run_at, n.id LIMIT 1),\n"
+        "        (SELECT n.id FROM jobs n WHERE n.state = 1 AND n.kind > head.kind\n"
+        "         ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1))\n"
         ")\n"
         "SELECT kind, priority, run_at FROM head",
     .columns = jobs_sql_heads_columns,
@@ -113,7 +117,7 @@ static const struct store_column jobs_sql_claim_columns[] = {
 };
 const struct store_statement jobs_sql_claim = {
     .name = "jobs_claim",
-    .id = 18,
+    .id = 23,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -149,7 +153,7 @@ static const struct store_column jobs_sql_mark_started_params[] = {
 };
 const struct store_statement jobs_sql_mark_started = {
     .name = "jobs_mark_started",
-    .id = 32,
+    .id = 37,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET started = ?3 WHERE id = ?1 AND lease_token = ?2 AND state = 2",
@@ -166,7 +170,7 @@ static const struct store_column jobs_sql_renew_params[] = {
 };
 const struct store_statement jobs_sql_renew = {
     .name = "jobs_renew",
-    .id = 34,
+    .id = 39,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET lease_until = ?3 WHERE id = ?1 AND lease_token = ?2 AND state = 2",
@@ -183,7 +187,7 @@ static const struct store_column jobs_sql_finish_params[] = {
 };
 const struct store_statement jobs_sql_finish = {
     .name = "jobs_finish",
-    .id = 26,
+    .id = 31,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -206,7 +210,7 @@ static const struct store_column jobs_sql_bury_params[] = {
 };
 const struct store_statement jobs_sql_bury = {
     .name = "jobs_bury",
-    .id = 16,
+    .id = 21,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -233,7 +237,7 @@ static const struct store_column jobs_sql_requeue_params[] = {
 };
 const struct store_statement jobs_sql_requeue = {
     .name = "jobs_requeue",
-    .id = 36,
+    .id = 41,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -260,27 +264,26 @@ static const struct store_column jobs_sql_lapsed_columns[] = {
     {"id", STORE_I64, false},
     {"kind", STORE_TEXT, false},
     {"attempts", STORE_I64, false},
-    {"started", STORE_TIME, true},
+    {"was_started", STORE_BOOL, false},
     {"lease_token", STORE_I64, false},
-    {"lease_owner", STORE_TEXT, false},
 };
 const struct store_statement jobs_sql_lapsed = {
     .name = "jobs_lapsed",
-    .id = 28,
+    .id = 33,
     .writes = true,
     .sqlite =
-        "SELECT id, kind, attempts, started, lease_token, lease_owner FROM jobs\n"
+        "SELECT id, kind, attempts, started IS NOT NULL AS was_started, lease_token FROM jobs\n"
         "WHERE state = 2 AND (lease_until < ?1 OR lease_until > ?2)\n"
         "ORDER BY lease_until LIMIT ?3",
     .postgres =
-        "SELECT id, kind, attempts, started, lease_token, lease_owner FROM jobs\n"
+        "SELECT id, kind, attempts, started IS NOT NULL AS was_started, lease_token FROM jobs\n"
         "WHERE state = 2 AND (lease_until < $1::timestamptz OR lease_until > $2::timestamptz)\n"
         "ORDER BY lease_until LIMIT $3::bigint\n"
         "FOR UPDATE SKIP LOCKED",
     .params = jobs_sql_lapsed_params,
     .param_count = 3,
     .columns = jobs_sql_lapsed_columns,
-    .column_count = 6,
+    .column_count = 5,
 };
 
 static const struct store_column jobs_sql_rebase_params[] = {
@@ -288,7 +291,7 @@ static const struct store_column jobs_sql_rebase_params[] = {
 };
 const struct store_statement jobs_sql_rebase = {
     .name = "jobs_rebase",
-    .id = 33,
+    .id = 38,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET run_at = ?1 + (run_at - scheduled), scheduled = ?1\n"
@@ -306,7 +309,7 @@ static const struct store_column jobs_sql_replay_params[] = {
 };
 const struct store_statement jobs_sql_replay = {
     .name = "jobs_replay",
-    .id = 35,
+    .id = 40,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -330,7 +333,7 @@ static const struct store_column jobs_sql_cancel_params[] = {
 };
 const struct store_statement jobs_sql_cancel = {
     .name = "jobs_cancel",
-    .id = 17,
+    .id = 22,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET state = 5, finished = ?2 WHERE id = ?1 AND state = 1",
@@ -348,7 +351,7 @@ static const struct store_column jobs_sql_state_columns[] = {
 };
 const struct store_statement jobs_sql_state = {
     .name = "jobs_state",
-    .id = 37,
+    .id = 42,
     .writes = false,
     .sqlite =
         "SELECT state FROM jobs WHERE id = ?1",
@@ -360,25 +363,31 @@ const struct store_statement jobs_sql_state = {
     .column_count = 1,
 };
 
-static const struct store_column jobs_sql_dead_ids_params[] = {
-    {"after_id", STORE_I64, false},
+static const struct store_column jobs_sql_dead_params[] = {
+    {"finished", STORE_TIME, false},
+    {"id", STORE_I64, false},
     {"limit", STORE_I64, false},
 };
-static const struct store_column jobs_sql_dead_ids_columns[] = {
+static const struct store_column jobs_sql_dead_columns[] = {
     {"id", STORE_I64, false},
+    {"finished", STORE_TIME, false},
 };
-const struct store_statement jobs_sql_dead_ids = {
-    .name = "jobs_dead_ids",
-    .id = 23,
+const struct store_statement jobs_sql_dead = {
+    .name = "jobs_dead",
+    .id = 28,
     .writes = false,
     .sqlite =
-        "SELECT id FROM jobs WHERE state >= 3 AND state = 4 AND id > ?1 ORDER BY id LIMIT ?2",
+        "SELECT id, finished FROM jobs\n"
+        "WHERE state >= 3 AND state = 4 AND (finished, id) > (?1, ?2)\n"
+        "ORDER BY finished, id LIMIT ?3",
     .postgres =
-        "SELECT id FROM jobs WHERE state >= 3 AND state = 4 AND id > $1::bigint ORDER BY id LIMIT $2::bigint",
-    .params = jobs_sql_dead_ids_params,
-    .param_count = 2,
-    .columns = jobs_sql_dead_ids_columns,
-    .column_count = 1,
+        "SELECT id, finished FROM jobs\n"
+        "WHERE state >= 3 AND state = 4 AND (finished, id) > ($1::timestamptz, $2::bigint)\n"
+        "ORDER BY finished, id LIMIT $3::bigint",
+    .params = jobs_sql_dead_params,
+    .param_count = 3,
+    .columns = jobs_sql_dead_columns,
+    .column_count = 2,
 };
 
 static const struct store_column jobs_sql_list_params[] = {
@@ -397,7 +406,7 @@ static const struct store_column jobs_sql_list_columns[] = {
 };
 const struct store_statement jobs_sql_list = {
     .name = "jobs_list",
-    .id = 29,
+    .id = 34,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, state, attempts, error, created, run_at, payload\n"
@@ -428,14 +437,22 @@ static const struct store_column jobs_sql_list_live_columns[] = {
 };
 const struct store_statement jobs_sql_list_live = {
     .name = "jobs_list_live",
-    .id = 31,
+    .id = 36,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, state, attempts, error, created, run_at, payload\n"
-        "FROM jobs WHERE state IN (1, 2) AND state = ?1 ORDER BY id DESC LIMIT ?2",
+        "FROM jobs\n"
+        "WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND ?1 = 1\n"
+        "             UNION ALL\n"
+        "             SELECT id FROM jobs WHERE state = 2 AND ?1 = 2)\n"
+        "ORDER BY id DESC LIMIT ?2",
     .postgres =
         "SELECT id, kind, key, state, attempts, error, created, run_at, payload\n"
-        "FROM jobs WHERE state IN (1, 2) AND state = $1::bigint ORDER BY id DESC LIMIT $2::bigint",
+        "FROM jobs\n"
+        "WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND $1::bigint = 1\n"
+        "             UNION ALL\n"
+        "             SELECT id FROM jobs WHERE state = 2 AND $1::bigint = 2)\n"
+        "ORDER BY id DESC LIMIT $2::bigint",
     .params = jobs_sql_list_live_params,
     .param_count = 2,
     .columns = jobs_sql_list_live_columns,
@@ -459,7 +476,7 @@ static const struct store_column jobs_sql_list_ended_columns[] = {
 };
 const struct store_statement jobs_sql_list_ended = {
     .name = "jobs_list_ended",
-    .id = 30,
+    .id = 35,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, state, attempts, error, created, run_at, payload\n"
@@ -481,7 +498,7 @@ static const struct store_column jobs_sql_count_columns[] = {
 };
 const struct store_statement jobs_sql_count = {
     .name = "jobs_count",
-    .id = 19,
+    .id = 24,
     .writes = false,
     .sqlite =
         "SELECT (SELECT count(*) FROM jobs WHERE state = 1 AND ?1 = 1)\n"
@@ -504,7 +521,7 @@ static const struct store_column jobs_sql_sweep_params[] = {
 };
 const struct store_statement jobs_sql_sweep = {
     .name = "jobs_sweep",
-    .id = 38,
+    .id = 43,
     .writes = true,
     .sqlite =
         "DELETE FROM jobs\n"
@@ -530,7 +547,7 @@ static const struct store_column jobs_sql_cron_get_columns[] = {
 };
 const struct store_statement jobs_sql_cron_get = {
     .name = "jobs_cron_get",
-    .id = 20,
+    .id = 25,
     .writes = false,
     .sqlite =
         "SELECT slot FROM job_crons WHERE name = ?1",
@@ -549,7 +566,7 @@ static const struct store_column jobs_sql_cron_insert_params[] = {
 };
 const struct store_statement jobs_sql_cron_insert = {
     .name = "jobs_cron_insert",
-    .id = 21,
+    .id = 26,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO NOTHING",
@@ -567,7 +584,7 @@ static const struct store_column jobs_sql_cron_move_params[] = {
 };
 const struct store_statement jobs_sql_cron_move = {
     .name = "jobs_cron_move",
-    .id = 22,
+    .id = 27,
     .writes = true,
     .sqlite =
         "UPDATE job_crons SET slot = ?2, fired = ?4 WHERE name = ?1 AND slot = ?3",

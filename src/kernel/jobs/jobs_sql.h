@@ -67,7 +67,7 @@ extern const struct store_statement jobs_sql_requeue;
 /*
  * jobs_sql_lapsed lists running jobs whose lease ran out, or reaches further than any honest one.
  * Params: now time, latest time, limit i64
- * Columns: id i64, kind text, attempts i64, started time?, lease_token i64, lease_owner text
+ * Columns: id i64, kind text, attempts i64, was_started bool, lease_token i64
  */
 extern const struct store_statement jobs_sql_lapsed;
 
@@ -97,11 +97,11 @@ extern const struct store_statement jobs_sql_cancel;
 extern const struct store_statement jobs_sql_state;
 
 /*
- * jobs_sql_dead_ids lists dead jobs by number.
- * Params: after_id i64, limit i64
- * Columns: id i64
+ * jobs_sql_dead lists dead jobs behind a place, the one that died first first.
+ * Params: finished time, id i64, limit i64
+ * Columns: id i64, finished time
  */
-extern const struct store_statement jobs_sql_dead_ids;
+extern const struct store_statement jobs_sql_dead;
 
 /*
  * jobs_sql_list lists jobs of any state, newest first.

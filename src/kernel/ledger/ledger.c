@@ -58,7 +58,7 @@ static struct ledger_account *account_of(const struct batch *b, struct slice boo
 /* Sorts accounts and drops doubles; of two that open one account the first gives its flags. */
 static size_t sort_accounts(struct ledger_account *accounts, size_t count)
 {
-    /* qsort is not stable; `sum` is not in use yet and carries the place of each. */
+    /* qsort is not stable: `mine.entries`, not in use yet, carries the place of each. */
     for (size_t i = 0; i < count; i++) {
         accounts[i].mine.entries = (int64_t)i;
     }

@@ -12,7 +12,7 @@ static const struct store_column ledger_sql_account_lock_columns[] = {
 };
 const struct store_statement ledger_sql_account_lock = {
     .name = "ledger_account_lock",
-    .id = 45,
+    .id = 79,
     .writes = true,
     .sqlite =
         "SELECT origin, flags FROM ledger_accounts WHERE book = ?1 AND path = ?2 ORDER BY origin",
@@ -41,7 +41,7 @@ static const struct store_column ledger_sql_account_read_columns[] = {
 };
 const struct store_statement ledger_sql_account_read = {
     .name = "ledger_account_read",
-    .id = 46,
+    .id = 80,
     .writes = false,
     .sqlite =
         "SELECT origin, debits_pending, debits_released, debits_posted, credits_pending, credits_released,\n"
@@ -72,7 +72,7 @@ static const struct store_column ledger_sql_account_insert_params[] = {
 };
 const struct store_statement ledger_sql_account_insert = {
     .name = "ledger_account_insert",
-    .id = 44,
+    .id = 78,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released,\n"
@@ -99,7 +99,7 @@ static const struct store_column ledger_sql_account_touch_params[] = {
 };
 const struct store_statement ledger_sql_account_touch = {
     .name = "ledger_account_touch",
-    .id = 47,
+    .id = 81,
     .writes = true,
     .sqlite =
         "UPDATE ledger_accounts SET flags = flags\n"
@@ -125,7 +125,7 @@ static const struct store_column ledger_sql_account_update_params[] = {
 };
 const struct store_statement ledger_sql_account_update = {
     .name = "ledger_account_update",
-    .id = 48,
+    .id = 82,
     .writes = true,
     .sqlite =
         "UPDATE ledger_accounts\n"
@@ -160,7 +160,7 @@ static const struct store_column ledger_sql_transfer_find_columns[] = {
 };
 const struct store_statement ledger_sql_transfer_find = {
     .name = "ledger_transfer_find",
-    .id = 55,
+    .id = 89,
     .writes = false,
     .sqlite =
         "SELECT book, debit, credit, origin, held, amount, posted, state, kind, cause\n"
@@ -194,7 +194,7 @@ static const struct store_column ledger_sql_transfer_insert_params[] = {
 };
 const struct store_statement ledger_sql_transfer_insert = {
     .name = "ledger_transfer_insert",
-    .id = 56,
+    .id = 90,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer,\n"
@@ -221,7 +221,7 @@ static const struct store_column ledger_sql_transfer_close_params[] = {
 };
 const struct store_statement ledger_sql_transfer_close = {
     .name = "ledger_transfer_close",
-    .id = 54,
+    .id = 88,
     .writes = true,
     .sqlite =
         "UPDATE ledger_transfers\n"
@@ -246,7 +246,7 @@ static const struct store_column ledger_sql_entry_place_columns[] = {
 };
 const struct store_statement ledger_sql_entry_place = {
     .name = "ledger_entry_place",
-    .id = 53,
+    .id = 87,
     .writes = false,
     .sqlite =
         "SELECT created, CASE WHEN debit = ?3 THEN debit_entry ELSE credit_entry END AS entry\n"
@@ -283,7 +283,7 @@ static const struct store_column ledger_sql_entries_columns[] = {
 };
 const struct store_statement ledger_sql_entries = {
     .name = "ledger_entries",
-    .id = 52,
+    .id = 86,
     .writes = false,
     .sqlite =
         "SELECT id, debit, credit, amount, posted, kind, cause, state, created, closed, debit_entry AS entry\n"
@@ -330,7 +330,7 @@ static const struct store_column ledger_sql_audit_accounts_columns[] = {
 };
 const struct store_statement ledger_sql_audit_accounts = {
     .name = "ledger_audit_accounts",
-    .id = 49,
+    .id = 83,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending,\n"
@@ -364,7 +364,7 @@ static const struct store_column ledger_sql_audit_legs_columns[] = {
 };
 const struct store_statement ledger_sql_audit_legs = {
     .name = "ledger_audit_legs",
-    .id = 51,
+    .id = 85,
     .writes = false,
     .sqlite =
         "SELECT true AS is_debit, origin, held, amount, posted, state, closer, debit_entry AS entry\n"
@@ -390,7 +390,7 @@ static const struct store_column ledger_sql_audit_counts_columns[] = {
 };
 const struct store_statement ledger_sql_audit_counts = {
     .name = "ledger_audit_counts",
-    .id = 50,
+    .id = 84,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS transfers,\n"

@@ -1,0 +1,176 @@
+/*
+ * The keeper: renews the leases of all jobs that this runner holds, several times a lease, and ends
+ * attempts that took longer than their kind allows.
+ */
+#include "kernel/base/check.h"
+#include "kernel/base/log.h"
+#include "kernel/base/rand.h"
+#include "kernel/jobs/jobs_runner.h"
+
+struct kept {
+    struct jobs_hold hold;
+    bool held;
+};
+
+/* An attempt that took too long. The run belongs to its worker, so what is needed is copied. */
+struct overdue {
+    struct jobs_hold hold;
+    struct slice kind_name;
+    const struct job_kind *kind;
+    uint32_t attempt;
+    enum jobs_verdict verdict;
+    int64_t retry_usec;
+    struct why why;
+    bool held;
+};
+
+struct beat {
+    struct jobs *jobs;
+    struct arena arena;
+    int64_t wall_usec;
+    struct kept *kept;
+    size_t kept_count;
+    struct overdue *overdue;
+    size_t overdue_count;
+    bool failed;
+};
+
+static struct overdue overdue_of(struct beat *b, const struct jobs_run *run)
+{
+    struct overdue o = {
+        .hold = run->hold,
+        .kind_name = slice_copy(&b->arena, run->call.kind),
+        .kind = run->kind,
+        .attempt = run->call.attempt,
+        .verdict = jobs_judge(run->kind, run->call.attempt, ERR_REQUEST_TIMEOUT),
+        .retry_usec = b->wall_usec + jobs_backoff_usec(run->kind, run->call.attempt, rand_u64()),
+    };
+    why_set(&o.why, ERR_REQUEST_TIMEOUT, NULL,
+            "The handler did not finish or report within %lld ms.",
+            (long long)(run->kind->timeout_usec / 1000));
+    return o;
+}
+
+static void collect(struct beat *b)
+{
+    struct jobs *jobs = b->jobs;
+    int64_t mono = clock_mono_usec();
+    arena_clear(&b->arena);
+    b->wall_usec = clock_wall_usec();
+    b->kept_count = 0;
+    b->overdue_count = 0;
+    b->kept = arena_alloc_array(&b->arena, jobs->run_count, sizeof(b->kept[0]));
+    b->overdue = arena_alloc_array(&b->arena, jobs->run_count, sizeof(b->overdue[0]));
+    pthread_mutex_lock(&jobs->lock);
+    for (size_t i = 0; i < jobs->run_count; i++) {
+        struct jobs_run *run = &jobs->runs[i];
+        if (run->place == JOBS_FREE || run->lost || run->abandoned) {
+            continue;
+        }
+        if (run->place == JOBS_RUNNING && mono > run->deadline_mono_usec) {
+            run->abandoned = true;
+            b->overdue[b->overdue_count++] = overdue_of(b, run);
+        } else {
+            b->kept[b->kept_count++] = (struct kept){.hold = run->hold};
+        }
+    }
+    pthread_mutex_unlock(&jobs->lock);
+}
+
+static enum err end_overdue(struct store_tx *tx, const struct beat *b, struct overdue *o,
+                            struct why *why)
+{
+    char text[JOBS_ERROR_MAX];
+    struct slice error = jobs_error_text(text, ERR_REQUEST_TIMEOUT, &o->why);
+    if (o->verdict == JOBS_BURY) {
+        return jobs_store_bury(tx, o->hold, b->wall_usec, false, error, &o->held, why);
+    }
+    struct jobs_requeue how = {.now_usec = b->wall_usec, .run_usec = o->retry_usec, .error = error};
+    return jobs_store_requeue(tx, o->hold, &how, &o->held, why);
+}
+
+static enum err beat_fn(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct beat *b = ctx;
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < b->kept_count; i++) {
+        e = jobs_store_renew(tx, b->kept[i].hold, b->wall_usec + b->jobs->config.lease_usec,
+                             &b->kept[i].held, why);
+    }
+    for (size_t i = 0; e == OK && i < b->overdue_count; i++) {
+        e = end_overdue(tx, b, &b->overdue[i], why);
+    }
+    return e;
+}
+
+/* A hold that is gone may also have been ended by the dispatcher meanwhile: then it is not found.
+ */
+static void mark_lost(struct beat *b)
+{
+    pthread_mutex_lock(&b->jobs->lock);
+    for (size_t i = 0; i < b->kept_count; i++) {
+        struct jobs_run *run = b->kept[i].held ? NULL : jobs_run_find(b->jobs, b->kept[i].hold);
+        if (run != NULL) {
+            run->lost = true;
+        }
+    }
+    pthread_mutex_unlock(&b->jobs->lock);
+}
+
+/* A thread that hangs is out of the runner's hands: another one takes its place. */
+static void replace_hung(struct beat *b)
+{
+    struct jobs *jobs = b->jobs;
+    for (size_t i = 0; i < b->overdue_count; i++) {
+        const struct overdue *o = &b->overdue[i];
+        if (o->held) {
+            jobs_log_failure(o->hold, o->kind_name, o->attempt, o->verdict, ERR_REQUEST_TIMEOUT,
+                             &o->why);
+        }
+        pthread_mutex_lock(&jobs->lock);
+        bool added = jobs->stopping || jobs_worker_add(jobs);
+        pthread_mutex_unlock(&jobs->lock);
+        if (!added) {
+            LOG(LOG_ERROR, "jobs.workers_exhausted", log_u64("workers", jobs->worker_max));
+        }
+    }
+}
+
+static void keep(struct beat *b)
+{
+    collect(b);
+    if (b->kept_count == 0 && b->overdue_count == 0) {
+        return;
+    }
+    struct why why = {0};
+    enum err e = store_write(b->jobs->store, beat_fn, b, &why);
+    if (e == OK) {
+        mark_lost(b);
+    } else if (!b->failed) {
+        /* Not written: the leases run out unless a later beat comes in time. */
+        LOG(LOG_ERROR, "jobs.renewal_failed", log_err(e), log_why(&why, e));
+    }
+    b->failed = e != OK;
+    for (size_t i = 0; e != OK && i < b->overdue_count; i++) {
+        b->overdue[i].held = false;
+    }
+    replace_hung(b);
+}
+
+void *jobs_keeper_main(void *arg)
+{
+    struct jobs *jobs = arg;
+    struct beat b = {.jobs = jobs};
+    arena_init(&b.arena, 0);
+    uint64_t seen = store_signal_now(jobs->store, JOBS_KEEPER_CHANNEL);
+    bool ends = false;
+    while (!ends) {
+        store_wait(jobs->store, JOBS_KEEPER_CHANNEL, &seen, jobs->config.lease_usec / 4);
+        keep(&b);
+        pthread_mutex_lock(&jobs->lock);
+        ends = jobs->keeper_ends;
+        pthread_mutex_unlock(&jobs->lock);
+    }
+    arena_free(&b.arena);
+    return NULL;
+}

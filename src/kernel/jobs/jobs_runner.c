@@ -1,0 +1,348 @@
+#include "kernel/jobs/jobs_runner.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include "kernel/base/check.h"
+#include "kernel/base/log.h"
+#include "kernel/base/rand.h"
+
+/* ---- metrics ---- */
+
+static const struct metric_row metric_rows[JOBS_METRIC_COUNT] = {
+    [JOBS_METRIC_DONE] = {.name = "freehold_jobs_done_total",
+                          .type = METRIC_COUNTER,
+                          .help = "Jobs that this process ended well."},
+    [JOBS_METRIC_FAILED] = {.name = "freehold_jobs_failed_total",
+                            .type = METRIC_COUNTER,
+                            .help = "Attempts that failed, those that killed the job included."},
+    [JOBS_METRIC_DEAD] = {.name = "freehold_jobs_dead_total",
+                          .type = METRIC_COUNTER,
+                          .help = "Jobs that this process declared dead."},
+    [JOBS_METRIC_LEASE_LOST] = {.name = "freehold_jobs_lease_lost_total",
+                                .type = METRIC_COUNTER,
+                                .help = "Jobs whose lease this process lost; its result was "
+                                        "refused."},
+    [JOBS_METRIC_LAPSED] = {.name = "freehold_jobs_lapsed_total",
+                            .type = METRIC_COUNTER,
+                            .help = "Leases of others that ran out and that this process ended."},
+    [JOBS_METRIC_RUNNING] = {.name = "freehold_jobs_running",
+                             .type = METRIC_GAUGE,
+                             .help = "Handlers that run in this process now."},
+    [JOBS_METRIC_QUEUED_ROWS] = {.name = "freehold_jobs_queued_rows",
+                                 .type = METRIC_GAUGE,
+                                 .help = "Queued jobs in the database, delayed ones included."},
+    [JOBS_METRIC_DEAD_ROWS] = {.name = "freehold_jobs_dead_rows",
+                               .type = METRIC_GAUGE,
+                               .help = "Dead jobs in the database."},
+    [JOBS_METRIC_RUN] = {.name = "freehold_jobs_run_seconds",
+                         .type = METRIC_HISTOGRAM,
+                         .help = "How long handlers ran."},
+    [JOBS_METRIC_WAIT] = {.name = "freehold_jobs_wait_seconds",
+                          .type = METRIC_HISTOGRAM,
+                          .help = "From when a job could run to its claim."},
+};
+
+struct metric_value jobs_metrics[JOBS_METRIC_COUNT];
+
+static void register_metrics(void)
+{
+    metric_register(metric_rows, jobs_metrics, JOBS_METRIC_COUNT);
+}
+
+/* ---- lists and runs ---- */
+
+void jobs_list_push(struct jobs_list *list, struct jobs_run *run)
+{
+    run->next = NULL;
+    if (list->tail != NULL) {
+        list->tail->next = run;
+    } else {
+        list->head = run;
+    }
+    list->tail = run;
+    list->count++;
+}
+
+struct jobs_run *jobs_list_pop(struct jobs_list *list)
+{
+    struct jobs_run *run = list->head;
+    if (run != NULL) {
+        list->head = run->next;
+        list->tail = list->head != NULL ? list->tail : NULL;
+        list->count--;
+        run->next = NULL;
+    }
+    return run;
+}
+
+void jobs_run_free(struct jobs *jobs, struct jobs_run *run)
+{
+    ASSERT(run->place != JOBS_FREE);
+    run->place = JOBS_FREE;
+    jobs->free_count++;
+}
+
+struct jobs_run *jobs_run_find(struct jobs *jobs, struct jobs_hold hold)
+{
+    for (size_t i = 0; i < jobs->run_count; i++) {
+        struct jobs_run *run = &jobs->runs[i];
+        if (run->place != JOBS_FREE && run->hold.id == hold.id && run->hold.token == hold.token) {
+            return run;
+        }
+    }
+    return NULL;
+}
+
+/* ---- words ---- */
+
+struct slice jobs_error_text(char out[JOBS_ERROR_MAX], enum err e, const struct why *why)
+{
+    int len = snprintf(out, JOBS_ERROR_MAX, "%s: %s", err_code(e), why_text(why, e));
+    ASSERT(len > 0 && len < JOBS_ERROR_MAX);
+    return slice_of(out, (size_t)len);
+}
+
+void jobs_log_failure(struct jobs_hold hold, struct slice kind, uint32_t attempt,
+                      enum jobs_verdict verdict, enum err e, const struct why *why)
+{
+    bool dead = verdict == JOBS_BURY;
+    metric_add(&jobs_metrics[JOBS_METRIC_FAILED], 1);
+    metric_add(&jobs_metrics[JOBS_METRIC_DEAD], dead);
+    LOG(dead ? LOG_ERROR : LOG_WARN, dead ? "jobs.dead" : "jobs.failed", log_i64("job", hold.id),
+        log_slice("kind", kind), log_u64("attempt", attempt), log_err(e), log_why(why, e));
+}
+
+void jobs_log_lost(struct jobs_hold hold, struct slice kind)
+{
+    metric_add(&jobs_metrics[JOBS_METRIC_LEASE_LOST], 1);
+    LOG(LOG_WARN, "jobs.lease_lost", log_i64("job", hold.id), log_slice("kind", kind));
+}
+
+/* ---- kinds ---- */
+
+static enum err refuse_unknown(struct job_call *call, struct why *why)
+{
+    return why_set(why, ERR_LOCKED, "kind", "This process has no handler for kind %.*s.",
+                   SLICE_ARG(call->kind));
+}
+
+/* A newer process may know the kind, so the job is passed on for about an hour before it dies. */
+static const struct job_kind unknown_kind = {
+    .name = "",
+    .queue = "",
+    .handler = refuse_unknown,
+    .attempts_max = 12,
+    .backoff = JOB_BACKOFF_EXPONENTIAL,
+    .backoff_usec = 2 * USEC_PER_SEC,
+    .backoff_usec_max = 600ll * USEC_PER_SEC,
+    .timeout_usec = 10 * USEC_PER_SEC,
+};
+
+static int compare_entries(const void *left, const void *right)
+{
+    const struct jobs_entry *a = left;
+    const struct jobs_entry *b = right;
+    return slice_compare(slice_text(a->kind->name), slice_text(b->kind->name));
+}
+
+struct jobs_entry jobs_find_kind(const struct jobs *jobs, struct slice name)
+{
+    size_t low = 0;
+    size_t high = jobs->kind_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        int order = slice_compare(slice_text(jobs->kinds[middle].kind->name), name);
+        if (order == 0) {
+            return jobs->kinds[middle];
+        }
+        low = order < 0 ? middle + 1 : low;
+        high = order < 0 ? high : middle;
+    }
+    return (struct jobs_entry){.kind = &unknown_kind};
+}
+
+static void check_kind(const struct job_kind *k)
+{
+    ASSERT(k->name != NULL && k->name[0] != '\0' && strlen(k->name) <= JOBS_KIND_MAX);
+    ASSERT(k->queue != NULL && k->handler != NULL && k->doc != NULL);
+    ASSERT(k->attempts_max > 0 && k->timeout_usec > 0);
+    ASSERT(k->backoff_usec >= 0 && k->backoff_usec_max >= 0);
+}
+
+static void add_table(struct jobs *jobs, const struct job_table *table)
+{
+    for (size_t i = 0; i < table->kind_count; i++) {
+        check_kind(&table->kinds[i]);
+        jobs->kinds[jobs->kind_count++] =
+            (struct jobs_entry){.kind = &table->kinds[i], .ctx = table->ctx};
+    }
+    for (size_t i = 0; i < table->cron_count; i++) {
+        ASSERT(table->crons[i].every_usec > 0);
+        jobs->schedules[jobs->schedule_count++] =
+            (struct jobs_schedule){.cron = &table->crons[i], .seen_slot = INT64_MIN};
+    }
+}
+
+static void build_tables(struct jobs *jobs, const struct job_table *tables, size_t table_count)
+{
+    const struct job_table *own = jobs_own_table();
+    size_t kinds = own->kind_count;
+    size_t crons = own->cron_count;
+    for (size_t i = 0; i < table_count; i++) {
+        kinds += tables[i].kind_count;
+        crons += tables[i].cron_count;
+    }
+    jobs->kinds = arena_alloc_array(&jobs->boot, kinds, sizeof(jobs->kinds[0]));
+    jobs->schedules = arena_alloc_array(&jobs->boot, crons, sizeof(jobs->schedules[0]));
+    add_table(jobs, own);
+    for (size_t i = 0; i < table_count; i++) {
+        add_table(jobs, &tables[i]);
+    }
+    qsort(jobs->kinds, kinds, sizeof(jobs->kinds[0]), compare_entries);
+    for (size_t i = 1; i < kinds; i++) {
+        ASSERT(compare_entries(&jobs->kinds[i - 1], &jobs->kinds[i]) != 0); /* a double kind */
+    }
+    for (size_t i = 0; i < crons; i++) {
+        const struct job_cron *cron = jobs->schedules[i].cron;
+        ASSERT(jobs_find_kind(jobs, slice_text(cron->kind)).kind != &unknown_kind);
+        for (size_t j = 0; j < i; j++) {
+            ASSERT(strcmp(cron->name, jobs->schedules[j].cron->name) != 0); /* a double schedule */
+        }
+    }
+}
+
+/* ---- life ---- */
+
+static void name_owner(struct jobs *jobs)
+{
+    char host[48] = "";
+    if (gethostname(host, sizeof(host) - 1) != 0) {
+        host[0] = '\0';
+    }
+    snprintf(jobs->owner, sizeof(jobs->owner), "%s/%ld/%08llx", host, (long)getpid(),
+             (unsigned long long)(rand_u64() & 0xffffffff));
+}
+
+struct jobs *jobs_new(struct store *store, const struct jobs_config *config,
+                      const struct job_table *tables, size_t table_count)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, register_metrics);
+    ASSERT(config->threads > 0 && config->claim_batch > 0 && config->poll_usec > 0);
+    ASSERT(config->lease_usec >= 0 && config->lease_usec <= JOBS_LEASE_USEC_MAX);
+    struct jobs *jobs = mem_alloc(sizeof(*jobs));
+    arena_init(&jobs->boot, 0);
+    jobs->store = store;
+    jobs->config = *config;
+    if (config->lease_usec == 0) {
+        jobs->config.lease_usec = JOBS_LEASE_USEC_DEFAULT;
+    }
+    name_owner(jobs);
+    build_tables(jobs, tables, table_count);
+    ASSERT(pthread_mutex_init(&jobs->lock, NULL) == 0);
+    ASSERT(pthread_cond_init(&jobs->filled, NULL) == 0);
+    jobs->run_count = 2 * (size_t)(config->claim_batch + config->threads);
+    jobs->free_count = jobs->run_count;
+    jobs->runs = arena_alloc_array(&jobs->boot, jobs->run_count, sizeof(jobs->runs[0]));
+    for (size_t i = 0; i < jobs->run_count; i++) {
+        arena_init(&jobs->runs[i].arena, 4096);
+    }
+    jobs->worker_max = 2 * (size_t)config->threads;
+    jobs->workers = arena_alloc_array(&jobs->boot, jobs->worker_max, sizeof(jobs->workers[0]));
+    return jobs;
+}
+
+void jobs_free(struct jobs *jobs)
+{
+    if (jobs == NULL) {
+        return;
+    }
+    ASSERT(!jobs->started);
+    for (size_t i = 0; i < jobs->run_count; i++) {
+        arena_free(&jobs->runs[i].arena);
+    }
+    pthread_cond_destroy(&jobs->filled);
+    pthread_mutex_destroy(&jobs->lock);
+    arena_free(&jobs->boot);
+    mem_free(jobs);
+}
+
+int jobs_spawn(pthread_t *thread, void *(*main)(void *), void *arg)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(thread, NULL, main, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
+}
+
+bool jobs_worker_add(struct jobs *jobs)
+{
+    if (jobs->worker_count == jobs->worker_max) {
+        return false;
+    }
+    struct jobs_worker *worker = &jobs->workers[jobs->worker_count];
+    worker->jobs = jobs;
+    if (jobs_spawn(&worker->thread, jobs_worker_main, worker) != 0) {
+        return false;
+    }
+    jobs->worker_count++;
+    return true;
+}
+
+/* Ends the workers, then whoever serves them. */
+static void stop_threads(struct jobs *jobs, bool dispatcher, bool keeper)
+{
+    pthread_mutex_lock(&jobs->lock);
+    jobs->stopping = true;
+    pthread_cond_broadcast(&jobs->filled);
+    size_t workers = jobs->worker_count; /* no more are added now */
+    pthread_mutex_unlock(&jobs->lock);
+    for (size_t i = 0; i < workers; i++) {
+        ASSERT(pthread_join(jobs->workers[i].thread, NULL) == 0);
+    }
+    pthread_mutex_lock(&jobs->lock);
+    jobs->workers_gone = true;
+    pthread_mutex_unlock(&jobs->lock);
+    if (dispatcher) {
+        store_wake(jobs->store, JOBS_CHANNEL);
+        ASSERT(pthread_join(jobs->dispatcher, NULL) == 0);
+    }
+    pthread_mutex_lock(&jobs->lock);
+    jobs->keeper_ends = true;
+    pthread_mutex_unlock(&jobs->lock);
+    if (keeper) {
+        store_wake(jobs->store, JOBS_KEEPER_CHANNEL);
+        ASSERT(pthread_join(jobs->keeper, NULL) == 0);
+    }
+    jobs->started = false;
+}
+
+enum err jobs_start(struct jobs *jobs, struct why *why)
+{
+    ASSERT(!jobs->started && !jobs->stopping);
+    bool keeper = jobs_spawn(&jobs->keeper, jobs_keeper_main, jobs) == 0;
+    bool dispatcher = keeper && jobs_spawn(&jobs->dispatcher, jobs_dispatcher_main, jobs) == 0;
+    bool workers = dispatcher;
+    pthread_mutex_lock(&jobs->lock);
+    for (uint64_t i = 0; workers && i < jobs->config.threads; i++) {
+        workers = jobs_worker_add(jobs);
+    }
+    pthread_mutex_unlock(&jobs->lock);
+    jobs->started = true;
+    if (!workers) {
+        stop_threads(jobs, dispatcher, keeper);
+        return why_set(why, ERR_INTERNAL, NULL, "The threads of the job runner cannot be started.");
+    }
+    return OK;
+}
+
+void jobs_stop(struct jobs *jobs)
+{
+    if (jobs->started) {
+        stop_threads(jobs, true, true);
+    }
+}
