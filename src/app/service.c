@@ -15,8 +15,8 @@
 #define PATH_BYTES_MAX 4096
 /* On a development chain blocks are looked for this often. Units: microseconds. */
 #define DEV_POLL_USEC 100000
-/* The development account that deploys, and the one that holds the roles. */
-#define DEV_DEPLOYER (DEVCHAIN_ACCOUNTS - 1)
+/* Accounts of the development mnemonic that the relay signs for: the first holds all roles. */
+#define DEV_WALLETS 5
 #define ENDPOINTS_MAX 16
 
 /* ---- database ---- */
@@ -83,7 +83,9 @@ static enum err start_devchain(struct service *s, struct why *why)
     LOG(LOG_INFO, "devchain.started", log_text("url", devchain_url(s->devchain)),
         log_u64("pid", (uint64_t)devchain_pid(s->devchain)));
     set->chain.rpc_urls = devchain_url(s->devchain);
-    set->wallets.dev_accounts = true;
+    if (set->wallets.dev_accounts == 0) {
+        set->wallets.dev_accounts = DEV_WALLETS;
+    }
     if (strcmp(config_source(set->registry, "chain.poll_interval"), "default") == 0) {
         set->chain.poll_usec = DEV_POLL_USEC;
     }
@@ -159,7 +161,7 @@ static enum err add_wallet(struct service *s, const struct secret *key, struct w
 static enum err add_dev_wallets(struct service *s, struct why *why)
 {
     enum err e = OK;
-    for (uint32_t i = 0; e == OK && i < DEVCHAIN_ACCOUNTS; i++) {
+    for (uint32_t i = 0; e == OK && i < s->settings->wallets.dev_accounts; i++) {
         struct secret key = {0};
         e = keystore_mnemonic_key(SLICE_LIT(DEVCHAIN_MNEMONIC), i, &key);
         if (e == OK) {
@@ -230,7 +232,7 @@ static enum err start_wallets(struct service *s, struct why *why)
     if (s->settings->wallets.keystore_dir[0] != '\0') {
         e = add_keystore_wallets(s, why);
     }
-    if (e == OK && s->settings->wallets.dev_accounts) {
+    if (e == OK && s->settings->wallets.dev_accounts > 0) {
         e = add_dev_wallets(s, why);
     }
     return e;
@@ -244,21 +246,17 @@ static bool contracts_configured(const struct leasing_config *c)
            c->lease_factory[0] != '\0' || c->marketplace[0] != '\0';
 }
 
-static void use_contracts(struct service *s, const struct address *registrar)
+static void use_contracts(struct service *s)
 {
     struct leasing_config *c = &s->settings->leasing;
     address_format(&s->contracts.stablecoin, s->address_texts[0]);
     address_format(&s->contracts.asset_registry, s->address_texts[1]);
     address_format(&s->contracts.lease_factory, s->address_texts[2]);
     address_format(&s->contracts.marketplace, s->address_texts[3]);
-    address_format(registrar, s->address_texts[4]);
     c->stablecoin = s->address_texts[0];
     c->asset_registry = s->address_texts[1];
     c->lease_factory = s->address_texts[2];
     c->marketplace = s->address_texts[3];
-    if (c->registrar[0] == '\0') {
-        c->registrar = s->address_texts[4];
-    }
 }
 
 /* Says whether the file's contracts are on the chain that runs now. */
@@ -285,9 +283,8 @@ static enum err start_contracts(struct service *s, struct why *why)
     }
     const char *path =
         slice_cstr(&s->boot, slice_format(&s->boot, "%s/contracts.json", set->devchain.dir));
-    struct address admin = s->signers[0].address;
     if (deployment_read(path, &s->contracts, NULL) == OK && deployed(s, &s->contracts)) {
-        use_contracts(s, &admin);
+        use_contracts(s);
         return OK;
     }
     const struct deploy_options options = {
@@ -295,8 +292,8 @@ static enum err start_contracts(struct service *s, struct why *why)
         .rpc = s->rpc,
         .chain_id = set->chain.chain_id,
         .relay = &set->relay,
-        .deployer = s->signers[DEV_DEPLOYER],
-        .admin = admin,
+        .deployer = s->signers[0],
+        .admin = s->signers[0].address,
     };
     enum err e = deploy_run(&options, &s->contracts, why);
     if (e == OK) {
@@ -304,7 +301,7 @@ static enum err start_contracts(struct service *s, struct why *why)
     }
     if (e == OK) {
         LOG(LOG_INFO, "devchain.contracts_deployed", log_text("file", path));
-        use_contracts(s, &admin);
+        use_contracts(s);
     }
     return e;
 }
@@ -319,6 +316,11 @@ static void poke_chain(void *ctx)
 
 static enum err start_leasing(struct service *s, struct why *why)
 {
+    struct leasing_config *config = &s->settings->leasing;
+    if (config->registrar[0] == '\0' && s->signer_count > 0) {
+        address_format(&s->signers[0].address, s->address_texts[4]);
+        config->registrar = s->address_texts[4];
+    }
     const struct leasing_options options = {
         .config = &s->settings->leasing,
         .chain_id = s->settings->chain.chain_id,
@@ -395,10 +397,18 @@ static enum err start_http(struct service *s, struct why *why)
     return http_start(&s->http, &s->settings->http, s->http_tables, 2, s->store, why);
 }
 
-enum err service_new(struct settings *settings, struct service **out, struct why *why)
+static void no_progress(const struct service *s, enum service_stage stage)
+{
+    (void)s;
+    (void)stage;
+}
+
+enum err service_new(struct settings *settings, service_progress_fn progress, struct service **out,
+                     struct why *why)
 {
     struct service *s = mem_alloc(sizeof *s);
     s->settings = settings;
+    progress = progress != NULL ? progress : no_progress;
     arena_init(&s->boot, 0);
     net_start();
     net_set_forbidden_check(store_in_tx);
@@ -410,6 +420,7 @@ enum err service_new(struct settings *settings, struct service **out, struct why
         e = start_rpc(s, why);
     }
     if (e == OK) {
+        progress(s, SERVICE_CHAIN_READY);
         e = start_wallets(s, why);
     }
     if (e == OK) {
@@ -417,6 +428,9 @@ enum err service_new(struct settings *settings, struct service **out, struct why
     }
     if (e == OK) {
         e = start_leasing(s, why);
+    }
+    if (e == OK) {
+        progress(s, SERVICE_CONTRACTS_READY);
     }
     if (e == OK) {
         e = start_chain(s, why);
@@ -434,6 +448,7 @@ enum err service_new(struct settings *settings, struct service **out, struct why
         service_free(s);
         return e;
     }
+    progress(s, SERVICE_SERVING);
     *out = s;
     return OK;
 }

@@ -23,11 +23,12 @@ static const struct config_row wallet_rows[] = {
      .offset = offsetof(struct settings_wallets, password_file),
      .doc = "File whose first line is the password of those keys."},
     {.key = "wallets.dev_accounts",
-     .type = CONFIG_BOOL,
+     .type = CONFIG_U64,
      .offset = offsetof(struct settings_wallets, dev_accounts),
-     .default_ = "false",
-     .doc = "Also use the ten accounts of the public development mnemonic; refused on any chain "
-            "but 31337 and 1337. On by itself when the program starts the chain."},
+     .default_ = "0",
+     .max = 10,
+     .doc = "How many accounts of the public development mnemonic to use as well; refused on any "
+            "chain but 31337 and 1337. Five when the program starts the chain itself."},
 };
 
 static const struct config_row devchain_rows[] = {
@@ -84,7 +85,7 @@ static enum err check_together(const struct settings *s, struct why *why)
                        "chain.confirmations (%llu)",
                        (unsigned long long)(c->reorg_depth_max + c->confirmations));
     }
-    if (s->wallets.dev_accounts && c->chain_id != 31337 && c->chain_id != 1337) {
+    if (s->wallets.dev_accounts > 0 && c->chain_id != 31337 && c->chain_id != 1337) {
         return why_set(why, ERR_CONFIG, "wallets.dev_accounts",
                        "wallets.dev_accounts uses keys that everybody knows: it is refused on "
                        "chain %llu",

@@ -1,0 +1,32 @@
+/*
+ * commands.h: what the subcommands do; the table is in main.c, the texts for users are there.
+ */
+#ifndef APP_COMMANDS_H
+#define APP_COMMANDS_H
+
+#include "app/cli.h"
+
+/* command_serve runs the daemon until SIGINT or SIGTERM. */
+enum err command_serve(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_demo runs one of the demos. */
+enum err command_demo(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_config checks, shows or explains the configuration. */
+enum err command_config(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_migrate moves the schema. */
+enum err command_migrate(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_audit proves the ledger. */
+enum err command_audit(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_jobs lists, replays and cancels jobs. */
+enum err command_jobs(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_chain shows a chain's cursor and resumes after a halt. */
+enum err command_chain(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_wallet manages keystore files. */
+enum err command_wallet(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_reference prints generated documentation. */
+enum err command_reference(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_version prints the version. */
+enum err command_version(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_help explains a command. */
+enum err command_help(struct cli *cli, struct why *why) ERR_CHECKED;
+
+#endif

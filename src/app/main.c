@@ -1,0 +1,102 @@
+/*
+ * main.c: the table of subcommands, and the one place that turns an error into an exit status.
+ */
+#include <signal.h>
+
+#include "app/cli.h"
+#include "app/commands.h"
+
+static const struct cli_option serve_options[] = {
+    {"until-eof", NULL, "Stop when standard input ends (for programs that start this one)."},
+    {NULL, NULL, NULL},
+};
+
+static const struct cli_option demo_options[] = {
+    {"keep", NULL, "Leave the daemon and the chain running and print their URLs."},
+    {"dir", "DIR", "Folder for the demo's data (default: a temporary one)."},
+    {"rpc", "URL", "Use this node instead of starting one; needs --contracts."},
+    {"contracts", "FILE",
+     "Drive deployed contracts: {\"chainId\",\"stablecoin\",\"assetRegistry\","
+     "\"leaseFactory\",\"marketplace\"}."},
+    {NULL, NULL, NULL},
+};
+
+static const struct cli_option config_options[] = {
+    {"check", NULL, "Read the configuration and say whether it is right."},
+    {"sample", NULL, "Print a complete commented file."},
+    {"reference", NULL, "Print the reference of all settings (Markdown)."},
+    {"show", NULL, "Print the effective values and where each came from (default)."},
+    {NULL, NULL, NULL},
+};
+
+static const struct cli_option migrate_options[] = {
+    {"to", "N", "Version to move to (up: the newest, down: one less)."},
+    {NULL, NULL, NULL},
+};
+
+static const struct cli_option jobs_options[] = {
+    {"state", "STATE", "Only jobs that are queued, running, done, dead or cancelled."},
+    {"all", NULL, "replay: every dead job."},
+    {NULL, NULL, NULL},
+};
+
+static const struct cli_option chain_options[] = {
+    {"from", "BLOCK", "resume: first block to apply again."},
+    {NULL, NULL, NULL},
+};
+
+static const struct cli_option wallet_options[] = {
+    {"dir", "DIR", "Keystore folder (default: wallets.keystore_dir)."},
+    {"password-file", "FILE", "Password file (default: wallets.password_file)."},
+    {"key-file", "FILE", "import: file with the private key as 0x hex."},
+    {NULL, NULL, NULL},
+};
+
+const struct command cli_commands[] = {
+    {"serve", NULL, "Run the API, chain following, relay and jobs in one process.", serve_options,
+     command_serve},
+    {"demo", "complete|asset|lease|revenue", "Run the leasing lifecycle and check every step.",
+     demo_options, command_demo},
+    {"config", NULL, "Check, show or explain the configuration.", config_options, command_config},
+    {"migrate", "status|up|down|verify", "Look at or move the database schema.", migrate_options,
+     command_migrate},
+    {"audit", "ledger", "Recompute every balance from its transfers and compare.", NULL,
+     command_audit},
+    {"jobs", "list|replay|cancel [ID]", "Look at background jobs, replay or cancel them.",
+     jobs_options, command_jobs},
+    {"chain", "status|resume", "Look at the followed chain, or go on after a halt.", chain_options,
+     command_chain},
+    {"wallet", "new|import|list", "Make, import or list the relay's encrypted keys.",
+     wallet_options, command_wallet},
+    {"reference", "errors|routes|metrics|events|jobs|config",
+     "Print a generated reference (Markdown).", NULL, command_reference},
+    {"version", NULL, "Print the version.", NULL, command_version},
+    {"help", "[COMMAND]", "Explain the program or one command.", NULL, command_help},
+};
+const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];
+
+int main(int argc, char **argv)
+{
+    struct arena boot;
+    struct cli cli;
+    struct why why = {0};
+    arena_init(&boot, 0);
+    /* A peer that hangs up is an error of one write, never the end of the process. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    enum err e = cli_parse(&cli, &boot, argc, argv, &why);
+    if (e == OK && (cli.command == NULL || cli_option_value(&cli, "help") != NULL)) {
+        cli_help(cli.command);
+        if (cli.command == NULL && cli_option_value(&cli, "help") == NULL) {
+            e = ERR_USAGE;
+        }
+    } else if (e == OK) {
+        e = cli.command->run(&cli, &why);
+        if (e != OK) {
+            cli_fail(&cli, e, &why);
+        }
+    } else {
+        cli_fail(&cli, e, &why);
+    }
+    arena_free(&boot);
+    return e == OK ? 0 : (e == ERR_USAGE ? 2 : 1);
+}
