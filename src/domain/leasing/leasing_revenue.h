@@ -1,8 +1,9 @@
 /*
  * leasing_revenue.h: sharing revenue among token holders. Pure.
  *
- * Each holder gets floor(balance * total / supply). The remainder of these divisions is below the
- * number of holders; it has an owner: see enum leasing_remainder.
+ * Each holder gets floor(balance * total / supply), as the marketplace contract computes it. What
+ * the divisions leave over is less than a unit a holder when the balances add up to the supply; who
+ * owns it is decided by the contract (leasing.h, "Money in the ledger"), not here.
  */
 #ifndef DOMAIN_LEASING_LEASING_REVENUE_H
 #define DOMAIN_LEASING_LEASING_REVENUE_H
@@ -17,9 +18,10 @@ struct leasing_holder {
 };
 
 /*
- * leasing_revenue_share fills the shares and returns what is left over. `supply` is the sum that
- * the contract divides by (the total supply on the deployed marketplace), at least the sum of the
- * balances. Errors: ERR_INVALID_FIELD (no holder, supply zero or below a balance), ERR_OVERFLOW.
+ * leasing_revenue_share fills the shares and sets what is left over. `supply` is the sum that the
+ * contract divides by (the total supply on the deployed marketplace), at least the sum of the
+ * balances. Shares and remainder add up to `total` to the unit; on failure nothing is written.
+ * Errors: ERR_INVALID_FIELD (no holder, supply zero or below the sum of the balances).
  */
 enum err leasing_revenue_share(struct stable_amount total, struct token_amount supply,
                                struct leasing_holder *holders, size_t count,
@@ -39,7 +41,11 @@ struct leasing_quote {
     uint32_t interval_sec;
 };
 
-/* leasing_stream_price computes a quote. Errors: ERR_INVALID_FIELD (mode), ERR_OVERFLOW. */
+/*
+ * leasing_stream_price computes a quote for mode "second" or "batch-5s". An hour that costs less
+ * than one unit a step has steps that cost nothing (base 0).
+ * Errors: ERR_INVALID_FIELD (mode; a rent period of zero), ERR_OVERFLOW.
+ */
 enum err leasing_stream_price(struct stable_amount rent, uint64_t rent_period_sec,
                               struct slice mode, struct leasing_quote *out,
                               struct why *why) ERR_CHECKED;

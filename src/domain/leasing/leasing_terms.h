@@ -40,27 +40,38 @@ struct hash leasing_terms_digest(const struct leasing_terms *terms, uint64_t cha
 struct hash leasing_terms_struct_hash(const struct leasing_terms *terms);
 
 /*
- * leasing_terms_check_signature verifies that `expected` signed the terms. A signature that is
- * right for another chain id or another contract of `others` is told apart, because this is what
- * goes wrong in practice. Errors: ERR_SIGNATURE_MALFORMED, _HIGH_S, _V, _SIGNER, _CHAIN, _CONTRACT.
+ * leasing_terms_check_signature verifies that `expected` signed the terms. When somebody else seems
+ * to have, what goes wrong in practice is looked for and named: the digest of another common chain
+ * id, of another contract of `others` (the first LEASING_OTHERS_MAX), of terms whose lessee was
+ * still open, the digest signed as a message (personal_sign), typed data as wallets encode it
+ * (eth_signTypedData), the other party's signature. Costs at most about 30 recoveries.
+ * Errors: ERR_SIGNATURE_MALFORMED, _HIGH_S, _V, _SIGNER, _CHAIN, _CONTRACT.
  */
+#define LEASING_OTHERS_MAX 8
 enum err leasing_terms_check_signature(const struct leasing_terms *terms, uint64_t chain_id,
                                        const struct address *factory, const struct address *others,
                                        size_t other_count, const struct address *expected,
                                        struct slice signature, struct why *why) ERR_CHECKED;
 
-/* leasing_terms_mint_call encodes LeaseFactory.mintLease. Owns: the arena. */
+/*
+ * leasing_terms_mint_call encodes LeaseFactory.mintLease; signatures are taken as they are.
+ * Owns: the arena. Errors: ERR_INVALID_ENCODING.
+ */
 enum err leasing_terms_mint_call(struct arena *arena, const struct leasing_terms *terms,
                                  struct slice lessor_signature, struct slice lessee_signature,
                                  struct slice *out, struct why *why) ERR_CHECKED;
 
-/* leasing_terms_offer_call encodes Marketplace.postLeaseOffer. Owns: the arena. */
+/*
+ * leasing_terms_offer_call encodes Marketplace.postLeaseOffer.
+ * Owns: the arena. Errors: ERR_INVALID_ENCODING.
+ */
 enum err leasing_terms_offer_call(struct arena *arena, const struct leasing_terms *terms,
                                   struct slice *out, struct why *why) ERR_CHECKED;
 
 /*
  * leasing_schedule_period returns the rent period of "monthly" (30 days), "quarterly" (90),
- * "annual" (365) or "upfront" (the whole term). Units: seconds. Errors: ERR_INVALID_FIELD.
+ * "annual" (365) or "upfront" (the whole term). Units: seconds.
+ * Errors: ERR_INVALID_FIELD ("paymentSchedule", or "endDate" when it is not after the start).
  */
 enum err leasing_schedule_period(struct slice schedule, uint64_t start_sec, uint64_t end_sec,
                                  uint64_t *out_sec, struct why *why) ERR_CHECKED;
