@@ -14,9 +14,27 @@ static enum err fail_constraint(struct store_conn *conn, const char *doing, stru
                    doing);
 }
 
+/*
+ * Why the system refused. sqlite3_system_errno does not know when a statement failed while it ran,
+ * but the files do: the write-ahead log first, because that is what a commit writes.
+ */
+static int system_reason(struct store_conn *conn)
+{
+    sqlite3_file *wal = NULL;
+    int reason = 0;
+    if (sqlite3_file_control(conn->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) == SQLITE_OK &&
+        wal != NULL && wal->pMethods != NULL) {
+        wal->pMethods->xFileControl(wal, SQLITE_FCNTL_LAST_ERRNO, &reason);
+    }
+    if (reason == 0) {
+        sqlite3_file_control(conn->db, "main", SQLITE_FCNTL_LAST_ERRNO, &reason);
+    }
+    return reason != 0 ? reason : sqlite3_system_errno(conn->db);
+}
+
 static enum err fail_io(struct store_conn *conn, const char *doing, struct why *why)
 {
-    int reason = sqlite3_system_errno(conn->db);
+    int reason = system_reason(conn);
     if (reason == ENOSPC || reason == EDQUOT || reason == EFBIG) {
         return why_set(why, ERR_DISK_FULL, NULL, "The disk of the database is full (%s: %s).",
                        doing, strerror(reason));

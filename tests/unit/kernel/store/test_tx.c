@@ -1,4 +1,5 @@
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include "kernel/base/clock.h"
 #include "unit/kernel/store/sample.h"
@@ -302,6 +303,82 @@ static void a_failed_commit_answers_everyone_in_it(void **state)
     support_store_close(&s);
 }
 
+/* ---- a disk that fills up in the middle of a batch ---- */
+
+static enum err flood_item(struct store_tx *tx, int number, struct why *why)
+{
+    static const uint8_t blob[64 * 1024];
+    char name[32];
+    snprintf(name, sizeof(name), "flood%d", number);
+    struct store_query q;
+    store_begin(&q, tx, &sample_sql_item_add);
+    store_bind_text(&q, "name", slice_text(name));
+    store_bind_null(&q, "payload");
+    store_bind_bytes(&q, "raw", slice_of(blob, sizeof(blob)));
+    store_bind_null(&q, "digest");
+    store_bind_null(&q, "owner");
+    store_bind_u256(&q, "amount", U256_ZERO);
+    store_bind_time(&q, "at", 0);
+    store_bind_bool(&q, "done", false);
+    store_bind_null(&q, "score");
+    store_bind_null(&q, "parent");
+    return store_finish(&q, NULL, why);
+}
+
+/* More than the page cache holds, so that the disk is written before the commit. */
+static enum err member_floods(struct store_tx *tx, void *ctx, struct why *why)
+{
+    enum err e = OK;
+    for (int i = 0; e == OK && i < 100; i++) {
+        e = flood_item(tx, i, why);
+    }
+    return e;
+}
+
+static enum err count_items(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct store_query q;
+    store_begin(&q, tx, &sample_sql_items_count);
+    if (store_step(&q)) {
+        *(int64_t *)ctx = store_get_i64(&q, "count");
+    }
+    return store_finish_one(&q, "count", why);
+}
+
+static void a_full_disk_takes_no_one_along_silently(void **state)
+{
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    struct rlimit small = before;
+    small.rlim_cur = 2 << 20;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    struct member members[] = {
+        {.fn = member_adds, .name = "beside", .step = 1},
+        {.fn = member_floods},
+        {.fn = member_adds, .name = "beside", .step = 1},
+    };
+    run_together(members, 3);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+
+    assert_int_equal(members[1].result, ERR_DISK_FULL);
+    /* The database may give up the transaction as a whole: whoever was in it is told. */
+    assert_true(members[0].result == OK || members[0].result == ERR_DISK_FULL);
+    assert_true(members[2].result == OK || members[2].result == ERR_DISK_FULL);
+    int64_t items = -1;
+    support_store_reopen(&s);
+    sample_read(s.store, count_items, &items);
+    assert_int_equal(items, 0);
+    assert_int_equal(sample_counter(s.store, "beside"),
+                     (members[0].result == OK) + (members[2].result == OK));
+
+    struct member again = {.fn = member_floods};
+    run_together(&again, 1);
+    assert_int_equal(again.result, OK);
+    sample_read(s.store, count_items, &items);
+    assert_int_equal(items, 100);
+}
+
 /* ---- snapshots ---- */
 
 struct transfers {
@@ -497,6 +574,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_failure_takes_back_its_own_work_only, open_store,
                                         close_store),
         cmocka_unit_test(a_failed_commit_answers_everyone_in_it),
+        cmocka_unit_test_setup_teardown(a_full_disk_takes_no_one_along_silently, open_store,
+                                        close_store),
         cmocka_unit_test_setup_teardown(a_read_sees_one_moment, open_store, close_store),
         cmocka_unit_test_setup_teardown(writes_go_on_while_a_read_is_open, open_store, close_store),
         cmocka_unit_test_setup_teardown(readers_beyond_the_connections_wait, open_store,
