@@ -98,7 +98,7 @@ enum err store_migrate_verify(struct store *store, struct why *why)
 
 enum err store_migrate_begin(struct store *store, struct why *why)
 {
-    enum err e = store_write(store, create_table, NULL, why);
+    enum err e = store->read_only ? OK : store_write(store, create_table, NULL, why);
     return e != OK ? e : store_migrate_verify(store, why);
 }
 
@@ -121,7 +121,8 @@ struct step_ctx {
 
 static enum err migration_up(struct store_tx *tx, void *arg, struct why *why)
 {
-    const struct store_migration *m = ((const struct step_ctx *)arg)->migration;
+    const struct step_ctx *ctx = arg;
+    const struct store_migration *m = ctx->migration;
     const struct store_driver *driver = tx->store->driver;
     enum err e = driver->run_script(tx->conn, driver->up(m), NULL, why);
     if (e != OK) {
@@ -138,7 +139,8 @@ static enum err migration_up(struct store_tx *tx, void *arg, struct why *why)
 
 static enum err migration_down(struct store_tx *tx, void *arg, struct why *why)
 {
-    const struct store_migration *m = ((const struct step_ctx *)arg)->migration;
+    const struct step_ctx *ctx = arg;
+    const struct store_migration *m = ctx->migration;
     const struct store_driver *driver = tx->store->driver;
     enum err e = driver->run_script(tx->conn, driver->down(m), NULL, why);
     if (e != OK) {

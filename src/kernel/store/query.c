@@ -5,6 +5,7 @@
  * a write in the wrong place stops a checked build; elsewhere it fails the statement.
  */
 #include "kernel/base/check.h"
+#include "kernel/base/json.h"
 #include "kernel/store/store_private.h"
 
 #define HASH_BYTES 32
@@ -43,7 +44,8 @@ static void fail_column(struct store_query *q, const char *name, const char *wha
                     q->statement->name, what));
 }
 
-static void fail_driver(struct store_query *q, enum err e)
+/* What no function can go on from: PostgreSQL has given up the transaction by now. */
+static void refuse(struct store_query *q, enum err e)
 {
     fail(q, e);
     store_tx_fail(q->tx, e, &q->why_);
@@ -53,7 +55,8 @@ void store_begin(struct store_query *q, struct store_tx *tx, const struct store_
 {
     ASSERT(s->param_count <= STORE_FIELDS_MAX && s->column_count <= STORE_FIELDS_MAX);
     *q = (struct store_query){.tx = tx, .statement = s};
-    if (tx == NULL || tx != store_tx_current()) {
+    const struct store_tx *running = store_tx_current();
+    if (running == NULL || tx != running) {
         die(q, "begin", "used outside of its transaction");
     }
     tx->unfinished++;
@@ -69,7 +72,7 @@ void store_begin(struct store_query *q, struct store_tx *tx, const struct store_
     enum err e = tx->store->driver->query_begin(tx->conn, s, &q->driver_, &q->why_);
     if (e != OK) {
         q->driver_ = NULL;
-        fail_driver(q, e);
+        refuse(q, e);
     }
 }
 
@@ -105,7 +108,7 @@ static void bind(struct store_query *q, const char *name, const struct store_val
     }
     enum err e = q->tx->store->driver->query_bind(q->driver_, i, value, &q->why_);
     if (e != OK) {
-        fail_driver(q, e);
+        refuse(q, e);
     }
 }
 
@@ -119,29 +122,65 @@ void store_bind_bool(struct store_query *q, const char *name, bool value)
     bind(q, name, &(struct store_value){.type = STORE_BOOL, .i64 = value});
 }
 
-/* PostgreSQL cannot keep a NUL in text and refuses what is not UTF-8: so do we, everywhere. */
-static bool text_is_storable(struct store_query *q, const char *name, struct slice text)
+/* Whether JSON text holds \u0000 as an escape: after an even number of other backslashes. */
+static bool has_nul_escape(struct slice json)
 {
-    if (q->err_ != OK) {
-        return true;
+    size_t backslashes = 0;
+    for (size_t i = 0; i < json.len; i++) {
+        if (json.ptr[i] == '\\') {
+            backslashes++;
+            continue;
+        }
+        if (backslashes % 2 == 1 && json.len - i >= 5 && memcmp(json.ptr + i, "u0000", 5) == 0) {
+            return true;
+        }
+        backslashes = 0;
     }
-    if (slice_find(text, 0) >= 0) {
-        fail(q, why_set(&q->why_, ERR_INVALID_FIELD, name, "%s must not contain a NUL character.",
-                        name));
-        return false;
+    return false;
+}
+
+#ifdef FREEHOLD_CHECKED
+/* SQLite keeps any text as JSON, PostgreSQL does not; who binds it has parsed or written it. */
+static bool is_json(struct slice text)
+{
+    struct arena scratch;
+    arena_init(&scratch, 0);
+    struct json_limits limits = json_limits_node;
+    limits.allow_duplicate_keys = true;
+    const struct json *tree = NULL;
+    enum err e = json_parse(&scratch, text, &limits, &tree, NULL);
+    arena_free(&scratch);
+    return e == OK;
+}
+#endif
+
+/* PostgreSQL cannot keep a NUL in text and refuses what is not UTF-8: so do we, everywhere. */
+static void check_text(struct store_query *q, const char *name, enum store_type type,
+                       struct slice text)
+{
+    enum err e = OK;
+    if (slice_find(text, 0) >= 0 || (type == STORE_JSON && has_nul_escape(text))) {
+        e = why_set(&q->why_, ERR_INVALID_FIELD, name, "%s must not contain a NUL character.",
+                    name);
+    } else if (!slice_is_utf8(text)) {
+        e = why_set(&q->why_, ERR_INVALID_ENCODING, name, "%s must be UTF-8.", name);
     }
-    if (!slice_is_utf8(text)) {
-        fail(q, why_set(&q->why_, ERR_INVALID_ENCODING, name, "%s must be UTF-8.", name));
-        return false;
+    if (e != OK) {
+        refuse(q, e);
+        return;
     }
-    return true;
+#ifdef FREEHOLD_CHECKED
+    if (type == STORE_JSON && !is_json(text)) {
+        die(q, name, "is not JSON");
+    }
+#endif
 }
 
 static void bind_text(struct store_query *q, const char *name, enum store_type type,
                       struct slice value)
 {
-    if (!text_is_storable(q, name, value)) {
-        store_tx_fail(q->tx, q->err_, &q->why_);
+    if (q->err_ == OK) {
+        check_text(q, name, type, value);
     }
     bind(q, name, &(struct store_value){.type = type, .bytes = value});
 }
@@ -209,7 +248,7 @@ bool store_step(struct store_query *q)
     bool row = false;
     enum err e = q->tx->store->driver->query_step(q->driver_, &row, &q->why_);
     if (e != OK) {
-        fail_driver(q, e);
+        refuse(q, e);
         return false;
     }
     q->has_row_ = row;
@@ -243,7 +282,7 @@ static bool get(struct store_query *q, const char *column, enum store_type a, en
     q->read_ |= 1ull << i;
     enum err e = q->tx->store->driver->query_get(q->driver_, i, declared->type, out, &q->why_);
     if (e != OK) {
-        fail_driver(q, e);
+        refuse(q, e);
         return false;
     }
     if (out->is_null && !declared->nullable) {

@@ -282,6 +282,8 @@ static enum err sqlite_open(struct store_conn **out, const struct store_config *
     enum err e = parse_path(config->url, &conn->path, why);
     if (e == OK && for_writing) {
         e = open_writer(conn, config, why);
+    } else if (e == OK && config->read_only && access(conn->path, F_OK) != 0) {
+        e = why_set(why, ERR_NOT_FOUND, "store.url", "There is no database at %s.", conn->path);
     } else if (e == OK) {
         e = open_file(conn, why);
         if (e == OK) {

@@ -206,6 +206,7 @@ enum err sqlite_query_begin(struct store_conn *conn, const struct store_statemen
         if (e != OK) {
             return e;
         }
+        ASSERT(h != NULL);
         h->extra = extra;
         if (!extra) {
             *slot = h;

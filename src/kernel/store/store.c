@@ -127,7 +127,10 @@ static void store_free(struct store *store)
 static enum err open_connections(struct store *store, const struct store_config *config,
                                  struct why *why)
 {
-    enum err e = store->driver->open(&store->writer, config, store->catalog, true, why);
+    enum err e = OK;
+    if (!config->read_only) {
+        e = store->driver->open(&store->writer, config, store->catalog, true, why);
+    }
     for (uint64_t i = 0; e == OK && i < config->readers; i++) {
         struct store_conn *reader = NULL;
         e = store->driver->open(&reader, config, store->catalog, false, why);
@@ -153,6 +156,7 @@ enum err store_open(struct store **out, const struct store_config *config,
     store->driver = driver;
     store->catalog = catalog;
     store->batch_max = config->batch_max;
+    store->read_only = config->read_only;
     store->url_shown = hide_password(&store->boot, config->url);
     store->queue_tail = &store->queue_head;
     store->readers = arena_alloc_array(&store->boot, config->readers, sizeof(store->readers[0]));
@@ -160,7 +164,7 @@ enum err store_open(struct store **out, const struct store_config *config,
     init_locks(store);
 
     e = open_connections(store, config, why);
-    if (e == OK) {
+    if (e == OK && !store->read_only) {
         e = store_writer_start(store, why);
     }
     if (e == OK) {

@@ -113,6 +113,7 @@ struct store_config {
     int64_t busy_usec;       /* how long a statement waits for a lock */
     uint64_t batch_max;      /* functions in one group commit */
     const char *synchronous; /* SQLite: full | normal */
+    bool read_only;          /* not a row: no writer, no lock, next to a running owner */
 };
 
 /* store_config_rows are the rows of section "store". */
@@ -121,7 +122,10 @@ extern const size_t store_config_row_count;
 
 /*
  * store_open connects and checks the version, without migrating. Owns: the caller, store_close.
- * Errors: ERR_CONFIG (url), ERR_DB_UNAVAILABLE, ERR_LOCKED, ERR_DB_VERSION, ERR_CORRUPT, ERR_IO.
+ * With `read_only` nothing is written, so that it may look while another process owns the database;
+ * store_write answers ERR_CONFLICT then.
+ * Errors: ERR_CONFIG (url), ERR_DB_UNAVAILABLE, ERR_LOCKED, ERR_DB_VERSION, ERR_CORRUPT, ERR_IO,
+ * ERR_NOT_FOUND (read_only and there is no database).
  */
 enum err store_open(struct store **out, const struct store_config *config,
                     const struct store_catalog *catalog, struct why *why) ERR_CHECKED;

@@ -53,6 +53,7 @@ struct store {
     uint64_t batch_max;
     char *url_shown;
 
+    bool read_only;
     struct store_conn *writer;
     pthread_t writer_thread;
     bool writer_started;

@@ -241,9 +241,48 @@ void store_writer_stop(struct store *store)
     pthread_mutex_unlock(&store->queue_lock);
 }
 
+enum err store_nested(struct store_tx *tx, store_fn fn, void *ctx, struct why *why)
+{
+    const struct store_driver *driver = tx->store->driver;
+    ASSERT(current == tx && tx->writes);
+    enum err e = tx->failed == OK ? driver->savepoint(tx->conn, why) : tx->failed;
+    if (e != OK) {
+        return e;
+    }
+    e = fn(tx, ctx, why);
+    if (e == OK && tx->failed != OK) {
+        e = tx->failed;
+        if (why != NULL) {
+            *why = tx->failed_why;
+        }
+    }
+    if (e == OK) {
+        return driver->release(tx->conn, why);
+    }
+    /* Its own work is gone, and with it what the database refused: the rest may go on. */
+    if (driver->in_tx(tx->conn)) {
+        driver->rollback_to(tx->conn);
+        tx->failed = OK;
+    }
+    return e;
+}
+
+/* Called with queue_lock held. */
+static void enqueue(struct store *store, struct store_request *r)
+{
+    store->queue_callers++;
+    r->number = ++store->queue_number;
+    *store->queue_tail = r;
+    store->queue_tail = &r->next;
+    pthread_cond_signal(&store->queue_filled);
+}
+
 enum err store_write(struct store *store, store_fn fn, void *ctx, struct why *why)
 {
     ASSERT(!store_in_tx());
+    if (store->read_only) {
+        return why_set(why, ERR_CONFLICT, NULL, "The database was opened for reading only.");
+    }
     struct store_request r = {.fn = fn, .ctx = ctx, .why = why};
     pthread_mutex_lock(&store->queue_lock);
     if (store->stopping) {
@@ -251,11 +290,7 @@ enum err store_write(struct store *store, store_fn fn, void *ctx, struct why *wh
         return why_set(why, ERR_STOPPING, NULL, "The program is stopping.");
     }
     ASSERT(pthread_cond_init(&r.answer, NULL) == 0);
-    store->queue_callers++;
-    r.number = ++store->queue_number;
-    *store->queue_tail = &r;
-    store->queue_tail = &r.next;
-    pthread_cond_signal(&store->queue_filled);
+    enqueue(store, &r);
     while (!r.answered) {
         pthread_cond_wait(&r.answer, &store->queue_lock);
     }
