@@ -128,6 +128,7 @@ static enum err start_rpc(struct service *s, struct why *why)
         .batch_max = 100,
         .answer_bytes_max = 256UL * 1024 * 1024,
     };
+    rpc_metrics_register();
     s->rpc = rpc_pool_new(&options);
     uint64_t served = 0;
     return rpc_chain_id(s->rpc, &served, why);

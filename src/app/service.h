@@ -41,9 +41,21 @@ struct service {
     struct arena boot;
 };
 
-/* service_new starts everything. Owns: the caller, service_free. Errors: of the module that failed.
+enum service_stage {
+    SERVICE_CHAIN_READY,
+    SERVICE_CONTRACTS_READY,
+    SERVICE_SERVING,
+};
+
+/* Told when a stage of the start is done. */
+typedef void (*service_progress_fn)(const struct service *service, enum service_stage stage);
+
+/*
+ * service_new starts everything; `progress` may be NULL. Owns: the caller, service_free. Errors:
+ * of the module that failed.
  */
-enum err service_new(struct settings *settings, struct service **out, struct why *why) ERR_CHECKED;
+enum err service_new(struct settings *settings, service_progress_fn progress, struct service **out,
+                     struct why *why) ERR_CHECKED;
 
 /* service_free stops everything, in reverse order; NULL is fine. */
 void service_free(struct service *service);

@@ -177,6 +177,9 @@ bool chain_wait_block(struct chain *chain, uint64_t block, int64_t timeout_usec)
 enum err chain_resume(struct store *store, uint64_t chain_id, uint64_t from_block,
                       struct why *why) ERR_CHECKED;
 
+/* chain_metrics_register makes the metric rows part of /metrics and of the reference, once. */
+void chain_metrics_register(void);
+
 /* chain_events_reference appends the Markdown table of handled events. */
 void chain_events_reference(const struct chain_table *tables, size_t table_count, struct buf *out);
 

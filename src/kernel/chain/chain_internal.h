@@ -105,7 +105,4 @@ enum err chain_apply(struct store_tx *tx, void *ctx, struct why *why) ERR_CHECKE
 enum err chain_reorg_handle(struct chain *chain, const struct chain_position *at,
                             struct why *why) ERR_CHECKED;
 
-/* chain_metrics_register makes the metric rows part of /metrics, once. */
-void chain_metrics_register(void);
-
 #endif

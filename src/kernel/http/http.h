@@ -203,6 +203,9 @@ void http_cursor_set(struct http_call *call, struct slice position);
 /* http_details opens the "details" value of a failure answer; the handler writes one value. */
 struct json_out *http_details(struct http_call *call);
 
+/* http_metrics_register makes the metric rows part of /metrics and of the reference, once. */
+void http_metrics_register(void);
+
 /* http_routes_reference appends the Markdown table of all routes. */
 void http_routes_reference(const struct http_table *tables, size_t table_count, struct buf *out);
 

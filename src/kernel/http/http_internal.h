@@ -360,7 +360,5 @@ enum http_metric {
 
 extern struct metric_value http_metrics[HTTP_METRIC_COUNT];
 
-/* http_metrics_register makes the rows part of /metrics, once a process. */
-void http_metrics_register(void);
 
 #endif

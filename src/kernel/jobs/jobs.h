@@ -204,6 +204,9 @@ enum err jobs_list(struct store_tx *tx, struct arena *arena, enum job_state stat
 enum err jobs_count(struct store_tx *tx, enum job_state state, int64_t *out,
                     struct why *why) ERR_CHECKED;
 
+/* jobs_metrics_register makes the metric rows part of /metrics and of the reference, once. */
+void jobs_metrics_register(void);
+
 /* jobs_reference appends the Markdown table of kinds and schedules. */
 void jobs_reference(const struct job_table *tables, size_t table_count, struct buf *out);
 

@@ -45,9 +45,15 @@ static const struct metric_row metric_rows[JOBS_METRIC_COUNT] = {
 
 struct metric_value jobs_metrics[JOBS_METRIC_COUNT];
 
-static void register_metrics(void)
+static void register_rows(void)
 {
     metric_register(metric_rows, jobs_metrics, JOBS_METRIC_COUNT);
+}
+
+void jobs_metrics_register(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, register_rows);
 }
 
 /* ---- lists and runs ---- */
@@ -227,8 +233,7 @@ static void name_owner(struct jobs *jobs)
 struct jobs *jobs_new(struct store *store, const struct jobs_config *config,
                       const struct job_table *tables, size_t table_count)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, register_metrics);
+    jobs_metrics_register();
     ASSERT(config->threads > 0 && config->claim_batch > 0 && config->poll_usec > 0);
     ASSERT(config->lease_usec >= 0 && config->lease_usec <= JOBS_LEASE_USEC_MAX);
     struct jobs *jobs = mem_alloc(sizeof(*jobs));

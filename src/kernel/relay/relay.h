@@ -225,6 +225,9 @@ void relay_row_json(struct json_out *j, const struct relay_row *row);
 enum err relay_wait(struct store *store, struct arena *arena, struct slice id, int64_t timeout_usec,
                     struct relay_row *out, struct why *why) ERR_CHECKED;
 
+/* relay_metrics_register makes the metric rows part of /metrics and of the reference, once. */
+void relay_metrics_register(void);
+
 /* A signer that holds a key in process memory (from a keystore file or a dev mnemonic). */
 struct relay_key;
 /* relay_key_new copies the key. Owns: the caller, relay_key_free. Errors: ERR_CRYPTO. */

@@ -162,7 +162,4 @@ enum err relay_attempt_put(struct store_tx *tx, struct slice id, uint32_t attemp
                            const struct tx *content, struct slice raw, const struct hash *hash,
                            struct why *why) ERR_CHECKED;
 
-/* relay_metrics_register makes the metric rows part of /metrics, once. */
-void relay_metrics_register(void);
-
 #endif

@@ -41,9 +41,15 @@ static const struct metric_row rows[RPC_METRIC_COUNT] = {
 
 struct metric_value rpc_metrics[RPC_METRIC_COUNT];
 
-void rpc_register_metrics(void)
+static void register_rows(void)
 {
     metric_register(rows, rpc_metrics, RPC_METRIC_COUNT);
+}
+
+void rpc_metrics_register(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, register_rows);
 }
 
 /* ---- making a pool --------------------------------------------------------------------------- */

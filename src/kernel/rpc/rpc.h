@@ -37,8 +37,8 @@
 
 struct rpc_pool;
 
-/* rpc_register_metrics makes the module's metrics part of /metrics; call once, from main. */
-void rpc_register_metrics(void);
+/* rpc_metrics_register makes the metric rows part of /metrics and of the reference, once. */
+void rpc_metrics_register(void);
 
 enum rpc_need {
     RPC_ANY,    /* one endpoint's word is enough */

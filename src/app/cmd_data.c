@@ -1,0 +1,329 @@
+/*
+ * cmd_data.c: commands on the configuration and the database: config, migrate, audit, jobs, chain.
+ */
+#include "app/commands.h"
+#include "app/settings.h"
+#include "gen/sql_all.h"
+#include "kernel/base/hex.h"
+#include "kernel/ledger/ledger.h"
+
+typedef enum err (*with_store_fn)(struct cli *cli, struct store *store,
+                                  const struct settings *settings, struct why *why);
+
+/* Opens the configured database for a command. */
+static enum err with_store(struct cli *cli, bool read_only, with_store_fn run, struct why *why)
+{
+    struct settings settings;
+    struct store *store = NULL;
+    settings_init(&settings);
+    enum err e = settings_load(&settings, cli, why);
+    settings.store.read_only = read_only;
+    if (e == OK) {
+        e = store_open(&store, &settings.store, &sql_catalog, why);
+    }
+    if (e == OK) {
+        e = run(cli, store, &settings, why);
+    }
+    store_close(store);
+    settings_clear(&settings);
+    return e;
+}
+
+/* ---- config ---- */
+
+enum err command_config(struct cli *cli, struct why *why)
+{
+    struct settings settings;
+    struct arena arena;
+    struct buf out;
+    arena_init(&arena, 0);
+    buf_init(&out, &arena, 16384);
+    settings_init(&settings);
+    enum err e = OK;
+    if (cli_option_value(cli, "sample") != NULL) {
+        config_sample(settings.registry, &out);
+    } else if (cli_option_value(cli, "reference") != NULL) {
+        config_reference(settings.registry, &out);
+    } else {
+        e = settings_load(&settings, cli, why);
+        if (e == OK && cli_option_value(cli, "check") != NULL) {
+            buf_add_text(&out,
+                         cli->json ? "{\"success\":true}\n" : "The configuration is right.\n");
+        } else if (e == OK) {
+            config_dump(settings.registry, &out);
+        }
+    }
+    if (e == OK) {
+        cli_print(buf_slice(&out));
+    }
+    settings_clear(&settings);
+    arena_free(&arena);
+    return e;
+}
+
+/* ---- migrate ---- */
+
+static void print_versions(const struct cli *cli, const struct store_version *v)
+{
+    if (cli->json) {
+        (void)printf("{\"success\":true,\"applied\":%u,\"known\":%u}\n", v->applied, v->known);
+    } else {
+        (void)printf("Applied version %u of %u.\n", v->applied, v->known);
+    }
+}
+
+static enum err run_migrate(struct cli *cli, struct store *store, const struct settings *settings,
+                            struct why *why)
+{
+    (void)settings;
+    const char *word = cli_word(cli, 0);
+    struct slice what = slice_text(word != NULL ? word : "status");
+    struct store_version v;
+    enum err e = store_version_read(store, &v, why);
+    uint64_t target = v.known;
+    const char *to = cli_option_value(cli, "to");
+    if (e == OK && slice_equal_text(what, "down")) {
+        target = v.applied > 0 ? v.applied - 1 : 0;
+    }
+    if (e == OK && to != NULL &&
+        (slice_parse_u64(slice_text(to), &target) != OK || target > v.known)) {
+        e = why_set(why, ERR_USAGE, NULL, "--to is a version from 0 to %u", v.known);
+    }
+    if (e == OK && (slice_equal_text(what, "up") || slice_equal_text(what, "down"))) {
+        e = store_migrate(store, (uint32_t)target, why);
+    } else if (e == OK && slice_equal_text(what, "verify")) {
+        e = store_migrate_verify(store, why);
+        e = e == OK && v.applied == v.known ? store_prepare_all(store, why) : e;
+    } else if (e == OK && !slice_equal_text(what, "status")) {
+        e = why_set(why, ERR_USAGE, NULL, "migrate status, up, down or verify");
+    }
+    if (e == OK) {
+        e = store_version_read(store, &v, why);
+    }
+    if (e == OK) {
+        print_versions(cli, &v);
+    }
+    return e;
+}
+
+enum err command_migrate(struct cli *cli, struct why *why)
+{
+    const char *word = cli_word(cli, 0);
+    bool writes = word != NULL && (strcmp(word, "up") == 0 || strcmp(word, "down") == 0);
+    return with_store(cli, !writes, run_migrate, why);
+}
+
+/* ---- audit ---- */
+
+static enum err read_audit(struct store_tx *tx, void *ctx, struct why *why)
+{
+    return ledger_audit(tx, ctx, why);
+}
+
+static enum err run_audit(struct cli *cli, struct store *store, const struct settings *settings,
+                          struct why *why)
+{
+    (void)settings;
+    struct ledger_report r = {0};
+    enum err e = store_read(store, read_audit, &r, why);
+    if (e != OK) {
+        return e;
+    }
+    bool right = r.wrong_accounts == 0 && r.overdrafts == 0 && r.unbalanced_books == 0;
+    (void)printf(cli->json
+                     ? "{\"success\":%s,\"books\":%llu,\"accounts\":%llu,\"transfers\":%llu,"
+                       "\"wrongAccounts\":%llu,\"overdrafts\":%llu,\"unbalancedBooks\":%llu}\n"
+                     : "%s: %llu books, %llu accounts, %llu transfers; %llu accounts differ from "
+                       "their transfers, %llu overdrawn, %llu books out of balance.\n",
+                 cli->json ? (right ? "true" : "false") : (right ? "Proven" : "BROKEN"),
+                 (unsigned long long)r.books, (unsigned long long)r.accounts,
+                 (unsigned long long)r.transfers, (unsigned long long)r.wrong_accounts,
+                 (unsigned long long)r.overdrafts, (unsigned long long)r.unbalanced_books);
+    return right ? OK
+                 : why_set(why, ERR_CORRUPT, NULL,
+                           "the ledger does not equal the sum of its transfers");
+}
+
+enum err command_audit(struct cli *cli, struct why *why)
+{
+    const char *word = cli_word(cli, 0);
+    if (word == NULL || strcmp(word, "ledger") != 0) {
+        return why_set(why, ERR_USAGE, NULL, "audit ledger");
+    }
+    return with_store(cli, true, run_audit, why);
+}
+
+/* ---- jobs ---- */
+
+static const char *const job_states[] = {"", "queued", "running", "done", "dead", "cancelled"};
+
+struct job_command {
+    enum job_state state;
+    int64_t id;
+    bool replay;
+    struct arena arena;
+    struct job_row *rows;
+    size_t count;
+    int64_t changed;
+};
+
+static enum err list_jobs(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct job_command *c = ctx;
+    return jobs_list(tx, &c->arena, c->state, 200, &c->rows, &c->count, why);
+}
+
+static enum err change_job(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct job_command *c = ctx;
+    if (c->replay) {
+        return jobs_replay(tx, c->id, &c->changed, why);
+    }
+    c->changed = 1;
+    return jobs_cancel(tx, c->id, why);
+}
+
+static void print_jobs(const struct cli *cli, const struct job_command *c)
+{
+    struct arena arena;
+    struct buf b;
+    arena_init(&arena, 0);
+    buf_init(&b, &arena, 4096);
+    for (size_t i = 0; i < c->count; i++) {
+        const struct job_row *row = &c->rows[i];
+        if (!cli->json) {
+            buf_format(&b, "%8lld  %-9s %-32.*s %u attempts  %.*s\n", (long long)row->id,
+                       job_states[row->state], SLICE_ARG(row->kind), row->attempts,
+                       SLICE_ARG(row->error));
+            continue;
+        }
+        struct json_out j;
+        json_out_init(&j, &b);
+        json_begin_object(&j);
+        json_key(&j, "id");
+        json_i64(&j, row->id);
+        json_key(&j, "kind");
+        json_string(&j, row->kind);
+        json_key(&j, "key");
+        json_string(&j, row->key);
+        json_key(&j, "state");
+        json_text(&j, job_states[row->state]);
+        json_key(&j, "attempts");
+        json_u64(&j, row->attempts);
+        json_key(&j, "error");
+        json_string(&j, row->error);
+        json_key(&j, "createdAt");
+        json_time(&j, row->created_usec);
+        json_end_object(&j);
+        buf_add_byte(&b, '\n');
+    }
+    cli_print(buf_slice(&b));
+    arena_free(&arena);
+}
+
+static enum err job_state_option(const struct cli *cli, enum job_state *out, struct why *why)
+{
+    const char *text = cli_option_value(cli, "state");
+    if (text == NULL) {
+        return OK;
+    }
+    for (int s = JOB_QUEUED; s <= JOB_CANCELLED; s++) {
+        if (strcmp(text, job_states[s]) == 0) {
+            *out = (enum job_state)s;
+            return OK;
+        }
+    }
+    return why_set(why, ERR_USAGE, NULL,
+                   "--state is queued, running, done, dead or cancelled, not \"%s\"", text);
+}
+
+static enum err run_jobs(struct cli *cli, struct store *store, const struct settings *settings,
+                         struct why *why)
+{
+    (void)settings;
+    const char *word = cli_word(cli, 0);
+    struct job_command c = {0};
+    arena_init(&c.arena, 0);
+    enum err e = job_state_option(cli, &c.state, why);
+    if (e == OK && (word == NULL || strcmp(word, "list") == 0)) {
+        e = store_read(store, list_jobs, &c, why);
+        if (e == OK) {
+            print_jobs(cli, &c);
+        }
+    } else if (e == OK) {
+        uint64_t id = 0;
+        bool all = cli_option_value(cli, "all") != NULL;
+        c.replay = strcmp(word, "replay") == 0;
+        if ((!c.replay && strcmp(word, "cancel") != 0) || (all && !c.replay) ||
+            (!all && (cli_word(cli, 1) == NULL ||
+                      slice_parse_u64(slice_text(cli_word(cli, 1)), &id) != OK || id == 0))) {
+            e = why_set(why, ERR_USAGE, NULL, "jobs list, replay ID, replay --all or cancel ID");
+        }
+        c.id = (int64_t)id;
+        if (e == OK) {
+            e = store_write(store, change_job, &c, why);
+        }
+        if (e == OK) {
+            (void)printf(cli->json ? "{\"success\":true,\"changed\":%lld}\n" : "%lld changed.\n",
+                         (long long)c.changed);
+        }
+    }
+    arena_free(&c.arena);
+    return e;
+}
+
+enum err command_jobs(struct cli *cli, struct why *why)
+{
+    const char *word = cli_word(cli, 0);
+    return with_store(cli, word == NULL || strcmp(word, "list") == 0, run_jobs, why);
+}
+
+/* ---- chain ---- */
+
+struct cursor {
+    uint64_t chain_id;
+    uint64_t block;
+    struct hash hash;
+};
+
+static enum err read_cursor(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct cursor *c = ctx;
+    return chain_cursor_read(tx, c->chain_id, &c->block, &c->hash, why);
+}
+
+static enum err run_chain(struct cli *cli, struct store *store, const struct settings *settings,
+                          struct why *why)
+{
+    const char *word = cli_word(cli, 0);
+    struct cursor c = {.chain_id = settings->chain.chain_id};
+    enum err e = OK;
+    if (word != NULL && strcmp(word, "resume") == 0) {
+        uint64_t from = 0;
+        const char *text = cli_option_value(cli, "from");
+        if (text == NULL || slice_parse_u64(slice_text(text), &from) != OK) {
+            return why_set(why, ERR_USAGE, NULL, "chain resume --from BLOCK");
+        }
+        e = chain_resume(store, c.chain_id, from, why);
+    } else if (word != NULL && strcmp(word, "status") != 0) {
+        return why_set(why, ERR_USAGE, NULL, "chain status, or chain resume --from BLOCK");
+    }
+    if (e == OK) {
+        e = store_read(store, read_cursor, &c, why);
+    }
+    if (e == OK) {
+        char text[2 * HASH_BYTES + 3];
+        hex_encode_to(hash_slice(&c.hash), text);
+        (void)printf(cli->json ? "{\"success\":true,\"chainId\":%llu,\"block\":%llu,"
+                                 "\"hash\":\"%s\"}\n"
+                               : "Chain %llu: applied up to block %llu (%s).\n",
+                     (unsigned long long)c.chain_id, (unsigned long long)c.block, text);
+    }
+    return e;
+}
+
+enum err command_chain(struct cli *cli, struct why *why)
+{
+    const char *word = cli_word(cli, 0);
+    return with_store(cli, word == NULL || strcmp(word, "resume") != 0, run_chain, why);
+}
