@@ -95,7 +95,7 @@ static enum err ask_chain(struct rpc_pool *pool, struct rpc_node *node, struct a
     buf_init(&text, arena, 128);
     rpc_envelope_write(&text, calls, 1, id);
     enum err e = post(pool, node, arena, buf_slice(&text), x, why);
-    enum rpc_shape shape;
+    enum rpc_shape shape = RPC_SHAPE_ANSWERS;
     if (e == OK) {
         e = rpc_envelope_read(arena, x->body, pool->options.answer_bytes_max, calls, 1, id, &shape,
                               why);

@@ -258,7 +258,7 @@ static void apply_answer(struct arena *arena, const struct answer *a, struct rpc
         call->result = a->result;
         return;
     }
-    struct node_error e;
+    struct node_error e = {0};
     call->err = read_error(arena, a->error, &e, &call->why);
     if (call->err == OK) {
         apply_error(arena, &e, call);
@@ -277,7 +277,7 @@ static void reset_call(struct rpc_call *call)
 static enum err read_single(struct arena *arena, const struct json *v, struct rpc_call *call,
                             uint64_t id, struct why *why)
 {
-    struct answer a;
+    struct answer a = {0};
     enum err e = read_answer(v, &a, why);
     if (e != OK) {
         return e;
@@ -297,7 +297,7 @@ static enum err read_single(struct arena *arena, const struct json *v, struct rp
 static enum err read_refusal(struct arena *arena, const struct json *v, enum rpc_shape shape,
                              enum rpc_shape *out_shape, struct why *why)
 {
-    struct answer a;
+    struct answer a = {0};
     enum err e = read_answer(v, &a, why);
     if (e != OK) {
         return e;
@@ -305,7 +305,7 @@ static enum err read_refusal(struct arena *arena, const struct json *v, enum rpc
     if (a.error == NULL) {
         return refuse(why, "a batch was answered by one result");
     }
-    struct node_error said;
+    struct node_error said = {0};
     e = read_error(arena, a.error, &said, why);
     if (e != OK) {
         return e;
@@ -332,7 +332,7 @@ static void read_batch(struct arena *arena, const struct json *v, struct rpc_cal
         reset_call(calls[i]);
     }
     for (const struct json *item = v->child; item != NULL; item = item->next) {
-        struct answer a;
+        struct answer a = {0};
         size_t index = 0;
         if (item->type != JSON_OBJECT ||
             !find_call(json_find(item, "id"), first_id, count, &index)) {

@@ -76,7 +76,7 @@ void rpc_node_failed(struct rpc_pool *pool, struct rpc_node *node, enum err err,
 void rpc_node_worked(struct rpc_pool *pool, struct rpc_node *node, int64_t latency_usec);
 /* rpc_node_chain_known says whether the chain id was checked, not longer ago than `age_usec`. */
 bool rpc_node_chain_known(struct rpc_pool *pool, const struct rpc_node *node, int64_t age_usec);
-/* rpc_node_set_chain notes that the endpoint serves the right chain. */
+/* rpc_node_set_chain_right notes that the endpoint serves the right chain. */
 void rpc_node_set_chain_right(struct rpc_pool *pool, struct rpc_node *node);
 /* rpc_node_batch_max tells how many calls the endpoint takes at once. */
 uint32_t rpc_node_batch_max(struct rpc_pool *pool, const struct rpc_node *node);

@@ -583,7 +583,7 @@ static void test_metrics_are_registered(void **state)
 {
     struct fixture *f = *state;
     metric_reset();
-    rpc_register_metrics();
+    rpc_metrics_register();
     struct buf out;
     buf_init(&out, &f->arena, 0);
     metric_render(&out);
