@@ -67,7 +67,7 @@ enum err http_path_decode(struct arena *req, struct slice path, struct http_segm
                           struct why *why) ERR_CHECKED;
 /*
  * http_query_decode reads the query and refuses what the route does not take.
- * Errors: ERR_UNKNOWN_FIELD, ERR_INVALID_FIELD (repeated), ERR_INVALID_ENCODING, ERR_LIMIT.
+ * Errors: ERR_UNKNOWN_FIELD, ERR_INVALID_FIELD (repeated), ERR_INVALID_ENCODING.
  */
 enum err http_query_decode(struct arena *req, struct slice query, const struct http_route *route,
                            const struct http_param **out, size_t *out_count,
