@@ -47,6 +47,40 @@ extern const struct store_statement jobs_sql_replay;
 extern const struct store_statement jobs_sql_requeue;
 extern const struct store_statement jobs_sql_state;
 extern const struct store_statement jobs_sql_sweep;
+extern const struct store_statement leasing_api_sql_account_bids;
+extern const struct store_statement leasing_api_sql_account_tokens;
+extern const struct store_statement leasing_api_sql_asset_get;
+extern const struct store_statement leasing_api_sql_asset_put;
+extern const struct store_statement leasing_api_sql_asset_token;
+extern const struct store_statement leasing_api_sql_assets_count;
+extern const struct store_statement leasing_api_sql_assets_list;
+extern const struct store_statement leasing_api_sql_bid_get;
+extern const struct store_statement leasing_api_sql_bid_request_find;
+extern const struct store_statement leasing_api_sql_bid_request_last;
+extern const struct store_statement leasing_api_sql_bid_request_put;
+extern const struct store_statement leasing_api_sql_bid_requests_list;
+extern const struct store_statement leasing_api_sql_bids_list;
+extern const struct store_statement leasing_api_sql_claim_get;
+extern const struct store_statement leasing_api_sql_claim_request_put;
+extern const struct store_statement leasing_api_sql_claims_list;
+extern const struct store_statement leasing_api_sql_claims_open;
+extern const struct store_statement leasing_api_sql_holders_at;
+extern const struct store_statement leasing_api_sql_lease_action;
+extern const struct store_statement leasing_api_sql_lease_get;
+extern const struct store_statement leasing_api_sql_lease_insert;
+extern const struct store_statement leasing_api_sql_lease_intent;
+extern const struct store_statement leasing_api_sql_lease_sign;
+extern const struct store_statement leasing_api_sql_lease_terminate;
+extern const struct store_statement leasing_api_sql_leases_count;
+extern const struct store_statement leasing_api_sql_leases_list;
+extern const struct store_statement leasing_api_sql_offers_list;
+extern const struct store_statement leasing_api_sql_onchain_type_find;
+extern const struct store_statement leasing_api_sql_round_get;
+extern const struct store_statement leasing_api_sql_rounds_list;
+extern const struct store_statement leasing_api_sql_type_get;
+extern const struct store_statement leasing_api_sql_type_put;
+extern const struct store_statement leasing_api_sql_types_count;
+extern const struct store_statement leasing_api_sql_types_list;
 extern const struct store_statement leasing_chain_sql_asset_activate;
 extern const struct store_statement leasing_chain_sql_asset_find;
 extern const struct store_statement leasing_chain_sql_asset_insert;
@@ -174,6 +208,40 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &jobs_sql_requeue,
     &jobs_sql_state,
     &jobs_sql_sweep,
+    &leasing_api_sql_account_bids,
+    &leasing_api_sql_account_tokens,
+    &leasing_api_sql_asset_get,
+    &leasing_api_sql_asset_put,
+    &leasing_api_sql_asset_token,
+    &leasing_api_sql_assets_count,
+    &leasing_api_sql_assets_list,
+    &leasing_api_sql_bid_get,
+    &leasing_api_sql_bid_request_find,
+    &leasing_api_sql_bid_request_last,
+    &leasing_api_sql_bid_request_put,
+    &leasing_api_sql_bid_requests_list,
+    &leasing_api_sql_bids_list,
+    &leasing_api_sql_claim_get,
+    &leasing_api_sql_claim_request_put,
+    &leasing_api_sql_claims_list,
+    &leasing_api_sql_claims_open,
+    &leasing_api_sql_holders_at,
+    &leasing_api_sql_lease_action,
+    &leasing_api_sql_lease_get,
+    &leasing_api_sql_lease_insert,
+    &leasing_api_sql_lease_intent,
+    &leasing_api_sql_lease_sign,
+    &leasing_api_sql_lease_terminate,
+    &leasing_api_sql_leases_count,
+    &leasing_api_sql_leases_list,
+    &leasing_api_sql_offers_list,
+    &leasing_api_sql_onchain_type_find,
+    &leasing_api_sql_round_get,
+    &leasing_api_sql_rounds_list,
+    &leasing_api_sql_type_get,
+    &leasing_api_sql_type_put,
+    &leasing_api_sql_types_count,
+    &leasing_api_sql_types_list,
     &leasing_chain_sql_asset_activate,
     &leasing_chain_sql_asset_find,
     &leasing_chain_sql_asset_insert,
@@ -920,7 +988,7 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 6,
         .name = "leasing",
-        .checksum = "6630cb780a4a92890f357f61c59ab87e840a568af380e8990e46436f4a01ca27",
+        .checksum = "6330205a7e9a939aaad79f642896410550725075cadc5c4252cf9cad2e425c15",
         .up_sqlite =
             "CREATE TABLE asset_types (\n"
             "    type_name TEXT NOT NULL PRIMARY KEY,\n"
@@ -997,6 +1065,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    balance TEXT CONSTRAINT balance_is_u256 CHECK (length(balance) = 78 AND balance NOT GLOB '*[^0-9]*') NOT NULL,\n"
             "    PRIMARY KEY (chain_id, token, holder)\n"
             ") STRICT;\n"
+            "CREATE INDEX idx_token_holders_holder ON token_holders (chain_id, holder, token);\n"
             "CREATE TABLE token_balances (\n"
             "    chain_id INTEGER NOT NULL,\n"
             "    token BLOB CONSTRAINT token_is_address CHECK (length(token) = 20) NOT NULL,\n"
@@ -1009,7 +1078,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "CREATE INDEX idx_token_balances_block ON token_balances (chain_id, token, block_number, log_index);\n"
             "CREATE TABLE leases (\n"
             "    lease_id TEXT NOT NULL PRIMARY KEY,\n"
-            "    asset_id TEXT NOT NULL REFERENCES assets (asset_id),\n"
+            "    asset_id TEXT NOT NULL,\n"
             "    chain_id INTEGER NOT NULL,\n"
             "    contract_address BLOB CONSTRAINT contract_address_is_address CHECK (length(contract_address) = 20) NOT NULL,\n"
             "    lessor BLOB CONSTRAINT lessor_is_address CHECK (length(lessor) = 20) NOT NULL,\n"
@@ -1034,10 +1103,12 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    lessee_signature BLOB,\n"
             "    lessor_termination BLOB,\n"
             "    lessee_termination BLOB,\n"
+            "    termination_reason TEXT,\n"
             "    status TEXT NOT NULL\n"
             "        CHECK (status IN ('draft', 'pending_signatures', 'active', 'completed', 'terminated')),\n"
             "    error TEXT,\n"
             "    intent_id TEXT,\n"
+            "    action_intent_id TEXT,\n"
             "    offer_id TEXT CONSTRAINT offer_id_is_u256 CHECK (length(offer_id) = 78 AND offer_id NOT GLOB '*[^0-9]*'),\n"
             "    nft_token_id TEXT CONSTRAINT nft_token_id_is_u256 CHECK (length(nft_token_id) = 78 AND nft_token_id NOT GLOB '*[^0-9]*'),\n"
             "    block_number INTEGER,\n"
@@ -1103,6 +1174,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    created_at INTEGER NOT NULL,\n"
             "    UNIQUE (lease_id, bidder, signature, funds)\n"
             ") STRICT;\n"
+            "CREATE INDEX idx_lease_bid_requests_bidder ON lease_bid_requests (bidder);\n"
             "CREATE TABLE lease_nfts (\n"
             "    chain_id INTEGER NOT NULL,\n"
             "    factory BLOB CONSTRAINT factory_is_address CHECK (length(factory) = 20) NOT NULL,\n"
@@ -1307,7 +1379,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "  SELECT c.chain_id, c.block_number, 'DELETE FROM \"leases\"' || ' WHERE \"lease_id\"=' || quote(NEW.\"lease_id\") FROM undo_context c;\n"
             "END;\n"
             "CREATE TRIGGER undo_leases_update AFTER UPDATE ON leases WHEN EXISTS (SELECT 1 FROM undo_context)\n"
-            "  AND (OLD.\"lease_id\" IS NOT NEW.\"lease_id\" OR OLD.\"asset_id\" IS NOT NEW.\"asset_id\" OR OLD.\"chain_id\" IS NOT NEW.\"chain_id\" OR OLD.\"contract_address\" IS NOT NEW.\"contract_address\" OR OLD.\"lessor\" IS NOT NEW.\"lessor\" OR OLD.\"lessee\" IS NOT NEW.\"lessee\" OR OLD.\"start_date\" IS NOT NEW.\"start_date\" OR OLD.\"end_date\" IS NOT NEW.\"end_date\" OR OLD.\"deadline\" IS NOT NEW.\"deadline\" OR OLD.\"payment_token\" IS NOT NEW.\"payment_token\" OR OLD.\"payment_amount\" IS NOT NEW.\"payment_amount\" OR OLD.\"payment_schedule\" IS NOT NEW.\"payment_schedule\" OR OLD.\"rent_period_sec\" IS NOT NEW.\"rent_period_sec\" OR OLD.\"security_deposit\" IS NOT NEW.\"security_deposit\" OR OLD.\"currency\" IS NOT NEW.\"currency\" OR OLD.\"legal_document_hash\" IS NOT NEW.\"legal_document_hash\" OR OLD.\"terms_version\" IS NOT NEW.\"terms_version\" OR OLD.\"agreement\" IS NOT NEW.\"agreement\" OR OLD.\"metadata\" IS NOT NEW.\"metadata\" OR OLD.\"metadata_hash\" IS NOT NEW.\"metadata_hash\" OR OLD.\"restrictions\" IS NOT NEW.\"restrictions\" OR OLD.\"lessor_signature\" IS NOT NEW.\"lessor_signature\" OR OLD.\"lessee_signature\" IS NOT NEW.\"lessee_signature\" OR OLD.\"lessor_termination\" IS NOT NEW.\"lessor_termination\" OR OLD.\"lessee_termination\" IS NOT NEW.\"lessee_termination\" OR OLD.\"status\" IS NOT NEW.\"status\" OR OLD.\"error\" IS NOT NEW.\"error\" OR OLD.\"intent_id\" IS NOT NEW.\"intent_id\" OR OLD.\"offer_id\" IS NOT NEW.\"offer_id\" OR OLD.\"nft_token_id\" IS NOT NEW.\"nft_token_id\" OR OLD.\"block_number\" IS NOT NEW.\"block_number\" OR OLD.\"transaction_hash\" IS NOT NEW.\"transaction_hash\" OR OLD.\"created_at\" IS NOT NEW.\"created_at\" OR OLD.\"updated_at\" IS NOT NEW.\"updated_at\") BEGIN\n"
+            "  AND (OLD.\"lease_id\" IS NOT NEW.\"lease_id\" OR OLD.\"asset_id\" IS NOT NEW.\"asset_id\" OR OLD.\"chain_id\" IS NOT NEW.\"chain_id\" OR OLD.\"contract_address\" IS NOT NEW.\"contract_address\" OR OLD.\"lessor\" IS NOT NEW.\"lessor\" OR OLD.\"lessee\" IS NOT NEW.\"lessee\" OR OLD.\"start_date\" IS NOT NEW.\"start_date\" OR OLD.\"end_date\" IS NOT NEW.\"end_date\" OR OLD.\"deadline\" IS NOT NEW.\"deadline\" OR OLD.\"payment_token\" IS NOT NEW.\"payment_token\" OR OLD.\"payment_amount\" IS NOT NEW.\"payment_amount\" OR OLD.\"payment_schedule\" IS NOT NEW.\"payment_schedule\" OR OLD.\"rent_period_sec\" IS NOT NEW.\"rent_period_sec\" OR OLD.\"security_deposit\" IS NOT NEW.\"security_deposit\" OR OLD.\"currency\" IS NOT NEW.\"currency\" OR OLD.\"legal_document_hash\" IS NOT NEW.\"legal_document_hash\" OR OLD.\"terms_version\" IS NOT NEW.\"terms_version\" OR OLD.\"agreement\" IS NOT NEW.\"agreement\" OR OLD.\"metadata\" IS NOT NEW.\"metadata\" OR OLD.\"metadata_hash\" IS NOT NEW.\"metadata_hash\" OR OLD.\"restrictions\" IS NOT NEW.\"restrictions\" OR OLD.\"lessor_signature\" IS NOT NEW.\"lessor_signature\" OR OLD.\"lessee_signature\" IS NOT NEW.\"lessee_signature\" OR OLD.\"lessor_termination\" IS NOT NEW.\"lessor_termination\" OR OLD.\"lessee_termination\" IS NOT NEW.\"lessee_termination\" OR OLD.\"termination_reason\" IS NOT NEW.\"termination_reason\" OR OLD.\"status\" IS NOT NEW.\"status\" OR OLD.\"error\" IS NOT NEW.\"error\" OR OLD.\"intent_id\" IS NOT NEW.\"intent_id\" OR OLD.\"action_intent_id\" IS NOT NEW.\"action_intent_id\" OR OLD.\"offer_id\" IS NOT NEW.\"offer_id\" OR OLD.\"nft_token_id\" IS NOT NEW.\"nft_token_id\" OR OLD.\"block_number\" IS NOT NEW.\"block_number\" OR OLD.\"transaction_hash\" IS NOT NEW.\"transaction_hash\" OR OLD.\"created_at\" IS NOT NEW.\"created_at\" OR OLD.\"updated_at\" IS NOT NEW.\"updated_at\") BEGIN\n"
             "  INSERT INTO undo_log (chain_id, block_number, statement)\n"
             "  SELECT c.chain_id, c.block_number, 'UPDATE \"leases\" SET ' || substr(CASE WHEN OLD.\"lease_id\" IS NOT NEW.\"lease_id\" THEN ',\"lease_id\"=' || quote(OLD.\"lease_id\") ELSE '' END\n"
             "    || CASE WHEN OLD.\"asset_id\" IS NOT NEW.\"asset_id\" THEN ',\"asset_id\"=' || quote(OLD.\"asset_id\") ELSE '' END\n"
@@ -1334,9 +1406,11 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    || CASE WHEN OLD.\"lessee_signature\" IS NOT NEW.\"lessee_signature\" THEN ',\"lessee_signature\"=' || quote(OLD.\"lessee_signature\") ELSE '' END\n"
             "    || CASE WHEN OLD.\"lessor_termination\" IS NOT NEW.\"lessor_termination\" THEN ',\"lessor_termination\"=' || quote(OLD.\"lessor_termination\") ELSE '' END\n"
             "    || CASE WHEN OLD.\"lessee_termination\" IS NOT NEW.\"lessee_termination\" THEN ',\"lessee_termination\"=' || quote(OLD.\"lessee_termination\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"termination_reason\" IS NOT NEW.\"termination_reason\" THEN ',\"termination_reason\"=' || quote(OLD.\"termination_reason\") ELSE '' END\n"
             "    || CASE WHEN OLD.\"status\" IS NOT NEW.\"status\" THEN ',\"status\"=' || quote(OLD.\"status\") ELSE '' END\n"
             "    || CASE WHEN OLD.\"error\" IS NOT NEW.\"error\" THEN ',\"error\"=' || quote(OLD.\"error\") ELSE '' END\n"
             "    || CASE WHEN OLD.\"intent_id\" IS NOT NEW.\"intent_id\" THEN ',\"intent_id\"=' || quote(OLD.\"intent_id\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"action_intent_id\" IS NOT NEW.\"action_intent_id\" THEN ',\"action_intent_id\"=' || quote(OLD.\"action_intent_id\") ELSE '' END\n"
             "    || CASE WHEN OLD.\"offer_id\" IS NOT NEW.\"offer_id\" THEN ',\"offer_id\"=' || quote(OLD.\"offer_id\") ELSE '' END\n"
             "    || CASE WHEN OLD.\"nft_token_id\" IS NOT NEW.\"nft_token_id\" THEN ',\"nft_token_id\"=' || quote(OLD.\"nft_token_id\") ELSE '' END\n"
             "    || CASE WHEN OLD.\"block_number\" IS NOT NEW.\"block_number\" THEN ',\"block_number\"=' || quote(OLD.\"block_number\") ELSE '' END\n"
@@ -1347,7 +1421,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "END;\n"
             "CREATE TRIGGER undo_leases_delete AFTER DELETE ON leases WHEN EXISTS (SELECT 1 FROM undo_context) BEGIN\n"
             "  INSERT INTO undo_log (chain_id, block_number, statement)\n"
-            "  SELECT c.chain_id, c.block_number, 'INSERT INTO \"leases\" (\"lease_id\", \"asset_id\", \"chain_id\", \"contract_address\", \"lessor\", \"lessee\", \"start_date\", \"end_date\", \"deadline\", \"payment_token\", \"payment_amount\", \"payment_schedule\", \"rent_period_sec\", \"security_deposit\", \"currency\", \"legal_document_hash\", \"terms_version\", \"agreement\", \"metadata\", \"metadata_hash\", \"restrictions\", \"lessor_signature\", \"lessee_signature\", \"lessor_termination\", \"lessee_termination\", \"status\", \"error\", \"intent_id\", \"offer_id\", \"nft_token_id\", \"block_number\", \"transaction_hash\", \"created_at\", \"updated_at\") VALUES (' || quote(OLD.\"lease_id\") || ', ' || quote(OLD.\"asset_id\") || ', ' || quote(OLD.\"chain_id\") || ', ' || quote(OLD.\"contract_address\") || ', ' || quote(OLD.\"lessor\") || ', ' || quote(OLD.\"lessee\") || ', ' || quote(OLD.\"start_date\") || ', ' || quote(OLD.\"end_date\") || ', ' || quote(OLD.\"deadline\") || ', ' || quote(OLD.\"payment_token\") || ', ' || quote(OLD.\"payment_amount\") || ', ' || quote(OLD.\"payment_schedule\") || ', ' || quote(OLD.\"rent_period_sec\") || ', ' || quote(OLD.\"security_deposit\") || ', ' || quote(OLD.\"currency\") || ', ' || quote(OLD.\"legal_document_hash\") || ', ' || quote(OLD.\"terms_version\") || ', ' || quote(OLD.\"agreement\") || ', ' || quote(OLD.\"metadata\") || ', ' || quote(OLD.\"metadata_hash\") || ', ' || quote(OLD.\"restrictions\") || ', ' || quote(OLD.\"lessor_signature\") || ', ' || quote(OLD.\"lessee_signature\") || ', ' || quote(OLD.\"lessor_termination\") || ', ' || quote(OLD.\"lessee_termination\") || ', ' || quote(OLD.\"status\") || ', ' || quote(OLD.\"error\") || ', ' || quote(OLD.\"intent_id\") || ', ' || quote(OLD.\"offer_id\") || ', ' || quote(OLD.\"nft_token_id\") || ', ' || quote(OLD.\"block_number\") || ', ' || quote(OLD.\"transaction_hash\") || ', ' || quote(OLD.\"created_at\") || ', ' || quote(OLD.\"updated_at\") || ')'\n"
+            "  SELECT c.chain_id, c.block_number, 'INSERT INTO \"leases\" (\"lease_id\", \"asset_id\", \"chain_id\", \"contract_address\", \"lessor\", \"lessee\", \"start_date\", \"end_date\", \"deadline\", \"payment_token\", \"payment_amount\", \"payment_schedule\", \"rent_period_sec\", \"security_deposit\", \"currency\", \"legal_document_hash\", \"terms_version\", \"agreement\", \"metadata\", \"metadata_hash\", \"restrictions\", \"lessor_signature\", \"lessee_signature\", \"lessor_termination\", \"lessee_termination\", \"termination_reason\", \"status\", \"error\", \"intent_id\", \"action_intent_id\", \"offer_id\", \"nft_token_id\", \"block_number\", \"transaction_hash\", \"created_at\", \"updated_at\") VALUES (' || quote(OLD.\"lease_id\") || ', ' || quote(OLD.\"asset_id\") || ', ' || quote(OLD.\"chain_id\") || ', ' || quote(OLD.\"contract_address\") || ', ' || quote(OLD.\"lessor\") || ', ' || quote(OLD.\"lessee\") || ', ' || quote(OLD.\"start_date\") || ', ' || quote(OLD.\"end_date\") || ', ' || quote(OLD.\"deadline\") || ', ' || quote(OLD.\"payment_token\") || ', ' || quote(OLD.\"payment_amount\") || ', ' || quote(OLD.\"payment_schedule\") || ', ' || quote(OLD.\"rent_period_sec\") || ', ' || quote(OLD.\"security_deposit\") || ', ' || quote(OLD.\"currency\") || ', ' || quote(OLD.\"legal_document_hash\") || ', ' || quote(OLD.\"terms_version\") || ', ' || quote(OLD.\"agreement\") || ', ' || quote(OLD.\"metadata\") || ', ' || quote(OLD.\"metadata_hash\") || ', ' || quote(OLD.\"restrictions\") || ', ' || quote(OLD.\"lessor_signature\") || ', ' || quote(OLD.\"lessee_signature\") || ', ' || quote(OLD.\"lessor_termination\") || ', ' || quote(OLD.\"lessee_termination\") || ', ' || quote(OLD.\"termination_reason\") || ', ' || quote(OLD.\"status\") || ', ' || quote(OLD.\"error\") || ', ' || quote(OLD.\"intent_id\") || ', ' || quote(OLD.\"action_intent_id\") || ', ' || quote(OLD.\"offer_id\") || ', ' || quote(OLD.\"nft_token_id\") || ', ' || quote(OLD.\"block_number\") || ', ' || quote(OLD.\"transaction_hash\") || ', ' || quote(OLD.\"created_at\") || ', ' || quote(OLD.\"updated_at\") || ')'\n"
             "    FROM undo_context c;\n"
             "END;\n"
             "CREATE TRIGGER undo_lease_offers_insert AFTER INSERT ON lease_offers WHEN EXISTS (SELECT 1 FROM undo_context) BEGIN\n"
@@ -1545,6 +1619,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    balance NUMERIC(78,0) CONSTRAINT balance_is_u256 CHECK (balance >= 0) NOT NULL,\n"
             "    PRIMARY KEY (chain_id, token, holder)\n"
             ");\n"
+            "CREATE INDEX idx_token_holders_holder ON token_holders (chain_id, holder, token);\n"
             "CREATE TABLE token_balances (\n"
             "    chain_id BIGINT NOT NULL,\n"
             "    token BYTEA CONSTRAINT token_is_address CHECK (octet_length(token) = 20) NOT NULL,\n"
@@ -1557,7 +1632,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "CREATE INDEX idx_token_balances_block ON token_balances (chain_id, token, block_number, log_index);\n"
             "CREATE TABLE leases (\n"
             "    lease_id TEXT NOT NULL PRIMARY KEY,\n"
-            "    asset_id TEXT NOT NULL REFERENCES assets (asset_id),\n"
+            "    asset_id TEXT NOT NULL,\n"
             "    chain_id BIGINT NOT NULL,\n"
             "    contract_address BYTEA CONSTRAINT contract_address_is_address CHECK (octet_length(contract_address) = 20) NOT NULL,\n"
             "    lessor BYTEA CONSTRAINT lessor_is_address CHECK (octet_length(lessor) = 20) NOT NULL,\n"
@@ -1582,10 +1657,12 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    lessee_signature BYTEA,\n"
             "    lessor_termination BYTEA,\n"
             "    lessee_termination BYTEA,\n"
+            "    termination_reason TEXT,\n"
             "    status TEXT NOT NULL\n"
             "        CHECK (status IN ('draft', 'pending_signatures', 'active', 'completed', 'terminated')),\n"
             "    error TEXT,\n"
             "    intent_id TEXT,\n"
+            "    action_intent_id TEXT,\n"
             "    offer_id NUMERIC(78,0) CONSTRAINT offer_id_is_u256 CHECK (offer_id >= 0),\n"
             "    nft_token_id NUMERIC(78,0) CONSTRAINT nft_token_id_is_u256 CHECK (nft_token_id >= 0),\n"
             "    block_number BIGINT,\n"
@@ -1651,6 +1728,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    created_at TIMESTAMPTZ NOT NULL,\n"
             "    UNIQUE (lease_id, bidder, signature, funds)\n"
             ");\n"
+            "CREATE INDEX idx_lease_bid_requests_bidder ON lease_bid_requests (bidder);\n"
             "CREATE TABLE lease_nfts (\n"
             "    chain_id BIGINT NOT NULL,\n"
             "    factory BYTEA CONSTRAINT factory_is_address CHECK (octet_length(factory) = 20) NOT NULL,\n"
@@ -1952,8 +2030,8 @@ static const struct store_migration sql_catalog_migrations[] = {
             "  IF TG_OP = 'INSERT' THEN\n"
             "    inverse := format('DELETE FROM \"leases\" WHERE \"lease_id\" = %L', NEW.\"lease_id\");\n"
             "  ELSIF TG_OP = 'DELETE' THEN\n"
-            "    inverse := format('INSERT INTO \"leases\" (\"lease_id\", \"asset_id\", \"chain_id\", \"contract_address\", \"lessor\", \"lessee\", \"start_date\", \"end_date\", \"deadline\", \"payment_token\", \"payment_amount\", \"payment_schedule\", \"rent_period_sec\", \"security_deposit\", \"currency\", \"legal_document_hash\", \"terms_version\", \"agreement\", \"metadata\", \"metadata_hash\", \"restrictions\", \"lessor_signature\", \"lessee_signature\", \"lessor_termination\", \"lessee_termination\", \"status\", \"error\", \"intent_id\", \"offer_id\", \"nft_token_id\", \"block_number\", \"transaction_hash\", \"created_at\", \"updated_at\") OVERRIDING SYSTEM VALUE '\n"
-            "      'VALUES (%L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L)', OLD.\"lease_id\", OLD.\"asset_id\", OLD.\"chain_id\", OLD.\"contract_address\", OLD.\"lessor\", OLD.\"lessee\", OLD.\"start_date\", OLD.\"end_date\", OLD.\"deadline\", OLD.\"payment_token\", OLD.\"payment_amount\", OLD.\"payment_schedule\", OLD.\"rent_period_sec\", OLD.\"security_deposit\", OLD.\"currency\", OLD.\"legal_document_hash\", OLD.\"terms_version\", OLD.\"agreement\", OLD.\"metadata\", OLD.\"metadata_hash\", OLD.\"restrictions\", OLD.\"lessor_signature\", OLD.\"lessee_signature\", OLD.\"lessor_termination\", OLD.\"lessee_termination\", OLD.\"status\", OLD.\"error\", OLD.\"intent_id\", OLD.\"offer_id\", OLD.\"nft_token_id\", OLD.\"block_number\", OLD.\"transaction_hash\", OLD.\"created_at\", OLD.\"updated_at\");\n"
+            "    inverse := format('INSERT INTO \"leases\" (\"lease_id\", \"asset_id\", \"chain_id\", \"contract_address\", \"lessor\", \"lessee\", \"start_date\", \"end_date\", \"deadline\", \"payment_token\", \"payment_amount\", \"payment_schedule\", \"rent_period_sec\", \"security_deposit\", \"currency\", \"legal_document_hash\", \"terms_version\", \"agreement\", \"metadata\", \"metadata_hash\", \"restrictions\", \"lessor_signature\", \"lessee_signature\", \"lessor_termination\", \"lessee_termination\", \"termination_reason\", \"status\", \"error\", \"intent_id\", \"action_intent_id\", \"offer_id\", \"nft_token_id\", \"block_number\", \"transaction_hash\", \"created_at\", \"updated_at\") OVERRIDING SYSTEM VALUE '\n"
+            "      'VALUES (%L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L)', OLD.\"lease_id\", OLD.\"asset_id\", OLD.\"chain_id\", OLD.\"contract_address\", OLD.\"lessor\", OLD.\"lessee\", OLD.\"start_date\", OLD.\"end_date\", OLD.\"deadline\", OLD.\"payment_token\", OLD.\"payment_amount\", OLD.\"payment_schedule\", OLD.\"rent_period_sec\", OLD.\"security_deposit\", OLD.\"currency\", OLD.\"legal_document_hash\", OLD.\"terms_version\", OLD.\"agreement\", OLD.\"metadata\", OLD.\"metadata_hash\", OLD.\"restrictions\", OLD.\"lessor_signature\", OLD.\"lessee_signature\", OLD.\"lessor_termination\", OLD.\"lessee_termination\", OLD.\"termination_reason\", OLD.\"status\", OLD.\"error\", OLD.\"intent_id\", OLD.\"action_intent_id\", OLD.\"offer_id\", OLD.\"nft_token_id\", OLD.\"block_number\", OLD.\"transaction_hash\", OLD.\"created_at\", OLD.\"updated_at\");\n"
             "  ELSE\n"
             "    sets := concat_ws(', ',\n"
             "      CASE WHEN OLD.\"lease_id\" IS DISTINCT FROM NEW.\"lease_id\" THEN format('\"lease_id\" = %L', OLD.\"lease_id\") END,\n"
@@ -1981,9 +2059,11 @@ static const struct store_migration sql_catalog_migrations[] = {
             "      CASE WHEN OLD.\"lessee_signature\" IS DISTINCT FROM NEW.\"lessee_signature\" THEN format('\"lessee_signature\" = %L', OLD.\"lessee_signature\") END,\n"
             "      CASE WHEN OLD.\"lessor_termination\" IS DISTINCT FROM NEW.\"lessor_termination\" THEN format('\"lessor_termination\" = %L', OLD.\"lessor_termination\") END,\n"
             "      CASE WHEN OLD.\"lessee_termination\" IS DISTINCT FROM NEW.\"lessee_termination\" THEN format('\"lessee_termination\" = %L', OLD.\"lessee_termination\") END,\n"
+            "      CASE WHEN OLD.\"termination_reason\" IS DISTINCT FROM NEW.\"termination_reason\" THEN format('\"termination_reason\" = %L', OLD.\"termination_reason\") END,\n"
             "      CASE WHEN OLD.\"status\" IS DISTINCT FROM NEW.\"status\" THEN format('\"status\" = %L', OLD.\"status\") END,\n"
             "      CASE WHEN OLD.\"error\" IS DISTINCT FROM NEW.\"error\" THEN format('\"error\" = %L', OLD.\"error\") END,\n"
             "      CASE WHEN OLD.\"intent_id\" IS DISTINCT FROM NEW.\"intent_id\" THEN format('\"intent_id\" = %L', OLD.\"intent_id\") END,\n"
+            "      CASE WHEN OLD.\"action_intent_id\" IS DISTINCT FROM NEW.\"action_intent_id\" THEN format('\"action_intent_id\" = %L', OLD.\"action_intent_id\") END,\n"
             "      CASE WHEN OLD.\"offer_id\" IS DISTINCT FROM NEW.\"offer_id\" THEN format('\"offer_id\" = %L', OLD.\"offer_id\") END,\n"
             "      CASE WHEN OLD.\"nft_token_id\" IS DISTINCT FROM NEW.\"nft_token_id\" THEN format('\"nft_token_id\" = %L', OLD.\"nft_token_id\") END,\n"
             "      CASE WHEN OLD.\"block_number\" IS DISTINCT FROM NEW.\"block_number\" THEN format('\"block_number\" = %L', OLD.\"block_number\") END,\n"
@@ -2337,7 +2417,7 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 125,
+    .statement_count = 159,
     .migrations = sql_catalog_migrations,
     .migration_count = 7,
 };

@@ -94,6 +94,7 @@ CREATE TABLE token_holders (
     balance @u256 NOT NULL,
     PRIMARY KEY (chain_id, token, holder)
 );
+CREATE INDEX idx_token_holders_holder ON token_holders (chain_id, holder, token);
 -- projection: token_holders (chain_id, token, holder)
 
 CREATE TABLE token_balances (
@@ -108,9 +109,10 @@ CREATE TABLE token_balances (
 CREATE INDEX idx_token_balances_block ON token_balances (chain_id, token, block_number, log_index);
 -- projection: token_balances (chain_id, token, holder, block_number, log_index)
 
+-- asset_id is no foreign key: the row of an asset that others registered leaves with its block.
 CREATE TABLE leases (
     lease_id @text NOT NULL PRIMARY KEY,
-    asset_id @text NOT NULL REFERENCES assets (asset_id),
+    asset_id @text NOT NULL,
     chain_id @i64 NOT NULL,
     contract_address @address NOT NULL,
     lessor @address NOT NULL,
@@ -135,10 +137,12 @@ CREATE TABLE leases (
     lessee_signature @bytes,
     lessor_termination @bytes,
     lessee_termination @bytes,
+    termination_reason @text,
     status @text NOT NULL
         CHECK (status IN ('draft', 'pending_signatures', 'active', 'completed', 'terminated')),
     error @text,
     intent_id @text,
+    action_intent_id @text,
     offer_id @u256,
     nft_token_id @u256,
     block_number @i64,
@@ -213,6 +217,7 @@ CREATE TABLE lease_bid_requests (
     created_at @time NOT NULL,
     UNIQUE (lease_id, bidder, signature, funds)
 );
+CREATE INDEX idx_lease_bid_requests_bidder ON lease_bid_requests (bidder);
 
 CREATE TABLE lease_nfts (
     chain_id @i64 NOT NULL,
