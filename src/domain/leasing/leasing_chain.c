@@ -148,9 +148,7 @@ static enum err load_metadata(struct store_tx *tx, const struct chain_event *ev,
     enum err e = store_finish(&q, NULL, why);
     bool exact = false;
     if (e == OK) {
-        e = leasing_metadata_unflatten(ev->scratch, pairs, count, &out->text, &exact, why);
-    }
-    if (e == OK) {
+        out->text = leasing_metadata_unflatten(ev->scratch, pairs, count, &exact);
         e = json_parse(ev->scratch, out->text, &json_limits_body, &out->metadata, why);
     }
     return e == OK ? leasing_metadata_hash(ev->scratch, out->metadata, &out->hash, why) : e;
