@@ -17,6 +17,7 @@
 #define MAC_KEY_BYTES 16
 
 #define SCRYPT_R 8
+#define SCRYPT_LOG2_N_MAX 19 /* 512 MiB at r 8 */
 #define SCRYPT_MEMORY_MAX (512ull << 20)
 #define SCRYPT_WORK_MAX (1ull << 24) /* N * r * p: eight times geth's standard cost */
 #define PBKDF2_ROUNDS_MAX 10000000ull
@@ -169,7 +170,7 @@ enum err keystore_encode(struct arena *arena, const struct secret *key,
     uint8_t salt[SALT_BYTES];
     uint8_t derived[DERIVED_MAX];
     struct document d = {.kdf = KDF_SCRYPT, .r = SCRYPT_R, .p = 1, .derived_len = DERIVED_MIN};
-    if (cost.scrypt_log2_n < 1 || (SCRYPT_MEMORY_MAX / 128 / SCRYPT_R) >> cost.scrypt_log2_n == 0) {
+    if (cost.scrypt_log2_n < 1 || cost.scrypt_log2_n > SCRYPT_LOG2_N_MAX) {
         return why_set(why, ERR_CRYPTO, NULL, "The scrypt cost 2^%u is outside what can be used.",
                        cost.scrypt_log2_n);
     }
