@@ -128,8 +128,8 @@ static enum err ask_text(struct store_conn *conn, const char *sql, char *said, s
     return e;
 }
 
-/* Refuses the database of another program; marks a new one as ours. */
-static enum err check_owner(struct store_conn *conn, struct why *why)
+/* Refuses the database of another program; marks a new one as ours, unless it is only read. */
+static enum err check_owner(struct store_conn *conn, bool read_only, struct why *why)
 {
     int64_t id = 0;
     int64_t objects = 0;
@@ -143,6 +143,9 @@ static enum err check_owner(struct store_conn *conn, struct why *why)
     if (id != 0 || objects > 0) {
         return why_set(why, ERR_CONFIG, "store.url", "%s is the database of another program.",
                        conn->path);
+    }
+    if (read_only) {
+        return why_set(why, ERR_NOT_FOUND, "store.url", "There is no database at %s.", conn->path);
     }
     char sql[64];
     snprintf(sql, sizeof(sql), "PRAGMA application_id=%d", APPLICATION_ID);
@@ -198,6 +201,17 @@ static enum err open_file(struct store_conn *conn, struct why *why)
     return code == SQLITE_OK ? OK : sqlite_fail(conn, code, "open", why);
 }
 
+static enum err choose_wal(struct store_conn *conn, struct why *why)
+{
+    char mode[16];
+    enum err e = ask_text(conn, "PRAGMA journal_mode=WAL", mode, sizeof(mode), why);
+    if (e == OK && strcmp(mode, "wal") != 0) {
+        e = why_set(why, ERR_IO, "store.url",
+                    "The disk of %s cannot hold a database: it has no shared memory.", conn->path);
+    }
+    return e;
+}
+
 static enum err configure(struct store_conn *conn, const struct store_config *config,
                           bool for_writing, struct why *why)
 {
@@ -214,12 +228,7 @@ static enum err configure(struct store_conn *conn, const struct store_config *co
         return why_set(why, ERR_CONFIG, "store.synchronous",
                        "store.synchronous must be full or normal.");
     }
-    char mode[16];
-    enum err e = ask_text(conn, "PRAGMA journal_mode=WAL", mode, sizeof(mode), why);
-    if (e == OK && strcmp(mode, "wal") != 0) {
-        e = why_set(why, ERR_IO, "store.url",
-                    "The disk of %s cannot hold a database: it has no shared memory.", conn->path);
-    }
+    enum err e = for_writing ? choose_wal(conn, why) : OK;
     if (e == OK) {
         e = sqlite_run_script(
             conn, normal ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=FULL", NULL, why);
@@ -267,9 +276,23 @@ static enum err open_writer(struct store_conn *conn, const struct store_config *
         e = configure(conn, config, true, why);
     }
     if (e == OK) {
-        e = check_owner(conn, why);
+        e = check_owner(conn, false, why);
     }
     return e == OK ? check_whole(conn, badly, why) : e;
+}
+
+/* Opens beside the writer of this process or, read only, beside the owner of another. */
+static enum err open_reader(struct store_conn *conn, const struct store_config *config,
+                            struct why *why)
+{
+    if (config->read_only && access(conn->path, F_OK) != 0) {
+        return why_set(why, ERR_NOT_FOUND, "store.url", "There is no database at %s.", conn->path);
+    }
+    enum err e = open_file(conn, why);
+    if (e == OK) {
+        e = configure(conn, config, false, why);
+    }
+    return e == OK && config->read_only ? check_owner(conn, true, why) : e;
 }
 
 static enum err sqlite_open(struct store_conn **out, const struct store_config *config,
@@ -280,15 +303,8 @@ static enum err sqlite_open(struct store_conn **out, const struct store_config *
     conn->cache_len = catalog->statement_count;
     conn->cache = mem_alloc((conn->cache_len + 1) * sizeof(conn->cache[0]));
     enum err e = parse_path(config->url, &conn->path, why);
-    if (e == OK && for_writing) {
-        e = open_writer(conn, config, why);
-    } else if (e == OK && config->read_only && access(conn->path, F_OK) != 0) {
-        e = why_set(why, ERR_NOT_FOUND, "store.url", "There is no database at %s.", conn->path);
-    } else if (e == OK) {
-        e = open_file(conn, why);
-        if (e == OK) {
-            e = configure(conn, config, false, why);
-        }
+    if (e == OK) {
+        e = for_writing ? open_writer(conn, config, why) : open_reader(conn, config, why);
     }
     if (e != OK) {
         sqlite_close(conn);

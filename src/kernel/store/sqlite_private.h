@@ -30,7 +30,8 @@ struct sqlite_handle {
     const struct store_statement *statement;
     sqlite3_stmt *stmt;
     bool in_use;
-    bool extra; /* beside the cache: the same statement twice at a time */
+    bool extra;     /* beside the cache: the same statement twice at a time */
+    unsigned depth; /* of savepoints where it began */
     int64_t total_before;
     int64_t changed;
     struct sqlite_handle *next_in_use;
@@ -43,7 +44,8 @@ struct store_conn {
     sqlite3_stmt *control[CONTROL_COUNT];
     struct sqlite_handle **cache; /* by statement id */
     size_t cache_len;
-    struct sqlite_handle *in_use;
+    struct sqlite_handle *in_use; /* newest first */
+    unsigned depth;               /* open savepoints */
 };
 
 /*

@@ -98,16 +98,20 @@ static enum err control(struct store_conn *conn, enum sqlite_control which, stru
     return e;
 }
 
-/* Ends what a function left unfinished, so that it cannot hold the transaction open. */
-static void end_unfinished(struct store_conn *conn)
+/*
+ * Ends what a function left unfinished, so that it cannot hold its savepoint open; statements that
+ * began outside of the savepoint go on.
+ */
+static void end_unfinished(struct store_conn *conn, unsigned depth)
 {
-    while (conn->in_use != NULL) {
+    while (conn->in_use != NULL && conn->in_use->depth >= depth) {
         sqlite_query_end(conn->in_use);
     }
 }
 
 enum err sqlite_begin(struct store_conn *conn, bool for_writing, struct why *why)
 {
+    conn->depth = 0;
     return control(conn, for_writing ? CONTROL_BEGIN_WRITE : CONTROL_BEGIN_READ, why);
 }
 
@@ -118,7 +122,7 @@ enum err sqlite_commit(struct store_conn *conn, struct why *why)
 
 void sqlite_rollback(struct store_conn *conn)
 {
-    end_unfinished(conn);
+    end_unfinished(conn, 0);
     struct why why;
     enum err e = control(conn, CONTROL_ROLLBACK, &why);
     ASSERT(e == OK || sqlite3_get_autocommit(conn->db));
@@ -131,22 +135,27 @@ bool sqlite_in_tx(struct store_conn *conn)
 
 enum err sqlite_savepoint(struct store_conn *conn, struct why *why)
 {
-    return control(conn, CONTROL_SAVEPOINT, why);
+    enum err e = control(conn, CONTROL_SAVEPOINT, why);
+    conn->depth += e == OK;
+    return e;
 }
 
 enum err sqlite_release(struct store_conn *conn, struct why *why)
 {
-    end_unfinished(conn);
-    return control(conn, CONTROL_RELEASE, why);
+    end_unfinished(conn, conn->depth);
+    enum err e = control(conn, CONTROL_RELEASE, why);
+    conn->depth -= e == OK;
+    return e;
 }
 
 void sqlite_rollback_to(struct store_conn *conn)
 {
-    end_unfinished(conn);
+    end_unfinished(conn, conn->depth);
     struct why why;
     enum err e = control(conn, CONTROL_ROLLBACK_TO, &why);
     if (e == OK) {
         e = control(conn, CONTROL_RELEASE, &why);
+        conn->depth -= e == OK;
     }
     if (e != OK && sqlite_in_tx(conn)) {
         sqlite_rollback(conn); /* a savepoint that cannot be taken back takes all with it */
@@ -213,6 +222,7 @@ enum err sqlite_query_begin(struct store_conn *conn, const struct store_statemen
         }
     }
     h->in_use = true;
+    h->depth = conn->depth;
     h->changed = 0;
     h->total_before = sqlite3_total_changes64(conn->db);
     h->next_in_use = conn->in_use;

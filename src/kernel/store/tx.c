@@ -35,6 +35,15 @@ void store_tx_fail(struct store_tx *tx, enum err e, const struct why *why)
     }
 }
 
+/* Repeats why the function cannot succeed any more. */
+static enum err tell(const struct store_tx *tx, struct why *why)
+{
+    if (why != NULL) {
+        *why = tx->failed_why;
+    }
+    return tx->failed;
+}
+
 /* Runs `fn` on a transaction that is already begun, and judges what it left behind. */
 static enum err run_function(struct store_tx *tx, store_fn fn, void *ctx, struct why *why)
 {
@@ -46,10 +55,7 @@ static enum err run_function(struct store_tx *tx, store_fn fn, void *ctx, struct
     ASSERT(tx->unfinished == 0); /* store_finish was forgotten */
 #endif
     if (e == OK && tx->failed != OK) {
-        e = tx->failed;
-        if (why != NULL) {
-            *why = tx->failed_why;
-        }
+        e = tell(tx, why);
     }
     ASSERT(e != OK || !tx->undo_open);
     return e;
@@ -245,20 +251,30 @@ enum err store_nested(struct store_tx *tx, store_fn fn, void *ctx, struct why *w
 {
     const struct store_driver *driver = tx->store->driver;
     ASSERT(current == tx && tx->writes);
-    enum err e = tx->failed == OK ? driver->savepoint(tx->conn, why) : tx->failed;
+    if (tx->failed != OK) {
+        return tell(tx, why);
+    }
+    enum err e = driver->savepoint(tx->conn, why);
     if (e != OK) {
         return e;
     }
+    uint32_t notified = tx->notified;
+    bool undo_open = tx->undo_open;
     e = fn(tx, ctx, why);
     if (e == OK && tx->failed != OK) {
-        e = tx->failed;
-        if (why != NULL) {
-            *why = tx->failed_why;
-        }
+        e = tell(tx, why);
     }
     if (e == OK) {
-        return driver->release(tx->conn, why);
+        struct why detail = {0};
+        e = driver->release(tx->conn, &detail);
+        if (e != OK) {
+            store_tx_fail(tx, e, &detail);
+            e = tell(tx, why);
+        }
+        return e;
     }
+    tx->notified = notified;
+    tx->undo_open = undo_open;
     /* Its own work is gone, and with it what the database refused: the rest may go on. */
     if (driver->in_tx(tx->conn)) {
         driver->rollback_to(tx->conn);

@@ -162,7 +162,7 @@ static void every_type_comes_back(void **state)
 static void null_and_empty_are_different(void **state)
 {
     struct item nothing = {.name = "nothing", .raw_null = true, .at_usec = -1};
-    struct item empty = {.name = "", .payload = "", .raw = SLICE_EMPTY, .amount = U256_ZERO};
+    struct item empty = {.name = "", .payload = "\"\"", .raw = SLICE_EMPTY, .amount = U256_ZERO};
     sample_write(s.store, item_add, &nothing);
     sample_write(s.store, item_add, &empty);
 
@@ -179,7 +179,8 @@ static void null_and_empty_are_different(void **state)
     f.name = "";
     sample_read(s.store, item_get, &f);
     assert_false(f.payload_null || f.raw_null);
-    assert_int_equal(f.payload.len + f.raw.len, 0);
+    assert_true(slice_equal_text(f.payload, "\"\""));
+    assert_int_equal(f.raw.len, 0);
     arena_free(&f.arena);
 }
 
@@ -326,6 +327,18 @@ static void text_that_one_database_cannot_keep_is_refused(void **state)
     struct slice latin1 = slice_text("caf\xe9");
     assert_int_equal(store_write(s.store, add_text, &latin1, &why), ERR_INVALID_ENCODING);
     assert_string_equal(why.field, "name");
+}
+
+static void json_that_one_database_cannot_keep_is_refused(void **state)
+{
+    struct why why = {0};
+    struct item nul = {.name = "nul", .payload = "[\"\\\\\\u0000\"]"};
+    assert_int_equal(store_write(s.store, item_add, &nul, &why), ERR_INVALID_FIELD);
+    assert_string_equal(why.field, "payload");
+    struct item fine = {.name = "fine", .payload = "[\"\\\\u0000\",\"\\u00001\"]"};
+    assert_int_equal(store_write(s.store, item_add, &fine, &why), ERR_INVALID_FIELD);
+    fine.payload = "[\"\\\\u0000\",\"\\u0001\"]";
+    sample_write(s.store, item_add, &fine);
 }
 
 static enum err score_max(struct store_tx *tx, void *ctx, struct why *why)
@@ -595,9 +608,18 @@ static enum err bug_unfinished(struct store_tx *tx, void *ctx, struct why *why)
     return ctx != NULL ? sample_counter_add(tx, &c, why) : OK;
 }
 
+#ifdef FREEHOLD_CHECKED
+static enum err bug_json(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct item item = {.name = "not json", .payload = "{a:1}"};
+    return item_add(tx, &item, why);
+}
+#endif
+
 static void forgotten_steps_die_in_a_checked_build(void **state)
 {
 #ifdef FREEHOLD_CHECKED
+    dies(bug_json, true);
     dies(bug_unbound, true);
     dies(bug_write_in_read, false);
     dies(bug_unread, false);
@@ -630,6 +652,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_refused_statement_fails_its_function, open_store,
                                         close_store),
         cmocka_unit_test_setup_teardown(text_that_one_database_cannot_keep_is_refused, open_store,
+                                        close_store),
+        cmocka_unit_test_setup_teardown(json_that_one_database_cannot_keep_is_refused, open_store,
                                         close_store),
         cmocka_unit_test_setup_teardown(answers_that_break_the_declaration_are_errors, open_store,
                                         close_store),

@@ -173,6 +173,46 @@ static void a_second_process_is_refused_until_the_first_is_dead(void **state)
     support_store_close(&s);
 }
 
+static void a_reader_looks_while_another_process_owns(void **state)
+{
+    int from_child = -1;
+    add("seen", 4);
+    closed();
+    pid_t child = spawn_owner(&from_child);
+    assert_int_equal(hear(from_child), 'o');
+    s.config.read_only = true;
+    assert_int_equal(support_store_start(&s, NULL), OK);
+    assert_int_equal(sample_counter(s.store, "seen"), 4);
+    struct why why = {0};
+    struct sample_counter c = {.name = "seen", .step = 1};
+    assert_int_equal(store_write(s.store, sample_counter_add, &c, &why), ERR_CONFLICT);
+    assert_non_null(strstr(why.text, "reading only"));
+    closed();
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    close(from_child);
+    assert_int_equal(support_store_start(&s, NULL), OK); /* needs no owner either */
+    assert_int_equal(sample_counter(s.store, "seen"), 4);
+}
+
+static void a_reader_makes_no_database(void **state)
+{
+    struct stat info;
+    support_store_prepare(&s, &sample_catalog);
+    s.config.read_only = true;
+    opening_fails(ERR_NOT_FOUND, "There is no database at");
+    assert_int_equal(stat(s.path, &info), -1);
+    snprintf(s.path, sizeof(s.path), "%s/empty.db", s.folder);
+    snprintf(s.url, sizeof(s.url), "sqlite:%s", s.path);
+    int fd = open(s.path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    opening_fails(ERR_NOT_FOUND, "There is no database at");
+    assert_int_equal(stat(s.path, &info), 0);
+    assert_int_equal(info.st_size, 0);
+    support_store_close(&s);
+}
+
 static void run_sql(const char *sql)
 {
     sqlite3 *db = NULL;
@@ -512,6 +552,8 @@ int main(void)
         cmocka_unit_test(a_folder_that_cannot_be_made_is_named),
         WITH_STORE(a_second_store_is_refused),
         cmocka_unit_test(a_second_process_is_refused_until_the_first_is_dead),
+        WITH_STORE(a_reader_looks_while_another_process_owns),
+        cmocka_unit_test(a_reader_makes_no_database),
         cmocka_unit_test(the_database_of_another_program_is_left_alone),
         WITH_STORE(a_lock_of_another_program_is_waited_for),
         WITH_STORE(a_damaged_header_is_refused),

@@ -515,6 +515,81 @@ static void readers_beyond_the_connections_wait(void **state)
     }
 }
 
+/* ---- savepoints ---- */
+
+struct nested {
+    const char *name;
+    enum err answer;
+    bool conflicts;
+    bool undo;
+    const char *channel;
+};
+
+static enum err run_nested(struct store_tx *tx, void *ctx, struct why *why)
+{
+    const struct nested *n = ctx;
+    struct sample_counter c = {.name = n->name, .step = 1};
+    enum err e = sample_counter_add(tx, &c, why);
+    if (n->channel != NULL) {
+        store_notify(tx, n->channel);
+    }
+    if (e == OK && n->undo) {
+        e = store_undo_begin(tx, 1, 1, why);
+    }
+    for (int i = 0; e == OK && n->conflicts && i < 2; i++) {
+        struct store_query q;
+        store_begin(&q, tx, &sample_sql_item_default);
+        store_bind_text(&q, "name", SLICE_LIT("same"));
+        /* Says OK although the database refused: the error counts all the same. */
+        (void)(store_finish(&q, NULL, why) == OK);
+    }
+    return e != OK ? e : n->answer;
+}
+
+/* Steps through counters while savepoints come and go inside. */
+static enum err outer(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct nested good = {.name = "good"};
+    struct nested bad = {.name = "bad", .answer = ERR_CONFLICT, .undo = true, .channel = "bad"};
+    struct nested refused = {.name = "refused", .conflicts = true};
+    struct why inner = {0};
+    size_t rows = 0;
+    struct store_query q;
+    store_begin(&q, tx, &sample_sql_items_all);
+    while (store_step(&q)) {
+        rows++;
+        store_ignore(&q, "name");
+        assert_int_equal(store_nested(tx, run_nested, &good, &inner), OK);
+        assert_int_equal(store_nested(tx, run_nested, &bad, &inner), ERR_CONFLICT);
+        assert_int_equal(store_nested(tx, run_nested, &refused, &inner), ERR_DB_CONSTRAINT);
+        assert_string_equal(inner.field, "items.name");
+    }
+    assert_int_equal(rows, 3);
+    enum err e = store_finish(&q, NULL, why);
+    struct sample_counter c = {.name = "outer", .step = 1};
+    return e == OK ? sample_counter_add(tx, &c, why) : e;
+}
+
+static enum err add_items(struct store_tx *tx, void *ctx, struct why *why)
+{
+    enum err e = OK;
+    for (int i = 0; e == OK && i < 3; i++) {
+        e = flood_item(tx, i, why);
+    }
+    return e;
+}
+
+static void a_savepoint_takes_back_its_own_work_only(void **state)
+{
+    sample_write(s.store, add_items, NULL);
+    sample_write(s.store, outer, NULL);
+    assert_int_equal(sample_counter(s.store, "good"), 3);
+    assert_int_equal(sample_counter(s.store, "bad"), 0);
+    assert_int_equal(sample_counter(s.store, "refused"), 0);
+    assert_int_equal(sample_counter(s.store, "outer"), 1);
+    assert_int_equal(store_signal_now(s.store, "bad"), 0);
+}
+
 /* ---- stopping ---- */
 
 static void *run_close(void *arg)
@@ -579,6 +654,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_read_sees_one_moment, open_store, close_store),
         cmocka_unit_test_setup_teardown(writes_go_on_while_a_read_is_open, open_store, close_store),
         cmocka_unit_test_setup_teardown(readers_beyond_the_connections_wait, open_store,
+                                        close_store),
+        cmocka_unit_test_setup_teardown(a_savepoint_takes_back_its_own_work_only, open_store,
                                         close_store),
         cmocka_unit_test_setup_teardown(close_answers_what_was_queued, open_store, close_store),
         cmocka_unit_test_setup_teardown(a_thread_knows_that_it_is_inside, open_store, close_store),
