@@ -18,6 +18,12 @@
 #define LEASING_SOURCES 4
 #define LEASING_POLICIES_MAX 32
 
+/* Policy roles of who asks for a transaction. */
+#define LEASING_ROLE_REGISTRAR "registrar"
+#define LEASING_ROLE_LESSOR "lessor"
+#define LEASING_ROLE_BIDDER "bidder"
+#define LEASING_ROLE_HOLDER "holder"
+
 struct leasing {
     struct leasing_config config;
     uint64_t chain_id;

@@ -1,0 +1,194 @@
+#include "domain/leasing/leasing.h"
+
+#include "domain/leasing/leasing_internal.h"
+#include "gen/abi_asset_erc20.h"
+#include "gen/abi_asset_registry.h"
+#include "gen/abi_lease_factory.h"
+#include "gen/abi_marketplace.h"
+#include "gen/abi_test_stablecoin.h"
+#include "kernel/base/check.h"
+
+#define ROW(key_, type_, member_, default__, doc_)                                                 \
+    {                                                                                              \
+        .key = key_, .type = type_, .offset = offsetof(struct leasing_config, member_),            \
+        .default_ = default__, .doc = doc_                                                         \
+    }
+
+#define DAY_USEC (INT64_C(86400) * USEC_PER_SEC)
+
+const struct config_row leasing_config_rows[] = {
+    ROW("leasing.stablecoin", CONFIG_ADDRESS, stablecoin, NULL,
+        "Contract of the settlement coin, with 6 decimals."),
+    ROW("leasing.asset_registry", CONFIG_ADDRESS, asset_registry, NULL,
+        "Contract of the asset registry."),
+    ROW("leasing.lease_factory", CONFIG_ADDRESS, lease_factory, NULL,
+        "Contract of the lease factory: the verifying contract of lease signatures."),
+    ROW("leasing.marketplace", CONFIG_ADDRESS, marketplace, NULL,
+        "Contract of the marketplace, which holds bids and pays revenue."),
+    ROW("leasing.registrar", CONFIG_ADDRESS, registrar, NULL,
+        "Wallet that creates asset types and registers assets; it holds the registry's roles."),
+    {
+        .key = "leasing.signature_validity",
+        .type = CONFIG_DURATION,
+        .offset = offsetof(struct leasing_config, signature_validity_usec),
+        .default_ = "30d",
+        .min = 60 * (uint64_t)USEC_PER_SEC,
+        .max = 3650 * (uint64_t)DAY_USEC,
+        .doc = "How long a lease may be signed and minted when the request names no deadline.",
+    },
+};
+const size_t leasing_config_row_count = sizeof leasing_config_rows / sizeof leasing_config_rows[0];
+
+static enum err read_address(const char *key, const char *text, struct address *out,
+                             struct why *why)
+{
+    if (text == NULL || text[0] == '\0') {
+        return why_set(why, ERR_CONFIG, key, "%s is not set", key);
+    }
+    enum err e = address_parse(slice_text(text), out);
+    if (e == ERR_ADDRESS_CHECKSUM) {
+        return why_set(why, ERR_CONFIG, key,
+                       "%s mixes upper and lower case, but not as EIP-55 prescribes: a digit may "
+                       "be mistyped",
+                       key);
+    }
+    if (e != OK || address_is_zero(out)) {
+        return why_set(why, ERR_CONFIG, key, "%s must be the address of a contract", key);
+    }
+    return OK;
+}
+
+static enum err read_config(struct leasing *l, struct why *why)
+{
+    const struct leasing_config *c = &l->config;
+    enum err e = read_address("leasing.stablecoin", c->stablecoin, &l->stablecoin, why);
+    if (e == OK) {
+        e = read_address("leasing.asset_registry", c->asset_registry, &l->registry, why);
+    }
+    if (e == OK) {
+        e = read_address("leasing.lease_factory", c->lease_factory, &l->factory, why);
+    }
+    if (e == OK) {
+        e = read_address("leasing.marketplace", c->marketplace, &l->marketplace, why);
+    }
+    l->has_registrar = c->registrar != NULL && c->registrar[0] != '\0';
+    if (e == OK && l->has_registrar) {
+        e = read_address("leasing.registrar", c->registrar, &l->registrar, why);
+    }
+    return e;
+}
+
+static void follow(struct leasing *l, const struct address *address,
+                   const struct abi_contract *contract, uint64_t start_block)
+{
+    ASSERT(l->source_count < LEASING_SOURCES);
+    l->sources[l->source_count++] = (struct chain_source){
+        .address = *address, .contract = contract, .start_block = start_block};
+}
+
+static void allow(struct leasing *l, const char *role, const struct address *address,
+                  const struct abi_contract *contract, const struct abi_function *function)
+{
+    ASSERT(l->policy_count < LEASING_POLICIES_MAX);
+    l->policies[l->policy_count++] = (struct relay_policy){
+        .role = role, .contract = contract, .function = function, .address = address};
+}
+
+#define REGISTRY(name)                                                                             \
+    &abi_asset_registry, &abi_asset_registry_functions[ASSET_REGISTRY_FUNCTION_##name]
+#define FACTORY(name)                                                                              \
+    &abi_lease_factory, &abi_lease_factory_functions[LEASE_FACTORY_FUNCTION_##name]
+#define MARKET(name) &abi_marketplace, &abi_marketplace_functions[MARKETPLACE_FUNCTION_##name]
+#define COIN(name)                                                                                 \
+    &abi_test_stablecoin, &abi_test_stablecoin_functions[TEST_STABLECOIN_FUNCTION_##name]
+#define TOKEN(name) &abi_asset_erc20, &abi_asset_erc20_functions[ASSET_ERC20_FUNCTION_##name]
+
+static void set_policies(struct leasing *l)
+{
+    allow(l, LEASING_ROLE_REGISTRAR, &l->registry, REGISTRY(CREATE_ASSET_TYPE));
+    allow(l, LEASING_ROLE_REGISTRAR, &l->registry, REGISTRY(REGISTER_ASSET));
+    allow(l, LEASING_ROLE_REGISTRAR, &l->registry, REGISTRY(SET_METADATA));
+    allow(l, LEASING_ROLE_LESSOR, &l->marketplace, MARKET(POST_LEASE_OFFER));
+    allow(l, LEASING_ROLE_LESSOR, &l->marketplace, MARKET(ACCEPT_LEASE_BID));
+    allow(l, LEASING_ROLE_LESSOR, &l->marketplace, MARKET(CANCEL_LEASE_OFFER));
+    allow(l, LEASING_ROLE_LESSOR, &l->factory, FACTORY(MINT_LEASE));
+    allow(l, LEASING_ROLE_BIDDER, &l->stablecoin, COIN(APPROVE));
+    allow(l, LEASING_ROLE_BIDDER, &l->marketplace, MARKET(PLACE_LEASE_BID));
+    allow(l, LEASING_ROLE_BIDDER, &l->marketplace, MARKET(WITHDRAW_LEASE_BID));
+    allow(l, LEASING_ROLE_HOLDER, &l->marketplace, MARKET(CLAIM_REVENUE));
+    /* Asset tokens are made while we run: any address, but this one function. */
+    allow(l, LEASING_ROLE_HOLDER, NULL, TOKEN(TRANSFER));
+}
+
+enum err leasing_new(const struct leasing_options *options, struct leasing **out, struct why *why)
+{
+    struct leasing *l = mem_alloc(sizeof *l);
+    l->config = *options->config;
+    l->chain_id = options->chain_id;
+    l->store = options->store;
+    l->rpc = options->rpc;
+    enum err e = read_config(l, why);
+    if (e != OK) {
+        leasing_free(l);
+        return e;
+    }
+    (void)snprintf(l->book, sizeof l->book, "stable/%llu", (unsigned long long)l->chain_id);
+    follow(l, &l->registry, &abi_asset_registry, options->start_block);
+    follow(l, &l->factory, &abi_lease_factory, options->start_block);
+    follow(l, &l->marketplace, &abi_marketplace, options->start_block);
+    set_policies(l);
+    *out = l;
+    return OK;
+}
+
+void leasing_free(struct leasing *leasing)
+{
+    mem_free(leasing);
+}
+
+void leasing_set_relay(struct leasing *leasing, struct relay *relay)
+{
+    leasing->relay = relay;
+}
+
+struct http_table leasing_http_table(struct leasing *leasing)
+{
+    return (struct http_table){
+        .routes = leasing_routes, .count = leasing_route_count, .ctx = leasing};
+}
+
+struct chain_table leasing_chain_table(struct leasing *leasing)
+{
+    return (struct chain_table){.handlers = leasing_chain_handlers,
+                                .handler_count = leasing_chain_handler_count,
+                                .discoveries = leasing_chain_discoveries,
+                                .discovery_count = leasing_chain_discovery_count,
+                                .ctx = leasing};
+}
+
+struct job_table leasing_job_table(struct leasing *leasing)
+{
+    return (struct job_table){.kinds = leasing_job_kinds,
+                              .kind_count = leasing_job_kind_count,
+                              .crons = leasing_job_crons,
+                              .cron_count = leasing_job_cron_count,
+                              .ctx = leasing};
+}
+
+const struct chain_source *leasing_sources(const struct leasing *leasing, size_t *out_count)
+{
+    *out_count = leasing->source_count;
+    return leasing->sources;
+}
+
+const struct relay_policy *leasing_policies(const struct leasing *leasing, size_t *out_count)
+{
+    *out_count = leasing->policy_count;
+    return leasing->policies;
+}
+
+const struct abi_contract *const *leasing_abis(size_t *out_count)
+{
+    *out_count = ABI_CONTRACT_COUNT;
+    return abi_contracts;
+}
