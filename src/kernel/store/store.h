@@ -185,9 +185,12 @@ void store_begin(struct store_query *q, struct store_tx *tx, const struct store_
 void store_bind_i64(struct store_query *q, const char *name, int64_t value);
 /* store_bind_bool binds a boolean. */
 void store_bind_bool(struct store_query *q, const char *name, bool value);
-/* store_bind_text binds UTF-8 text; the bytes are copied. */
+/*
+ * store_bind_text binds text; the bytes are copied. Text that PostgreSQL could not keep fails the
+ * statement on both databases: ERR_INVALID_FIELD (a NUL character), ERR_INVALID_ENCODING (UTF-8).
+ */
 void store_bind_text(struct store_query *q, const char *name, struct slice value);
-/* store_bind_json binds JSON text. */
+/* store_bind_json binds JSON text that was parsed or written by us; refuses text as above. */
 void store_bind_json(struct store_query *q, const char *name, struct slice value);
 /* store_bind_bytes binds BYTES, HASH or ADDRESS; a fixed length that differs is a bug. */
 void store_bind_bytes(struct store_query *q, const char *name, struct slice value);
