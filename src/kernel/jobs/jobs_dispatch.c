@@ -99,7 +99,8 @@ static size_t count_wanted(const struct dispatcher *d)
         return 0;
     }
     size_t batch = (size_t)jobs->config.claim_batch;
-    size_t room = jobs->idle + jobs_prefetch(d->run_usec_mean, (size_t)jobs->config.threads, batch);
+    size_t room =
+        jobs_slots(jobs) + jobs_prefetch(d->run_usec_mean, (size_t)jobs->config.threads, batch);
     size_t want = room > jobs->waiting.count ? room - jobs->waiting.count : 0;
     want = want < batch ? want : batch;
     return want < jobs->free_count ? want : jobs->free_count;

@@ -69,6 +69,8 @@ static void collect(struct beat *b)
         }
         if (run->place == JOBS_RUNNING && mono > run->deadline_mono_usec) {
             run->abandoned = true;
+            jobs->active--;
+            jobs->hung++;
             b->overdue[b->overdue_count++] = overdue_of(b, run);
         } else {
             b->kept[b->kept_count++] = (struct kept){.hold = run->hold};
@@ -128,7 +130,10 @@ static void replace_hung(struct beat *b)
                              &o->why);
         }
         pthread_mutex_lock(&jobs->lock);
-        bool added = jobs->stopping || jobs_worker_add(jobs);
+        bool enough =
+            jobs->stopping || jobs->worker_count - jobs->hung >= (size_t)jobs->config.threads;
+        bool added = enough || jobs_worker_add(jobs);
+        pthread_cond_broadcast(&jobs->filled); /* one that was surplus may work now */
         pthread_mutex_unlock(&jobs->lock);
         if (!added) {
             LOG(LOG_ERROR, "jobs.workers_exhausted", log_u64("workers", jobs->worker_max));

@@ -82,6 +82,14 @@ struct jobs_run *jobs_list_pop(struct jobs_list *list)
     return run;
 }
 
+size_t jobs_slots(const struct jobs *jobs)
+{
+    size_t able = jobs->worker_count - jobs->hung;
+    size_t most = (size_t)jobs->config.threads;
+    most = able < most ? able : most;
+    return most > jobs->active ? most - jobs->active : 0;
+}
+
 void jobs_run_free(struct jobs *jobs, struct jobs_run *run)
 {
     ASSERT(run->place != JOBS_FREE);

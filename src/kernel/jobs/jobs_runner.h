@@ -93,13 +93,14 @@ struct jobs {
     size_t schedule_count;
 
     pthread_mutex_t lock;
-    pthread_cond_t filled; /* WAITING has a job, or stopping */
+    pthread_cond_t filled; /* WAITING has a job and a thread may take it, or stopping */
     struct jobs_run *runs;
     size_t run_count;
     struct jobs_list waiting;
     struct jobs_list results;
     size_t free_count;
-    size_t idle; /* workers that wait for a job */
+    size_t active; /* workers at a job; never more than config.threads */
+    size_t hung;   /* workers at a job that was ended without them */
     bool stopping;
     bool workers_gone;
     bool keeper_ends;
@@ -137,6 +138,8 @@ struct jobs_run *jobs_list_pop(struct jobs_list *list);
 /* jobs_find_kind returns the row and context of a kind; an unknown one has a row that refuses. */
 struct jobs_entry jobs_find_kind(const struct jobs *jobs, struct slice name);
 
+/* jobs_slots is how many more jobs could run now; `lock` is held. */
+size_t jobs_slots(const struct jobs *jobs);
 /* jobs_run_free gives a run back; `lock` is held. */
 void jobs_run_free(struct jobs *jobs, struct jobs_run *run);
 /* jobs_run_find returns the run that holds a job, or NULL; `lock` is held. */
@@ -144,7 +147,7 @@ struct jobs_run *jobs_run_find(struct jobs *jobs, struct jobs_hold hold);
 
 /* jobs_spawn starts a thread that gets no signals; returns an errno. */
 int jobs_spawn(pthread_t *thread, void *(*main)(void *), void *arg);
-/* jobs_worker_add starts one more worker; `lock` is held. False when there may be no more. */
+/* jobs_worker_add starts one more worker; `lock` is held. False when there can be no more. */
 bool jobs_worker_add(struct jobs *jobs);
 
 /* jobs_worker_main, jobs_dispatcher_main and jobs_keeper_main are the threads. */

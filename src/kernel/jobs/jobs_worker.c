@@ -17,16 +17,17 @@ static struct jobs_run *next_waiting(struct jobs *jobs)
 /* Waits for a job; NULL when the runner stops. `lock` is held. */
 static struct jobs_run *take(struct jobs *jobs)
 {
-    struct jobs_run *run = jobs->stopping ? NULL : next_waiting(jobs);
+    struct jobs_run *run = NULL;
     while (run == NULL && !jobs->stopping) {
-        jobs->idle++;
-        pthread_cond_wait(&jobs->filled, &jobs->lock);
-        jobs->idle--;
-        run = jobs->stopping ? NULL : next_waiting(jobs);
+        run = jobs_slots(jobs) > 0 ? next_waiting(jobs) : NULL;
+        if (run == NULL) {
+            pthread_cond_wait(&jobs->filled, &jobs->lock);
+        }
     }
     if (run != NULL) {
         ASSERT(run->place == JOBS_WAITING);
         run->place = JOBS_RUNNING;
+        jobs->active++;
         run->deadline_mono_usec = clock_mono_usec() + run->kind->timeout_usec;
     }
     return run;
@@ -73,29 +74,29 @@ static enum err call_handler(struct jobs *jobs, struct jobs_run *run)
     return e;
 }
 
-/* What the handler left behind becomes a result for the dispatcher; false: leave the thread. */
-static bool give_result(struct jobs *jobs, struct jobs_run *run, enum err result)
+/* What the handler left behind becomes a result for the dispatcher. `lock` is held. */
+static void give_result(struct jobs *jobs, struct jobs_run *run, enum err result)
 {
     bool completed = result == OK && run->call.completed_;
+    size_t *count = run->abandoned ? &jobs->hung : &jobs->active;
+    ASSERT(*count > 0);
+    (*count)--;
     if (run->abandoned || (run->lost && !completed)) {
-        bool stay = !run->abandoned;
         jobs_log_lost(run->hold, run->call.kind);
         jobs_run_free(jobs, run);
-        return stay;
+        return;
     }
     run->result = result;
     run->verdict = jobs_judge(run->kind, run->call.attempt, result);
     run->place = JOBS_RESULT;
     jobs_list_push(&jobs->results, run);
-    return true;
 }
 
 void *jobs_worker_main(void *arg)
 {
     struct jobs *jobs = ((struct jobs_worker *)arg)->jobs;
-    bool stay = true;
     pthread_mutex_lock(&jobs->lock);
-    for (struct jobs_run *run = take(jobs); run != NULL; run = stay ? take(jobs) : NULL) {
+    for (struct jobs_run *run = take(jobs); run != NULL; run = take(jobs)) {
         pthread_mutex_unlock(&jobs->lock);
         metric_add(&jobs_metrics[JOBS_METRIC_RUNNING], 1);
         int64_t began = clock_mono_usec();
@@ -105,7 +106,7 @@ void *jobs_worker_main(void *arg)
         metric_observe(&jobs_metrics[JOBS_METRIC_RUN], run_usec);
         pthread_mutex_lock(&jobs->lock);
         run->run_usec = run_usec;
-        stay = give_result(jobs, run, result);
+        give_result(jobs, run, result);
         pthread_mutex_unlock(&jobs->lock);
         store_wake(jobs->store, JOBS_CHANNEL);
         pthread_mutex_lock(&jobs->lock);
