@@ -330,7 +330,7 @@ static enum err wait_until_ready(struct devchain *chain, uint64_t chain_id, stru
 static enum err prepare(struct arena *arena, const struct devchain_options *options,
                         struct devchain *chain, struct launch *l, int *out_port_fd, struct why *why)
 {
-    enum err e = devchain_find_anvil(arena, &l->path, why);
+    enum err e = devchain_find_anvil(arena, options->anvil_path, &l->path, why);
     if (e == OK && options->state_path != NULL) {
         e = lock_state(arena, options->state_path, &chain->lock_fd, why);
     }

@@ -2,7 +2,7 @@
  * devchain.h: a local EVM chain for development and demos, run as a child process.
  *
  * Owns one anvil process that listens on the loopback address only. It is found, in this order:
- * the file named by $FREEHOLD_ANVIL, node_modules beside the executable or in one of the folders
+ * the program named in the options, node_modules beside the executable or in one of the folders
  * above it (where `tools/setup` puts it), the PATH. The npm package's script is never started: it
  * would put a process of its own between us and the chain, and killing it would leave the chain.
  *
@@ -39,6 +39,7 @@ struct devchain_options {
     uint64_t chain_id;
     uint32_t block_time_sec; /* 0: a block for each transaction, at once */
     const char *state_path;  /* NULL: nothing is kept */
+    const char *anvil_path;  /* NULL or "": looked for */
     const char *log_path;    /* what anvil prints; NULL: dropped, but for its last words */
 };
 
@@ -62,9 +63,11 @@ bool devchain_is_running(struct devchain *chain);
 void devchain_stop(struct devchain *chain);
 
 /*
- * devchain_find_anvil returns the path of the program in the arena.
+ * devchain_find_anvil returns the path of the program in the arena; `named` (NULL or "": none) is
+ * taken as it is.
  * Errors: ERR_CONFIG, with a sentence that says what to do.
  */
-enum err devchain_find_anvil(struct arena *arena, const char **out, struct why *why) ERR_CHECKED;
+enum err devchain_find_anvil(struct arena *arena, const char *named, const char **out,
+                             struct why *why) ERR_CHECKED;
 
 #endif

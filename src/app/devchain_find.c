@@ -72,13 +72,13 @@ static const char *find_on_path(struct arena *arena)
     return NULL;
 }
 
-enum err devchain_find_anvil(struct arena *arena, const char **out, struct why *why)
+enum err devchain_find_anvil(struct arena *arena, const char *named, const char **out,
+                             struct why *why)
 {
-    const char *named = getenv("FREEHOLD_ANVIL");
     if (named != NULL && named[0] != '\0') {
         if (!is_program(named)) {
-            return why_set(why, ERR_CONFIG, "FREEHOLD_ANVIL",
-                           "FREEHOLD_ANVIL names %s, which is not a program that can be run.",
+            return why_set(why, ERR_CONFIG, "devchain.anvil",
+                           "devchain.anvil names %s, which is not a program that can be run.",
                            named);
         }
         *out = named;
@@ -90,9 +90,9 @@ enum err devchain_find_anvil(struct arena *arena, const char **out, struct why *
     }
     if (path == NULL) {
         return why_set(
-            why, ERR_CONFIG, "FREEHOLD_ANVIL",
+            why, ERR_CONFIG, "devchain.anvil",
             "The development chain needs anvil, which was not found: run tools/setup, or "
-            "name the program in FREEHOLD_ANVIL.");
+            "name the program in devchain.anvil.");
     }
     *out = path;
     return OK;

@@ -83,6 +83,8 @@ int main(int argc, char **argv)
     arena_init(&boot, 0);
     /* A peer that hangs up is an error of one write, never the end of the process. */
     (void)signal(SIGPIPE, SIG_IGN);
+    /* A file at its size limit is "disk full", which the store answers. */
+    (void)signal(SIGXFSZ, SIG_IGN);
     enum err e = cli_parse(&cli, &boot, argc, argv, &why);
     if (e == OK && (cli.command == NULL || cli_option_value(&cli, "help") != NULL)) {
         cli_help(cli.command);

@@ -75,6 +75,7 @@ static enum err start_devchain(struct service *s, struct why *why)
         .block_time_sec = (uint32_t)set->devchain.block_time_sec,
         .state_path = slice_cstr(&s->boot, state),
         .log_path = slice_cstr(&s->boot, log),
+        .anvil_path = set->devchain.anvil,
     };
     e = devchain_start(&options, &s->devchain, why);
     if (e != OK) {

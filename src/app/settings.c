@@ -49,6 +49,10 @@ static const struct config_row devchain_rows[] = {
      .default_ = "0",
      .max = 3600,
      .doc = "Seconds between blocks; 0 mines each transaction at once."},
+    {.key = "devchain.anvil",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct settings_devchain, anvil),
+     .doc = "Path of the anvil program; empty looks in node_modules and in the PATH."},
 };
 
 #define COUNT(rows) (sizeof(rows) / sizeof(rows)[0])

@@ -28,6 +28,7 @@ struct settings_devchain {
     uint64_t port;
     const char *dir; /* where the chain's state and log are kept */
     uint64_t block_time_sec;
+    const char *anvil; /* program, or "": looked for */
 };
 
 struct settings {

@@ -33,7 +33,7 @@ static void need_anvil(void)
     arena_init(&arena, 0);
     const char *path;
     struct why why = {0};
-    enum err e = devchain_find_anvil(&arena, &path, &why);
+    enum err e = devchain_find_anvil(&arena, NULL, &path, &why);
     arena_free(&arena);
     if (e != OK) {
         print_message("skipped: %s\n", why.text);
@@ -311,12 +311,11 @@ static void test_early_end_is_explained(void **state)
     char path[128];
     (void)snprintf(path, sizeof(path), "%s/anvil-that-fails", folder);
     write_script(path, "#!/bin/sh\necho starting\necho 'Error: no such thing' >&2\necho\nexit 3\n");
-    assert_int_equal(setenv("FREEHOLD_ANVIL", path, 1), 0);
     struct devchain_options options = plain();
+    options.anvil_path = path;
     struct devchain *chain = NULL;
     struct why why = {0};
     assert_int_equal(devchain_start(&options, &chain, &why), ERR_NODE_UNAVAILABLE);
-    (void)unsetenv("FREEHOLD_ANVIL");
     assert_null(chain);
     assert_non_null(strstr(why.text, "status 3"));
     assert_non_null(strstr(why.text, "Error: no such thing"));
@@ -327,14 +326,13 @@ static void test_named_program_missing(void **state)
     (void)state;
     static const char *const paths[] = {"/nowhere/anvil", "/etc/passwd", "/tmp"};
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-        assert_int_equal(setenv("FREEHOLD_ANVIL", paths[i], 1), 0);
         struct devchain_options options = plain();
+        options.anvil_path = paths[i];
         struct devchain *chain = NULL;
         struct why why = {0};
         assert_int_equal(devchain_start(&options, &chain, &why), ERR_CONFIG);
         assert_non_null(strstr(why.text, paths[i]));
     }
-    (void)unsetenv("FREEHOLD_ANVIL");
 }
 
 /* find_and_print is what a copy of this program does outside the tree. */
@@ -344,7 +342,7 @@ static int find_and_print(void)
     arena_init(&arena, 0);
     const char *path = "";
     struct why why = {0};
-    enum err e = devchain_find_anvil(&arena, &path, &why);
+    enum err e = devchain_find_anvil(&arena, NULL, &path, &why);
     printf("%s %s%s\n", err_code(e), e == OK ? path : "", why.text);
     arena_free(&arena);
     return 0;

@@ -47,7 +47,7 @@ static int setup(void **state)
     struct devchain_options options = {.chain_id = DEVCHAIN_ID};
     struct why why = {0};
     const char *path;
-    if (devchain_find_anvil(&f->arena, &path, &why) != OK) {
+    if (devchain_find_anvil(&f->arena, NULL, &path, &why) != OK) {
         print_message("skipped: %s\n", why.text);
     } else {
         assert_int_equal(devchain_start(&options, &n->chain, &why), OK);
