@@ -15,8 +15,9 @@
  * header, for the whole request and for taking the answer, enforced by the keeper (408/close), a
  * cap on connections in all and per address (IPv6: per /64), keep-alive idle timeout. Security
  * headers on every answer of ours; the few requests that MHD itself refuses (no HTTP at all, a
- * header block beyond its buffer, a length or chunk that is no number) get its bare error page. Never a stack trace, never a secret: a
- * failure with status 500 is answered with the general sentence and logged with the real one.
+ * header block beyond its buffer, a length or chunk that is no number) get its bare error page.
+ * Never a stack trace, never a secret: a failure with status 500 is answered with the general
+ * sentence and logged with the real one.
  *
  * Envelope
  *   success  {"success":true,"data":…}                     plus "nextCursor"/"count" for lists

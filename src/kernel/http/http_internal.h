@@ -217,16 +217,25 @@ enum err http_idempotency_finish(struct http_request *req, const struct http_ide
 
 /* ---- worker.c ---- */
 
+struct http_worker {
+    struct http_server *server;
+    struct http_worker *next_idle;
+    pthread_t thread;
+    pthread_cond_t woken;
+    bool is_idle;
+};
+
 struct http_queue {
     pthread_mutex_t mutex;
-    pthread_cond_t filled;
+    struct http_worker *idle; /* the last to fall idle first: its caches are warm */
     struct http_request *head;
     struct http_request *tail;
     _Atomic int64_t places; /* free ones */
     bool refuse;            /* answer 503 instead of running handlers */
     bool quit;
-    pthread_t *threads;
-    size_t thread_count;
+    bool waking; /* a worker was woken and has not looked yet */
+    struct http_worker *workers;
+    size_t worker_count;
 };
 
 /* http_workers_start starts the threads. Errors: ERR_IO. */
@@ -359,6 +368,5 @@ enum http_metric {
 };
 
 extern struct metric_value http_metrics[HTTP_METRIC_COUNT];
-
 
 #endif

@@ -119,7 +119,6 @@ static void init_sync(struct http_server *server)
     pthread_mutex_init(&server->pool_mutex, NULL);
     pthread_mutex_init(&server->conns.mutex, NULL);
     pthread_mutex_init(&server->queue.mutex, NULL);
-    pthread_cond_init(&server->queue.filled, NULL);
 }
 
 static struct http_server *server_new(const struct http_config *config, struct store *store)
@@ -221,7 +220,6 @@ static void server_free(struct http_server *server)
     pthread_mutex_destroy(&server->pool_mutex);
     pthread_mutex_destroy(&server->conns.mutex);
     pthread_mutex_destroy(&server->queue.mutex);
-    pthread_cond_destroy(&server->queue.filled);
     arena_free(&server->boot);
     mem_free(server);
 }

@@ -113,6 +113,22 @@ bool http_workers_reserve(struct http_server *server)
     return false;
 }
 
+/*
+ * One worker is woken at a time; it wakes the next one when it finds more than it can take. So a
+ * burst of short requests does not rouse every thread to find nothing left. The caller holds the
+ * mutex.
+ */
+static void wake_one(struct http_queue *q)
+{
+    struct http_worker *w = q->idle;
+    if (w && !q->waking) {
+        q->idle = w->next_idle;
+        q->waking = true;
+        w->is_idle = false;
+        pthread_cond_signal(&w->woken);
+    }
+}
+
 void http_workers_push(struct http_request *req)
 {
     struct http_queue *q = &req->server->queue;
@@ -124,21 +140,31 @@ void http_workers_push(struct http_request *req)
         q->head = req;
     }
     q->tail = req;
-    pthread_cond_signal(&q->filled);
+    wake_one(q);
     pthread_mutex_unlock(&q->mutex);
 }
 
 /* Waits for the next request; NULL when the server stops and none is left. */
-static struct http_request *queue_pop(struct http_queue *q, bool *out_refuse)
+static struct http_request *queue_pop(struct http_worker *w, bool *out_refuse)
 {
+    struct http_queue *q = &w->server->queue;
     pthread_mutex_lock(&q->mutex);
     while (!q->head && !q->quit) {
-        pthread_cond_wait(&q->filled, &q->mutex);
+        w->is_idle = true;
+        w->next_idle = q->idle;
+        q->idle = w;
+        while (w->is_idle) {
+            pthread_cond_wait(&w->woken, &q->mutex);
+        }
+        q->waking = false;
     }
     struct http_request *req = q->head;
     if (req) {
         q->head = req->next;
         q->tail = q->head ? q->tail : NULL;
+    }
+    if (q->head || q->quit) {
+        wake_one(q);
     }
     *out_refuse = q->refuse;
     pthread_mutex_unlock(&q->mutex);
@@ -150,10 +176,10 @@ static struct http_request *queue_pop(struct http_queue *q, bool *out_refuse)
 
 static void *worker_main(void *arg)
 {
-    struct http_server *server = arg;
+    struct http_worker *w = arg;
     bool refuse;
     struct http_request *req;
-    while ((req = queue_pop(&server->queue, &refuse)) != NULL) {
+    while ((req = queue_pop(w, &refuse)) != NULL) {
         if (refuse) {
             http_reply_error(req, ERR_STOPPING, NULL);
         } else {
@@ -170,15 +196,19 @@ enum err http_workers_start(struct http_server *server, struct why *why)
 {
     struct http_queue *q = &server->queue;
     size_t count = (size_t)server->config.workers;
-    q->threads = arena_alloc_array(&server->boot, count, sizeof(pthread_t));
+    q->workers = arena_alloc_array(&server->boot, count, sizeof *q->workers);
     /* A place is free again when a worker takes the request out. */
     atomic_store(&q->places, (int64_t)server->config.queue_max);
     for (size_t i = 0; i < count; i++) {
-        if (pthread_create(&q->threads[i], NULL, worker_main, server) != 0) {
+        struct http_worker *w = &q->workers[i];
+        w->server = server;
+        pthread_cond_init(&w->woken, NULL);
+        if (pthread_create(&w->thread, NULL, worker_main, w) != 0) {
+            pthread_cond_destroy(&w->woken);
             return why_set(why, ERR_IO, NULL, "The system does not give %zu HTTP worker threads.",
                            count);
         }
-        q->thread_count++;
+        q->worker_count++;
     }
     return OK;
 }
@@ -195,10 +225,11 @@ void http_workers_stop(struct http_server *server)
     struct http_queue *q = &server->queue;
     pthread_mutex_lock(&q->mutex);
     q->quit = true;
-    pthread_cond_broadcast(&q->filled);
+    wake_one(q);
     pthread_mutex_unlock(&q->mutex);
-    for (size_t i = 0; i < q->thread_count; i++) {
-        (void)pthread_join(q->threads[i], NULL);
+    for (size_t i = 0; i < q->worker_count; i++) {
+        (void)pthread_join(q->workers[i].thread, NULL);
+        pthread_cond_destroy(&q->workers[i].woken);
     }
-    q->thread_count = 0;
+    q->worker_count = 0;
 }

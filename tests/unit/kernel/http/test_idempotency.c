@@ -389,7 +389,7 @@ static void a_row_that_runs_too_long_is_taken_over(void **state)
 static void keys_live_seven_days(void **state)
 {
     const int64_t day = INT64_C(24) * 3600 * USEC_PER_SEC;
-    char key[8];
+    char key[16];
     for (int i = 0; i < 5; i++) {
         (void)snprintf(key, sizeof key, "k%d", i);
         post(port, "/api/v1/refund", key, "{}", &a);
