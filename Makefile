@@ -53,8 +53,22 @@ OBJ := $(SRC_C:src/%.c=$(B)/obj/%.o) $(SRC_CXX:src/%.cc=$(B)/obj/%.o)
 LIBOBJ := $(filter-out $(B)/obj/app/main.o,$(OBJ))
 LIB := $(B)/libfreehold.a
 
-.PHONY: all
+.PHONY: all help
 all: $(B)/freehold
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make demo        install what is missing, build, run the leasing lifecycle end to end
+## make test        everything headless: unit, vectors, differential, contracts, API, crash, reorg
+## make run         the daemon on a development chain (Ctrl-C stops both)
+## make check       format, layers, headers, banned calls, generated files, clang-tidy, cppcheck
+## make bench       figures beside the peers (docs/performance.md)
+## make fuzz        every decoder of outside bytes, FUZZ_SECONDS=30 each
+## make contracts   compile the Solidity sources again
+## make gen         regenerate bindings, statements and references
+## make setup       install Debian and npm packages
+## Variants: SAN=address,undefined  SAN=thread  CC=clang-14
 
 $(B)/freehold: $(B)/obj/app/main.o $(LIB)
 	@echo "  LD      $@"
@@ -92,4 +106,53 @@ unit-build: $(TEST_BIN)
 unit: $(TEST_BIN)
 	@tools/run-units $(TEST_BIN)
 
--include $(OBJ:.o=.d) $(TEST_BIN:=.d)
+# --- what users call ---------------------------------------------------------------------------
+SETUP := tools/setup
+
+.PHONY: setup demo run test check bench fuzz contracts gen diff api contract-test
+setup:
+	@$(SETUP) all
+
+demo:
+	@$(SETUP) build
+	@$(MAKE) --no-print-directory all
+	@$(B)/freehold demo complete
+
+run: all
+	@$(B)/freehold serve
+
+test:
+	@B='$(B)' SAN='$(SAN)' CC='$(CC)' CXX='$(CXX)' MAKE='$(MAKE)' tools/run-tests
+
+check:
+	@MAKE='$(MAKE)' tools/run-checks
+
+bench: all
+	@bench/run
+
+FUZZ_SECONDS ?= 30
+fuzz:
+	@tools/run-fuzz $(FUZZ_SECONDS)
+
+contracts:
+	@node contracts/build.mjs
+	@$(MAKE) --no-print-directory gen
+
+gen:
+	@tools/gen-abi
+	@tools/gen-sql
+
+# --- differential tests against ethers and V8, contracts and API tests: called by tools/run-tests -
+DIFF_BIN := $(B)/diff/canonical_driver $(B)/diff/evm_driver
+$(B)/diff/%: tests/diff/%.c $(LIB)
+	@mkdir -p $(@D)
+	@echo "  DIFF    $<"
+	@$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -Wno-unused-parameter -MMD -MP -MF $@.d -o $@ $< $(LIB) $(LDFLAGS) $(LDLIBS)
+
+diff: $(DIFF_BIN)
+
+.PHONY: clean
+clean:
+	@rm -rf build build-*
+
+-include $(OBJ:.o=.d) $(DIFF_BIN:=.d) $(TEST_BIN:=.d)
