@@ -234,6 +234,8 @@ describe('holders', () => {
         assert.deepEqual(await holders(token), { [carol]: 100n });
         await token.send(carol, 'transfer', alice, 1n);
         assert.deepEqual(await holders(token), { [carol]: 99n, [alice]: 1n });
+        await token.send(carol, 'transfer', alice, 98n);
+        assert.deepEqual(await holders(token), { [carol]: 1n, [alice]: 99n });
     });
 
     test('a token without supply has no holder', async () => {
