@@ -27,6 +27,7 @@ extern const struct store_statement http_sql_idempotency_take;
 extern const struct store_statement jobs_sql_bury;
 extern const struct store_statement jobs_sql_cancel;
 extern const struct store_statement jobs_sql_claim;
+extern const struct store_statement jobs_sql_claim_suspect;
 extern const struct store_statement jobs_sql_count;
 extern const struct store_statement jobs_sql_cron_get;
 extern const struct store_statement jobs_sql_cron_insert;
@@ -188,6 +189,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &jobs_sql_bury,
     &jobs_sql_cancel,
     &jobs_sql_claim,
+    &jobs_sql_claim_suspect,
     &jobs_sql_count,
     &jobs_sql_cron_get,
     &jobs_sql_cron_insert,
@@ -607,7 +609,7 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 3,
         .name = "jobs",
-        .checksum = "c2a18fe461ac9c0603071fea8bfbfd5e3fc28fe828b99c35621592a38c1a6353",
+        .checksum = "c2f46041f3253ceea7c4d8673abef7d00caf95c96951748b978c702b92a9e3cd",
         .up_sqlite =
             "CREATE TABLE jobs (\n"
             "    id INTEGER PRIMARY KEY,\n"
@@ -617,7 +619,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    priority INTEGER NOT NULL,\n"
             "    state INTEGER NOT NULL CHECK (state IN (1, 2, 3, 4, 5)),\n"
             "    attempts INTEGER NOT NULL CHECK (attempts >= 0),\n"
-            "    lapses INTEGER NOT NULL,\n"
+            "    lapses INTEGER NOT NULL CHECK (lapses >= 0),\n"
             "    created INTEGER NOT NULL,\n"
             "    scheduled INTEGER NOT NULL,\n"
             "    run_at INTEGER NOT NULL,\n"
@@ -630,7 +632,8 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    CONSTRAINT jobs_lease CHECK ((state = 2) = (lease_until IS NOT NULL)),\n"
             "    CONSTRAINT jobs_end CHECK ((state >= 3) = (finished IS NOT NULL))\n"
             ") STRICT;\n"
-            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id) WHERE state = 1;\n"
+            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id) WHERE state = 1 AND lapses = 0;\n"
+            "CREATE INDEX jobs_suspect ON jobs (priority DESC, run_at, id) WHERE state = 1 AND lapses > 0;\n"
             "CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 2;\n"
             "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2);\n"
             "CREATE INDEX jobs_ended ON jobs (state, finished, id) WHERE state >= 3;\n"
@@ -648,7 +651,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    priority BIGINT NOT NULL,\n"
             "    state BIGINT NOT NULL CHECK (state IN (1, 2, 3, 4, 5)),\n"
             "    attempts BIGINT NOT NULL CHECK (attempts >= 0),\n"
-            "    lapses BIGINT NOT NULL,\n"
+            "    lapses BIGINT NOT NULL CHECK (lapses >= 0),\n"
             "    created TIMESTAMPTZ NOT NULL,\n"
             "    scheduled TIMESTAMPTZ NOT NULL,\n"
             "    run_at TIMESTAMPTZ NOT NULL,\n"
@@ -661,7 +664,8 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    CONSTRAINT jobs_lease CHECK ((state = 2) = (lease_until IS NOT NULL)),\n"
             "    CONSTRAINT jobs_end CHECK ((state >= 3) = (finished IS NOT NULL))\n"
             ");\n"
-            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id) WHERE state = 1;\n"
+            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id) WHERE state = 1 AND lapses = 0;\n"
+            "CREATE INDEX jobs_suspect ON jobs (priority DESC, run_at, id) WHERE state = 1 AND lapses > 0;\n"
             "CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 2;\n"
             "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2);\n"
             "CREATE INDEX jobs_ended ON jobs (state, finished, id) WHERE state >= 3;\n"
@@ -2417,7 +2421,7 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 159,
+    .statement_count = 160,
     .migrations = sql_catalog_migrations,
     .migration_count = 7,
 };

@@ -34,9 +34,10 @@
  * is tried again or dies with that reason, whatever the hung thread does later is refused by its
  * token, and a fresh thread takes its place (at most as many as `jobs.threads`).
  *
- * Crashes. A job whose lease ran out is marked before it runs the next time, and from then on
- * counts an attempt for each process that dies under it. So a job that kills its process is DEAD
- * after attempts_max + 1 crashes, and jobs that were only claimed together with it lose nothing.
+ * Crashes. A job whose lease ran out is a suspect until a handler has come back from it: a runner
+ * holds one suspect at a time and marks it before it runs. If the process dies then, that is an
+ * attempt of the marked one and of no other. So a job that kills its process is DEAD after
+ * attempts_max + 1 crashes, and jobs that were claimed or ran beside it lose nothing.
  *
  * Clocks. Rows hold wall time, threads measure with the monotonic clock. When the two drift apart
  * (the clock was set), nobody takes leases over for the length of one, in which all living owners

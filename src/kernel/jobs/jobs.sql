@@ -22,15 +22,16 @@ SELECT id FROM jobs WHERE key = :key AND state IN (1, 2);
 -- columns: kind text, priority i64, run_at time
 WITH RECURSIVE head (id, kind, priority, run_at) AS (
     SELECT j.id, j.kind, j.priority, j.run_at FROM jobs j
-    WHERE j.id = (SELECT n.id FROM jobs n WHERE n.state = 1
+    WHERE j.id = (SELECT n.id FROM jobs n WHERE n.state = 1 AND n.lapses = 0
                   ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1)
     UNION ALL
     SELECT j.id, j.kind, j.priority, j.run_at FROM head
     JOIN jobs j ON j.id = coalesce(
         (SELECT n.id FROM jobs n
-         WHERE n.state = 1 AND n.kind = head.kind AND n.priority > head.priority
+         WHERE n.state = 1 AND n.lapses = 0 AND n.kind = head.kind AND n.priority > head.priority
          ORDER BY n.priority, n.run_at, n.id LIMIT 1),
-        (SELECT n.id FROM jobs n WHERE n.state = 1 AND n.kind > head.kind
+        (SELECT n.id FROM jobs n
+         WHERE n.state = 1 AND n.lapses = 0 AND n.kind > head.kind
          ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1))
 )
 SELECT kind, priority, run_at FROM head;
@@ -38,19 +39,20 @@ SELECT kind, priority, run_at FROM head;
 -- statement: jobs_claim
 -- doc: takes queued jobs of a kind and priority, oldest first, with a lease
 -- params: kind text, priority i64, now time, until time, owner text, limit i64
--- columns: id i64, key text?, payload json, attempts i64, lapses i64, run_at time, lease_token i64
+-- columns: id i64, kind text, key text?, payload json, attempts i64, run_at time, lease_token i64
 -- sqlite
 UPDATE jobs
 SET state = 2, attempts = attempts + 1, lease_token = lease_token + 1, lease_owner = :owner,
     lease_until = :until, started = NULL
 WHERE id IN (SELECT id FROM jobs
-             WHERE state = 1 AND kind = :kind AND priority = :priority AND run_at <= :now
+             WHERE state = 1 AND lapses = 0 AND kind = :kind AND priority = :priority
+                 AND run_at <= :now
              ORDER BY run_at, id LIMIT :limit)
-RETURNING id, key, payload, attempts, lapses, run_at, lease_token;
+RETURNING id, kind, key, payload, attempts, run_at, lease_token;
 -- postgres
 WITH picked AS MATERIALIZED (
     SELECT id FROM jobs
-    WHERE state = 1 AND kind = :kind AND priority = :priority AND run_at <= :now
+    WHERE state = 1 AND lapses = 0 AND kind = :kind AND priority = :priority AND run_at <= :now
     ORDER BY run_at, id LIMIT :limit
     FOR UPDATE SKIP LOCKED
 )
@@ -58,11 +60,33 @@ UPDATE jobs
 SET state = 2, attempts = jobs.attempts + 1, lease_token = jobs.lease_token + 1,
     lease_owner = :owner, lease_until = :until, started = NULL
 FROM picked WHERE jobs.id = picked.id
-RETURNING jobs.id, jobs.key, jobs.payload, jobs.attempts, jobs.lapses, jobs.run_at,
-    jobs.lease_token;
+RETURNING jobs.id, jobs.kind, jobs.key, jobs.payload, jobs.attempts, jobs.run_at, jobs.lease_token;
+
+-- statement: jobs_claim_suspect
+-- doc: takes one queued job that lost a lease, the most urgent one
+-- params: now time, until time, owner text
+-- columns: id i64, kind text, key text?, payload json, attempts i64, run_at time, lease_token i64
+-- sqlite
+UPDATE jobs
+SET state = 2, attempts = attempts + 1, lease_token = lease_token + 1, lease_owner = :owner,
+    lease_until = :until, started = NULL
+WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND run_at <= :now
+             ORDER BY priority DESC, run_at, id LIMIT 1)
+RETURNING id, kind, key, payload, attempts, run_at, lease_token;
+-- postgres
+WITH picked AS MATERIALIZED (
+    SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND run_at <= :now
+    ORDER BY priority DESC, run_at, id LIMIT 1
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE jobs
+SET state = 2, attempts = jobs.attempts + 1, lease_token = jobs.lease_token + 1,
+    lease_owner = :owner, lease_until = :until, started = NULL
+FROM picked WHERE jobs.id = picked.id
+RETURNING jobs.id, jobs.kind, jobs.key, jobs.payload, jobs.attempts, jobs.run_at, jobs.lease_token;
 
 -- statement: jobs_mark_started
--- doc: records that a job which lost a lease before is running now
+-- doc: records that a suspect runs now
 -- params: id i64, token i64, now time
 UPDATE jobs SET started = :now WHERE id = :id AND lease_token = :token AND state = 2;
 
@@ -87,12 +111,15 @@ SET state = 4, finished = :now, lapses = lapses + :lapses, error = :error, lease
 WHERE id = :id AND lease_token = :token AND state = 2;
 
 -- statement: jobs_requeue
--- doc: puts a running job back; without run_at it keeps its place, without error the one it had
--- params: id i64, token i64, now time, run_at time?, given_back i64, lapses i64, error text?
+-- doc: puts a running job back; without run_at it keeps its place, without error the one it had;
+-- doc: when the handler came back the job is suspected of nothing any more
+-- params: id i64, token i64, now time, run_at time?, given_back i64, came_back bool, lapses i64
+-- params: error text?
 UPDATE jobs
 SET state = 1, run_at = coalesce(:run_at, run_at), scheduled = :now,
-    attempts = attempts - :given_back, lapses = lapses + :lapses, error = coalesce(:error, error),
-    lease_owner = NULL, lease_until = NULL, started = NULL
+    attempts = attempts - :given_back,
+    lapses = CASE WHEN :came_back THEN 0 ELSE lapses + :lapses END,
+    error = coalesce(:error, error), lease_owner = NULL, lease_until = NULL, started = NULL
 WHERE id = :id AND lease_token = :token AND state = 2;
 
 -- statement: jobs_lapsed
@@ -111,7 +138,9 @@ FOR UPDATE SKIP LOCKED
 -- doc: moves the times of queued jobs that were written before the clock was put back
 -- params: now time
 UPDATE jobs SET run_at = :now + (run_at - scheduled), scheduled = :now
-WHERE state = 1 AND scheduled > :now;
+WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND scheduled > :now
+             UNION ALL
+             SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND scheduled > :now);
 
 -- statement: jobs_replay
 -- doc: queues a dead job again unless a live one has taken its key
@@ -144,17 +173,21 @@ ORDER BY finished, id LIMIT :limit;
 -- statement: jobs_list
 -- doc: lists jobs of any state, newest first
 -- params: limit i64
--- columns: id i64, kind text, key text?, state i64, attempts i64, error text?, created time, run_at time, payload json
+-- columns: id i64, kind text, key text?, state i64, attempts i64, error text?, created time
+-- columns: run_at time, payload json
 SELECT id, kind, key, state, attempts, error, created, run_at, payload
 FROM jobs ORDER BY id DESC LIMIT :limit;
 
 -- statement: jobs_list_live
 -- doc: lists queued or running jobs, newest first
 -- params: state i64, limit i64
--- columns: id i64, kind text, key text?, state i64, attempts i64, error text?, created time, run_at time, payload json
+-- columns: id i64, kind text, key text?, state i64, attempts i64, error text?, created time
+-- columns: run_at time, payload json
 SELECT id, kind, key, state, attempts, error, created, run_at, payload
 FROM jobs
-WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND :state = 1
+WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND :state = 1
+             UNION ALL
+             SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND :state = 1
              UNION ALL
              SELECT id FROM jobs WHERE state = 2 AND :state = 2)
 ORDER BY id DESC LIMIT :limit;
@@ -162,7 +195,8 @@ ORDER BY id DESC LIMIT :limit;
 -- statement: jobs_list_ended
 -- doc: lists done, dead or cancelled jobs, the one that ended last first
 -- params: state i64, limit i64
--- columns: id i64, kind text, key text?, state i64, attempts i64, error text?, created time, run_at time, payload json
+-- columns: id i64, kind text, key text?, state i64, attempts i64, error text?, created time
+-- columns: run_at time, payload json
 SELECT id, kind, key, state, attempts, error, created, run_at, payload
 FROM jobs WHERE state >= 3 AND state = :state ORDER BY finished DESC, id DESC LIMIT :limit;
 
@@ -170,7 +204,8 @@ FROM jobs WHERE state >= 3 AND state = :state ORDER BY finished DESC, id DESC LI
 -- doc: counts the jobs of a state, through the index of that state
 -- params: state i64
 -- columns: count i64
-SELECT (SELECT count(*) FROM jobs WHERE state = 1 AND :state = 1)
+SELECT (SELECT count(*) FROM jobs WHERE state = 1 AND lapses = 0 AND :state = 1)
+    + (SELECT count(*) FROM jobs WHERE state = 1 AND lapses > 0 AND :state = 1)
     + (SELECT count(*) FROM jobs WHERE state = 2 AND :state = 2)
     + (SELECT count(*) FROM jobs WHERE state >= 3 AND state = :state) AS count;
 

@@ -43,6 +43,7 @@ struct dispatcher {
     struct jobs_run **reserved;
     struct arena **arenas; /* of the reserved runs */
     size_t want;
+    bool suspect_held; /* one at a time, so that it is known which one killed the process */
     struct jobs_claimed *claimed;
     size_t got;
     int64_t next_due_usec; /* of a job whose time has not come; INT64_MAX: none */
@@ -111,14 +112,18 @@ static void reserve(struct dispatcher *d)
 {
     struct jobs *jobs = d->jobs;
     size_t found = 0;
-    for (size_t i = 0; found < d->want; i++) {
-        ASSERT(i < jobs->run_count);
-        if (jobs->runs[i].place == JOBS_FREE) {
-            d->reserved[found] = &jobs->runs[i];
-            d->arenas[found] = &jobs->runs[i].arena;
+    d->suspect_held = false;
+    for (size_t i = 0; i < jobs->run_count; i++) {
+        struct jobs_run *run = &jobs->runs[i];
+        if (run->place != JOBS_FREE) {
+            d->suspect_held = d->suspect_held || (run->suspect && run->place != JOBS_RESULT);
+        } else if (found < d->want) {
+            d->reserved[found] = run;
+            d->arenas[found] = &run->arena;
             found++;
         }
     }
+    ASSERT(found == d->want);
 }
 
 static void plan_retry(struct jobs_run *run, int64_t now_usec)
@@ -176,6 +181,7 @@ static enum err write_result(struct store_tx *tx, const struct dispatcher *d, st
                                jobs_error_text(text, run->result, &run->why), &run->held, why);
     case JOBS_RETRY:
         how.run_usec = run->retry_usec;
+        how.came_back = true;
         how.error = jobs_error_text(text, run->result, &run->why);
         break;
     case JOBS_GIVE_BACK:
@@ -265,17 +271,22 @@ static int compare_heads(const void *left, const void *right)
     return slice_compare(a->kind, b->kind);
 }
 
-static enum err claim_head(struct store_tx *tx, struct dispatcher *d, const struct jobs_head *head,
-                           struct why *why)
+static struct jobs_claim claim_of(const struct dispatcher *d)
 {
-    struct jobs_claim claim = {
-        .kind = head->kind,
-        .priority = head->priority,
+    return (struct jobs_claim){
         .now_usec = d->wall_usec,
         .until_usec = d->wall_usec + d->jobs->config.lease_usec,
         .owner = slice_text(d->jobs->owner),
         .limit = d->want - d->got,
     };
+}
+
+static enum err claim_head(struct store_tx *tx, struct dispatcher *d, const struct jobs_head *head,
+                           struct why *why)
+{
+    struct jobs_claim claim = claim_of(d);
+    claim.kind = head->kind;
+    claim.priority = head->priority;
     struct jobs_claimed *claimed = d->claimed + d->got;
     size_t count = 0;
     enum err e = jobs_store_claim(tx, &claim, d->arenas + d->got, claimed, &count, why);
@@ -293,7 +304,13 @@ static enum err claim(struct store_tx *tx, struct dispatcher *d, struct why *why
     for (size_t i = 0; i < d->want; i++) {
         arena_clear(d->arenas[i]);
     }
-    enum err e = jobs_store_heads(tx, &d->scratch, &heads, &count, why);
+    struct jobs_claim one = claim_of(d);
+    enum err e = d->suspect_held ? OK
+                                 : jobs_store_claim_suspect(tx, &one, d->arenas[0], &d->claimed[0],
+                                                            &d->got, why);
+    if (e == OK) {
+        e = jobs_store_heads(tx, &d->scratch, &heads, &count, why);
+    }
     if (e != OK) {
         return e;
     }

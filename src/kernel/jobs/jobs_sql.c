@@ -15,7 +15,7 @@ static const struct store_column jobs_sql_enqueue_columns[] = {
 };
 const struct store_statement jobs_sql_enqueue = {
     .name = "jobs_enqueue",
-    .id = 29,
+    .id = 30,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at,\n"
@@ -43,7 +43,7 @@ static const struct store_column jobs_sql_find_live_columns[] = {
 };
 const struct store_statement jobs_sql_find_live = {
     .name = "jobs_find_live",
-    .id = 30,
+    .id = 31,
     .writes = false,
     .sqlite =
         "SELECT id FROM jobs WHERE key = ?1 AND state IN (1, 2)",
@@ -62,35 +62,37 @@ static const struct store_column jobs_sql_heads_columns[] = {
 };
 const struct store_statement jobs_sql_heads = {
     .name = "jobs_heads",
-    .id = 32,
+    .id = 33,
     .writes = false,
     .sqlite =
         "WITH RECURSIVE head (id, kind, priority, run_at) AS (\n"
         "    SELECT j.id, j.kind, j.priority, j.run_at FROM jobs j\n"
-        "    WHERE j.id = (SELECT n.id FROM jobs n WHERE n.state = 1\n"
+        "    WHERE j.id = (SELECT n.id FROM jobs n WHERE n.state = 1 AND n.lapses = 0\n"
         "                  ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1)\n"
         "    UNION ALL\n"
         "    SELECT j.id, j.kind, j.priority, j.run_at FROM head\n"
         "    JOIN jobs j ON j.id = coalesce(\n"
         "        (SELECT n.id FROM jobs n\n"
-        "         WHERE n.state = 1 AND n.kind = head.kind AND n.priority > head.priority\n"
+        "         WHERE n.state = 1 AND n.lapses = 0 AND n.kind = head.kind AND n.priority > head.priority\n"
         "         ORDER BY n.priority, n.run_at, n.id LIMIT 1),\n"
-        "        (SELECT n.id FROM jobs n WHERE n.state = 1 AND n.kind > head.kind\n"
+        "        (SELECT n.id FROM jobs n\n"
+        "         WHERE n.state = 1 AND n.lapses = 0 AND n.kind > head.kind\n"
         "         ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1))\n"
         ")\n"
         "SELECT kind, priority, run_at FROM head",
     .postgres =
         "WITH RECURSIVE head (id, kind, priority, run_at) AS (\n"
         "    SELECT j.id, j.kind, j.priority, j.run_at FROM jobs j\n"
-        "    WHERE j.id = (SELECT n.id FROM jobs n WHERE n.state = 1\n"
+        "    WHERE j.id = (SELECT n.id FROM jobs n WHERE n.state = 1 AND n.lapses = 0\n"
         "                  ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1)\n"
         "    UNION ALL\n"
         "    SELECT j.id, j.kind, j.priority, j.run_at FROM head\n"
         "    JOIN jobs j ON j.id = coalesce(\n"
         "        (SELECT n.id FROM jobs n\n"
-        "         WHERE n.state = 1 AND n.kind = head.kind AND n.priority > head.priority\n"
+        "         WHERE n.state = 1 AND n.lapses = 0 AND n.kind = head.kind AND n.priority > head.priority\n"
         "         ORDER BY n.priority, n.run_at, n.id LIMIT 1),\n"
-        "        (SELECT n.id FROM jobs n WHERE n.state = 1 AND n.kind > head.kind\n"
+        "        (SELECT n.id FROM jobs n\n"
+        "         WHERE n.state = 1 AND n.lapses = 0 AND n.kind > head.kind\n"
         "         ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1))\n"
         ")\n"
         "SELECT kind, priority, run_at FROM head",
@@ -108,10 +110,10 @@ static const struct store_column jobs_sql_claim_params[] = {
 };
 static const struct store_column jobs_sql_claim_columns[] = {
     {"id", STORE_I64, false},
+    {"kind", STORE_TEXT, false},
     {"key", STORE_TEXT, true},
     {"payload", STORE_JSON, false},
     {"attempts", STORE_I64, false},
-    {"lapses", STORE_I64, false},
     {"run_at", STORE_TIME, false},
     {"lease_token", STORE_I64, false},
 };
@@ -124,13 +126,14 @@ const struct store_statement jobs_sql_claim = {
         "SET state = 2, attempts = attempts + 1, lease_token = lease_token + 1, lease_owner = ?5,\n"
         "    lease_until = ?4, started = NULL\n"
         "WHERE id IN (SELECT id FROM jobs\n"
-        "             WHERE state = 1 AND kind = ?1 AND priority = ?2 AND run_at <= ?3\n"
+        "             WHERE state = 1 AND lapses = 0 AND kind = ?1 AND priority = ?2\n"
+        "                 AND run_at <= ?3\n"
         "             ORDER BY run_at, id LIMIT ?6)\n"
-        "RETURNING id, key, payload, attempts, lapses, run_at, lease_token",
+        "RETURNING id, kind, key, payload, attempts, run_at, lease_token",
     .postgres =
         "WITH picked AS MATERIALIZED (\n"
         "    SELECT id FROM jobs\n"
-        "    WHERE state = 1 AND kind = $1::text AND priority = $2::bigint AND run_at <= $3::timestamptz\n"
+        "    WHERE state = 1 AND lapses = 0 AND kind = $1::text AND priority = $2::bigint AND run_at <= $3::timestamptz\n"
         "    ORDER BY run_at, id LIMIT $6::bigint\n"
         "    FOR UPDATE SKIP LOCKED\n"
         ")\n"
@@ -138,11 +141,52 @@ const struct store_statement jobs_sql_claim = {
         "SET state = 2, attempts = jobs.attempts + 1, lease_token = jobs.lease_token + 1,\n"
         "    lease_owner = $5::text, lease_until = $4::timestamptz, started = NULL\n"
         "FROM picked WHERE jobs.id = picked.id\n"
-        "RETURNING jobs.id, jobs.key, jobs.payload, jobs.attempts, jobs.lapses, jobs.run_at,\n"
-        "    jobs.lease_token",
+        "RETURNING jobs.id, jobs.kind, jobs.key, jobs.payload, jobs.attempts, jobs.run_at, jobs.lease_token",
     .params = jobs_sql_claim_params,
     .param_count = 6,
     .columns = jobs_sql_claim_columns,
+    .column_count = 7,
+};
+
+static const struct store_column jobs_sql_claim_suspect_params[] = {
+    {"now", STORE_TIME, false},
+    {"until", STORE_TIME, false},
+    {"owner", STORE_TEXT, false},
+};
+static const struct store_column jobs_sql_claim_suspect_columns[] = {
+    {"id", STORE_I64, false},
+    {"kind", STORE_TEXT, false},
+    {"key", STORE_TEXT, true},
+    {"payload", STORE_JSON, false},
+    {"attempts", STORE_I64, false},
+    {"run_at", STORE_TIME, false},
+    {"lease_token", STORE_I64, false},
+};
+const struct store_statement jobs_sql_claim_suspect = {
+    .name = "jobs_claim_suspect",
+    .id = 24,
+    .writes = true,
+    .sqlite =
+        "UPDATE jobs\n"
+        "SET state = 2, attempts = attempts + 1, lease_token = lease_token + 1, lease_owner = ?3,\n"
+        "    lease_until = ?2, started = NULL\n"
+        "WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND run_at <= ?1\n"
+        "             ORDER BY priority DESC, run_at, id LIMIT 1)\n"
+        "RETURNING id, kind, key, payload, attempts, run_at, lease_token",
+    .postgres =
+        "WITH picked AS MATERIALIZED (\n"
+        "    SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND run_at <= $1::timestamptz\n"
+        "    ORDER BY priority DESC, run_at, id LIMIT 1\n"
+        "    FOR UPDATE SKIP LOCKED\n"
+        ")\n"
+        "UPDATE jobs\n"
+        "SET state = 2, attempts = jobs.attempts + 1, lease_token = jobs.lease_token + 1,\n"
+        "    lease_owner = $3::text, lease_until = $2::timestamptz, started = NULL\n"
+        "FROM picked WHERE jobs.id = picked.id\n"
+        "RETURNING jobs.id, jobs.kind, jobs.key, jobs.payload, jobs.attempts, jobs.run_at, jobs.lease_token",
+    .params = jobs_sql_claim_suspect_params,
+    .param_count = 3,
+    .columns = jobs_sql_claim_suspect_columns,
     .column_count = 7,
 };
 
@@ -153,7 +197,7 @@ static const struct store_column jobs_sql_mark_started_params[] = {
 };
 const struct store_statement jobs_sql_mark_started = {
     .name = "jobs_mark_started",
-    .id = 37,
+    .id = 38,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET started = ?3 WHERE id = ?1 AND lease_token = ?2 AND state = 2",
@@ -170,7 +214,7 @@ static const struct store_column jobs_sql_renew_params[] = {
 };
 const struct store_statement jobs_sql_renew = {
     .name = "jobs_renew",
-    .id = 39,
+    .id = 40,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET lease_until = ?3 WHERE id = ?1 AND lease_token = ?2 AND state = 2",
@@ -187,7 +231,7 @@ static const struct store_column jobs_sql_finish_params[] = {
 };
 const struct store_statement jobs_sql_finish = {
     .name = "jobs_finish",
-    .id = 31,
+    .id = 32,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -232,27 +276,30 @@ static const struct store_column jobs_sql_requeue_params[] = {
     {"now", STORE_TIME, false},
     {"run_at", STORE_TIME, true},
     {"given_back", STORE_I64, false},
+    {"came_back", STORE_BOOL, false},
     {"lapses", STORE_I64, false},
     {"error", STORE_TEXT, true},
 };
 const struct store_statement jobs_sql_requeue = {
     .name = "jobs_requeue",
-    .id = 41,
+    .id = 42,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
         "SET state = 1, run_at = coalesce(?4, run_at), scheduled = ?3,\n"
-        "    attempts = attempts - ?5, lapses = lapses + ?6, error = coalesce(?7, error),\n"
-        "    lease_owner = NULL, lease_until = NULL, started = NULL\n"
+        "    attempts = attempts - ?5,\n"
+        "    lapses = CASE WHEN ?6 THEN 0 ELSE lapses + ?7 END,\n"
+        "    error = coalesce(?8, error), lease_owner = NULL, lease_until = NULL, started = NULL\n"
         "WHERE id = ?1 AND lease_token = ?2 AND state = 2",
     .postgres =
         "UPDATE jobs\n"
         "SET state = 1, run_at = coalesce($4::timestamptz, run_at), scheduled = $3::timestamptz,\n"
-        "    attempts = attempts - $5::bigint, lapses = lapses + $6::bigint, error = coalesce($7::text, error),\n"
-        "    lease_owner = NULL, lease_until = NULL, started = NULL\n"
+        "    attempts = attempts - $5::bigint,\n"
+        "    lapses = CASE WHEN $6::boolean THEN 0 ELSE lapses + $7::bigint END,\n"
+        "    error = coalesce($8::text, error), lease_owner = NULL, lease_until = NULL, started = NULL\n"
         "WHERE id = $1::bigint AND lease_token = $2::bigint AND state = 2",
     .params = jobs_sql_requeue_params,
-    .param_count = 7,
+    .param_count = 8,
 };
 
 static const struct store_column jobs_sql_lapsed_params[] = {
@@ -269,7 +316,7 @@ static const struct store_column jobs_sql_lapsed_columns[] = {
 };
 const struct store_statement jobs_sql_lapsed = {
     .name = "jobs_lapsed",
-    .id = 33,
+    .id = 34,
     .writes = true,
     .sqlite =
         "SELECT id, kind, attempts, started IS NOT NULL AS was_started, lease_token FROM jobs\n"
@@ -291,14 +338,18 @@ static const struct store_column jobs_sql_rebase_params[] = {
 };
 const struct store_statement jobs_sql_rebase = {
     .name = "jobs_rebase",
-    .id = 38,
+    .id = 39,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET run_at = ?1 + (run_at - scheduled), scheduled = ?1\n"
-        "WHERE state = 1 AND scheduled > ?1",
+        "WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND scheduled > ?1\n"
+        "             UNION ALL\n"
+        "             SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND scheduled > ?1)",
     .postgres =
         "UPDATE jobs SET run_at = $1::timestamptz + (run_at - scheduled), scheduled = $1::timestamptz\n"
-        "WHERE state = 1 AND scheduled > $1::timestamptz",
+        "WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND scheduled > $1::timestamptz\n"
+        "             UNION ALL\n"
+        "             SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND scheduled > $1::timestamptz)",
     .params = jobs_sql_rebase_params,
     .param_count = 1,
 };
@@ -309,7 +360,7 @@ static const struct store_column jobs_sql_replay_params[] = {
 };
 const struct store_statement jobs_sql_replay = {
     .name = "jobs_replay",
-    .id = 40,
+    .id = 41,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -351,7 +402,7 @@ static const struct store_column jobs_sql_state_columns[] = {
 };
 const struct store_statement jobs_sql_state = {
     .name = "jobs_state",
-    .id = 42,
+    .id = 43,
     .writes = false,
     .sqlite =
         "SELECT state FROM jobs WHERE id = ?1",
@@ -374,7 +425,7 @@ static const struct store_column jobs_sql_dead_columns[] = {
 };
 const struct store_statement jobs_sql_dead = {
     .name = "jobs_dead",
-    .id = 28,
+    .id = 29,
     .writes = false,
     .sqlite =
         "SELECT id, finished FROM jobs\n"
@@ -406,7 +457,7 @@ static const struct store_column jobs_sql_list_columns[] = {
 };
 const struct store_statement jobs_sql_list = {
     .name = "jobs_list",
-    .id = 34,
+    .id = 35,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, state, attempts, error, created, run_at, payload\n"
@@ -437,19 +488,23 @@ static const struct store_column jobs_sql_list_live_columns[] = {
 };
 const struct store_statement jobs_sql_list_live = {
     .name = "jobs_list_live",
-    .id = 36,
+    .id = 37,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, state, attempts, error, created, run_at, payload\n"
         "FROM jobs\n"
-        "WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND ?1 = 1\n"
+        "WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND ?1 = 1\n"
+        "             UNION ALL\n"
+        "             SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND ?1 = 1\n"
         "             UNION ALL\n"
         "             SELECT id FROM jobs WHERE state = 2 AND ?1 = 2)\n"
         "ORDER BY id DESC LIMIT ?2",
     .postgres =
         "SELECT id, kind, key, state, attempts, error, created, run_at, payload\n"
         "FROM jobs\n"
-        "WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND $1::bigint = 1\n"
+        "WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND $1::bigint = 1\n"
+        "             UNION ALL\n"
+        "             SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND $1::bigint = 1\n"
         "             UNION ALL\n"
         "             SELECT id FROM jobs WHERE state = 2 AND $1::bigint = 2)\n"
         "ORDER BY id DESC LIMIT $2::bigint",
@@ -476,7 +531,7 @@ static const struct store_column jobs_sql_list_ended_columns[] = {
 };
 const struct store_statement jobs_sql_list_ended = {
     .name = "jobs_list_ended",
-    .id = 35,
+    .id = 36,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, state, attempts, error, created, run_at, payload\n"
@@ -498,14 +553,16 @@ static const struct store_column jobs_sql_count_columns[] = {
 };
 const struct store_statement jobs_sql_count = {
     .name = "jobs_count",
-    .id = 24,
+    .id = 25,
     .writes = false,
     .sqlite =
-        "SELECT (SELECT count(*) FROM jobs WHERE state = 1 AND ?1 = 1)\n"
+        "SELECT (SELECT count(*) FROM jobs WHERE state = 1 AND lapses = 0 AND ?1 = 1)\n"
+        "    + (SELECT count(*) FROM jobs WHERE state = 1 AND lapses > 0 AND ?1 = 1)\n"
         "    + (SELECT count(*) FROM jobs WHERE state = 2 AND ?1 = 2)\n"
         "    + (SELECT count(*) FROM jobs WHERE state >= 3 AND state = ?1) AS count",
     .postgres =
-        "SELECT (SELECT count(*) FROM jobs WHERE state = 1 AND $1::bigint = 1)\n"
+        "SELECT (SELECT count(*) FROM jobs WHERE state = 1 AND lapses = 0 AND $1::bigint = 1)\n"
+        "    + (SELECT count(*) FROM jobs WHERE state = 1 AND lapses > 0 AND $1::bigint = 1)\n"
         "    + (SELECT count(*) FROM jobs WHERE state = 2 AND $1::bigint = 2)\n"
         "    + (SELECT count(*) FROM jobs WHERE state >= 3 AND state = $1::bigint) AS count",
     .params = jobs_sql_count_params,
@@ -521,7 +578,7 @@ static const struct store_column jobs_sql_sweep_params[] = {
 };
 const struct store_statement jobs_sql_sweep = {
     .name = "jobs_sweep",
-    .id = 43,
+    .id = 44,
     .writes = true,
     .sqlite =
         "DELETE FROM jobs\n"
@@ -547,7 +604,7 @@ static const struct store_column jobs_sql_cron_get_columns[] = {
 };
 const struct store_statement jobs_sql_cron_get = {
     .name = "jobs_cron_get",
-    .id = 25,
+    .id = 26,
     .writes = false,
     .sqlite =
         "SELECT slot FROM job_crons WHERE name = ?1",
@@ -566,7 +623,7 @@ static const struct store_column jobs_sql_cron_insert_params[] = {
 };
 const struct store_statement jobs_sql_cron_insert = {
     .name = "jobs_cron_insert",
-    .id = 26,
+    .id = 27,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO NOTHING",
@@ -584,7 +641,7 @@ static const struct store_column jobs_sql_cron_move_params[] = {
 };
 const struct store_statement jobs_sql_cron_move = {
     .name = "jobs_cron_move",
-    .id = 27,
+    .id = 28,
     .writes = true,
     .sqlite =
         "UPDATE job_crons SET slot = ?2, fired = ?4 WHERE name = ?1 AND slot = ?3",

@@ -29,12 +29,19 @@ extern const struct store_statement jobs_sql_heads;
 /*
  * jobs_sql_claim takes queued jobs of a kind and priority, oldest first, with a lease.
  * Params: kind text, priority i64, now time, until time, owner text, limit i64
- * Columns: id i64, key text?, payload json, attempts i64, lapses i64, run_at time, lease_token i64
+ * Columns: id i64, kind text, key text?, payload json, attempts i64, run_at time, lease_token i64
  */
 extern const struct store_statement jobs_sql_claim;
 
 /*
- * jobs_sql_mark_started records that a job which lost a lease before is running now.
+ * jobs_sql_claim_suspect takes one queued job that lost a lease, the most urgent one.
+ * Params: now time, until time, owner text
+ * Columns: id i64, kind text, key text?, payload json, attempts i64, run_at time, lease_token i64
+ */
+extern const struct store_statement jobs_sql_claim_suspect;
+
+/*
+ * jobs_sql_mark_started records that a suspect runs now.
  * Params: id i64, token i64, now time
  */
 extern const struct store_statement jobs_sql_mark_started;
@@ -59,8 +66,9 @@ extern const struct store_statement jobs_sql_bury;
 
 /*
  * jobs_sql_requeue puts a running job back; without run_at it keeps its place, without error the
- * one it had.
- * Params: id i64, token i64, now time, run_at time?, given_back i64, lapses i64, error text?
+ * one it had; when the handler came back the job is suspected of nothing any more.
+ * Params: id i64, token i64, now time, run_at time?, given_back i64, came_back bool, lapses i64,
+ * error text?
  */
 extern const struct store_statement jobs_sql_requeue;
 

@@ -39,6 +39,26 @@ static int compare_claimed(const void *left, const void *right)
     return a->hold.id < b->hold.id ? -1 : a->hold.id > b->hold.id;
 }
 
+/* Who claims, and until when. */
+static void bind_lease(struct store_query *q, const struct jobs_claim *claim)
+{
+    store_bind_time(q, "now", claim->now_usec);
+    store_bind_time(q, "until", claim->until_usec);
+    store_bind_text(q, "owner", claim->owner);
+}
+
+static struct jobs_claimed read_claimed(struct store_query *q, struct arena *arena)
+{
+    return (struct jobs_claimed){
+        .hold = {.id = store_get_i64(q, "id"), .token = store_get_i64(q, "lease_token")},
+        .kind = store_get_text(q, "kind", arena),
+        .key = store_get_text(q, "key", arena),
+        .payload = store_get_text(q, "payload", arena),
+        .attempt = (uint32_t)store_get_i64(q, "attempts"),
+        .run_usec = store_get_time(q, "run_at"),
+    };
+}
+
 enum err jobs_store_claim(struct store_tx *tx, const struct jobs_claim *claim,
                           struct arena *const *arenas, struct jobs_claimed *out, size_t *out_count,
                           struct why *why)
@@ -48,29 +68,39 @@ enum err jobs_store_claim(struct store_tx *tx, const struct jobs_claim *claim,
     store_begin(&q, tx, &jobs_sql_claim);
     store_bind_text(&q, "kind", claim->kind);
     store_bind_i64(&q, "priority", claim->priority);
-    store_bind_time(&q, "now", claim->now_usec);
-    store_bind_time(&q, "until", claim->until_usec);
-    store_bind_text(&q, "owner", claim->owner);
+    bind_lease(&q, claim);
     store_bind_i64(&q, "limit", (int64_t)claim->limit);
     while (store_step(&q)) {
         ASSERT(count < claim->limit);
-        struct arena *arena = arenas[count];
-        out[count] = (struct jobs_claimed){
-            .hold = {.id = store_get_i64(&q, "id"), .token = store_get_i64(&q, "lease_token")},
-            .kind = slice_copy(arena, claim->kind),
-            .key = store_get_text(&q, "key", arena),
-            .payload = store_get_text(&q, "payload", arena),
-            .attempt = (uint32_t)store_get_i64(&q, "attempts"),
-            .suspect = store_get_i64(&q, "lapses") > 0,
-            .run_usec = store_get_time(&q, "run_at"),
-            .place = count,
-        };
+        out[count] = read_claimed(&q, arenas[count]);
+        out[count].place = count;
         count++;
     }
     enum err e = store_finish(&q, NULL, why);
     if (e == OK) {
         qsort(out, count, sizeof(out[0]), compare_claimed); /* RETURNING has no order */
         *out_count = count;
+    }
+    return e;
+}
+
+enum err jobs_store_claim_suspect(struct store_tx *tx, const struct jobs_claim *claim,
+                                  struct arena *arena, struct jobs_claimed *out, size_t *out_count,
+                                  struct why *why)
+{
+    struct jobs_claimed claimed = {0};
+    struct store_query q;
+    store_begin(&q, tx, &jobs_sql_claim_suspect);
+    bind_lease(&q, claim);
+    bool found = store_step(&q);
+    if (found) {
+        claimed = read_claimed(&q, arena);
+        claimed.suspect = true;
+    }
+    enum err e = store_finish(&q, NULL, why);
+    if (e == OK) {
+        *out = claimed;
+        *out_count = found;
     }
     return e;
 }
@@ -145,6 +175,7 @@ enum err jobs_store_requeue(struct store_tx *tx, struct jobs_hold hold,
         store_bind_null(&q, "run_at");
     }
     store_bind_i64(&q, "given_back", how->give_back);
+    store_bind_bool(&q, "came_back", how->came_back);
     store_bind_i64(&q, "lapses", how->lapsed);
     if (how->error.len > 0) {
         store_bind_text(&q, "error", how->error);

@@ -37,7 +37,7 @@ struct jobs_claimed {
     struct slice key;
     struct slice payload;
     uint32_t attempt;
-    bool suspect; /* it lost a lease before */
+    bool suspect; /* it lost a lease and no handler came back from it since */
     int64_t run_usec;
     size_t place; /* its texts live in arenas[place] */
 };
@@ -54,6 +54,7 @@ struct jobs_requeue {
     int64_t now_usec;
     int64_t run_usec; /* 0: keeps its place */
     bool give_back;   /* the attempt does not count */
+    bool came_back;   /* the handler returned */
     bool lapsed;
     struct slice error; /* empty: keeps the one it had */
 };
@@ -68,7 +69,14 @@ enum err jobs_store_heads(struct store_tx *tx, struct arena *arena, struct jobs_
 enum err jobs_store_claim(struct store_tx *tx, const struct jobs_claim *claim,
                           struct arena *const *arenas, struct jobs_claimed *out, size_t *out_count,
                           struct why *why) ERR_CHECKED;
-/* jobs_store_mark_started records that a suspect job runs now. */
+/*
+ * jobs_store_claim_suspect takes at most one job that lost a lease; kind, priority and limit of the
+ * claim are not used. Owns: the texts of *out live in the arena.
+ */
+enum err jobs_store_claim_suspect(struct store_tx *tx, const struct jobs_claim *claim,
+                                  struct arena *arena, struct jobs_claimed *out, size_t *out_count,
+                                  struct why *why) ERR_CHECKED;
+/* jobs_store_mark_started records that a suspect runs now. */
 enum err jobs_store_mark_started(struct store_tx *tx, struct jobs_hold hold, int64_t now_usec,
                                  bool *out_held, struct why *why) ERR_CHECKED;
 /* jobs_store_renew extends a lease. */
