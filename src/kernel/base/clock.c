@@ -52,6 +52,14 @@ int64_t clock_mono_usec(void)
     return current.mono_usec(current.ctx);
 }
 
+void clock_deadline(int64_t usec, struct timespec *out)
+{
+    ASSERT(clock_gettime(CLOCK_MONOTONIC, out) == 0);
+    int64_t part = out->tv_nsec / 1000 + usec % USEC_PER_SEC;
+    out->tv_sec += usec / USEC_PER_SEC + part / USEC_PER_SEC;
+    out->tv_nsec = (part % USEC_PER_SEC) * 1000;
+}
+
 void clock_sleep_usec(int64_t usec)
 {
     if (usec <= 0) {

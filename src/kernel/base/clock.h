@@ -8,6 +8,8 @@
 #ifndef KERNEL_BASE_CLOCK_H
 #define KERNEL_BASE_CLOCK_H
 
+#include <time.h>
+
 #include "kernel/base/slice.h"
 
 #define CLOCK_TEXT_MAX 32
@@ -30,6 +32,12 @@ int64_t clock_wall_sec(void);
 
 /* clock_mono_usec returns monotonic time. Units: microseconds. */
 int64_t clock_mono_usec(void);
+
+/*
+ * clock_deadline writes the system's monotonic time `usec` from now, for timed waits on condition
+ * variables: threads sleep in real time also under a replaced clock.
+ */
+void clock_deadline(int64_t usec, struct timespec *out);
 
 /* clock_sleep_usec sleeps in real time. */
 void clock_sleep_usec(int64_t usec);

@@ -204,7 +204,7 @@ static uint8_t simple_escape(uint8_t c)
         return '\r';
     case 't':
         return '\t';
-    default:
+    default: /* not an enum */
         return 0;
     }
 }
@@ -428,7 +428,7 @@ static enum err read_scalar(struct reader *r, uint8_t first)
         return read_literal(r, token_at(r, r->index), "false", JSON_FALSE);
     case 'n':
         return read_literal(r, token_at(r, r->index), "null", JSON_NULL);
-    default:
+    default: /* not an enum */
         return read_number(r, token_at(r, r->index));
     }
 }

@@ -45,7 +45,7 @@ enum json_scan translate(simdjson::error_code error)
         return JSON_SCAN_EMPTY;
     case simdjson::MEMALLOC:
         return JSON_SCAN_MEMORY;
-    default:
+    default: /* not an enum */
         return JSON_SCAN_OTHER;
     }
 }

@@ -164,7 +164,6 @@ struct slice abi_revert_format(struct arena *arena, struct slice data,
                                const struct abi_contract *const *contracts, size_t count);
 
 /* abi_value_json writes a decoded value as JSON (integers as strings, bytes as hex). */
-struct json_out;
 void abi_value_json(struct json_out *j, const struct abi_type *type, const struct abi_value *value);
 
 #endif

@@ -5,7 +5,6 @@
 #include "kernel/base/clock.h"
 #include "kernel/store/store_private.h"
 
-#define NSEC_PER_USEC 1000
 #define WAIT_USEC_MAX (24ll * 3600 * USEC_PER_SEC)
 
 /* The channel of a name, made when first heard of. Called with signal_lock held. */
@@ -69,22 +68,12 @@ void store_wake(struct store *store, const char *channel)
     pthread_mutex_unlock(&store->signal_lock);
 }
 
-/* Asks the system, not base/clock: a thread sleeps in real time also under a simulated clock. */
-static struct timespec deadline_after(int64_t usec)
-{
-    struct timespec t;
-    ASSERT(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
-    int64_t part = t.tv_nsec / NSEC_PER_USEC + usec % USEC_PER_SEC;
-    t.tv_sec += usec / USEC_PER_SEC + part / USEC_PER_SEC;
-    t.tv_nsec = (part % USEC_PER_SEC) * NSEC_PER_USEC;
-    return t;
-}
-
 bool store_wait(struct store *store, const char *channel, uint64_t *seen, int64_t timeout_usec)
 {
     ASSERT(!store_in_tx());
     int64_t usec = timeout_usec < 0 ? 0 : timeout_usec;
-    struct timespec deadline = deadline_after(usec < WAIT_USEC_MAX ? usec : WAIT_USEC_MAX);
+    struct timespec deadline;
+    clock_deadline(usec < WAIT_USEC_MAX ? usec : WAIT_USEC_MAX, &deadline);
     pthread_mutex_lock(&store->signal_lock);
     struct store_channel *c = &store->channels[channel_index(store, channel)];
     int waited = 0;

@@ -61,22 +61,36 @@ void sqlite_cache_free(struct store_conn *conn);
 enum err sqlite_run_script(struct store_conn *conn, const char *sql, int64_t *out_changed,
                            struct why *why);
 
-/* The functions of sqlite_query.c that fill the driver's table. */
+/* The functions of sqlite_query.c that fill the driver's table; driver.h has their contracts. */
+
+/* sqlite_begin opens a transaction of the connection. */
 enum err sqlite_begin(struct store_conn *conn, bool for_writing, struct why *why);
+/* sqlite_commit makes it durable. */
 enum err sqlite_commit(struct store_conn *conn, struct why *why);
+/* sqlite_rollback takes everything back. */
 void sqlite_rollback(struct store_conn *conn);
+/* sqlite_in_tx says whether a transaction is open. */
 bool sqlite_in_tx(struct store_conn *conn);
+/* sqlite_savepoint opens a savepoint; they nest. */
 enum err sqlite_savepoint(struct store_conn *conn, struct why *why);
+/* sqlite_release keeps what was done since the savepoint. */
 enum err sqlite_release(struct store_conn *conn, struct why *why);
+/* sqlite_rollback_to takes back what was done since the savepoint, and ends it. */
 void sqlite_rollback_to(struct store_conn *conn);
+/* sqlite_query_begin takes the prepared statement from the cache, or makes it. */
 enum err sqlite_query_begin(struct store_conn *conn, const struct store_statement *s,
                             void **out_handle, struct why *why);
+/* sqlite_query_bind binds one parameter by its index. */
 enum err sqlite_query_bind(void *handle, uint16_t index, const struct store_value *value,
                            struct why *why);
+/* sqlite_query_step fetches the next row. */
 enum err sqlite_query_step(void *handle, bool *out_row, struct why *why);
+/* sqlite_query_get reads one column of the row; bytes are borrowed until the next step. */
 enum err sqlite_query_get(void *handle, uint16_t index, enum store_type type,
                           struct store_value *out, struct why *why);
+/* sqlite_query_changed counts the rows that the statement changed. */
 int64_t sqlite_query_changed(void *handle);
+/* sqlite_query_end gives the statement back to the cache. */
 void sqlite_query_end(void *handle);
 
 #endif

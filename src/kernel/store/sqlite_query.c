@@ -66,7 +66,8 @@ enum err sqlite_fail(struct store_conn *conn, int code, const char *doing, struc
     case SQLITE_READONLY:
         return why_set(why, ERR_IO, NULL, "The database %s cannot be written (%s): %s.", conn->path,
                        doing, sqlite3_errmsg(conn->db));
-    default: /* not an enum: SQLite's other codes are all bugs in SQL or in us */
+    default: /* not an enum */
+        /* SQLite's other codes are all bugs in SQL or in us. */
         return why_set(why, ERR_DB, NULL, "%s: %s.", doing, sqlite3_errmsg(conn->db));
     }
 }
