@@ -150,6 +150,30 @@ void demo_fact(struct demo *demo, const char *key, const char *format, ...)
 enum err demo_expect(bool holds, struct why *why, const char *format, ...) ERR_CHECKED
     __attribute__((format(printf, 3, 4)));
 
+/* demo_usdc writes an amount for people, in the arena. */
+struct slice demo_usdc(struct demo *demo, struct u256 units);
+/* demo_tokens writes an amount of asset tokens for people, in the arena. */
+struct slice demo_tokens(struct demo *demo, struct u256 units);
+/* demo_address writes an address in the arena. */
+struct slice demo_address(struct demo *demo, const struct address *a);
+/* demo_hash writes 0x hex in the arena. */
+struct slice demo_hash(struct demo *demo, const struct hash *h);
+
+/* ---- demo_market.c: steps 7 to 12 ---- */
+
+/* demo_step_offer posts a lease offer. */
+enum err demo_step_offer(struct demo *demo, struct why *why) ERR_CHECKED;
+/* demo_step_fund gives the bidders stablecoin. */
+enum err demo_step_fund(struct demo *demo, struct why *why) ERR_CHECKED;
+/* demo_step_bids places two bids with signatures. */
+enum err demo_step_bids(struct demo *demo, struct why *why) ERR_CHECKED;
+/* demo_step_accept accepts the higher bid. */
+enum err demo_step_accept(struct demo *demo, struct why *why) ERR_CHECKED;
+/* demo_step_stream checks the price of streaming access. */
+enum err demo_step_stream(struct demo *demo, struct why *why) ERR_CHECKED;
+/* demo_step_claims claims the revenue and proves the books. */
+enum err demo_step_claims(struct demo *demo, struct why *why) ERR_CHECKED;
+
 /* ---- demo_chain.c: the independent witness ---- */
 
 /* demo_call runs eth_call and returns the answer's bytes in the arena. */

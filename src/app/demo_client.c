@@ -2,6 +2,7 @@
 
 #include "app/demo.h"
 #include "kernel/base/check.h"
+#include "kernel/base/hex.h"
 
 #define REQUEST_USEC_MAX (60 * (int64_t)USEC_PER_SEC)
 #define ANSWER_BYTES_MAX (4UL * 1024 * 1024)
@@ -119,4 +120,30 @@ enum err demo_expect(bool holds, struct why *why, const char *format, ...)
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     return why_set(why, ERR_CORRUPT, NULL, "check failed: %s", text);
+}
+
+struct slice demo_usdc(struct demo *demo, struct u256 units)
+{
+    char text[U256_TEXT_MAX + 2];
+    (void)u256_format_units(units, STABLE_DECIMALS, text);
+    return slice_format(&demo->arena, "%s USDC", text);
+}
+
+struct slice demo_tokens(struct demo *demo, struct u256 units)
+{
+    char text[U256_TEXT_MAX + 2];
+    (void)u256_format_units(units, TOKEN_DECIMALS, text);
+    return slice_copy(&demo->arena, slice_text(text));
+}
+
+struct slice demo_address(struct demo *demo, const struct address *a)
+{
+    char text[ADDRESS_TEXT_MAX];
+    address_format(a, text);
+    return slice_copy(&demo->arena, slice_text(text));
+}
+
+struct slice demo_hash(struct demo *demo, const struct hash *h)
+{
+    return hex_encode(&demo->arena, hash_slice(h));
 }
