@@ -136,7 +136,8 @@ struct abi_contract {
     uint16_t error_count;
 };
 
-struct evm_log; /* block.h */
+struct evm_log;  /* block.h */
+struct json_out; /* base/json.h */
 
 /* abi_event_find returns the row with this topic and number of topics, or NULL. */
 const struct abi_event *abi_event_find(const struct abi_contract *contract,
