@@ -3,8 +3,10 @@
  * decoders accept is clean (no control characters, UTF-8, no dot segments), an accepted framing has
  * one meaning, and an accepted cursor has one spelling.
  */
+#include "kernel/http/request.h"
+
 #include "kernel/base/check.h"
-#include "kernel/http/http_internal.h"
+#include "kernel/base/mem.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -188,15 +188,15 @@ struct slice http_param(const struct http_call *call, const char *name);
 struct slice http_query(const struct http_call *call, const char *name, bool *out_found);
 /* http_header returns a header by name (no case), or the empty slice. */
 struct slice http_header(const struct http_call *call, const char *name);
-/*
- * http_page reads limit (1..200, default 50), cursor and offset of a list route.
- * Errors: ERR_INVALID_FIELD, ERR_INVALID_AMOUNT.
- */
 struct http_page {
     uint32_t limit;
     uint64_t offset;
     struct slice cursor; /* decoded bytes that the handler itself gave out, "" at the start */
 };
+/*
+ * http_page_read reads limit (1..200, default 50), cursor and offset of a list route; cursor and
+ * offset exclude each other. Errors: ERR_INVALID_FIELD, ERR_INVALID_AMOUNT.
+ */
 enum err http_page_read(const struct http_call *call, struct http_page *out,
                         struct why *why) ERR_CHECKED;
 /* http_cursor_set encodes the position after the last item as the opaque nextCursor. */

@@ -184,7 +184,7 @@ static const char *status_text(int status)
         return "Too Many Requests";
     case 503:
         return "Service Unavailable";
-    default:
+    default: /* not an enum */
         return "Error";
     }
 }

@@ -1,5 +1,7 @@
+#include "kernel/http/request.h"
+
 #include "kernel/base/check.h"
-#include "kernel/http/http_internal.h"
+#include "kernel/base/mem.h"
 
 #define PAGE_LIMIT_DEFAULT 50
 #define PAGE_LIMIT_MAX 200

@@ -1,4 +1,6 @@
-#include "kernel/http/http_internal.h"
+#include "kernel/http/request.h"
+
+#include "kernel/base/mem.h"
 #include "unit/test.h"
 
 static struct arena req;
