@@ -2,8 +2,8 @@
 
 #define ROW(key_, type_, member_, default__, min_, max_, doc_)                                     \
     {                                                                                              \
-        .key = key_, .type = type_, .offset = offsetof(struct http_config, member_),               \
-        .default_ = default__, .min = min_, .max = max_, .doc = doc_                               \
+        .key = (key_), .type = (type_), .offset = offsetof(struct http_config, member_),           \
+        .default_ = (default__), .min = (min_), .max = (max_), .doc = (doc_)                       \
     }
 
 #define MSEC 1000

@@ -34,6 +34,12 @@ static const char *const phase_names[] = {
     "first", "idle", "headers", "body", "running", "sending", "doomed",
 };
 
+union address {
+    struct sockaddr any;
+    struct sockaddr_in four;
+    struct sockaddr_in6 six;
+};
+
 struct http_client {
     struct http_client *next;
     uint8_t key[16];
@@ -71,15 +77,15 @@ bool http_conn_enter(struct http_conn *conn, enum http_phase phase, int64_t dead
 /* ---- clients --------------------------------------------------------------------------------- */
 
 /* An IPv4 address whole; of an IPv6 address the network, since a host has the rest for itself. */
-static void client_key(const struct sockaddr_storage *address, uint8_t out[16])
+static void client_key(const union address *address, uint8_t out[16])
 {
     memset(out, 0, 16);
-    if (address->ss_family == AF_INET) {
+    if (address->any.sa_family == AF_INET) {
         out[10] = out[11] = 0xFF;
-        memcpy(out + 12, &((const struct sockaddr_in *)address)->sin_addr, 4);
+        memcpy(out + 12, &address->four.sin_addr, 4);
         return;
     }
-    const struct in6_addr *six = &((const struct sockaddr_in6 *)address)->sin6_addr;
+    const struct in6_addr *six = &address->six.sin6_addr;
     memcpy(out, six, IN6_IS_ADDR_V4MAPPED(six) ? 16 : 8);
 }
 
@@ -171,8 +177,7 @@ static void record_drop(struct http_conns *c, struct http_conn *conn)
 }
 
 /* Makes the record of a fresh socket, or says which cap it would break. */
-static enum err record_add(struct http_server *server, int fd,
-                           const struct sockaddr_storage *address)
+static enum err record_add(struct http_server *server, int fd, const union address *address)
 {
     struct http_conns *c = &server->conns;
     int64_t now = clock_mono_usec();
@@ -205,10 +210,9 @@ static enum err record_add(struct http_server *server, int fd,
     conn->fd = fd;
     conn->accepted_usec = now;
     atomic_store(&conn->word, word_make(HTTP_PHASE_FIRST, now + server->config.header_usec));
-    const void *host = address->ss_family == AF_INET
-                           ? (const void *)&((const struct sockaddr_in *)address)->sin_addr
-                           : (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr;
-    if (!inet_ntop(address->ss_family, host, conn->address, sizeof conn->address)) {
+    const void *host = address->any.sa_family == AF_INET ? (const void *)&address->four.sin_addr
+                                                         : (const void *)&address->six.sin6_addr;
+    if (!inet_ntop(address->any.sa_family, host, conn->address, sizeof conn->address)) {
         conn->address[0] = '\0';
     }
     list_push(&c->pending, conn);
@@ -351,7 +355,7 @@ static void refuse_socket(struct http_server *server, int fd, enum err e)
     (void)close(fd);
 }
 
-static void give_socket(struct http_server *server, int fd, const struct sockaddr_storage *address,
+static void give_socket(struct http_server *server, int fd, const union address *address,
                         socklen_t len)
 {
     struct http_conns *c = &server->conns;
@@ -364,7 +368,7 @@ static void give_socket(struct http_server *server, int fd, const struct sockadd
     }
     int on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (MHD_add_connection(server->daemon, fd, (const struct sockaddr *)address, len) == MHD_YES) {
+    if (MHD_add_connection(server->daemon, fd, &address->any, len) == MHD_YES) {
         return;
     }
     pthread_mutex_lock(&c->mutex);
@@ -385,10 +389,9 @@ static bool is_shortage(int error)
 static int64_t accept_some(struct http_server *server)
 {
     for (int i = 0; i < ACCEPT_BURST; i++) {
-        struct sockaddr_storage address = {0};
+        union address address = {.six = {.sin6_family = AF_UNSPEC}};
         socklen_t len = sizeof address;
-        int fd = accept4(server->conns.listen_fd, (struct sockaddr *)&address, &len,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(server->conns.listen_fd, &address.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0 && is_shortage(errno)) {
             LOG(LOG_WARN, "http.accept_failed", log_i64("errno", errno));
             return clock_mono_usec() + ACCEPT_PAUSE_USEC;
@@ -496,12 +499,11 @@ static enum err listen_on(struct http_server *server, const struct addrinfo *inf
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage address = {0};
+    union address address = {.six = {.sin6_family = AF_UNSPEC}};
     socklen_t len = sizeof address;
-    int failed = getsockname(fd, (struct sockaddr *)&address, &len);
+    int failed = getsockname(fd, &address.any, &len);
     ASSERT(!failed);
-    return ntohs(address.ss_family == AF_INET ? ((struct sockaddr_in *)&address)->sin_port
-                                              : ((struct sockaddr_in6 *)&address)->sin6_port);
+    return ntohs(address.any.sa_family == AF_INET ? address.four.sin_port : address.six.sin6_port);
 }
 
 enum err http_conns_listen(struct http_server *server, struct why *why)

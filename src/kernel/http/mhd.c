@@ -279,9 +279,13 @@ static enum MHD_Result send_answer(struct http_request *req)
     if (!http_conn_enter(req->conn, HTTP_PHASE_SENDING, send_deadline(req))) {
         return MHD_NO;
     }
-    void *body = (void *)(uintptr_t)a->body.ptr; /* MHD only reads it */
+    /* MHD only reads what it takes without const. */
+    union {
+        const void *ours;
+        void *theirs;
+    } body = {.ours = a->body.ptr};
     struct MHD_Response *response =
-        MHD_create_response_from_buffer(a->body.len, body, MHD_RESPMEM_PERSISTENT);
+        MHD_create_response_from_buffer(a->body.len, body.theirs, MHD_RESPMEM_PERSISTENT);
     if (!response) {
         return MHD_NO;
     }

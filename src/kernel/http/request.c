@@ -168,7 +168,7 @@ enum err http_path_decode(struct arena *req, struct slice path, struct http_segm
     bool more = rest.len > 0;
     while (more) {
         struct slice raw;
-        struct slice segment;
+        struct slice segment = SLICE_EMPTY;
         more = slice_cut(rest, '/', &raw, &rest);
         enum err e = http_percent_decode(req, raw, false, &segment, why);
         if (e) {
@@ -255,7 +255,7 @@ enum err http_query_decode(struct arena *req, struct slice query, const struct h
             params = arena_alloc_array(req, HTTP_QUERY_MAX, sizeof *params);
         }
         (void)slice_cut(pair, '=', &name, &value);
-        struct http_param p;
+        struct http_param p = {SLICE_EMPTY, SLICE_EMPTY};
         enum err e = http_percent_decode(req, name, true, &p.name, why);
         e = e ? e : http_percent_decode(req, value, true, &p.value, why);
         e = e ? e : query_add(route, params, &count, &p, why);

@@ -180,6 +180,7 @@ static enum err pattern_add(struct arena *boot, struct http_router *router,
     if (e) {
         return e;
     }
+    ASSERT(n != NULL);
     if (n->entries[route->method]) {
         return why_set(why, ERR_CONFIG, NULL,
                        "The routes \"%s %s\" and \"%s\" match the same request.",
@@ -200,12 +201,16 @@ static enum err route_add(struct arena *boot, struct http_router *router,
         keys++;
     }
     ASSERT(keys + 3 <= HTTP_QUERY_MAX); /* and the three of lists */
-    const struct entry *main_entry;
+    const struct entry *main_entry = NULL;
     enum err e = pattern_add(boot, router, route, ctx, route->path, &main_entry, why);
     for (size_t i = 0; !e && route->aliases && route->aliases[i]; i++) {
-        const struct entry *alias;
+        const struct entry *alias = NULL;
         e = pattern_add(boot, router, route, ctx, route->aliases[i], &alias, why);
-        if (!e && !same_names(main_entry, alias)) {
+        if (e) {
+            break;
+        }
+        ASSERT(main_entry != NULL && alias != NULL);
+        if (!same_names(main_entry, alias)) {
             e = bad_row(why, alias, "has other parameters than the path that it is an alias of");
         }
     }
