@@ -159,7 +159,8 @@ const struct abi_function *abi_function_find(const struct abi_contract *contract
 /*
  * abi_revert_format explains revert data as one sentence in the arena: Error(string),
  * Panic(uint256) with its meaning, a custom error of one of the contracts with argument values, or
- * the raw selector.
+ * the raw selector. The text comes from the contract: it is cut at 400 bytes and freed of control
+ * characters.
  */
 struct slice abi_revert_format(struct arena *arena, struct slice data,
                                const struct abi_contract *const *contracts, size_t count);

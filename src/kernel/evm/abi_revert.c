@@ -2,7 +2,7 @@
 #include "kernel/evm/abi_word.h"
 #include "kernel/evm/address.h"
 
-#define REASON_MAX 300 /* bytes of a contract's own text that are shown */
+#define TEXT_MAX 400 /* bytes that are shown; contracts choose how much they say */
 
 static const uint8_t error_selector[4] = {0x08, 0xc3, 0x79, 0xa0}; /* Error(string) */
 static const uint8_t panic_selector[4] = {0x4e, 0x48, 0x7b, 0x71}; /* Panic(uint256) */
@@ -28,25 +28,45 @@ static const char *panic_meaning(uint64_t code)
     return "unknown panic code";
 }
 
-/* plain_text appends a contract's text so that it stays one harmless line. */
-static void plain_text(struct buf *out, struct slice text)
+/*
+ * disguise_at returns the length of a character that could break the line or turn what a reader
+ * sees: C0, DEL, C1 (U+0080..9F), line and paragraph separators, bidirectional controls; else 0.
+ */
+static size_t disguise_at(struct slice text, size_t at)
 {
-    if (!slice_is_utf8(text)) {
-        buf_add_text(out, "0x");
-        buf_add_hex(out, slice_sub(text, 0, REASON_MAX / 2));
-        return;
+    const uint8_t *c = text.ptr + at;
+    if (c[0] < 0x20 || c[0] == 0x7f) {
+        return 1;
     }
-    size_t len = text.len < REASON_MAX ? text.len : REASON_MAX;
+    if (c[0] == 0xc2 && c[1] < 0xa0) {
+        return 2;
+    }
+    if (c[0] != 0xe2) {
+        return 0;
+    }
+    bool separator = c[1] == 0x80 && c[2] >= 0xa8 && c[2] <= 0xae; /* U+2028..202E */
+    bool isolate = c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9;   /* U+2066..2069 */
+    return separator || isolate ? 3 : 0;
+}
+
+/* one_line returns the text, which must be UTF-8, as one harmless line of bounded length. */
+static struct slice one_line(struct arena *arena, struct slice text)
+{
+    struct buf out;
+    size_t len = text.len < TEXT_MAX ? text.len : TEXT_MAX;
     while (len < text.len && (text.ptr[len] & 0xc0) == 0x80) {
         len--; /* not in the middle of a character */
     }
-    for (size_t i = 0; i < len; i++) {
-        bool control = text.ptr[i] < 0x20 || text.ptr[i] == 0x7f;
-        buf_add_byte(out, control ? ' ' : text.ptr[i]);
+    buf_init(&out, arena, len + 3);
+    for (size_t i = 0; i < len;) {
+        size_t disguise = disguise_at(text, i);
+        buf_add_byte(&out, disguise > 0 ? ' ' : text.ptr[i]);
+        i += disguise > 0 ? disguise : 1;
     }
     if (len < text.len) {
-        buf_add_text(out, "...");
+        buf_add_text(&out, "...");
     }
+    return buf_slice(&out);
 }
 
 /* one_decode decodes the single argument of Error or Panic. */
@@ -70,8 +90,11 @@ static bool reason_format(struct arena *arena, struct slice data, struct buf *ou
     }
     if (value->bytes.len == 0) {
         buf_add_text(out, "no reason given");
+    } else if (slice_is_utf8(value->bytes)) {
+        buf_add_slice(out, value->bytes);
     } else {
-        plain_text(out, value->bytes);
+        buf_add_text(out, "0x");
+        buf_add_hex(out, value->bytes);
     }
     return true;
 }
@@ -151,30 +174,32 @@ static const struct abi_error *error_find(const struct abi_contract *const *cont
     return NULL;
 }
 
+static void explain(struct arena *arena, struct slice data,
+                    const struct abi_contract *const *contracts, size_t count, struct buf *out)
+{
+    if (data.len < 4) {
+        buf_add_text(out, data.len == 0 ? "no reason given" : "unreadable reason 0x");
+        buf_add_hex(out, data);
+        return;
+    }
+    if (reason_format(arena, data, out) || panic_format(arena, data, out)) {
+        return;
+    }
+    const struct abi_error *error = error_find(contracts, count, data);
+    if (error != NULL) {
+        custom_format(arena, error, data, out);
+        return;
+    }
+    buf_add_text(out, "unknown error 0x");
+    buf_add_hex(out, slice_sub(data, 0, 4));
+    buf_format(out, " with %zu bytes of arguments", data.len - 4);
+}
+
 struct slice abi_revert_format(struct arena *arena, struct slice data,
                                const struct abi_contract *const *contracts, size_t count)
 {
     struct buf out;
     buf_init(&out, arena, 128);
-    if (data.len == 0) {
-        buf_add_text(&out, "no reason given");
-        return buf_slice(&out);
-    }
-    if (data.len < 4) {
-        buf_add_text(&out, "unreadable reason 0x");
-        buf_add_hex(&out, data);
-        return buf_slice(&out);
-    }
-    if (reason_format(arena, data, &out) || panic_format(arena, data, &out)) {
-        return buf_slice(&out);
-    }
-    const struct abi_error *error = error_find(contracts, count, data);
-    if (error != NULL) {
-        custom_format(arena, error, data, &out);
-        return buf_slice(&out);
-    }
-    buf_add_text(&out, "unknown error 0x");
-    buf_add_hex(&out, slice_sub(data, 0, 4));
-    buf_format(&out, " with %zu bytes of arguments", data.len - 4);
-    return buf_slice(&out);
+    explain(arena, data, contracts, count, &out);
+    return one_line(arena, buf_slice(&out));
 }

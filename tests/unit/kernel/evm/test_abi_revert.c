@@ -51,17 +51,27 @@ static void a_reason_stays_one_harmless_line(void **state)
                      "0000000000000000000000000000000000000000000000000000000000000002"
                      "fffe000000000000000000000000000000000000000000000000000000000000",
                      "0xfffe");
-    uint8_t data[4 + 64 + 320] = {0x08, 0xc3, 0x79, 0xa0};
+    /* next line (C1), line separator and right-to-left override */
+    assert_explained("0x08c379a0" X20
+                     "000000000000000000000000000000000000000000000000000000000000000b"
+                     "61c285e280a8e280ae62630000000000"
+                     "00000000000000000000000000000000",
+                     "a   bc");
+}
+
+static void a_long_reason_is_cut_between_characters(void **state)
+{
+    uint8_t data[4 + 64 + 512] = {0x08, 0xc3, 0x79, 0xa0};
     data[4 + 31] = 0x20;
-    data[4 + 62] = 1; /* 319 bytes: 'a', then 159 of two bytes, so that byte 300 splits one */
-    data[4 + 63] = 0x3f;
+    data[4 + 62] = 1; /* 501 bytes: 'a', then 250 characters of two bytes: byte 400 splits one */
+    data[4 + 63] = 0xf5;
     data[68] = 'a';
-    for (size_t i = 0; i < 159; i++) {
+    for (size_t i = 0; i < 250; i++) {
         memcpy(data + 69 + 2 * i, "\xc3\xa9", 2);
     }
     struct slice text = abi_revert_format(&arena, slice_of(data, sizeof(data)), NULL, 0);
     assert_true(slice_is_utf8(text));
-    assert_int_equal(text.len, 299 + 3);
+    assert_int_equal(text.len, 399 + 3);
     assert_true(slice_ends(text, SLICE_LIT("\xc3\xa9...")));
 }
 
@@ -91,6 +101,10 @@ static void custom_errors_are_named_with_their_arguments(void **state)
                      "0000000000000000000000000000000000000000000000000000000000000040",
                      "ECDSAInvalidSignatureLength(length 64)");
     assert_explained("0xf92ee8a9", "InvalidInitialization()");
+    assert_explained("0x305a27a9" X20
+                     "0000000000000000000000000000000000000000000000000000000000000003"
+                     "617f620000000000000000000000000000000000000000000000000000000000",
+                     "StringTooLong(str \"a b\")");
 }
 
 static void what_cannot_be_read_is_still_said(void **state)
@@ -107,6 +121,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reasons_of_require),
         cmocka_unit_test(a_reason_stays_one_harmless_line),
+        cmocka_unit_test(a_long_reason_is_cut_between_characters),
         cmocka_unit_test(panics_have_meanings),
         cmocka_unit_test(custom_errors_are_named_with_their_arguments),
         cmocka_unit_test(what_cannot_be_read_is_still_said),
