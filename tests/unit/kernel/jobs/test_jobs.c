@@ -137,7 +137,7 @@ static enum err run_hung_once(struct job_call *call, struct why *why)
 {
     record(call);
     if (call->attempt == 1) {
-        clock_sleep_usec(900 * MSEC);
+        clock_sleep_usec(2000 * MSEC);
         assert_int_equal(jobs_heartbeat(call, NULL), ERR_CONFLICT);
     }
     return take_effect(call, why);
@@ -245,11 +245,23 @@ static int close_fixture(void **state)
     return 0;
 }
 
+/* Leases that run out while a test waits. */
 static const struct jobs_config quick = {
     .threads = 4,
     .claim_batch = 16,
     .poll_usec = 50 * MSEC,
     .lease_usec = 300 * MSEC,
+    .retention_usec = 3600 * 1000 * MSEC,
+    .dead_retention_usec = 3600 * 1000 * MSEC,
+    .dead_alert = 100,
+};
+
+/* Where losing a lease would be a failure: a busy machine may stand still for a while. */
+static const struct jobs_config calm = {
+    .threads = 4,
+    .claim_batch = 16,
+    .poll_usec = 50 * MSEC,
+    .lease_usec = 600 * MSEC,
     .retention_usec = 3600 * 1000 * MSEC,
     .dead_retention_usec = 3600 * 1000 * MSEC,
     .dead_alert = 100,
@@ -532,8 +544,8 @@ static void job_that_kills_its_process_dies_alone(void **state)
 static void lease_is_renewed_while_a_handler_runs(void **state)
 {
     (void)state;
-    struct jobs *a = start(&quick);
-    struct jobs *b = start(&quick);
+    struct jobs *a = start(&calm);
+    struct jobs *b = start(&calm);
     enqueue("long");
     enqueue("heartbeats");
     await(JOB_DONE, 2);
@@ -552,7 +564,7 @@ static void hung_handler_is_replaced_and_refused(void **state)
     int64_t began = clock_mono_usec();
     enqueue("hung_once");
     await(JOB_DONE, 1);
-    assert_true(clock_mono_usec() - began < 850 * MSEC); /* while the first still hangs */
+    assert_true(clock_mono_usec() - began < 1900 * MSEC); /* while the first still hangs */
     end(jobs);
     assert_each_once(1);
     assert_int_equal(atomic_load(&env.runs), 2);
@@ -854,7 +866,8 @@ static void unknown_kind_waits_for_a_process_that_knows_it(void **state)
 static void garbage_payload_is_dead_at_once(void **state)
 {
     (void)state;
-    int64_t id = enqueue_job((struct job_new){.kind = "nothing", .payload = S("{\"n\":")}, 1);
+    int64_t id = enqueue("nothing");
+    raw_run("UPDATE jobs SET payload = '{\"n\":'");
     struct jobs *jobs = start(&quick);
     await(JOB_DEAD, 1);
     end(jobs);
@@ -1037,8 +1050,8 @@ static void clock_put_forward_takes_no_living_lease(void **state)
     (void)state;
     atomic_store(&wall_shift, 0);
     clock_set_source(&shifted);
-    struct jobs *a = start(&quick);
-    struct jobs *b = start(&quick);
+    struct jobs *a = start(&calm);
+    struct jobs *b = start(&calm);
     enqueue_job((struct job_new){.kind = "long"}, 3);
     await_runs(3);
     atomic_store(&wall_shift, HOUR);

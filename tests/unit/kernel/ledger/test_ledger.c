@@ -951,11 +951,13 @@ static enum err model_do_close(struct store_tx *tx, struct model_step *s)
     enum err got = voids ? ledger_void(tx, id, when, NULL)
                          : ledger_settle(tx, id, u256_from_u64(amount), when, NULL);
     if (changes) {
+        m->balances[t->debit].debits_pending -= t->amount;
+        m->balances[t->credit].credits_pending -= t->amount;
         t->state = voids ? LEDGER_VOIDED : LEDGER_POSTED;
         t->posted = amount;
         t->closer_chain = s->chain;
         t->closer_block = s->block;
-        model_recount(m);
+        model_add(m->balances, t);
         m->done[voids ? 3 : 4]++;
     }
     return want == got ? OK : ERR_INTERNAL;
