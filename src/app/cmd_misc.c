@@ -118,7 +118,7 @@ static enum err list_wallets(struct cli *cli, const struct wallet_paths *paths, 
         e = why_set(why, ERR_IO, NULL, "%s could not be read: %s", paths->dir, strerror(errno));
     }
     struct dirent *entry = NULL;
-    while (e == OK && (entry = readdir(dir)) != NULL) {
+    while (e == OK && dir != NULL && (entry = readdir(dir)) != NULL) {
         if (entry->d_name[0] == '.') {
             continue;
         }

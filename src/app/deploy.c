@@ -244,7 +244,7 @@ static enum err parse(struct arena *arena, struct slice text, struct deployment 
 enum err deployment_read(const char *path, struct deployment *out, struct why *why)
 {
     struct arena arena;
-    struct slice text;
+    struct slice text = SLICE_EMPTY;
     arena_init(&arena, 0);
     enum err e = read_file(&arena, path, &text, why);
     if (e == OK) {

@@ -207,7 +207,7 @@ static enum err add_keystore_wallets(struct service *s, struct why *why)
                     w->keystore_dir, strerror(errno));
     }
     struct dirent *entry = NULL;
-    while (e == OK && (entry = readdir(dir)) != NULL) {
+    while (e == OK && dir != NULL && (entry = readdir(dir)) != NULL) {
         if (entry->d_name[0] == '.') {
             continue;
         }

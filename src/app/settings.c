@@ -83,11 +83,12 @@ void settings_init(struct settings *s)
 static enum err check_together(const struct settings *s, struct why *why)
 {
     const struct chain_config *c = &s->chain;
-    if (c->undo_depth < c->reorg_depth_max + c->confirmations) {
+    unsigned long long needed = c->reorg_depth_max + c->confirmations;
+    if (c->undo_depth < needed) {
         return why_set(why, ERR_CONFIG, "chain.undo_depth",
                        "chain.undo_depth must be at least chain.max_reorg_depth + "
                        "chain.confirmations (%llu)",
-                       (unsigned long long)(c->reorg_depth_max + c->confirmations));
+                       needed);
     }
     if (s->wallets.dev_accounts > 0 && c->chain_id != 31337 && c->chain_id != 1337) {
         return why_set(why, ERR_CONFIG, "wallets.dev_accounts",

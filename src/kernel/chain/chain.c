@@ -509,7 +509,7 @@ static void *run(void *ctx)
 enum err chain_start(struct chain *chain, struct why *why)
 {
     ASSERT(!chain->running);
-    struct chain_position at;
+    struct chain_position at = {0};
     arena_clear(&chain->step);
     enum err e = open_chain(chain, &at, why);
     if (e != OK) {

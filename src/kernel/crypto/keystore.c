@@ -200,7 +200,8 @@ enum err keystore_encode(struct arena *arena, const struct secret *key,
 
 static enum err corrupt(struct why *why, const char *field, const char *sentence)
 {
-    return why_set(why, ERR_CORRUPT, field, "%s", sentence);
+    (void)why_set(why, ERR_CORRUPT, field, "%s", sentence);
+    return ERR_CORRUPT;
 }
 
 /*
@@ -211,7 +212,7 @@ static enum err member(const struct json *object, const char *key, enum json_typ
                        const struct json **out, struct why *why)
 {
     const struct json *found = NULL;
-    if (object->type != JSON_OBJECT) {
+    if (object == NULL || object->type != JSON_OBJECT) {
         return corrupt(why, key, "A keystore file needs an object here.");
     }
     for (const struct json *m = object->child; m != NULL; m = m->next) {
@@ -236,7 +237,7 @@ static enum err member_u64(const struct json *object, const char *key, uint64_t 
 {
     const struct json *m = NULL;
     enum err e = member(object, key, JSON_NUMBER, &m, why);
-    if (e == OK && slice_parse_u64(m->text, out) != OK) {
+    if (e == OK && (m == NULL || slice_parse_u64(m->text, out) != OK)) {
         e = corrupt(why, key, "The member must be a whole number.");
     }
     return e;
@@ -266,9 +267,10 @@ static enum err member_hex(struct arena *scratch, const struct json *object, con
 static enum err member_hex_fixed(struct arena *scratch, const struct json *object, const char *key,
                                  uint8_t *out, size_t len, struct why *why)
 {
-    struct slice bytes;
+    struct slice bytes = SLICE_EMPTY;
     enum err e = member_hex(scratch, object, key, len, len, &bytes, why);
     if (e == OK) {
+        ASSERT(bytes.ptr != NULL);
         memcpy(out, bytes.ptr, len);
     }
     return e;
@@ -279,7 +281,7 @@ static enum err member_is(const struct json *object, const char *key, const char
 {
     const struct json *m = NULL;
     enum err e = member(object, key, JSON_STRING, &m, why);
-    if (e == OK && !slice_equal_nocase(m->text, slice_text(wanted))) {
+    if (e == OK && (m == NULL || !slice_equal_nocase(m->text, slice_text(wanted)))) {
         e = why_set(why, ERR_CORRUPT, key, "Only \"%s\" is supported.", wanted);
     }
     return e;

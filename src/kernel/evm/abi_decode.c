@@ -11,7 +11,8 @@ struct decoder {
 
 static enum err refuse(struct decoder *d, const char *sentence)
 {
-    return why_set(d->why, ERR_INVALID_ENCODING, NULL, "%s", sentence);
+    (void)why_set(d->why, ERR_INVALID_ENCODING, NULL, "%s", sentence);
+    return ERR_INVALID_ENCODING;
 }
 
 /* size_read reads a word that says an offset or a count, which must be at most `max`. */
@@ -135,7 +136,7 @@ static enum err sequence_decode(struct decoder *d, const struct abi_type *types,
         const struct abi_type *type = &types[i * stride];
         enum err e = value_decode(d, type, frame, head, &values[i]);
         if (e != OK) {
-            return abi_why_under(d->why, e, stride == 0 ? &(struct abi_type){0} : type, i);
+            return abi_why_under(d->why, e, stride == 0 ? NULL : type, i);
         }
         head += abi_head_bytes(type);
     }
@@ -213,6 +214,7 @@ enum err abi_event_decode(struct arena *arena, const struct abi_event *event,
     for (size_t i = 0; i < event->input_count; i++) {
         const struct abi_type *type = &event->inputs[i];
         if (!type->indexed) {
+            ASSERT(plain != NULL);
             values[i] = *plain++;
             continue;
         }

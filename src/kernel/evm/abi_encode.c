@@ -35,7 +35,7 @@ static enum err sequence_encode(struct encoder *enc, const struct abi_type *type
         }
         enum err e = value_encode(enc, type, &values[i]);
         if (e != OK) {
-            return abi_why_under(enc->why, e, stride == 0 ? &(struct abi_type){0} : type, i);
+            return abi_why_under(enc->why, e, stride == 0 ? NULL : type, i);
         }
     }
     for (size_t i = 0; i < count && any_dynamic; i++) {
@@ -44,7 +44,7 @@ static enum err sequence_encode(struct encoder *enc, const struct abi_type *type
             u256_encode_be(u256_from_u64(enc->out.len - base), enc->out.ptr + head);
             enum err e = value_encode(enc, type, &values[i]);
             if (e != OK) {
-                return abi_why_under(enc->why, e, stride == 0 ? &(struct abi_type){0} : type, i);
+                return abi_why_under(enc->why, e, stride == 0 ? NULL : type, i);
             }
         }
         head += abi_head_bytes(type);

@@ -150,7 +150,7 @@ uint64_t abi_head_bytes(const struct abi_type *type)
 enum err abi_why_under(struct why *why, enum err e, const struct abi_type *component, size_t index)
 {
     char number[24];
-    const char *label = component->name;
+    const char *label = component != NULL ? component->name : NULL;
     if (why == NULL) {
         return e;
     }

@@ -27,8 +27,8 @@ enum err abi_word_decode(const struct abi_type *type, const uint8_t *word, struc
 uint64_t abi_head_bytes(const struct abi_type *type);
 
 /*
- * abi_why_under names the component that an error was found in, by name or index, in front of
- * what the field already says. Returns `e`.
+ * abi_why_under names the component that an error was found in, by name or (NULL, or without a
+ * name) by index, in front of what the field already says. Returns `e`.
  */
 enum err abi_why_under(struct why *why, enum err e, const struct abi_type *component, size_t index);
 

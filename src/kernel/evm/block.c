@@ -9,7 +9,8 @@
 
 static enum err refuse(struct why *why, const char *key, const char *sentence)
 {
-    return why_set(why, ERR_NODE_RESPONSE, key, "The node's %s %s.", key, sentence);
+    (void)why_set(why, ERR_NODE_RESPONSE, key, "The node's %s %s.", key, sentence);
+    return ERR_NODE_RESPONSE;
 }
 
 /* present finds a member that is neither missing nor null, or NULL. */
@@ -32,7 +33,7 @@ static enum err text_of(const struct json *v, const char *key, struct slice *out
 static enum err fixed_of(const struct json *v, const char *key, uint8_t *out, size_t len,
                          struct why *why)
 {
-    struct slice text;
+    struct slice text = SLICE_EMPTY;
     enum err e = text_of(v, key, &text, why);
     if (e == OK && hex_decode_fixed(text, out, len) != OK) {
         e = refuse(why, key, "is not hexadecimal of the right length");
@@ -55,7 +56,7 @@ static enum err address_of(const struct json *v, const char *key, struct address
 static enum err quantity_of(const struct json *v, const char *key, struct u256 *out,
                             struct why *why)
 {
-    struct slice text;
+    struct slice text = SLICE_EMPTY;
     enum err e = text_of(v, key, &text, why);
     if (e == OK && u256_parse_hex(text, out) != OK) {
         e = refuse(why, key, "is not a quantity");
@@ -65,7 +66,7 @@ static enum err quantity_of(const struct json *v, const char *key, struct u256 *
 
 static enum err u64_of(const struct json *v, const char *key, uint64_t *out, struct why *why)
 {
-    struct slice text;
+    struct slice text = SLICE_EMPTY;
     enum err e = text_of(v, key, &text, why);
     if (e == OK && hex_parse_u64(text, out) != OK) {
         e = refuse(why, key, "is not a quantity of at most 64 bits");
@@ -196,7 +197,8 @@ static enum err header_field_add(struct arena *scratch, struct buf *b, const str
                                  size_t i, struct why *why)
 {
     const char *key = header_fields[i].key;
-    struct slice text, bytes;
+    struct slice text = SLICE_EMPTY;
+    struct slice bytes = SLICE_EMPTY;
     struct u256 number;
     if (header_fields[i].kind == FIELD_QUANTITY) {
         enum err e = quantity_of(v, key, &number, why);
@@ -329,7 +331,7 @@ enum err evm_log_parse(struct arena *arena, const struct json *v, struct evm_log
                        struct why *why)
 {
     struct evm_log log = {.topic_count = 0};
-    struct slice text;
+    struct slice text = SLICE_EMPTY;
     if (v == NULL || v->type != JSON_OBJECT) {
         return refuse(why, "log", "is not an object");
     }

@@ -450,7 +450,7 @@ static enum err root_hash(struct document *d, struct slice type_name, const stru
     if (type == NULL) {
         return refuse(d, "primaryType", "The primary type is not among the types.");
     }
-    if (v->type != JSON_OBJECT) {
+    if (v == NULL || v->type != JSON_OBJECT) {
         return refuse(d, label, "An object is needed.");
     }
     return under(d, struct_hash(d, type, v, out), slice_text(label), 0);
@@ -462,7 +462,7 @@ enum err eip712_typed_data(struct arena *arena, const struct json *document, str
     struct document d = {.arena = arena, .why = why};
     const struct json *types = NULL, *domain = NULL, *message = NULL;
     struct hash separator, body;
-    struct slice primary;
+    struct slice primary = SLICE_EMPTY;
     enum err e = json_get(document, "types", JSON_OBJECT, &types, why);
     if (e == OK) {
         e = json_get_text(document, "primaryType", &primary, why);

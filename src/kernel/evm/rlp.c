@@ -189,7 +189,7 @@ enum err rlp_decode(struct arena *arena, struct slice bytes, const struct rlp **
 {
     struct reader r = {.arena = arena, .why = why};
     struct rlp *item = NULL;
-    struct slice rest;
+    struct slice rest = SLICE_EMPTY;
     if (bytes.len == 0) {
         return refuse(&r, "there are no bytes");
     }

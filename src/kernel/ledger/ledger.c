@@ -365,7 +365,10 @@ static enum err close_transfer(struct batch *b, struct closing *c, struct why *w
     if (e == OK) {
         e = ledger_transfer_close(b->tx, c->id, c->state, c->posted, b->origin, c->when_usec, why);
     }
-    return e == OK ? save_accounts(b, why) : e;
+    e = e == OK ? save_accounts(b, why) : e;
+    b->accounts = NULL;
+    b->account_count = 0;
+    return e;
 }
 
 static enum err run_closing(struct store_tx *tx, struct closing *c, struct why *why)
