@@ -212,7 +212,7 @@ static enum err member(const struct json *object, const char *key, enum json_typ
                        const struct json **out, struct why *why)
 {
     const struct json *found = NULL;
-    if (object == NULL || object->type != JSON_OBJECT) {
+    if (object->type != JSON_OBJECT) {
         return corrupt(why, key, "A keystore file needs an object here.");
     }
     for (const struct json *m = object->child; m != NULL; m = m->next) {
@@ -237,7 +237,7 @@ static enum err member_u64(const struct json *object, const char *key, uint64_t 
 {
     const struct json *m = NULL;
     enum err e = member(object, key, JSON_NUMBER, &m, why);
-    if (e == OK && (m == NULL || slice_parse_u64(m->text, out) != OK)) {
+    if (e == OK && slice_parse_u64(m->text, out) != OK) {
         e = corrupt(why, key, "The member must be a whole number.");
     }
     return e;
@@ -270,7 +270,6 @@ static enum err member_hex_fixed(struct arena *scratch, const struct json *objec
     struct slice bytes = SLICE_EMPTY;
     enum err e = member_hex(scratch, object, key, len, len, &bytes, why);
     if (e == OK) {
-        ASSERT(bytes.ptr != NULL);
         memcpy(out, bytes.ptr, len);
     }
     return e;
@@ -281,7 +280,7 @@ static enum err member_is(const struct json *object, const char *key, const char
 {
     const struct json *m = NULL;
     enum err e = member(object, key, JSON_STRING, &m, why);
-    if (e == OK && (m == NULL || !slice_equal_nocase(m->text, slice_text(wanted)))) {
+    if (e == OK && !slice_equal_nocase(m->text, slice_text(wanted))) {
         e = why_set(why, ERR_CORRUPT, key, "Only \"%s\" is supported.", wanted);
     }
     return e;

@@ -214,7 +214,6 @@ enum err abi_event_decode(struct arena *arena, const struct abi_event *event,
     for (size_t i = 0; i < event->input_count; i++) {
         const struct abi_type *type = &event->inputs[i];
         if (!type->indexed) {
-            ASSERT(plain != NULL);
             values[i] = *plain++;
             continue;
         }
