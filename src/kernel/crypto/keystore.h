@@ -2,10 +2,12 @@
  * keystore.h: Web3 Secret Storage version 3 files, as geth and ethers write and read them.
  *
  * Writing uses scrypt (N 2^17, r 8, p 1 by default) and AES-128-CTR with a Keccak MAC. Reading
- * takes scrypt and PBKDF2-HMAC-SHA-256 with bounded work (memory at most 512 MiB, at most 10^7
- * rounds), in any key order and case. The MAC is compared in constant time before anything is
- * decrypted; a wrong password and a changed file are the same error, on purpose.
- * Files are written to a temporary name, fsynced and renamed, mode 0600.
+ * takes scrypt and PBKDF2-HMAC-SHA-256 with bounded work (memory at most 512 MiB, N * r * p at
+ * most 2^24, at most 10^7 rounds), in any key order and case. The MAC is compared in constant time
+ * before anything is decrypted; a wrong password and a changed file are the same error, on purpose.
+ * Passwords are bytes: nothing is normalised, so text should be NFKC as other wallets make it.
+ * Files are at most 64 KiB. They are written to a temporary name, fsynced and renamed, mode 0600;
+ * a crash leaves at most a file ".….tmp" that holds an encrypted key and can be removed.
  */
 #ifndef KERNEL_CRYPTO_KEYSTORE_H
 #define KERNEL_CRYPTO_KEYSTORE_H
@@ -13,7 +15,7 @@
 #include "kernel/crypto/secp256k1.h"
 
 struct keystore_cost {
-    uint32_t scrypt_log2_n; /* 17 for real keys; tests use 12 */
+    uint32_t scrypt_log2_n; /* 1 to 19; 17 for real keys, tests use 8 */
 };
 
 /*
@@ -44,7 +46,7 @@ enum err keystore_read_file(const char *path, const struct secret *password, str
 /*
  * keystore_mnemonic_key derives the private key m/44'/60'/0'/0/index of a BIP-39 mnemonic without
  * passphrase (development chains only: real keys live in keystore files). The words are not
- * checked against a list. Errors: ERR_CRYPTO.
+ * checked against a list; they must be ASCII. Errors: ERR_CRYPTO.
  */
 enum err keystore_mnemonic_key(struct slice mnemonic, uint32_t index,
                                struct secret *out_key) ERR_CHECKED;

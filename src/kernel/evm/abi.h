@@ -5,7 +5,8 @@
  * is a tree of the same shape. Encoding checks ranges (a uint16 of 70000 is refused). Decoding is
  * strict where ambiguity could hide something: offsets inside the data, padding of addresses,
  * bools, small integers and byte strings must be right, lengths are bounded by the data, total
- * nodes are bounded so that overlapping offsets cannot explode.
+ * nodes are bounded so that overlapping offsets cannot explode. Strings are bytes: contracts may
+ * put anything into one, and a log must not become unreadable by it.
  */
 #ifndef KERNEL_EVM_ABI_H
 #define KERNEL_EVM_ABI_H

@@ -5,6 +5,9 @@
  * referenced Lease type and names a member differently. Therefore the encoder here takes the type
  * string verbatim (eip712_struct_hash) and nested structs as hashes that the caller computed;
  * eip712_typed_data hashes a standard document as wallets send it to eth_signTypedData_v4.
+ *
+ * Documents have at most 63 types of at most 256 members. Integers are strings (decimal or 0x) or
+ * numbers below 2^53, beyond which a wallet in JavaScript would have hashed another number.
  */
 #ifndef KERNEL_EVM_EIP712_H
 #define KERNEL_EVM_EIP712_H
@@ -36,7 +39,8 @@ struct hash eip712_digest(const struct hash *domain_separator, const struct hash
 
 /*
  * eip712_typed_data computes the digest of a standard typed-data document {types, primaryType,
- * domain, message}, with nested structs and arrays. Errors: ERR_INVALID_JSON, ERR_INVALID_ENCODING,
+ * domain, message}, with nested structs and arrays; null ends a recursive type. Members that the
+ * types do not name are not hashed, as everywhere. Errors: ERR_INVALID_JSON, ERR_INVALID_ENCODING,
  * ERR_MISSING_FIELD (why names the path).
  */
 enum err eip712_typed_data(struct arena *arena, const struct json *document, struct hash *out,
