@@ -607,7 +607,7 @@ const run = spawnSync(driver, {
     input: cases.map((c) => JSON.stringify(c.question)).join('\n') + '\n', maxBuffer: 1 << 29,
 });
 if (run.status !== 0) {
-    console.error(`the driver failed: ${run.status ?? run.signal}\n${run.stderr}`);
+    console.error(`the driver failed: ${run.error ?? run.status ?? run.signal}\n${run.stderr ?? ''}`);
     process.exit(1);
 }
 const answers = run.stdout.toString('utf8').split('\n');
