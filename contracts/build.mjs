@@ -1,5 +1,5 @@
 // Compiles contracts/src to contracts/artifacts, one JSON file a contract, and the contracts that
-// only tests use, contracts/test/sol, to contracts/test/artifacts.
+// only tests use, contracts/test/sol and contracts/test/deployed, to contracts/test/artifacts.
 //
 //   node contracts/build.mjs           writes the artifacts
 //   node contracts/build.mjs --check   writes nothing; exits 1 naming each file that is not fresh
@@ -16,7 +16,7 @@ const require = createRequire(import.meta.url);
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = dirname(HERE);
 const ARTIFACTS = join(HERE, 'artifacts');
-const TEST_SRC = join(HERE, 'test', 'sol');
+const TEST_SRC = ['test/sol', 'test/deployed'];
 const TEST_ARTIFACTS = join(HERE, 'test', 'artifacts');
 
 const COMPILER = '0.8.30';
@@ -143,11 +143,15 @@ function published() {
  * touch the published ones.
  */
 function testOnly() {
-    const sources = readdirSync(TEST_SRC).sort().map((f) => `test/sol/${f}`);
+    const sources = TEST_SRC.flatMap(
+        (dir) => readdirSync(join(HERE, dir)).sort().map((f) => `${dir}/${f}`));
     const out = compile(sources, TEST_OPTIMIZER);
     const files = new Map();
     for (const source of sources) {
         for (const [name, contract] of Object.entries(out[source])) {
+            if (contract.evm.bytecode.object === '') {
+                continue; // abstract: nothing to deploy
+            }
             const made = {
                 contractName: name,
                 abi: contract.abi,

@@ -57,30 +57,35 @@ export function signDigest(digest, signer) {
 }
 
 export class World {
-    /** Deploys everything in its order. `coin` names the artifact used as stablecoin. */
-    static async deploy({ coin = 'TestStablecoin', anvil = [] } = {}) {
+    /** Deploys everything in its order, on a chain of its own; see `on`. */
+    static async deploy({ anvil = [], ...options } = {}) {
         const chain = await Chain.start(anvil);
         try {
-            return await World.on(chain, coin);
+            return await World.on(chain, options);
         } catch (error) {
             await chain.stop();
             throw error;
         }
     }
 
-    static async on(chain, coinName) {
+    /**
+     * Deploys everything in its order. `coin` names the artifact used as stablecoin; `prefix` is
+     * that of the other artifacts: 'Deployed' for the generation of contracts before ours.
+     */
+    static async on(chain, {
+        coin = 'TestStablecoin', prefix = '', roles = { admin, upgrader, registrar },
+    } = {}) {
         const world = new World();
-        world.agreements = 0;
-        world.chain = chain;
-        world.coin = await chain.deploy(coinName);
-        world.tokenImplementation = await chain.deploy('AssetERC20');
-        world.registry = await chain.deployProxy('AssetRegistry',
-            [admin, upgrader, registrar, world.tokenImplementation.address]);
-        world.factory = await chain.deployProxy('LeaseFactory',
-            [admin, upgrader, world.registry.address]);
-        world.market = await chain.deployProxy('Marketplace',
-            [admin, upgrader, world.coin.address, world.factory.address]);
-        await world.registry.send(admin, 'createAssetType', 'Satellite', TYPE_ID, [], []);
+        Object.assign(world, { agreements: 0, chain, prefix, roles });
+        world.coin = await chain.deploy(coin);
+        world.tokenImplementation = await chain.deploy(`${prefix}AssetERC20`);
+        world.registry = await chain.deployProxy(`${prefix}AssetRegistry`,
+            [roles.admin, roles.upgrader, roles.registrar, world.tokenImplementation.address]);
+        world.factory = await chain.deployProxy(`${prefix}LeaseFactory`,
+            [roles.admin, roles.upgrader, world.registry.address]);
+        world.market = await chain.deployProxy(`${prefix}Marketplace`,
+            [roles.admin, roles.upgrader, world.coin.address, world.factory.address]);
+        await world.registry.send(roles.admin, 'createAssetType', 'Satellite', TYPE_ID, [], []);
         return world;
     }
 
@@ -96,10 +101,11 @@ export class World {
         const parts = Object.entries(holdings);
         const supply = parts.reduce((sum, [, amount]) => sum + amount, 0n);
         const [first] = parts[0];
-        const { logs } = await this.registry.send(registrar, 'registerAsset', TYPE_ID, 'Sat One',
-            'SAT1', supply, admin, upgrader, first, metadata);
+        const { admin: owner, upgrader: changer, registrar: sender } = this.roles;
+        const { logs } = await this.registry.send(sender, 'registerAsset', TYPE_ID, 'Sat One',
+            'SAT1', supply, owner, changer, first, metadata);
         const registered = this.registry.abi.parseLog(logs.at(-1)).args;
-        const token = this.chain.at('AssetERC20', registered.tokenAddress);
+        const token = this.chain.at(`${this.prefix}AssetERC20`, registered.tokenAddress);
         for (const [holder, amount] of parts.slice(1)) {
             await token.send(first, 'transfer', holder, amount);
         }
@@ -170,7 +176,7 @@ export class World {
     describe(logs) {
         const known = [['coin', this.coin], ['registry', this.registry], ['factory', this.factory],
             ['market', this.market]];
-        const tokenAbi = this.chain.at('AssetERC20', admin).abi;
+        const tokenAbi = this.tokenImplementation.abi;
         return logs.map((log) => {
             const [role, contract] = known.find(
                 ([, c]) => c.address.toLowerCase() === log.address.toLowerCase()) ??
