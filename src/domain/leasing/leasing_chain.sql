@@ -1,6 +1,7 @@
 -- statement: leasing_chain_type_put
 -- doc: An asset type as the registry has it; a second creation overwrites.
--- params: chain_id i64, registry address, type_hash hash, name_hash hash, required_lease_keys json, block_number i64, transaction_hash hash
+-- params: chain_id i64, registry address, type_hash hash, name_hash hash, required_lease_keys json
+-- params: block_number i64, transaction_hash hash
 INSERT INTO onchain_types
     (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)
 VALUES (:chain_id, :registry, :type_hash, :name_hash, :required_lease_keys, :block_number,
@@ -19,7 +20,8 @@ WHERE chain_id = :chain_id AND type_hash = :type_hash;
 
 -- statement: leasing_chain_metadata_put
 -- doc: A metadata pair.
--- params: chain_id i64, contract address, namespace hash, meta_key text, meta_value text, block_number i64, log_index i64
+-- params: chain_id i64, contract address, namespace hash, meta_key text, meta_value text
+-- params: block_number i64, log_index i64
 INSERT INTO onchain_metadata
     (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)
 VALUES (:chain_id, :contract, :namespace, :meta_key, :meta_value, :block_number, :log_index)
@@ -50,7 +52,8 @@ SELECT status, metadata_hash FROM assets WHERE asset_id = :asset_id;
 
 -- statement: leasing_chain_asset_activate
 -- doc: The asset that somebody asked for is on chain.
--- params: asset_id text, onchain_id u256, token_address address, issuer address?, block_number i64, transaction_hash hash, now time
+-- params: asset_id text, onchain_id u256, token_address address, issuer address?, block_number i64
+-- params: transaction_hash hash, now time
 UPDATE assets
 SET status = 'active', error = NULL, onchain_id = :onchain_id, token_address = :token_address,
     issuer = :issuer, block_number = :block_number, transaction_hash = :transaction_hash,
@@ -59,7 +62,10 @@ WHERE asset_id = :asset_id AND status IN ('registered', 'failed');
 
 -- statement: leasing_chain_asset_insert
 -- doc: An asset that was registered by somebody else, rebuilt from its on-chain metadata.
--- params: asset_id text, chain_id i64, name text, description text, asset_type text, specifications json, metadata json, metadata_hash hash, total_supply u256, token_recipient address, contract_address address, onchain_id u256, token_address address, block_number i64, transaction_hash hash, now time
+-- params: asset_id text, chain_id i64, name text, description text, asset_type text
+-- params: specifications json, metadata json, metadata_hash hash, total_supply u256
+-- params: token_recipient address, contract_address address, onchain_id u256, token_address address
+-- params: block_number i64, transaction_hash hash, now time
 INSERT INTO assets
     (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash,
      token_name, token_symbol, total_supply, token_recipient, status, contract_address, onchain_id,
@@ -103,7 +109,8 @@ WHERE chain_id = :chain_id AND token = :token ORDER BY holder;
 
 -- statement: leasing_chain_balance_put
 -- doc: The balance of an account after a log; a transfer to oneself writes it twice.
--- params: chain_id i64, token address, holder address, block_number i64, log_index i64, balance u256
+-- params: chain_id i64, token address, holder address, block_number i64, log_index i64
+-- params: balance u256
 INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)
 VALUES (:chain_id, :token, :holder, :block_number, :log_index, :balance)
 ON CONFLICT (chain_id, token, holder, block_number, log_index)
@@ -111,7 +118,9 @@ DO UPDATE SET balance = EXCLUDED.balance;
 
 -- statement: leasing_chain_nft_put
 -- doc: A lease NFT: first its transfer to the lessee, then what it is about.
--- params: chain_id i64, factory address, token_id u256, lessor address, lessee address, owner address, onchain_asset_id u256, block_number i64, log_index i64, transaction_hash hash
+-- params: chain_id i64, factory address, token_id u256, lessor address, lessee address
+-- params: owner address, onchain_asset_id u256, block_number i64, log_index i64
+-- params: transaction_hash hash
 INSERT INTO lease_nfts
     (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number,
      log_index, transaction_hash)
@@ -143,7 +152,8 @@ WHERE intent_id = :intent_id AND offer_id IS NULL AND nft_token_id IS NULL;
 
 -- statement: leasing_chain_lease_accepted
 -- doc: An offered agreement found its lessee.
--- params: chain_id i64, offer_id u256, lessee address, nft_token_id u256, block_number i64, transaction_hash hash, now time
+-- params: chain_id i64, offer_id u256, lessee address, nft_token_id u256, block_number i64
+-- params: transaction_hash hash, now time
 UPDATE leases
 SET status = 'active', error = NULL, lessee = :lessee, nft_token_id = :nft_token_id,
     block_number = :block_number, transaction_hash = :transaction_hash, updated_at = :now
@@ -157,7 +167,8 @@ SELECT lease_id FROM leases WHERE chain_id = :chain_id AND nft_token_id = :nft_t
 
 -- statement: leasing_chain_offer_put
 -- doc: A lease offer.
--- params: chain_id i64, marketplace address, offer_id u256, lessor address, onchain_asset_id u256, block_number i64, transaction_hash hash
+-- params: chain_id i64, marketplace address, offer_id u256, lessor address, onchain_asset_id u256
+-- params: block_number i64, transaction_hash hash
 INSERT INTO lease_offers
     (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number,
      transaction_hash)
@@ -179,7 +190,8 @@ WHERE chain_id = :chain_id AND marketplace = :marketplace AND offer_id = :offer_
 
 -- statement: leasing_chain_bid_put
 -- doc: A bid with its escrowed funds.
--- params: chain_id i64, marketplace address, offer_id u256, bid_index u256, bidder address, funds u256, block_number i64, transaction_hash hash
+-- params: chain_id i64, marketplace address, offer_id u256, bid_index u256, bidder address
+-- params: funds u256, block_number i64, transaction_hash hash
 INSERT INTO lease_bids
     (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number,
      transaction_hash)
@@ -212,7 +224,9 @@ WHERE chain_id = :chain_id AND marketplace = :marketplace AND offer_id = :offer_
 
 -- statement: leasing_chain_round_put
 -- doc: A revenue round at the moment of acceptance.
--- params: chain_id i64, round_id i64, token address, onchain_asset_id u256, lease_token_id u256, total_amount u256, supply u256, snapshot_block i64, snapshot_log_index i64, remainder u256, transaction_hash hash, status text, now time
+-- params: chain_id i64, round_id i64, token address, onchain_asset_id u256, lease_token_id u256
+-- params: total_amount u256, supply u256, snapshot_block i64, snapshot_log_index i64
+-- params: remainder u256, transaction_hash hash, status text, now time
 INSERT INTO revenue_rounds
     (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply,
      snapshot_block, snapshot_log_index, remainder, status, transaction_hash, created_at)

@@ -78,7 +78,9 @@ WHERE chain_id = :chain_id ORDER BY address;
 
 -- statement: chain_event_insert
 -- doc: Stores an applied log.
--- params: chain_id i64, block_number i64, log_index i64, block_hash hash, transaction_hash hash, contract_address address, event_type text, event_data json, processed bool, error text?, now time
+-- params: chain_id i64, block_number i64, log_index i64, block_hash hash, transaction_hash hash
+-- params: contract_address address, event_type text, event_data json, processed bool, error text?
+-- params: now time
 INSERT INTO blockchain_events
     (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address,
      event_type, event_data, processed, error, created_at)
@@ -92,7 +94,8 @@ DELETE FROM blockchain_events WHERE chain_id = :chain_id AND block_number >= :fr
 
 -- statement: chain_reorg_insert
 -- doc: Records a reorganisation that was undone.
--- params: chain_id i64, fork_block i64, depth i64, old_hash hash, new_hash hash, changes_undone i64, now time
+-- params: chain_id i64, fork_block i64, depth i64, old_hash hash, new_hash hash, changes_undone i64
+-- params: now time
 INSERT INTO chain_reorgs
     (chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)
 VALUES (:chain_id, :fork_block, :depth, :old_hash, :new_hash, :changes_undone, :now);

@@ -14,7 +14,8 @@ FOR UPDATE
 -- statement: ledger_account_read
 -- doc: reads the totals of an account, one row an origin
 -- params: book text, path text
--- columns: origin i64, debits_pending u256, debits_released u256, debits_posted u256, credits_pending u256, credits_released u256, credits_posted u256, entries i64
+-- columns: origin i64, debits_pending u256, debits_released u256, debits_posted u256
+-- columns: credits_pending u256, credits_released u256, credits_posted u256, entries i64
 SELECT origin, debits_pending, debits_released, debits_posted, credits_pending, credits_released,
        credits_posted, entries
 FROM ledger_accounts WHERE book = :book AND path = :path ORDER BY origin;
@@ -51,13 +52,15 @@ WHERE book = :book AND path = :path AND origin = :origin;
 -- statement: ledger_transfer_find
 -- doc: finds a transfer
 -- params: id text
--- columns: book text, debit text, credit text, origin i64, held bool, amount u256, posted u256, state i64, kind text, cause text
+-- columns: book text, debit text, credit text, origin i64, held bool, amount u256, posted u256
+-- columns: state i64, kind text, cause text
 SELECT book, debit, credit, origin, held, amount, posted, state, kind, cause
 FROM ledger_transfers WHERE id = :id;
 
 -- statement: ledger_transfer_insert
 -- doc: adds a transfer; nothing when its id exists
--- params: id text, book text, debit text, credit text, origin i64, held bool, amount u256, posted u256
+-- params: id text, book text, debit text, credit text, origin i64, held bool, amount u256
+-- params: posted u256
 -- params: state i64, closer i64?, kind text, cause text, debit_entry i64, credit_entry i64
 -- params: created time, closed time?
 INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer,
@@ -83,7 +86,8 @@ FROM ledger_transfers WHERE id = :id AND book = :book AND (debit = :path OR cred
 -- statement: ledger_entries
 -- doc: lists the transfers of an account behind a place, oldest first
 -- params: book text, path text, created time, entry i64, id text, limit i64
--- columns: id text, debit text, credit text, amount u256, posted u256, kind text, cause text, state i64, created time, closed time?, entry i64
+-- columns: id text, debit text, credit text, amount u256, posted u256, kind text, cause text
+-- columns: state i64, created time, closed time?, entry i64
 SELECT id, debit, credit, amount, posted, kind, cause, state, created, closed, debit_entry AS entry
 FROM ledger_transfers
 WHERE book = :book AND debit = :path AND (created, debit_entry, id) > (:created, :entry, :id)
@@ -96,7 +100,9 @@ ORDER BY created, entry, id LIMIT :limit;
 -- statement: ledger_audit_accounts
 -- doc: lists rows of accounts behind one, in the order of their key
 -- params: book text, path text, origin i64, limit i64
--- columns: book text, path text, origin i64, flags i64, debits_pending u256, debits_released u256, debits_posted u256, credits_pending u256, credits_released u256, credits_posted u256, entries i64
+-- columns: book text, path text, origin i64, flags i64, debits_pending u256, debits_released u256
+-- columns: debits_posted u256, credits_pending u256, credits_released u256, credits_posted u256
+-- columns: entries i64
 SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending,
        credits_released, credits_posted, entries
 FROM ledger_accounts WHERE (book, path, origin) > (:book, :path, :origin)
@@ -105,7 +111,8 @@ ORDER BY book, path, origin LIMIT :limit;
 -- statement: ledger_audit_legs
 -- doc: lists what the transfers of an account say about it
 -- params: book text, path text
--- columns: is_debit bool, origin i64, held bool, amount u256, posted u256, state i64, closer i64?, entry i64
+-- columns: is_debit bool, origin i64, held bool, amount u256, posted u256, state i64, closer i64?
+-- columns: entry i64
 SELECT true AS is_debit, origin, held, amount, posted, state, closer, debit_entry AS entry
 FROM ledger_transfers WHERE book = :book AND debit = :path
 UNION ALL

@@ -18,7 +18,9 @@ DO UPDATE SET next_nonce = EXCLUDED.next_nonce, updated_at = EXCLUDED.updated_at
 
 -- statement: relay_intent_insert
 -- doc: Writes an intent; an existing key changes nothing.
--- params: intent_id text, intent_key text, content_hash hash, chain_id i64, wallet address, to_address address?, value u256, data bytes, role text, purpose text, gas_limit i64, after_id text?, deadline time?, now time
+-- params: intent_id text, intent_key text, content_hash hash, chain_id i64, wallet address
+-- params: to_address address?, value u256, data bytes, role text, purpose text, gas_limit i64
+-- params: after_id text?, deadline time?, now time
 INSERT INTO relay_intents
     (intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose,
      gas_limit, after_id, deadline, state, final, attempts, try_at, created_at, updated_at)
@@ -35,7 +37,10 @@ SELECT intent_id, content_hash FROM relay_intents WHERE intent_key = :intent_key
 -- statement: relay_intent_get
 -- doc: One intent.
 -- params: intent_id text
--- columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?, value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?, attempts i64, block_number i64?, block_hash hash?, gas_used i64?, gas_price u256?, contract address?, error_code text?, error text?, created_at time, updated_at time
+-- columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?
+-- columns: value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?
+-- columns: attempts i64, block_number i64?, block_hash hash?, gas_used i64?, gas_price u256?
+-- columns: contract address?, error_code text?, error text?, created_at time, updated_at time
 SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,
        transaction_hash, attempts, block_number, block_hash, gas_used, gas_price, contract,
        error_code, error, created_at, updated_at
@@ -44,7 +49,10 @@ FROM relay_intents WHERE intent_id = :intent_id;
 -- statement: relay_intents_list
 -- doc: Intents below a position, newest first; state 0 means any.
 -- params: state i64, below_id text, max_rows i64
--- columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?, value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?, attempts i64, block_number i64?, block_hash hash?, gas_used i64?, gas_price u256?, contract address?, error_code text?, error text?, created_at time, updated_at time
+-- columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?
+-- columns: value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?
+-- columns: attempts i64, block_number i64?, block_hash hash?, gas_used i64?, gas_price u256?
+-- columns: contract address?, error_code text?, error text?, created_at time, updated_at time
 SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,
        transaction_hash, attempts, block_number, block_hash, gas_used, gas_price, contract,
        error_code, error, created_at, updated_at
@@ -63,7 +71,8 @@ SELECT intent_id FROM relay_attempts WHERE transaction_hash = :transaction_hash;
 -- statement: relay_queued_list
 -- doc: Queued intents that may be signed now, in order; what they wait for is told by its state.
 -- params: chain_id i64, now time, max_rows i64
--- columns: intent_id text, wallet address, to_address address?, value u256, data bytes, role text, purpose text, gas_limit i64, deadline time?, after_state i64?, after_id text?
+-- columns: intent_id text, wallet address, to_address address?, value u256, data bytes, role text
+-- columns: purpose text, gas_limit i64, deadline time?, after_state i64?, after_id text?
 SELECT i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose, i.gas_limit,
        i.deadline, a.state AS after_state, i.after_id
 FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id
@@ -98,7 +107,8 @@ WHERE intent_id = :intent_id AND state IN (2, 3);
 
 -- statement: relay_attempt_insert
 -- doc: Stores signed bytes before they are sent.
--- params: intent_id text, attempt i64, transaction_hash hash, raw bytes, fee_max u256, fee_priority u256, gas_limit i64, now time
+-- params: intent_id text, attempt i64, transaction_hash hash, raw bytes, fee_max u256
+-- params: fee_priority u256, gas_limit i64, now time
 INSERT INTO relay_attempts
     (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, created_at)
 VALUES (:intent_id, :attempt, :transaction_hash, :raw, :fee_max, :fee_priority, :gas_limit, :now);
@@ -106,7 +116,9 @@ VALUES (:intent_id, :attempt, :transaction_hash, :raw, :fee_max, :fee_priority, 
 -- statement: relay_open_list
 -- doc: Signed and sent intents with their newest bytes, in nonce order.
 -- params: chain_id i64, max_rows i64
--- columns: intent_id text, wallet address, state i64, nonce i64, attempts i64, sent_at time?, try_at time, error_code text?, transaction_hash hash, raw bytes, fee_max u256, fee_priority u256, gas_limit i64, attempt_at time
+-- columns: intent_id text, wallet address, state i64, nonce i64, attempts i64, sent_at time?
+-- columns: try_at time, error_code text?, transaction_hash hash, raw bytes, fee_max u256
+-- columns: fee_priority u256, gas_limit i64, attempt_at time
 SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at, i.error_code,
        t.transaction_hash, t.raw, t.fee_max, t.fee_priority, t.gas_limit, t.created_at AS attempt_at
 FROM relay_intents i
@@ -141,7 +153,9 @@ UPDATE relay_intents SET try_at = :try_at WHERE intent_id = :intent_id;
 
 -- statement: relay_intent_mined
 -- doc: A receipt was found.
--- params: intent_id text, state i64, transaction_hash hash, block_number i64, block_hash hash, gas_used i64, gas_price u256, contract address?, error_code text?, error text?, final bool, now time
+-- params: intent_id text, state i64, transaction_hash hash, block_number i64, block_hash hash
+-- params: gas_used i64, gas_price u256, contract address?, error_code text?, error text?
+-- params: final bool, now time
 UPDATE relay_intents
 SET state = :state, transaction_hash = :transaction_hash, block_number = :block_number,
     block_hash = :block_hash, gas_used = :gas_used, gas_price = :gas_price, contract = :contract,
