@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include "kernel/net/http_client.h"
+
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 
 static const struct config_row log_rows[] = {
@@ -27,8 +29,9 @@ static const struct config_row wallet_rows[] = {
      .offset = offsetof(struct settings_wallets, dev_accounts),
      .default_ = "0",
      .max = 10,
-     .doc = "How many accounts of the public development mnemonic to use as well; refused on any "
-            "chain but 31337 and 1337. Five when the program starts the chain itself."},
+     .doc = "How many accounts of the public development mnemonic to use as well; refused, but on "
+            "chains 31337 and 1337, unless all nodes are on this machine. Five when the program "
+            "starts the chain itself."},
 };
 
 static const struct config_row devchain_rows[] = {
@@ -80,6 +83,37 @@ void settings_init(struct settings *s)
     add(s, "Log", log_rows, COUNT(log_rows), &s->log);
 }
 
+static bool is_local(const char *url)
+{
+    static const char *const origins[] = {"http://127.0.0.1", "http://localhost", "http://[::1]"};
+    char origin[NET_ORIGIN_MAX];
+    net_url_origin(url, origin);
+    for (size_t i = 0; i < COUNT(origins); i++) {
+        size_t len = strlen(origins[i]);
+        if (strncmp(origin, origins[i], len) == 0 && (origin[len] == ':' || origin[len] == '\0')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether every node is on this machine: then the chain is somebody's own, whatever its id. */
+static bool all_local(const char *urls)
+{
+    struct arena scratch;
+    arena_init(&scratch, 0);
+    bool local = true;
+    struct slice rest = slice_text(urls);
+    while (local && rest.len > 0) {
+        struct slice url;
+        (void)slice_cut(rest, ',', &url, &rest);
+        url = slice_trim(url);
+        local = url.len == 0 || is_local(slice_cstr(&scratch, url));
+    }
+    arena_free(&scratch);
+    return local;
+}
+
 static enum err check_together(const struct settings *s, struct why *why)
 {
     const struct chain_config *c = &s->chain;
@@ -90,10 +124,11 @@ static enum err check_together(const struct settings *s, struct why *why)
                        "chain.confirmations (%llu)",
                        needed);
     }
-    if (s->wallets.dev_accounts > 0 && c->chain_id != 31337 && c->chain_id != 1337) {
+    bool development = c->chain_id == 31337 || c->chain_id == 1337 || all_local(c->rpc_urls);
+    if (s->wallets.dev_accounts > 0 && !development) {
         return why_set(why, ERR_CONFIG, "wallets.dev_accounts",
-                       "wallets.dev_accounts uses keys that everybody knows: it is refused on "
-                       "chain %llu",
+                       "wallets.dev_accounts uses keys that everybody knows: on chain %llu it is "
+                       "refused, unless all nodes are on this machine",
                        (unsigned long long)c->chain_id);
     }
     if (s->wallets.keystore_dir[0] != '\0' && s->wallets.password_file[0] == '\0') {

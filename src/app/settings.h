@@ -21,7 +21,7 @@ struct settings_log {
 struct settings_wallets {
     const char *keystore_dir;  /* V3 files of the relay's wallets */
     const char *password_file; /* one password for all of them, first line */
-    bool dev_accounts;         /* use the development mnemonic's accounts */
+    uint64_t dev_accounts;     /* accounts of the development mnemonic to use as well */
 };
 
 struct settings_devchain {
