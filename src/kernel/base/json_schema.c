@@ -148,59 +148,11 @@ static uint64_t count_of(struct checker *c, const struct json *argument)
     return count;
 }
 
-static int compare_members(const void *left, const void *right)
-{
-    return slice_compare((*(const struct json *const *)left)->key,
-                         (*(const struct json *const *)right)->key);
-}
-
-static void add_normal(struct arena *scratch, struct buf *out, const struct json *v);
-
-static void add_normal_members(struct arena *scratch, struct buf *out, const struct json *v)
-{
-    const struct json **members =
-        (const struct json **)arena_alloc_array(scratch, v->count, sizeof *members);
-    size_t count = 0;
-    for (const struct json *m = v->child; m != NULL; m = m->next) {
-        members[count++] = m;
-    }
-    if (count > 1) {
-        qsort(members, count, sizeof *members, compare_members);
-    }
-    buf_add_byte(out, '{');
-    for (size_t i = 0; i < count; i++) {
-        json_escape(out, members[i]->key);
-        add_normal(scratch, out, members[i]);
-        buf_add_byte(out, ',');
-    }
-    buf_add_byte(out, '}');
-}
-
-/* A text that equal values share and others do not. Recursion is as deep as the tree. */
-static void add_normal(struct arena *scratch, struct buf *out, const struct json *v)
-{
-    struct decimal d;
-    if (v->type == JSON_NUMBER && decimal_parse(scratch, v->text, &d) == OK) {
-        decimal_write(out, &d);
-    } else if (v->type == JSON_OBJECT) {
-        add_normal_members(scratch, out, v);
-    } else if (v->type == JSON_ARRAY) {
-        buf_add_byte(out, '[');
-        for (const struct json *e = v->child; e != NULL; e = e->next) {
-            add_normal(scratch, out, e);
-            buf_add_byte(out, ',');
-        }
-        buf_add_byte(out, ']');
-    } else {
-        json_write(out, v);
-    }
-}
-
 static bool normal_of(struct checker *c, const struct json *v, struct slice *out)
 {
     struct buf text;
     buf_init(&text, c->scratch, 64);
-    add_normal(c->scratch, &text, v);
+    json_schema_normal(c->scratch, &text, v);
     *out = buf_slice(&text);
     return spend(c, text.len);
 }
@@ -538,6 +490,13 @@ static const regex_t *get_pattern(struct checker *c, const struct json *argument
     return &p->compiled;
 }
 
+/* What a match counts as: a search that is not anchored starts at each byte again. */
+static uint64_t match_steps(struct slice pattern, uint64_t len)
+{
+    bool is_anchored = pattern.len > 0 && pattern.ptr[0] == '^' && slice_find(pattern, '|') < 0;
+    return is_anchored ? len * 64 : len * len / 4;
+}
+
 static bool check_pattern(struct checker *c, const struct json *schema, const struct json *argument,
                           const struct json *v)
 {
@@ -550,9 +509,8 @@ static bool check_pattern(struct checker *c, const struct json *schema, const st
         return violate(c, "has %zu bytes; a pattern can check up to %d.", len,
                        JSON_SCHEMA_SUBJECT_MAX);
     }
-    /* A search that is not anchored starts at each byte again. */
     const regex_t *pattern = get_pattern(c, argument);
-    if (pattern == NULL || !spend(c, len + len * len / 16)) {
+    if (pattern == NULL || !spend(c, match_steps(argument->text, len))) {
         return false;
     }
     return json_schema_pattern_match(pattern, v->text) ||

@@ -16,7 +16,7 @@
  * letters and digits (\d, \w, \1), a backslash in brackets, (?…), two quantifiers in a row.
  *
  * Work is bounded: schemas nest up to 32 levels, $ref included as long as it stays at the same
- * value; patterns have up to 256 bytes, 32 levels and 2,000 states; a text held against a pattern
+ * value; patterns have up to 256 bytes, 32 levels and 500 states; a text held against a pattern
  * has up to 4,096 bytes (a longer one violates it); a whole check has a budget of steps that is far
  * beyond honest use. The value has the limits of json.h. Pure; any thread.
  */

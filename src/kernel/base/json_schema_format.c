@@ -2,7 +2,7 @@
 #include "kernel/base/json_schema_private.h"
 
 #define GROUP_DEPTH_MAX 32
-#define STATES_MAX 2000
+#define STATES_MAX 500
 
 /* ---- patterns -------------------------------------------------------------------------------- */
 
@@ -178,7 +178,7 @@ static enum err vet_next(struct vetting *p)
         p->atom = 0;
         p->is_repeatable = false;
         break;
-    default:
+    default: /* not an enum */
         add_atom(p, 1);
         break;
     }

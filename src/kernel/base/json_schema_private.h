@@ -40,6 +40,12 @@ bool json_schema_is_uri(struct slice text);
 /* json_schema_definition returns the schema that a $ref of the root means; NULL when none. */
 const struct json *json_schema_definition(const struct json *root, struct slice ref);
 
+/*
+ * json_schema_normal appends a text that equal values share and others do not: numbers by value,
+ * members in order. Owns: the scratch arena.
+ */
+void json_schema_normal(struct arena *scratch, struct buf *out, const struct json *v);
+
 /* The types as bits, because the keyword takes several. */
 enum json_schema_type {
     JSON_SCHEMA_NULL = 1,

@@ -557,7 +557,7 @@ static void add_any(struct buf *out, unsigned depth)
     case 3:
         add_list(out, depth - 1);
         break;
-    default:
+    default: /* not an enum */
         add_object(out, depth - 1, false);
         break;
     }
