@@ -84,7 +84,10 @@ static void progress(const struct service *s, enum service_stage stage)
     arena_free(&arena);
 }
 
-/* Blocks until a signal, the end of standard input (when asked) or the end of a child. */
+/*
+ * Blocks until a signal, the end of standard input (when asked) or the end of a child. Input before
+ * its end is the parent's word that we may outlive it.
+ */
 static enum err wait_for_end(struct service *s, int signals, bool until_eof, struct why *why)
 {
     struct pollfd fds[2] = {{.fd = signals, .events = POLLIN},
@@ -99,6 +102,7 @@ static enum err wait_for_end(struct service *s, int signals, bool until_eof, str
             if (read(STDIN_FILENO, drain, sizeof drain) <= 0) {
                 return OK;
             }
+            until_eof = false;
         }
         enum err e = service_check(s, why);
         if (e != OK) {

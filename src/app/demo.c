@@ -167,8 +167,9 @@ static void print_summary(const struct demo *demo, const struct totals *t)
                  (long long)(t->total_usec / USEC_PER_SEC),
                  (long long)(t->total_usec / 1000 % 1000));
     if (demo->keep) {
-        (void)printf("\nKept running: API %s, chain %s, data %s.\nStop both with: kill %ld\n",
-                     demo->url, demo->rpc_url, demo->dir, (long)demo->pid);
+        (void)printf("\nKept running: API %s, chain %s, data %s.\nStop %s with: kill %ld\n",
+                     demo->url, demo->rpc_url, demo->dir,
+                     demo->given_rpc != NULL ? "the daemon" : "both", (long)demo->pid);
     }
 }
 
@@ -242,6 +243,9 @@ static enum err run_steps(struct demo *demo, enum demo_kind kind, struct totals 
         demo->note = &note;
         int64_t started = clock_mono_usec();
         e = step->run(demo, why);
+        if (demo_signal_caught() != 0) {
+            e = demo_check_signal(why); /* the reason of whatever else went wrong */
+        }
         int64_t usec = clock_mono_usec() - started;
         totals->chain_usec += step->chain ? usec : 0;
         totals->passed += e == OK;
@@ -250,6 +254,9 @@ static enum err run_steps(struct demo *demo, enum demo_kind kind, struct totals 
             print_step_json(number, step, &note, usec, e, why);
         } else {
             print_step_text(number, count, step, &note, usec, e, why);
+        }
+        if (e == OK && ferror(stdout) != 0) {
+            e = why_set(why, ERR_IO, NULL, "nobody reads the standard output any more");
         }
     }
     return e;
@@ -266,13 +273,21 @@ enum err command_demo(struct cli *cli, struct why *why)
     if (e != OK) {
         return e;
     }
+    demo_catch_signals();
     e = prepare(&demo, cli, why);
     if (e == OK) {
         e = run_steps(&demo, kind, &totals, why);
+        if (e == OK && demo.keep) {
+            e = demo_daemon_release(&demo, why);
+        }
         demo.keep = demo.keep && e == OK;
         totals.total_usec = clock_mono_usec() - started;
         print_summary(&demo, &totals);
     }
     finish(&demo);
+    if (demo_signal_caught() != 0) {
+        /* Who sent the signal learns that it is what ended us; its handler has been reset. */
+        (void)raise(demo_signal_caught());
+    }
     return e;
 }

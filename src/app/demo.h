@@ -125,8 +125,21 @@ enum err demo_daemon_start(struct demo *demo, struct why *why) ERR_CHECKED;
  */
 enum err demo_daemon_await(struct demo *demo, const char *event, const struct json **out,
                            struct why *why) ERR_CHECKED;
+/* demo_daemon_release lets the daemon outlive the demo. Errors: ERR_UPSTREAM (it has ended). */
+enum err demo_daemon_release(struct demo *demo, struct why *why) ERR_CHECKED;
 /* demo_daemon_stop stops the daemon, unless it is kept, and removes a folder of ours. */
 void demo_daemon_stop(struct demo *demo);
+
+/*
+ * demo_catch_signals makes SIGINT, SIGTERM and SIGHUP stop the daemon, so that the running step
+ * fails and everything is cleared up. However the demo ends, the daemon sees the end of its
+ * standard input.
+ */
+void demo_catch_signals(void);
+/* demo_signal_caught gives the number of the signal that came, or 0. */
+int demo_signal_caught(void);
+/* demo_check_signal is for loops that wait. Errors: ERR_CANCELLED once a signal came. */
+enum err demo_check_signal(struct why *why) ERR_CHECKED;
 
 /* ---- demo_client.c ---- */
 

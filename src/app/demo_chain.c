@@ -35,7 +35,10 @@ static enum err await_receipt(struct demo *demo, const struct hash *hash, const 
     bool found = false;
     struct evm_receipt receipt;
     while (!found) {
-        enum err e = rpc_receipt(demo->rpc, &demo->arena, hash, &receipt, &found, why);
+        enum err e = demo_check_signal(why);
+        if (e == OK) {
+            e = rpc_receipt(demo->rpc, &demo->arena, hash, &receipt, &found, why);
+        }
         if (e != OK) {
             return e;
         }
@@ -119,10 +122,11 @@ enum err demo_wait_cursor(struct demo *demo, struct why *why)
             return e;
         }
         if (clock_mono_usec() > deadline) {
-            e = why_set(why, ERR_NODE_TIMEOUT, NULL, "the daemon did not reach block %llu",
-                        (unsigned long long)head);
+            return why_set(why, ERR_NODE_TIMEOUT, NULL, "the daemon did not reach block %llu",
+                           (unsigned long long)head);
         }
         clock_sleep_usec(2000);
+        e = demo_check_signal(why);
     }
     return e;
 }

@@ -13,6 +13,43 @@
 #define STOP_USEC_MAX (15 * (int64_t)USEC_PER_SEC)
 #define ARGUMENTS_MAX 32
 
+/* All that the signal handler touches. */
+static volatile sig_atomic_t signal_caught;
+static volatile sig_atomic_t daemon_to_stop; /* process id, or 0 */
+
+/* Steps wait for answers of the daemon: when it stops, they end by themselves. */
+static void stop_daemon_on_signal(int number)
+{
+    int saved = errno;
+    signal_caught = number;
+    if (daemon_to_stop > 0) {
+        (void)kill((pid_t)daemon_to_stop, SIGTERM);
+    }
+    errno = saved;
+}
+
+void demo_catch_signals(void)
+{
+    /* Once: a second Ctrl-C ends the demo at once, and the daemon by the end of its input. */
+    struct sigaction action = {.sa_handler = stop_daemon_on_signal, .sa_flags = (int)SA_RESETHAND};
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGHUP, &action, NULL);
+}
+
+int demo_signal_caught(void)
+{
+    return (int)signal_caught;
+}
+
+enum err demo_check_signal(struct why *why)
+{
+    return signal_caught == 0
+               ? OK
+               : why_set(why, ERR_CANCELLED, NULL, "stopped by signal %d", (int)signal_caught);
+}
+
 struct arguments {
     const char *list[ARGUMENTS_MAX + 1];
     size_t count;
@@ -59,9 +96,7 @@ static void fill_arguments(struct demo *demo, struct arguments *a)
     add(a, arena, "freehold", "");
     add(a, arena, "serve", "");
     add(a, arena, "--json", "");
-    if (!demo->keep) {
-        add(a, arena, "--until-eof", "");
-    }
+    add(a, arena, "--until-eof", "");
     add(a, arena, "--http.port=", "0");
     add(a, arena,
         "--store.url=sqlite:", slice_cstr(arena, slice_format(arena, "%s/freehold.db", demo->dir)));
@@ -121,10 +156,16 @@ enum err demo_daemon_start(struct demo *demo, struct why *why)
         return why_set(why, ERR_IO, NULL, "the daemon could not be started: %s", strerror(errno));
     }
     (void)fflush(stdout);
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, &before); /* no signal between a child and its number */
     demo->pid = fork();
     if (demo->pid == 0) {
         become_daemon(arguments.list, in[0], out[1], err);
     }
+    daemon_to_stop = demo->pid > 0 ? demo->pid : 0;
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
     (void)close(in[0]);
     (void)close(out[1]);
     (void)close(err);
@@ -174,6 +215,33 @@ static enum err take_event(struct demo *demo, struct slice line, const char *eve
     return OK;
 }
 
+/* Waits for output of the daemon and appends it to what was read. */
+static enum err read_more(struct demo *demo, const char *event, int64_t deadline, struct why *why)
+{
+    struct pollfd fd = {.fd = demo->stdout_fd, .events = POLLIN};
+    int64_t left = deadline - clock_mono_usec();
+    int ready = left <= 0 ? 0 : poll(&fd, 1, (int)(left / 1000) + 1);
+    enum err e = demo_check_signal(why);
+    if (e != OK) {
+        return e;
+    }
+    if (ready == 0) {
+        demo->dir_is_ours = false; /* keep the log for whoever looks */
+        return why_set(why, ERR_NODE_TIMEOUT, NULL,
+                       "the daemon did not say \"%s\" within 30 s; its log is %s/daemon.log", event,
+                       demo->dir);
+    }
+    uint8_t *room = buf_room(&demo->lines, 4096);
+    ssize_t n = read(demo->stdout_fd, room, 4096);
+    if (n <= 0) {
+        demo->dir_is_ours = false;
+        return why_set(why, ERR_UPSTREAM, NULL, "the daemon ended; its log is %s/daemon.log",
+                       demo->dir);
+    }
+    demo->lines.len += (size_t)n;
+    return OK;
+}
+
 enum err demo_daemon_await(struct demo *demo, const char *event, const struct json **out,
                            struct why *why)
 {
@@ -188,21 +256,10 @@ enum err demo_daemon_await(struct demo *demo, const char *event, const struct js
             }
             continue;
         }
-        struct pollfd fd = {.fd = demo->stdout_fd, .events = POLLIN};
-        int64_t left = deadline - clock_mono_usec();
-        if (left <= 0 || poll(&fd, 1, (int)(left / 1000) + 1) == 0) {
-            return why_set(why, ERR_NODE_TIMEOUT, NULL,
-                           "the daemon did not say \"%s\" within 30 s; its log is %s/daemon.log",
-                           event, demo->dir);
+        enum err e = read_more(demo, event, deadline, why);
+        if (e != OK) {
+            return e;
         }
-        uint8_t *room = buf_room(&demo->lines, 4096);
-        ssize_t n = read(demo->stdout_fd, room, 4096);
-        if (n <= 0) {
-            demo->dir_is_ours = false; /* keep the log for whoever looks */
-            return why_set(why, ERR_UPSTREAM, NULL, "the daemon ended; its log is %s/daemon.log",
-                           demo->dir);
-        }
-        demo->lines.len += (size_t)n;
     }
     return OK;
 }
@@ -229,16 +286,24 @@ static void remove_dir(const char *dir)
     (void)remove(dir);
 }
 
-void demo_daemon_stop(struct demo *demo)
+enum err demo_daemon_release(struct demo *demo, struct why *why)
 {
-    if (demo->pid <= 0 || demo->keep) {
-        return;
+    static const char line[] = "stay\n";
+    daemon_to_stop = 0;
+    if (write(demo->stdin_fd, line, sizeof line - 1) != (ssize_t)(sizeof line - 1)) {
+        return why_set(why, ERR_UPSTREAM, NULL, "the daemon has ended");
     }
+    return OK;
+}
+
+static void end_daemon(struct demo *demo)
+{
+    int status = 0;
+    pid_t ended = 0;
+    daemon_to_stop = 0; /* from here on its number may become somebody else's */
     (void)kill(demo->pid, SIGTERM);
     (void)close(demo->stdin_fd);
     int64_t deadline = clock_mono_usec() + STOP_USEC_MAX;
-    int status = 0;
-    pid_t ended = 0;
     while (ended == 0 && clock_mono_usec() < deadline) {
         ended = waitpid(demo->pid, &status, WNOHANG);
         if (ended == 0) {
@@ -251,6 +316,16 @@ void demo_daemon_stop(struct demo *demo)
     }
     (void)close(demo->stdout_fd);
     demo->pid = 0;
+}
+
+void demo_daemon_stop(struct demo *demo)
+{
+    if (demo->keep) {
+        return;
+    }
+    if (demo->pid > 0) {
+        end_daemon(demo);
+    }
     if (demo->dir_is_ours) {
         remove_dir(demo->dir);
     }

@@ -1,13 +1,16 @@
 /*
  * main.c: the table of subcommands, and the one place that turns an error into an exit status.
  */
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "app/cli.h"
 #include "app/commands.h"
 
 static const struct cli_option serve_options[] = {
-    {"until-eof", NULL, "Stop when standard input ends (for programs that start this one)."},
+    {"until-eof", NULL,
+     "Stop when standard input ends without a byte (for programs that start this one)."},
     {NULL, NULL, NULL},
 };
 
@@ -75,8 +78,24 @@ const struct command cli_commands[] = {
 };
 const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];
 
+/*
+ * A program may be started without its standard streams; the next files opened would take their
+ * numbers and be written to as if they were the terminal.
+ */
+static void fill_standard_streams(void)
+{
+    int fd = 0;
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_streams();
     struct arena boot;
     struct cli cli;
     struct why why = {0};
