@@ -5,10 +5,12 @@
  */
 #include "kernel/jobs/jobs.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 
 #include "kernel/base/log.h"
+#include "kernel/base/metric.h"
 #include "kernel/base/rand.h"
 #include "kernel/ledger/ledger.h"
 #include "unit/support.h"
@@ -22,7 +24,9 @@
 /* Shared with the handlers of one test. */
 struct env {
     atomic_int runs;
-    atomic_int refused;    /* completions that came too late */
+    atomic_int refused; /* completions that came too late */
+    atomic_int effects;
+    atomic_int effective;  /* the attempt that took effect last */
     atomic_int concurrent; /* handlers at this moment */
     atomic_int concurrent_max;
     atomic_bool gate; /* handlers of "gated" wait for it */
@@ -71,6 +75,9 @@ static enum err take_effect(struct job_call *call, struct why *why)
     enum err e = store_write(call->store, effect_fn, call, why);
     if (e == ERR_CONFLICT) {
         atomic_fetch_add(&env.refused, 1);
+    } else if (e == OK) {
+        atomic_store(&env.effective, (int)call->attempt);
+        atomic_fetch_add(&env.effects, 1);
     }
     return e;
 }
@@ -143,6 +150,28 @@ static enum err run_hung_once(struct job_call *call, struct why *why)
     return take_effect(call, why);
 }
 
+/* The first attempt comes back while the second is at work. */
+static enum err run_overtaken(struct job_call *call, struct why *why)
+{
+    record(call);
+    for (int i = 0; call->attempt > 1 && i < 12; i++) {
+        clock_sleep_usec(100 * MSEC);
+        enum err e = jobs_heartbeat(call, why);
+        if (e != OK) {
+            return e;
+        }
+    }
+    clock_sleep_usec(call->attempt == 1 ? 800 * MSEC : 0);
+    return take_effect(call, why);
+}
+
+static enum err run_innocent(struct job_call *call, struct why *why)
+{
+    record(call);
+    clock_sleep_usec(120 * MSEC);
+    return take_effect(call, why);
+}
+
 static enum err run_refusing(struct job_call *call, struct why *why)
 {
     record(call);
@@ -199,12 +228,13 @@ static const struct job_kind kinds[] = {
     KIND("long", run_long, 2, 5000 * MSEC),
     KIND("heartbeats", run_with_heartbeats, 2, 250 * MSEC),
     KIND("hung_once", run_hung_once, 3, 150 * MSEC),
+    KIND("overtaken", run_overtaken, 3, 300 * MSEC),
     KIND("hung_last", run_hung_once, 1, 150 * MSEC),
     KIND("refusing", run_refusing, 5, 5000 * MSEC),
     KIND("failing", run_failing_while_gated, 3, 5000 * MSEC),
     KIND("gated", run_gated, 5, 60000 * MSEC),
     KIND("killing", run_killing, 2, 5000 * MSEC),
-    KIND("innocent", run_effect, 1, 5000 * MSEC),
+    KIND("innocent", run_innocent, 1, 5000 * MSEC),
     KIND("stopping", run_stopping, 1, 5000 * MSEC),
 };
 
@@ -371,15 +401,20 @@ static void await(enum job_state state, int64_t want)
     }
 }
 
-static void await_runs(int want)
+static void await_number(atomic_int *number, int want)
 {
     int64_t limit = clock_mono_usec() + 60000 * MSEC;
-    while (atomic_load(&env.runs) < want) {
+    while (atomic_load(number) < want) {
         if (clock_mono_usec() > limit) {
-            fail_msg("%d runs, not %d", atomic_load(&env.runs), want);
+            fail_msg("reached %d, not %d", atomic_load(number), want);
         }
         clock_sleep_usec(MSEC);
     }
+}
+
+static void await_runs(int want)
+{
+    await_number(&env.runs, want);
 }
 
 struct listing {
@@ -565,10 +600,29 @@ static void hung_handler_is_replaced_and_refused(void **state)
     enqueue("hung_once");
     await(JOB_DONE, 1);
     assert_true(clock_mono_usec() - began < 1900 * MSEC); /* while the first still hangs */
+    await_number(&env.refused, 1);
+    /* The one that came back is surplus now. */
+    enqueue_job((struct job_new){.kind = "gated"}, 3);
+    await_runs(3);
+    clock_sleep_usec(100 * MSEC);
+    atomic_store(&env.gate, true);
+    await(JOB_DONE, 4);
+    end(jobs);
+    assert_int_equal(atomic_load(&env.concurrent_max), 1);
+    assert_int_equal(atomic_load(&env.runs), 5);
+    assert_int_equal(atomic_load(&env.refused), 1);
+}
+
+static void overtaken_handler_changes_nothing(void **state)
+{
+    (void)state;
+    struct jobs *jobs = start(&calm);
+    enqueue("overtaken");
+    await(JOB_DONE, 1);
     end(jobs);
     assert_each_once(1);
-    assert_int_equal(atomic_load(&env.runs), 2);
     assert_int_equal(atomic_load(&env.refused), 1);
+    assert_int_equal(atomic_load(&env.effective), 2);
 }
 
 static void hung_handler_without_attempts_left_is_dead(void **state)
@@ -600,6 +654,39 @@ static void stop_waits_for_handlers_and_gives_the_rest_back(void **state)
     assert_int_equal(find_row(&l, second).attempts, 0);
     arena_free(&l.arena);
     assert_int_equal(atomic_load(&env.runs), 1);
+}
+
+static void *open_gate_later(void *arg)
+{
+    (void)arg;
+    clock_sleep_usec(150 * MSEC);
+    atomic_store(&env.gate, true);
+    return NULL;
+}
+
+static void stop_gives_back_what_was_held_ready(void **state)
+{
+    (void)state;
+    struct jobs_config one = quick;
+    one.threads = 1;
+    struct jobs *jobs = start(&one);
+    enqueue_job((struct job_new){.kind = "nothing"},
+                300); /* the runner learns that jobs are quick */
+    await(JOB_DONE, 300);
+    enqueue_job((struct job_new){.kind = "gated"}, 10);
+    await_runs(301);
+    assert_true(count_in(JOB_RUNNING) > 1);
+    pthread_t opener;
+    assert_int_equal(pthread_create(&opener, NULL, open_gate_later, NULL), 0);
+    end(jobs);
+    assert_int_equal(pthread_join(opener, NULL), 0);
+    assert_int_equal(count_in(JOB_DONE), 301);
+    assert_int_equal(count_in(JOB_QUEUED), 9);
+    struct listing l = list(JOB_QUEUED);
+    for (size_t i = 0; i < l.count; i++) {
+        assert_int_equal(l.rows[i].attempts, 0);
+    }
+    arena_free(&l.arena);
 }
 
 static void stopping_gives_back_without_an_attempt(void **state)
@@ -1054,13 +1141,65 @@ static void clock_put_forward_takes_no_living_lease(void **state)
     struct jobs *b = start(&calm);
     enqueue_job((struct job_new){.kind = "long"}, 3);
     await_runs(3);
-    atomic_store(&wall_shift, HOUR);
-    await(JOB_DONE, 4); /* and the sweep, whose time has come */
+    for (int i = 1; i <= 8; i++) {
+        atomic_store(&wall_shift, i * HOUR);
+        clock_sleep_usec(90 * MSEC);
+    }
+    await_number(&env.effects, 3); /* sweeps run, too */
     end(a);
     end(b);
     clock_set_source(NULL);
     assert_each_once(3);
     assert_int_equal(atomic_load(&env.runs), 3);
+}
+
+/* ---- counters ---- */
+
+static int64_t metric_named(const char *name)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct buf out;
+    buf_init(&out, &arena, 4096);
+    metric_render(&out);
+    struct slice rest = buf_slice(&out);
+    struct slice line;
+    int64_t value = -1;
+    while (rest.len > 0) {
+        slice_cut(rest, '\n', &line, &rest);
+        struct slice key;
+        struct slice number;
+        if (slice_cut(line, ' ', &key, &number) && slice_equal_text(key, name)) {
+            assert_int_equal(slice_parse_i64(number, &value), OK);
+        }
+    }
+    arena_free(&arena);
+    assert_true(value >= 0);
+    return value;
+}
+
+static void counters_tell_what_happened(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"freehold_jobs_done_total", "freehold_jobs_failed_total",
+                                        "freehold_jobs_dead_total",
+                                        "freehold_jobs_lease_lost_total"};
+    static const int64_t want[] = {30, 3 + 1, 2, 0};
+    int64_t before[4];
+    struct jobs *jobs = start(&calm);
+    for (size_t i = 0; i < 4; i++) {
+        before[i] = metric_named(names[i]);
+    }
+    enqueue_job((struct job_new){.kind = "effect"}, 20);
+    enqueue_job((struct job_new){.kind = "nothing"}, 10);
+    enqueue("failing");
+    enqueue("refusing");
+    await(JOB_DONE, 30);
+    await(JOB_DEAD, 2);
+    end(jobs);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(metric_named(names[i]) - before[i], want[i]);
+    }
 }
 
 /* ---- bugs ---- */
@@ -1112,8 +1251,10 @@ int main(void)
         TEST(job_that_kills_its_process_dies_alone),
         TEST(lease_is_renewed_while_a_handler_runs),
         TEST(hung_handler_is_replaced_and_refused),
+        TEST(overtaken_handler_changes_nothing),
         TEST(hung_handler_without_attempts_left_is_dead),
         TEST(stop_waits_for_handlers_and_gives_the_rest_back),
+        TEST(stop_gives_back_what_was_held_ready),
         TEST(stopping_gives_back_without_an_attempt),
         TEST(order_is_priority_then_age),
         TEST(kinds_do_not_starve_each_other),
@@ -1135,6 +1276,7 @@ int main(void)
         TEST(clock_put_back_keeps_nobody_waiting),
         TEST(clock_put_back_makes_no_lease_immortal),
         TEST(clock_put_forward_takes_no_living_lease),
+        TEST(counters_tell_what_happened),
         cmocka_unit_test(doubles_stop_the_start),
         cmocka_unit_test(reference_lists_kinds_and_schedules),
     };
