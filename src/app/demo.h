@@ -152,9 +152,13 @@ enum err demo_post(struct demo *demo, struct slice path, struct slice body, cons
 /* demo_get: see demo_post. */
 enum err demo_get(struct demo *demo, struct slice path, const struct json **out,
                   struct why *why) ERR_CHECKED;
-/* demo_note_relayed fetches a relayed transaction by its id, checks that it was mined and notes it.
+/* demo_at finds a member by a dotted path ("offer.offerId"), or NULL. */
+const struct json *demo_at(const struct json *v, const char *path);
+/*
+ * demo_note_relayed fetches the relayed transaction whose id stands at `path` of an answer, checks
+ * that it was mined and notes it.
  */
-enum err demo_note_relayed(struct demo *demo, const struct json *answer, const char *key,
+enum err demo_note_relayed(struct demo *demo, const struct json *answer, const char *path,
                            struct why *why) ERR_CHECKED;
 /* demo_fact notes something to print, printf style. */
 void demo_fact(struct demo *demo, const char *key, const char *format, ...)

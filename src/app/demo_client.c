@@ -60,14 +60,29 @@ enum err demo_get(struct demo *demo, struct slice path, const struct json **out,
     return run(demo, "GET", path, SLICE_EMPTY, out, why);
 }
 
-enum err demo_note_relayed(struct demo *demo, const struct json *answer, const char *key,
+const struct json *demo_at(const struct json *v, const char *path)
+{
+    struct slice rest = slice_text(path);
+    while (v != NULL && rest.len > 0) {
+        char key[64];
+        struct slice name;
+        (void)slice_cut(rest, '.', &name, &rest);
+        (void)snprintf(key, sizeof key, "%.*s", SLICE_ARG(name));
+        v = json_find(v, key);
+    }
+    return v;
+}
+
+enum err demo_note_relayed(struct demo *demo, const struct json *answer, const char *path,
                            struct why *why)
 {
-    struct slice id;
+    const struct json *id_value = demo_at(answer, path);
     const struct json *tx = NULL;
-    struct slice state;
+    struct slice state = SLICE_EMPTY;
     struct demo_tx noted = {0};
-    enum err e = json_get_text(answer, key, &id, why);
+    enum err e = demo_expect(id_value != NULL && id_value->type == JSON_STRING, why,
+                             "the API did not name the transaction (%s)", path);
+    struct slice id = e == OK ? id_value->text : SLICE_EMPTY;
     if (e == OK) {
         e = demo_get(demo, slice_format(&demo->arena, "/api/v1/transactions/%.*s", SLICE_ARG(id)),
                      &tx, why);

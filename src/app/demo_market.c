@@ -97,7 +97,7 @@ enum err demo_step_offer(struct demo *demo, struct why *why)
     }
     if (e == OK) {
         (void)snprintf(demo->lease_id, sizeof demo->lease_id, "%.*s", SLICE_ARG(id));
-        e = demo_note_relayed(demo, answer, "transactionId", why);
+        e = demo_note_relayed(demo, answer, "transaction.transactionId", why);
     }
     if (e == OK) {
         e = demo_wait_cursor(demo, why);
@@ -107,7 +107,7 @@ enum err demo_step_offer(struct demo *demo, struct why *why)
                      why);
     }
     if (e == OK) {
-        e = json_get_u256(lease, "offerId", &demo->offer_id, why);
+        e = json_get_u256(demo_at(lease, "offer"), "offerId", &demo->offer_id, why);
     }
     if (e == OK) {
         e = check_offer_on_chain(demo, why);
@@ -223,7 +223,7 @@ static enum err place_bid(struct demo *demo, enum demo_party party, uint64_t fun
     if (e == OK) {
         e = demo_note_relayed(demo, answer, "approveTransactionId", why);
     }
-    return e == OK ? demo_note_relayed(demo, answer, "transactionId", why) : e;
+    return e == OK ? demo_note_relayed(demo, answer, "transaction.transactionId", why) : e;
 }
 
 static enum err find_bid(struct demo *demo, const struct json *bids, enum demo_party party,
@@ -333,7 +333,7 @@ static enum err accept_best(struct demo *demo, struct why *why)
                       slice_format(&demo->arena, "{\"signature\":\"%.*s\"}", SLICE_ARG(signature)),
                       &answer, why);
     }
-    return e == OK ? demo_note_relayed(demo, answer, "transactionId", why) : e;
+    return e == OK ? demo_note_relayed(demo, answer, "transaction.transactionId", why) : e;
 }
 
 enum err demo_step_accept(struct demo *demo, struct why *why)
@@ -363,7 +363,7 @@ enum err demo_step_accept(struct demo *demo, struct why *why)
                         SLICE_ARG(status));
     }
     if (e == OK) {
-        e = json_get_u256(lease, "nftTokenId", &demo->nft_id, why);
+        e = json_get_u256(demo_at(lease, "onChain"), "tokenId", &demo->nft_id, why);
     }
     if (e == OK) {
         e = check_nft(demo, why);
@@ -398,15 +398,11 @@ static enum err check_quote(struct demo *demo, const char *mode, uint64_t steps,
                           slice_format(&demo->arena, "/api/v1/leases/%s/x402/requirements?mode=%s",
                                        demo->lease_id, mode),
                           &answer, why);
-    const struct json *quote = NULL;
     if (e == OK) {
-        e = json_get(answer, "quote", JSON_OBJECT, &quote, why);
+        e = json_get_u256(answer, "maxAmountRequired", &base, why);
     }
     if (e == OK) {
-        e = json_get_u256(quote, "amount", &base, why);
-    }
-    if (e == OK) {
-        e = json_get_u64(quote, "extraSteps", &extra, why);
+        e = json_get_u64(demo_at(answer, "extra"), "extraSteps", &extra, why);
     }
     struct u256 sum;
     if (e == OK) {
@@ -465,7 +461,7 @@ static enum err claim(struct demo *demo, const struct address *holder, struct wh
     }
     const struct json *request = json_find(answer, "transactionRequest");
     if (request == NULL || request->type != JSON_OBJECT) {
-        return demo_note_relayed(demo, answer, "transactionId", why);
+        return demo_note_relayed(demo, answer, "transaction.transactionId", why);
     }
     struct address to;
     struct slice data;

@@ -163,7 +163,7 @@ static enum err step_asset_type(struct demo *demo, struct why *why)
     struct slice result;
     enum err e = demo_post(demo, SLICE_LIT("/api/v1/asset-types?wait=20"), body, &answer, why);
     if (e == OK) {
-        e = demo_note_relayed(demo, answer, "transactionId", why);
+        e = demo_note_relayed(demo, answer, "transaction.transactionId", why);
     }
     if (e == OK) {
         e = asset_registry_get_type_encode(&demo->arena, &demo->type_hash, &call, why);
@@ -243,7 +243,7 @@ static enum err step_asset(struct demo *demo, struct why *why)
     enum err e =
         demo_post(demo, SLICE_LIT("/api/v1/assets?wait=20"), asset_body(demo), &answer, why);
     if (e == OK) {
-        e = demo_note_relayed(demo, answer, "transactionId", why);
+        e = demo_note_relayed(demo, answer, "transaction.transactionId", why);
     }
     if (e == OK) {
         e = demo_wait_cursor(demo, why);

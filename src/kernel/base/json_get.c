@@ -62,9 +62,9 @@ static enum err refuse_type(const char *key, const char *expected, enum json_typ
 static const struct json *get_member(const struct json *object, const char *key, enum err *out_err,
                                      struct why *why)
 {
-    if (object->type != JSON_OBJECT) {
+    if (object == NULL || object->type != JSON_OBJECT) {
         *out_err = why_set(why, ERR_INVALID_TYPE, NULL, "An object with %s is needed, not %s.", key,
-                           type_phrase(object->type));
+                           object == NULL ? "nothing" : type_phrase(object->type));
         return NULL;
     }
     const struct json *member = json_find(object, key);
