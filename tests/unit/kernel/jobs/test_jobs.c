@@ -165,10 +165,20 @@ static enum err run_overtaken(struct job_call *call, struct why *why)
     return take_effect(call, why);
 }
 
+static void enter(void)
+{
+    int now = atomic_fetch_add(&env.concurrent, 1) + 1;
+    if (now > atomic_load(&env.concurrent_max)) {
+        atomic_store(&env.concurrent_max, now);
+    }
+}
+
 static enum err run_innocent(struct job_call *call, struct why *why)
 {
     record(call);
+    enter();
     clock_sleep_usec(120 * MSEC);
+    atomic_fetch_sub(&env.concurrent, 1);
     return take_effect(call, why);
 }
 
@@ -188,10 +198,7 @@ static enum err run_gated(struct job_call *call, struct why *why)
 {
     (void)why;
     record(call);
-    int now = atomic_fetch_add(&env.concurrent, 1) + 1;
-    if (now > atomic_load(&env.concurrent_max)) {
-        atomic_store(&env.concurrent_max, now);
-    }
+    enter();
     while (!atomic_load(&env.gate)) {
         clock_sleep_usec(2 * MSEC);
     }
@@ -572,6 +579,22 @@ static void job_that_kills_its_process_dies_alone(void **state)
     struct listing l = list(JOB_DEAD);
     assert_int_equal(find_row(&l, killer).attempts, 2);
     arena_free(&l.arena);
+}
+
+static void suspects_run_one_at_a_time(void **state)
+{
+    (void)state;
+    enqueue_job((struct job_new){.kind = "innocent"}, 5);
+    raw_run("UPDATE jobs SET lapses = 1");
+    assert_int_equal(count_in(JOB_QUEUED), 5);
+    struct listing l = list(JOB_QUEUED);
+    assert_int_equal(l.count, 5);
+    arena_free(&l.arena);
+    struct jobs *jobs = start(&quick);
+    await(JOB_DONE, 5);
+    end(jobs);
+    assert_each_once(5);
+    assert_int_equal(atomic_load(&env.concurrent_max), 1);
 }
 
 /* ---- time limits ---- */
@@ -1249,6 +1272,7 @@ int main(void)
         TEST(effect_is_once_under_failures_and_hangs),
         TEST(effect_is_once_when_processes_are_killed),
         TEST(job_that_kills_its_process_dies_alone),
+        TEST(suspects_run_one_at_a_time),
         TEST(lease_is_renewed_while_a_handler_runs),
         TEST(hung_handler_is_replaced_and_refused),
         TEST(overtaken_handler_changes_nothing),
