@@ -14,6 +14,7 @@ extern const struct store_statement chain_sql_cursor_insert;
 extern const struct store_statement chain_sql_cursor_move;
 extern const struct store_statement chain_sql_cursor_rewind;
 extern const struct store_statement chain_sql_event_insert;
+extern const struct store_statement chain_sql_events_below;
 extern const struct store_statement chain_sql_events_cut;
 extern const struct store_statement chain_sql_reorg_insert;
 extern const struct store_statement chain_sql_source_insert;
@@ -55,6 +56,7 @@ extern const struct store_statement leasing_api_sql_asset_put;
 extern const struct store_statement leasing_api_sql_asset_token;
 extern const struct store_statement leasing_api_sql_assets_count;
 extern const struct store_statement leasing_api_sql_assets_list;
+extern const struct store_statement leasing_api_sql_bid_by_tx;
 extern const struct store_statement leasing_api_sql_bid_get;
 extern const struct store_statement leasing_api_sql_bid_request_find;
 extern const struct store_statement leasing_api_sql_bid_request_last;
@@ -116,6 +118,23 @@ extern const struct store_statement leasing_chain_sql_round_put;
 extern const struct store_statement leasing_chain_sql_rounds_close;
 extern const struct store_statement leasing_chain_sql_type_activate;
 extern const struct store_statement leasing_chain_sql_type_put;
+extern const struct store_statement leasing_jobs_sql_asset_find;
+extern const struct store_statement leasing_jobs_sql_bid_find;
+extern const struct store_statement leasing_jobs_sql_check_put;
+extern const struct store_statement leasing_jobs_sql_lease_adopt;
+extern const struct store_statement leasing_jobs_sql_lease_link;
+extern const struct store_statement leasing_jobs_sql_lease_match;
+extern const struct store_statement leasing_jobs_sql_leases_end;
+extern const struct store_statement leasing_jobs_sql_leases_forget;
+extern const struct store_statement leasing_jobs_sql_leases_unlink;
+extern const struct store_statement leasing_jobs_sql_nft_get;
+extern const struct store_statement leasing_jobs_sql_offer_find;
+extern const struct store_statement leasing_jobs_sql_offer_link;
+extern const struct store_statement leasing_jobs_sql_offers_unlink;
+extern const struct store_statement leasing_watch_sql_action;
+extern const struct store_statement leasing_watch_sql_asset;
+extern const struct store_statement leasing_watch_sql_lease;
+extern const struct store_statement leasing_watch_sql_type;
 extern const struct store_statement ledger_sql_account_insert;
 extern const struct store_statement ledger_sql_account_lock;
 extern const struct store_statement ledger_sql_account_read;
@@ -176,6 +195,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &chain_sql_cursor_move,
     &chain_sql_cursor_rewind,
     &chain_sql_event_insert,
+    &chain_sql_events_below,
     &chain_sql_events_cut,
     &chain_sql_reorg_insert,
     &chain_sql_source_insert,
@@ -217,6 +237,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &leasing_api_sql_asset_token,
     &leasing_api_sql_assets_count,
     &leasing_api_sql_assets_list,
+    &leasing_api_sql_bid_by_tx,
     &leasing_api_sql_bid_get,
     &leasing_api_sql_bid_request_find,
     &leasing_api_sql_bid_request_last,
@@ -278,6 +299,23 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &leasing_chain_sql_rounds_close,
     &leasing_chain_sql_type_activate,
     &leasing_chain_sql_type_put,
+    &leasing_jobs_sql_asset_find,
+    &leasing_jobs_sql_bid_find,
+    &leasing_jobs_sql_check_put,
+    &leasing_jobs_sql_lease_adopt,
+    &leasing_jobs_sql_lease_link,
+    &leasing_jobs_sql_lease_match,
+    &leasing_jobs_sql_leases_end,
+    &leasing_jobs_sql_leases_forget,
+    &leasing_jobs_sql_leases_unlink,
+    &leasing_jobs_sql_nft_get,
+    &leasing_jobs_sql_offer_find,
+    &leasing_jobs_sql_offer_link,
+    &leasing_jobs_sql_offers_unlink,
+    &leasing_watch_sql_action,
+    &leasing_watch_sql_asset,
+    &leasing_watch_sql_lease,
+    &leasing_watch_sql_type,
     &ledger_sql_account_insert,
     &ledger_sql_account_lock,
     &ledger_sql_account_read,
@@ -992,7 +1030,7 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 6,
         .name = "leasing",
-        .checksum = "6330205a7e9a939aaad79f642896410550725075cadc5c4252cf9cad2e425c15",
+        .checksum = "ce8e6d22847516238d158f0acca8def2e50aa4421973c58d1b359fb371bc8e85",
         .up_sqlite =
             "CREATE TABLE asset_types (\n"
             "    type_name TEXT NOT NULL PRIMARY KEY,\n"
@@ -1127,6 +1165,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "CREATE INDEX idx_leases_lessor ON leases (lessor);\n"
             "CREATE INDEX idx_leases_lessee ON leases (lessee);\n"
             "CREATE INDEX idx_leases_intent ON leases (intent_id);\n"
+            "CREATE INDEX idx_leases_action_intent ON leases (action_intent_id);\n"
             "CREATE INDEX idx_leases_offer ON leases (chain_id, offer_id);\n"
             "CREATE INDEX idx_leases_nft ON leases (chain_id, nft_token_id);\n"
             "CREATE INDEX idx_leases_created ON leases (created_at, lease_id);\n"
@@ -1681,6 +1720,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "CREATE INDEX idx_leases_lessor ON leases (lessor);\n"
             "CREATE INDEX idx_leases_lessee ON leases (lessee);\n"
             "CREATE INDEX idx_leases_intent ON leases (intent_id);\n"
+            "CREATE INDEX idx_leases_action_intent ON leases (action_intent_id);\n"
             "CREATE INDEX idx_leases_offer ON leases (chain_id, offer_id);\n"
             "CREATE INDEX idx_leases_nft ON leases (chain_id, nft_token_id);\n"
             "CREATE INDEX idx_leases_created ON leases (created_at, lease_id);\n"
@@ -2421,7 +2461,7 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 160,
+    .statement_count = 179,
     .migrations = sql_catalog_migrations,
     .migration_count = 7,
 };

@@ -157,6 +157,7 @@ CREATE INDEX idx_leases_dates ON leases (start_date, end_date);
 CREATE INDEX idx_leases_lessor ON leases (lessor);
 CREATE INDEX idx_leases_lessee ON leases (lessee);
 CREATE INDEX idx_leases_intent ON leases (intent_id);
+CREATE INDEX idx_leases_action_intent ON leases (action_intent_id);
 CREATE INDEX idx_leases_offer ON leases (chain_id, offer_id);
 CREATE INDEX idx_leases_nft ON leases (chain_id, nft_token_id);
 CREATE INDEX idx_leases_created ON leases (created_at, lease_id);

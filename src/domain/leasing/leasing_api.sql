@@ -275,6 +275,16 @@ WHERE b.chain_id = :chain_id AND b.marketplace = :marketplace AND b.offer_id = :
 ORDER BY b.bid_index
 LIMIT :max_rows OFFSET :skip_rows;
 
+-- statement: leasing_api_bid_by_tx
+-- doc: The bid that a transaction placed.
+-- params: chain_id i64, marketplace address, offer_id u256, bidder address, transaction_hash hash
+-- columns: bid_index u256
+SELECT bid_index FROM lease_bids
+WHERE chain_id = :chain_id AND marketplace = :marketplace AND offer_id = :offer_id
+    AND bidder = :bidder AND transaction_hash = :transaction_hash
+ORDER BY bid_index
+LIMIT 1;
+
 -- statement: leasing_api_bid_requests_list
 -- doc: Bids that were asked for through the API and are not on chain (yet), oldest first.
 -- params: lease_id text, chain_id i64, marketplace address
@@ -287,6 +297,7 @@ WHERE r.lease_id = :lease_id
     AND NOT EXISTS (SELECT 1 FROM lease_bids b
                     WHERE b.chain_id = :chain_id AND b.marketplace = :marketplace
                         AND b.bidder = r.bidder AND b.funds = r.funds
+                        AND (r.bid_intent_id IS NULL OR b.transaction_hash = i.transaction_hash)
                         AND b.offer_id = (SELECT l.offer_id FROM leases l
                                           WHERE l.lease_id = r.lease_id))
 ORDER BY r.created_at, r.request_id;

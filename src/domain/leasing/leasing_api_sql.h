@@ -206,6 +206,13 @@ extern const struct store_statement leasing_api_sql_bid_get;
 extern const struct store_statement leasing_api_sql_bids_list;
 
 /*
+ * leasing_api_sql_bid_by_tx: The bid that a transaction placed.
+ * Params: chain_id i64, marketplace address, offer_id u256, bidder address, transaction_hash hash
+ * Columns: bid_index u256
+ */
+extern const struct store_statement leasing_api_sql_bid_by_tx;
+
+/*
  * leasing_api_sql_bid_requests_list: Bids that were asked for through the API and are not on chain
  * (yet), oldest first.
  * Params: lease_id text, chain_id i64, marketplace address

@@ -13,7 +13,7 @@ static const struct store_column leasing_chain_sql_type_put_params[] = {
 };
 const struct store_statement leasing_chain_sql_type_put = {
     .name = "leasing_chain_type_put",
-    .id = 111,
+    .id = 114,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types\n"
@@ -44,7 +44,7 @@ static const struct store_column leasing_chain_sql_type_activate_params[] = {
 };
 const struct store_statement leasing_chain_sql_type_activate = {
     .name = "leasing_chain_type_activate",
-    .id = 110,
+    .id = 113,
     .writes = true,
     .sqlite =
         "UPDATE asset_types\n"
@@ -71,7 +71,7 @@ static const struct store_column leasing_chain_sql_metadata_put_params[] = {
 };
 const struct store_statement leasing_chain_sql_metadata_put = {
     .name = "leasing_chain_metadata_put",
-    .id = 99,
+    .id = 102,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata\n"
@@ -99,7 +99,7 @@ static const struct store_column leasing_chain_sql_metadata_remove_params[] = {
 };
 const struct store_statement leasing_chain_sql_metadata_remove = {
     .name = "leasing_chain_metadata_remove",
-    .id = 100,
+    .id = 103,
     .writes = true,
     .sqlite =
         "DELETE FROM onchain_metadata\n"
@@ -124,7 +124,7 @@ static const struct store_column leasing_chain_sql_metadata_list_columns[] = {
 };
 const struct store_statement leasing_chain_sql_metadata_list = {
     .name = "leasing_chain_metadata_list",
-    .id = 98,
+    .id = 101,
     .writes = false,
     .sqlite =
         "SELECT meta_key, meta_value FROM onchain_metadata\n"
@@ -149,7 +149,7 @@ static const struct store_column leasing_chain_sql_asset_find_columns[] = {
 };
 const struct store_statement leasing_chain_sql_asset_find = {
     .name = "leasing_chain_asset_find",
-    .id = 79,
+    .id = 82,
     .writes = false,
     .sqlite =
         "SELECT status, metadata_hash FROM assets WHERE asset_id = ?1",
@@ -172,7 +172,7 @@ static const struct store_column leasing_chain_sql_asset_activate_params[] = {
 };
 const struct store_statement leasing_chain_sql_asset_activate = {
     .name = "leasing_chain_asset_activate",
-    .id = 78,
+    .id = 81,
     .writes = true,
     .sqlite =
         "UPDATE assets\n"
@@ -210,7 +210,7 @@ static const struct store_column leasing_chain_sql_asset_insert_params[] = {
 };
 const struct store_statement leasing_chain_sql_asset_insert = {
     .name = "leasing_chain_asset_insert",
-    .id = 80,
+    .id = 83,
     .writes = true,
     .sqlite =
         "INSERT INTO assets\n"
@@ -242,7 +242,7 @@ static const struct store_column leasing_chain_sql_asset_token_columns[] = {
 };
 const struct store_statement leasing_chain_sql_asset_token = {
     .name = "leasing_chain_asset_token",
-    .id = 81,
+    .id = 84,
     .writes = false,
     .sqlite =
         "SELECT token_address FROM assets\n"
@@ -266,7 +266,7 @@ static const struct store_column leasing_chain_sql_holder_get_columns[] = {
 };
 const struct store_statement leasing_chain_sql_holder_get = {
     .name = "leasing_chain_holder_get",
-    .id = 90,
+    .id = 93,
     .writes = false,
     .sqlite =
         "SELECT balance FROM token_holders\n"
@@ -288,7 +288,7 @@ static const struct store_column leasing_chain_sql_holder_put_params[] = {
 };
 const struct store_statement leasing_chain_sql_holder_put = {
     .name = "leasing_chain_holder_put",
-    .id = 91,
+    .id = 94,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -309,7 +309,7 @@ static const struct store_column leasing_chain_sql_holder_remove_params[] = {
 };
 const struct store_statement leasing_chain_sql_holder_remove = {
     .name = "leasing_chain_holder_remove",
-    .id = 92,
+    .id = 95,
     .writes = true,
     .sqlite =
         "DELETE FROM token_holders WHERE chain_id = ?1 AND token = ?2 AND holder = ?3",
@@ -329,7 +329,7 @@ static const struct store_column leasing_chain_sql_holders_list_columns[] = {
 };
 const struct store_statement leasing_chain_sql_holders_list = {
     .name = "leasing_chain_holders_list",
-    .id = 93,
+    .id = 96,
     .writes = false,
     .sqlite =
         "SELECT holder, balance FROM token_holders\n"
@@ -353,7 +353,7 @@ static const struct store_column leasing_chain_sql_balance_put_params[] = {
 };
 const struct store_statement leasing_chain_sql_balance_put = {
     .name = "leasing_chain_balance_put",
-    .id = 82,
+    .id = 85,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -383,7 +383,7 @@ static const struct store_column leasing_chain_sql_nft_put_params[] = {
 };
 const struct store_statement leasing_chain_sql_nft_put = {
     .name = "leasing_chain_nft_put",
-    .id = 102,
+    .id = 105,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts\n"
@@ -415,7 +415,7 @@ static const struct store_column leasing_chain_sql_nft_owner_params[] = {
 };
 const struct store_statement leasing_chain_sql_nft_owner = {
     .name = "leasing_chain_nft_owner",
-    .id = 101,
+    .id = 104,
     .writes = true,
     .sqlite =
         "UPDATE lease_nfts SET owner = ?4\n"
@@ -436,7 +436,7 @@ static const struct store_column leasing_chain_sql_lease_minted_params[] = {
 };
 const struct store_statement leasing_chain_sql_lease_minted = {
     .name = "leasing_chain_lease_minted",
-    .id = 96,
+    .id = 99,
     .writes = true,
     .sqlite =
         "UPDATE leases\n"
@@ -459,7 +459,7 @@ static const struct store_column leasing_chain_sql_lease_offered_params[] = {
 };
 const struct store_statement leasing_chain_sql_lease_offered = {
     .name = "leasing_chain_lease_offered",
-    .id = 97,
+    .id = 100,
     .writes = true,
     .sqlite =
         "UPDATE leases SET offer_id = ?2, error = NULL, updated_at = ?3\n"
@@ -482,7 +482,7 @@ static const struct store_column leasing_chain_sql_lease_accepted_params[] = {
 };
 const struct store_statement leasing_chain_sql_lease_accepted = {
     .name = "leasing_chain_lease_accepted",
-    .id = 94,
+    .id = 97,
     .writes = true,
     .sqlite =
         "UPDATE leases\n"
@@ -507,7 +507,7 @@ static const struct store_column leasing_chain_sql_lease_by_nft_columns[] = {
 };
 const struct store_statement leasing_chain_sql_lease_by_nft = {
     .name = "leasing_chain_lease_by_nft",
-    .id = 95,
+    .id = 98,
     .writes = false,
     .sqlite =
         "SELECT lease_id FROM leases WHERE chain_id = ?1 AND nft_token_id = ?2",
@@ -530,7 +530,7 @@ static const struct store_column leasing_chain_sql_offer_put_params[] = {
 };
 const struct store_statement leasing_chain_sql_offer_put = {
     .name = "leasing_chain_offer_put",
-    .id = 105,
+    .id = 108,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers\n"
@@ -559,7 +559,7 @@ static const struct store_column leasing_chain_sql_offer_get_columns[] = {
 };
 const struct store_statement leasing_chain_sql_offer_get = {
     .name = "leasing_chain_offer_get",
-    .id = 104,
+    .id = 107,
     .writes = false,
     .sqlite =
         "SELECT onchain_asset_id, status FROM lease_offers\n"
@@ -581,7 +581,7 @@ static const struct store_column leasing_chain_sql_offer_end_params[] = {
 };
 const struct store_statement leasing_chain_sql_offer_end = {
     .name = "leasing_chain_offer_end",
-    .id = 103,
+    .id = 106,
     .writes = true,
     .sqlite =
         "UPDATE lease_offers SET status = ?4\n"
@@ -605,7 +605,7 @@ static const struct store_column leasing_chain_sql_bid_put_params[] = {
 };
 const struct store_statement leasing_chain_sql_bid_put = {
     .name = "leasing_chain_bid_put",
-    .id = 85,
+    .id = 88,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids\n"
@@ -636,7 +636,7 @@ static const struct store_column leasing_chain_sql_bid_get_columns[] = {
 };
 const struct store_statement leasing_chain_sql_bid_get = {
     .name = "leasing_chain_bid_get",
-    .id = 84,
+    .id = 87,
     .writes = false,
     .sqlite =
         "SELECT bidder, funds, status FROM lease_bids\n"
@@ -664,7 +664,7 @@ static const struct store_column leasing_chain_sql_bids_active_columns[] = {
 };
 const struct store_statement leasing_chain_sql_bids_active = {
     .name = "leasing_chain_bids_active",
-    .id = 86,
+    .id = 89,
     .writes = false,
     .sqlite =
         "SELECT bid_index, bidder, funds FROM lease_bids\n"
@@ -691,7 +691,7 @@ static const struct store_column leasing_chain_sql_bid_end_params[] = {
 };
 const struct store_statement leasing_chain_sql_bid_end = {
     .name = "leasing_chain_bid_end",
-    .id = 83,
+    .id = 86,
     .writes = true,
     .sqlite =
         "UPDATE lease_bids SET status = ?5\n"
@@ -722,7 +722,7 @@ static const struct store_column leasing_chain_sql_round_put_params[] = {
 };
 const struct store_statement leasing_chain_sql_round_put = {
     .name = "leasing_chain_round_put",
-    .id = 108,
+    .id = 111,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds\n"
@@ -751,7 +751,7 @@ static const struct store_column leasing_chain_sql_round_find_columns[] = {
 };
 const struct store_statement leasing_chain_sql_round_find = {
     .name = "leasing_chain_round_find",
-    .id = 106,
+    .id = 109,
     .writes = false,
     .sqlite =
         "SELECT r.round_id, r.token FROM revenue_rounds r\n"
@@ -776,7 +776,7 @@ static const struct store_column leasing_chain_sql_round_open_params[] = {
 };
 const struct store_statement leasing_chain_sql_round_open = {
     .name = "leasing_chain_round_open",
-    .id = 107,
+    .id = 110,
     .writes = true,
     .sqlite =
         "UPDATE revenue_rounds\n"
@@ -796,7 +796,7 @@ static const struct store_column leasing_chain_sql_rounds_close_params[] = {
 };
 const struct store_statement leasing_chain_sql_rounds_close = {
     .name = "leasing_chain_rounds_close",
-    .id = 109,
+    .id = 112,
     .writes = true,
     .sqlite =
         "UPDATE revenue_rounds SET status = 'closed'\n"
@@ -827,7 +827,7 @@ static const struct store_column leasing_chain_sql_claim_put_params[] = {
 };
 const struct store_statement leasing_chain_sql_claim_put = {
     .name = "leasing_chain_claim_put",
-    .id = 87,
+    .id = 90,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims\n"
@@ -851,7 +851,7 @@ static const struct store_column leasing_chain_sql_claims_open_columns[] = {
 };
 const struct store_statement leasing_chain_sql_claims_open = {
     .name = "leasing_chain_claims_open",
-    .id = 88,
+    .id = 91,
     .writes = false,
     .sqlite =
         "SELECT round_id, claim_amount FROM revenue_claims\n"
@@ -873,7 +873,7 @@ static const struct store_column leasing_chain_sql_claims_pay_params[] = {
 };
 const struct store_statement leasing_chain_sql_claims_pay = {
     .name = "leasing_chain_claims_pay",
-    .id = 89,
+    .id = 92,
     .writes = true,
     .sqlite =
         "UPDATE revenue_claims\n"

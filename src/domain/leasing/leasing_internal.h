@@ -15,6 +15,9 @@
 /* round_id = block number * this + log index of the event that opened the round. */
 #define LEASING_ROUND_FACTOR 100000
 
+/* Ids of what others put on chain begin so: "chain-<chain id>-<on-chain id>". */
+#define LEASING_FOUND_PREFIX "chain-"
+
 #define LEASING_SOURCES 4
 #define LEASING_POLICIES_MAX 32
 
