@@ -299,9 +299,16 @@ enum err demo_daemon_release(struct demo *demo, struct why *why)
 static void end_daemon(struct demo *demo)
 {
     int status = 0;
-    pid_t ended = 0;
     daemon_to_stop = 0; /* from here on its number may become somebody else's */
-    (void)kill(demo->pid, SIGTERM);
+    pid_t ended = waitpid(demo->pid, &status, WNOHANG);
+    if (ended == demo->pid && WIFSIGNALED(status)) {
+        demo->dir_is_ours = false;
+        (void)fprintf(stderr,
+                      "freehold: the daemon crashed (signal %d); its log is %s/daemon.log\n",
+                      WTERMSIG(status), demo->dir);
+    } else if (ended == 0) {
+        (void)kill(demo->pid, SIGTERM);
+    }
     (void)close(demo->stdin_fd);
     int64_t deadline = clock_mono_usec() + STOP_USEC_MAX;
     while (ended == 0 && clock_mono_usec() < deadline) {

@@ -333,7 +333,7 @@ static enum err accept_best(struct demo *demo, struct why *why)
                       slice_format(&demo->arena, "{\"signature\":\"%.*s\"}", SLICE_ARG(signature)),
                       &answer, why);
     }
-    return e == OK ? demo_note_relayed(demo, answer, "transaction.transactionId", why) : e;
+    return e == OK ? demo_note_relayed(demo, answer, "action.transaction.transactionId", why) : e;
 }
 
 enum err demo_step_accept(struct demo *demo, struct why *why)
@@ -461,7 +461,7 @@ static enum err claim(struct demo *demo, const struct address *holder, struct wh
     }
     const struct json *request = json_find(answer, "transactionRequest");
     if (request == NULL || request->type != JSON_OBJECT) {
-        return demo_note_relayed(demo, answer, "transaction.transactionId", why);
+        return demo_note_relayed(demo, answer, "claim.transaction.transactionId", why);
     }
     struct address to;
     struct slice data;

@@ -243,7 +243,7 @@ static enum err step_asset(struct demo *demo, struct why *why)
     enum err e =
         demo_post(demo, SLICE_LIT("/api/v1/assets?wait=20"), asset_body(demo), &answer, why);
     if (e == OK) {
-        e = demo_note_relayed(demo, answer, "transaction.transactionId", why);
+        e = demo_note_relayed(demo, answer, "transactionId", why);
     }
     if (e == OK) {
         e = demo_wait_cursor(demo, why);
@@ -313,7 +313,7 @@ static enum err step_holders(struct demo *demo, struct why *why)
         struct address who;
         struct u256 indexed;
         struct u256 on_chain;
-        e = json_get_address(h, "address", &who, why);
+        e = json_get_address(h, "holderAddress", &who, why);
         if (e == OK) {
             e = json_get_u256(h, "balance", &indexed, why);
         }

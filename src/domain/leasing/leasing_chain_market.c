@@ -76,6 +76,7 @@ static enum err move(struct store_tx *tx, const struct chain_event *ev, const st
         .amount = m->amount,
         .kind = slice_text(m->kind),
         .cause = ev->id,
+        .when_usec = ev->block_time_usec,
     };
     return ledger_post(tx, &transfer, 1, why);
 }
