@@ -76,6 +76,40 @@ static void json_seconds(struct json_out *j, int64_t usec)
     json_raw(j, slice_text(text));
 }
 
+/* The first fact of that key at or behind a place; the number of facts when there is none. */
+static size_t find_fact(const struct demo_note *note, const char *key, size_t from)
+{
+    while (from < note->fact_count && strcmp(note->facts[from].key, key) != 0) {
+        from++;
+    }
+    return from;
+}
+
+/* What occurs more than once, a holder for instance, becomes an array. */
+static void json_facts(struct json_out *j, const struct demo_note *note)
+{
+    json_begin_object(j);
+    for (size_t i = 0; i < note->fact_count; i++) {
+        const char *key = note->facts[i].key;
+        bool listed = find_fact(note, key, 0) < i;
+        bool alone = find_fact(note, key, i + 1) == note->fact_count;
+        if (listed) {
+            continue;
+        }
+        json_key(j, key);
+        if (alone) {
+            json_string(j, note->facts[i].text);
+            continue;
+        }
+        json_begin_array(j);
+        for (size_t k = i; k < note->fact_count; k = find_fact(note, key, k + 1)) {
+            json_string(j, note->facts[k].text);
+        }
+        json_end_array(j);
+    }
+    json_end_object(j);
+}
+
 static void print_step_json(unsigned number, const struct demo_step *step,
                             const struct demo_note *note, int64_t usec, enum err e,
                             const struct why *why)
@@ -96,12 +130,7 @@ static void print_step_json(unsigned number, const struct demo_step *step,
     json_key(&j, "seconds");
     json_seconds(&j, usec);
     json_key(&j, "facts");
-    json_begin_object(&j);
-    for (size_t i = 0; i < note->fact_count; i++) {
-        json_key(&j, note->facts[i].key);
-        json_string(&j, note->facts[i].text);
-    }
-    json_end_object(&j);
+    json_facts(&j, note);
     json_key(&j, "transactions");
     json_begin_array(&j);
     for (size_t i = 0; i < note->tx_count; i++) {
