@@ -14,7 +14,7 @@
 
 #define PATH_BYTES_MAX 4096
 /* On a development chain blocks are looked for this often. Units: microseconds. */
-#define DEV_POLL_USEC 100000
+#define DEV_POLL_USEC 50000
 /* Accounts of the development mnemonic that the relay signs for: the first holds all roles. */
 #define DEV_WALLETS 5
 #define ENDPOINTS_MAX 16
