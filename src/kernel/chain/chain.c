@@ -36,9 +36,10 @@ struct chain *chain_new(const struct chain_options *options)
     chain->table_count = options->table_count;
     chain->statics = options->sources;
     chain->static_count = options->source_count;
-    chain->sources_stale = true;
-    arena_init(&chain->sources_arena, 0);
+    chain->span = chain->config.range_max;
+    arena_init(&chain->followed_arena, 0);
     arena_init(&chain->step, 256 * 1024);
+    arena_init(&chain->reading, 0);
     (void)pthread_mutex_init(&chain->lock, NULL);
     chain->status.chain_id = chain->config.chain_id;
     return chain;
@@ -50,248 +51,11 @@ void chain_free(struct chain *chain)
         return;
     }
     ASSERT(!chain->running);
-    arena_free(&chain->sources_arena);
+    arena_free(&chain->followed_arena);
     arena_free(&chain->step);
+    arena_free(&chain->reading);
     (void)pthread_mutex_destroy(&chain->lock);
     mem_free(chain);
-}
-
-/* ---- followed contracts ---- */
-
-const struct abi_contract *chain_contract_find(const struct chain *chain, struct slice name)
-{
-    for (size_t i = 0; i < chain->static_count; i++) {
-        if (slice_equal_text(name, chain->statics[i].contract->name)) {
-            return chain->statics[i].contract;
-        }
-    }
-    for (size_t t = 0; t < chain->table_count; t++) {
-        const struct chain_table *table = &chain->tables[t];
-        for (size_t i = 0; i < table->discovery_count; i++) {
-            if (slice_equal_text(name, table->discoveries[i].child->name)) {
-                return table->discoveries[i].child;
-            }
-        }
-        for (size_t i = 0; i < table->handler_count; i++) {
-            if (slice_equal_text(name, table->handlers[i].contract->name)) {
-                return table->handlers[i].contract;
-            }
-        }
-    }
-    return NULL;
-}
-
-const struct chain_source *chain_source_find(const struct chain *chain,
-                                             const struct address *address)
-{
-    size_t low = 0;
-    size_t high = chain->source_count;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        int order = memcmp(chain->sources[mid].address.bytes, address->bytes, ADDRESS_BYTES);
-        if (order == 0) {
-            return &chain->sources[mid];
-        }
-        if (order < 0) {
-            low = mid + 1;
-        } else {
-            high = mid;
-        }
-    }
-    return NULL;
-}
-
-static enum err load_sources(struct store_tx *tx, void *ctx, struct why *why)
-{
-    struct chain *chain = ctx;
-    size_t cap = 64;
-    arena_clear(&chain->sources_arena);
-    chain->source_count = 0;
-    chain->sources = arena_alloc_array(&chain->sources_arena, cap, sizeof *chain->sources);
-    enum err e = OK;
-    struct store_query q;
-    store_begin(&q, tx, &chain_sql_sources_list);
-    store_bind_i64(&q, "chain_id", (int64_t)chain->config.chain_id);
-    while (e == OK && store_step(&q)) {
-        if (chain->source_count == cap) {
-            struct chain_source *grown =
-                arena_alloc_array(&chain->sources_arena, cap * 2, sizeof *grown);
-            memcpy(grown, chain->sources, cap * sizeof *grown);
-            chain->sources = grown;
-            cap *= 2;
-        }
-        struct chain_source *source = &chain->sources[chain->source_count++];
-        struct slice name = store_get_text(&q, "contract", &chain->sources_arena);
-        store_get_fixed(&q, "address", source->address.bytes, ADDRESS_BYTES);
-        source->start_block = (uint64_t)store_get_i64(&q, "from_block");
-        source->contract = chain_contract_find(chain, name);
-        if (source->contract == NULL) {
-            e = why_set(why, ERR_CORRUPT, NULL,
-                        "chain_sources names the contract \"%.*s\", which this program has no "
-                        "binding for",
-                        SLICE_ARG(name));
-        }
-    }
-    enum err finished = store_finish(&q, NULL, e == OK ? why : NULL);
-    return e != OK ? e : finished;
-}
-
-enum err chain_sources_load(struct chain *chain, struct why *why)
-{
-    if (!chain->sources_stale) {
-        return OK;
-    }
-    enum err e = store_read(chain->store, load_sources, chain, why);
-    if (e == OK) {
-        chain->sources_stale = false;
-    }
-    return e;
-}
-
-/* ---- the cursor ---- */
-
-enum err chain_position_read(struct store_tx *tx, uint64_t chain_id, struct chain_position *out,
-                             struct why *why)
-{
-    struct chain_position p = {0};
-    struct arena scratch;
-    arena_init(&scratch, 1024);
-    struct store_query q;
-    store_begin(&q, tx, &chain_sql_cursor_get);
-    store_bind_i64(&q, "chain_id", (int64_t)chain_id);
-    if (store_step(&q)) {
-        p.found = true;
-        p.block = (uint64_t)store_get_i64(&q, "block_number");
-        store_get_fixed(&q, "block_hash", p.hash.bytes, HASH_BYTES);
-        store_get_fixed(&q, "genesis_hash", p.genesis.bytes, HASH_BYTES);
-        struct slice halted = store_get_text(&q, "halted_why", &scratch);
-        (void)snprintf(p.halted_why, sizeof p.halted_why, "%.*s", SLICE_ARG(halted));
-        (void)store_get_time(&q, "updated_at");
-    }
-    enum err e = store_finish(&q, NULL, why);
-    arena_free(&scratch);
-    if (e == OK) {
-        *out = p;
-    }
-    return e;
-}
-
-struct position_read {
-    uint64_t chain_id;
-    struct chain_position position;
-};
-
-static enum err read_position(struct store_tx *tx, void *ctx, struct why *why)
-{
-    struct position_read *r = ctx;
-    return chain_position_read(tx, r->chain_id, &r->position, why);
-}
-
-enum err chain_cursor_read(struct store_tx *tx, uint64_t chain_id, uint64_t *out_block,
-                           struct hash *out_hash, struct why *why)
-{
-    struct chain_position p;
-    enum err e = chain_position_read(tx, chain_id, &p, why);
-    if (e != OK) {
-        return e;
-    }
-    if (!p.found) {
-        return why_set(why, ERR_NOT_FOUND, NULL, "chain %llu was not followed yet",
-                       (unsigned long long)chain_id);
-    }
-    *out_block = p.block;
-    *out_hash = p.hash;
-    return OK;
-}
-
-struct initial {
-    struct chain *chain;
-    struct evm_header genesis;
-    struct evm_header base; /* the block before the first one that is applied */
-};
-
-static enum err insert_initial(struct store_tx *tx, void *ctx, struct why *why)
-{
-    const struct initial *init = ctx;
-    int64_t chain_id = (int64_t)init->chain->config.chain_id;
-    struct store_query q;
-    store_begin(&q, tx, &chain_sql_cursor_insert);
-    store_bind_i64(&q, "chain_id", chain_id);
-    store_bind_i64(&q, "block_number", (int64_t)init->base.number);
-    store_bind_bytes(&q, "block_hash", hash_slice(&init->base.hash));
-    store_bind_bytes(&q, "genesis_hash", hash_slice(&init->genesis.hash));
-    store_bind_time(&q, "now", clock_wall_usec());
-    enum err e = store_finish(&q, NULL, why);
-    if (e != OK) {
-        return e;
-    }
-    store_begin(&q, tx, &chain_sql_block_insert);
-    store_bind_i64(&q, "chain_id", chain_id);
-    store_bind_i64(&q, "block_number", (int64_t)init->base.number);
-    store_bind_bytes(&q, "block_hash", hash_slice(&init->base.hash));
-    store_bind_bytes(&q, "parent_hash", hash_slice(&init->base.parent_hash));
-    store_bind_time(&q, "block_time", init->base.time_sec * USEC_PER_SEC);
-    return store_finish(&q, NULL, why);
-}
-
-static enum err follow_statics(struct store_tx *tx, void *ctx, struct why *why)
-{
-    const struct chain *chain = ctx;
-    for (size_t i = 0; i < chain->static_count; i++) {
-        const struct chain_source *s = &chain->statics[i];
-        enum err e =
-            chain_follow(tx, chain->config.chain_id, &s->address, s->contract, s->start_block, why);
-        if (e != OK) {
-            return e;
-        }
-    }
-    return OK;
-}
-
-/*
- * Checks that the node serves the chain that the rows are about, and makes the first cursor: the
- * block before start_block (genesis itself holds no logs).
- */
-static enum err open_chain(struct chain *chain, struct chain_position *out, struct why *why)
-{
-    uint64_t served = 0;
-    enum err e = rpc_chain_id(chain->rpc, &served, why);
-    struct initial init = {.chain = chain};
-    if (e == OK) {
-        e = rpc_header(chain->rpc, &chain->step, 0, &init.genesis, why);
-    }
-    struct position_read r = {.chain_id = chain->config.chain_id};
-    if (e == OK) {
-        e = store_read(chain->store, read_position, &r, why);
-    }
-    if (e != OK) {
-        return e;
-    }
-    if (r.position.found && !hash_equal(&r.position.genesis, &init.genesis.hash)) {
-        return why_set(why, ERR_WRONG_CHAIN, "chain.rpc_urls",
-                       "the node serves another chain %llu than the database was made from (other "
-                       "genesis block); use a new database or the right node",
-                       (unsigned long long)chain->config.chain_id);
-    }
-    if (!r.position.found) {
-        uint64_t base = chain->config.start_block > 0 ? chain->config.start_block - 1 : 0;
-        e = rpc_header(chain->rpc, &chain->step, base, &init.base, why);
-        if (e == OK) {
-            e = store_write(chain->store, insert_initial, &init, why);
-        }
-        r.position.found = true;
-        r.position.block = init.base.number;
-        r.position.hash = init.base.hash;
-        r.position.genesis = init.genesis.hash;
-    }
-    if (e == OK) {
-        e = store_write(chain->store, follow_statics, chain, why);
-        chain->sources_stale = true;
-    }
-    if (e == OK) {
-        *out = r.position;
-    }
-    return e;
 }
 
 /* ---- one step ---- */
@@ -328,10 +92,12 @@ static enum err read_headers(struct chain *chain, const struct chain_position *a
     if (e != OK) {
         return e;
     }
-    *out_forked = got == 0 || !hash_equal(&headers[0].hash, &at->hash);
-    if (*out_forked) {
-        return OK;
+    if (got == 0) {
+        return why_set(why, ERR_NODE_UNAVAILABLE, NULL,
+                       "the node announced block %llu and does not have block %llu",
+                       (unsigned long long)batch->head, (unsigned long long)at->block);
     }
+    *out_forked = !hash_equal(&headers[0].hash, &at->hash);
     size_t linked = 1;
     while (linked < got && hash_equal(&headers[linked].parent_hash, &headers[linked - 1].hash)) {
         linked++;
@@ -342,54 +108,73 @@ static enum err read_headers(struct chain *chain, const struct chain_position *a
     return OK;
 }
 
+/* Says what was committed; before the commit it might still be tried again. */
 static void note_applied(struct chain *chain, const struct chain_batch *batch, int64_t started)
 {
     const struct evm_header *last = &batch->headers[batch->header_count - 1];
     struct chain_position p = {.found = true, .block = last->number, .hash = last->hash};
+    uint64_t failed = 0;
+    for (size_t i = 0; i < batch->item_count; i++) {
+        const struct chain_item *item = &batch->items[i];
+        if (item->outcome == OK) {
+            continue;
+        }
+        failed++;
+        LOG(LOG_ERROR, "chain.event_refused", log_u64("chain", chain->config.chain_id),
+            log_u64("block", item->log.block_number), log_u64("log_index", item->log.log_index),
+            log_text("name", item->event->name), log_hex("tx", hash_slice(&item->log.tx_hash)),
+            log_err(item->outcome), log_why(item->why, item->outcome));
+    }
     note_position(chain, &p);
     metric_add(&chain_metrics[CHAIN_METRIC_EVENTS], (int64_t)batch->item_count);
-    metric_add(&chain_metrics[CHAIN_METRIC_EVENTS_FAILED], (int64_t)batch->failed);
+    metric_add(&chain_metrics[CHAIN_METRIC_EVENTS_FAILED], (int64_t)failed);
     metric_observe(&chain_metrics[CHAIN_METRIC_BATCH], clock_mono_usec() - started);
     (void)pthread_mutex_lock(&chain->lock);
     chain->status.applied_usec = clock_wall_usec();
     chain->status.events += batch->item_count;
-    chain->status.events_failed += batch->failed;
+    chain->status.events_failed += failed;
     (void)pthread_mutex_unlock(&chain->lock);
 }
 
-static enum err advance(struct chain *chain, const struct chain_position *at, uint64_t target,
-                        bool *out_progress, struct why *why)
+static enum err apply_batch(struct chain *chain, struct chain_batch *batch, struct why *why)
 {
     int64_t started = clock_mono_usec();
-    uint64_t last = at->block + chain->config.range_max;
-    last = last < target ? last : target;
-    last = last > at->block ? last : at->block;
-    struct chain_batch batch = {.chain = chain, .from = *at};
-    bool forked = false;
-    enum err e = read_headers(chain, at, last, &batch, &forked, why);
-    if (e != OK) {
-        return e;
-    }
-    if (forked) {
-        *out_progress = true;
-        return chain_reorg_handle(chain, at, why);
-    }
-    if (batch.header_count == 0) {
-        return OK;
-    }
-    e = chain_collect(chain, &batch, why);
+    enum err e = chain_collect(chain, batch, why);
     if (e == OK) {
-        e = store_write(chain->store, chain_apply, &batch, why);
+        e = store_write(chain->store, chain_apply, batch, why);
     }
     if (e == OK) {
-        chain->sources_stale = chain->sources_stale || batch.item_count > 0;
-        note_applied(chain, &batch, started);
-        *out_progress = true;
+        /* Without an event nothing new is followed: what is loaded is right for the new cursor. */
+        const struct evm_header *last = &batch->headers[batch->header_count - 1];
+        chain->followed_known = chain->followed_known && batch->item_count == 0;
+        chain->followed_at = last->hash;
+        note_applied(chain, batch, started);
     }
     return e;
 }
 
-struct block_read {
+static enum err advance(struct chain *chain, const struct chain_position *at, uint64_t head,
+                        bool *out_progress, struct why *why)
+{
+    uint64_t target = head > chain->config.confirmations ? head - chain->config.confirmations : 0;
+    uint64_t last = at->block + chain->config.range_max;
+    last = last < target ? last : target;
+    last = last > at->block ? last : at->block;
+    struct chain_batch batch = {.chain = chain, .from = *at, .head = head};
+    bool forked = false;
+    enum err e = read_headers(chain, at, last, &batch, &forked, why);
+    if (e != OK || (!forked && batch.header_count == 0)) {
+        return e;
+    }
+    if (forked) {
+        return chain_reorg_handle(chain, at, out_progress, why);
+    }
+    e = apply_batch(chain, &batch, why);
+    *out_progress = e == OK;
+    return e;
+}
+
+struct look {
     uint64_t chain_id;
     uint64_t number;
     bool found;
@@ -398,7 +183,7 @@ struct block_read {
 
 static enum err read_block(struct store_tx *tx, void *ctx, struct why *why)
 {
-    struct block_read *r = ctx;
+    struct look *r = ctx;
     struct store_query q;
     store_begin(&q, tx, &chain_sql_block_get);
     store_bind_i64(&q, "chain_id", (int64_t)r->chain_id);
@@ -414,18 +199,36 @@ static enum err read_block(struct store_tx *tx, void *ctx, struct why *why)
  * The node's head is below the cursor. A node that lags agrees with us at its own head and is
  * waited for; one that left our fork does not.
  */
-static enum err look_below(struct chain *chain, uint64_t head, bool *out_forked, struct why *why)
+static enum err look_below(struct chain *chain, const struct chain_position *at, uint64_t head,
+                           bool *out_progress, struct why *why)
 {
-    struct block_read known = {.chain_id = chain->config.chain_id, .number = head};
+    struct look known = {.chain_id = chain->config.chain_id, .number = head};
     struct evm_header header;
     enum err e = store_read(chain->store, read_block, &known, why);
+    if (e == OK && !known.found) {
+        return why_set(why, ERR_NODE_UNAVAILABLE, NULL,
+                       "the node's newest block is %llu, far below %llu that is applied: it is "
+                       "still catching up",
+                       (unsigned long long)head, (unsigned long long)at->block);
+    }
     if (e == OK) {
         e = rpc_header(chain->rpc, &chain->step, head, &header, why);
     }
-    if (e == OK) {
-        *out_forked = !known.found || !hash_equal(&known.hash, &header.hash);
+    if (e == OK && !hash_equal(&known.hash, &header.hash)) {
+        e = chain_reorg_handle(chain, at, out_progress, why);
     }
     return e;
+}
+
+struct position_read {
+    uint64_t chain_id;
+    struct chain_position position;
+};
+
+static enum err read_position(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct position_read *r = ctx;
+    return chain_position_read(tx, r->chain_id, &r->position, why);
 }
 
 enum err chain_sync_once(struct chain *chain, bool *out_progress, struct why *why)
@@ -433,75 +236,78 @@ enum err chain_sync_once(struct chain *chain, bool *out_progress, struct why *wh
     arena_clear(&chain->step);
     *out_progress = false;
     struct position_read r = {.chain_id = chain->config.chain_id};
-    enum err e = store_read(chain->store, read_position, &r, why);
-    if (e == OK && !r.position.found) {
-        e = open_chain(chain, &r.position, why);
-    }
-    if (e == OK) {
-        note_position(chain, &r.position);
-        e = chain_sources_load(chain, why);
-    }
-    if (e != OK || r.position.halted_why[0] != '\0') {
+    const struct chain_position *at = &r.position;
+    enum err e = chain->opened ? store_read(chain->store, read_position, &r, why)
+                               : chain_open(chain, &r.position, why);
+    if (e != OK) {
         return e;
     }
+    note_position(chain, at);
+    if (at->halted_why[0] != '\0') {
+        return why_set(why, ERR_CHAIN_HALTED, NULL, "%s", at->halted_why);
+    }
     uint64_t head = 0;
-    e = rpc_block_number(chain->rpc, &head, why);
+    e = chain_followed_load(chain, at, why);
+    if (e == OK) {
+        e = rpc_block_number(chain->rpc, &head, why);
+    }
     if (e != OK) {
         return e;
     }
     note_head(chain, head);
-    if (head < r.position.block) {
-        bool forked = false;
-        e = look_below(chain, head, &forked, why);
-        if (e == OK && forked) {
-            *out_progress = true;
-            e = chain_reorg_handle(chain, &r.position, why);
-        }
-        return e;
-    }
-    uint64_t target = head > chain->config.confirmations ? head - chain->config.confirmations : 0;
-    return advance(chain, &r.position, target, out_progress, why);
+    return head < at->block ? look_below(chain, at, head, out_progress, why)
+                            : advance(chain, at, head, out_progress, why);
 }
 
 /* ---- the thread ---- */
 
-static void note_failure(struct chain *chain, bool *failing, enum err e, const struct why *why)
+static bool is_of_node(enum err e)
 {
-    (void)pthread_mutex_lock(&chain->lock);
-    chain->status.node_ok = false;
-    (void)pthread_mutex_unlock(&chain->lock);
-    if (!*failing) {
+    return e == ERR_NODE_UNAVAILABLE || e == ERR_NODE_TIMEOUT || e == ERR_NODE_RATE_LIMITED ||
+           e == ERR_NODE_RESPONSE || e == ERR_NODE_ERROR || e == ERR_WRONG_CHAIN;
+}
+
+/* Logs when a step begins to fail, fails otherwise than before, or works again. */
+static void note_outcome(struct chain *chain, enum err *last, enum err e, const struct why *why)
+{
+    if (is_of_node(e)) {
+        (void)pthread_mutex_lock(&chain->lock);
+        chain->status.node_ok = false;
+        (void)pthread_mutex_unlock(&chain->lock);
+    }
+    if (e == *last) {
+        return;
+    }
+    if (e == ERR_CHAIN_HALTED) {
+        metric_set(&chain_metrics[CHAIN_METRIC_HALTED], 1);
+        LOG(LOG_ERROR, "chain.halted", log_u64("chain", chain->config.chain_id), log_why(why, e));
+    } else if (e != OK) {
         LOG(LOG_WARN, "chain.step_failed", log_u64("chain", chain->config.chain_id), log_err(e),
             log_why(why, e));
+    } else {
+        LOG(LOG_INFO, "chain.recovered", log_u64("chain", chain->config.chain_id));
     }
-    *failing = true;
+    *last = e;
 }
 
 static void *run(void *ctx)
 {
     struct chain *chain = ctx;
     uint64_t seen = store_signal_now(chain->store, "chain_poke");
-    int64_t backoff = 0;
-    bool failing = false;
+    int64_t pause = chain->config.poll_usec;
+    enum err last = OK;
     while (!atomic_load(&chain->stopping)) {
         bool progress = false;
         struct why why = {0};
         enum err e = chain_sync_once(chain, &progress, &why);
-        if (e != OK) {
-            note_failure(chain, &failing, e, &why);
-            backoff = backoff ? backoff * 2 : chain->config.poll_usec;
-            backoff = backoff < BACKOFF_USEC_MAX ? backoff : BACKOFF_USEC_MAX;
-        } else if (failing) {
-            failing = false;
-            LOG(LOG_INFO, "chain.recovered", log_u64("chain", chain->config.chain_id));
+        bool failed_before = last != OK;
+        note_outcome(chain, &last, e, &why);
+        if (e == OK && progress) {
+            continue;
         }
-        if (e == OK) {
-            backoff = 0;
-        }
-        if (!progress && !atomic_load(&chain->stopping)) {
-            (void)store_wait(chain->store, "chain_poke", &seen,
-                             backoff ? backoff : chain->config.poll_usec);
-        }
+        pause = e != OK && failed_before ? pause * 2 : chain->config.poll_usec;
+        pause = pause < BACKOFF_USEC_MAX ? pause : BACKOFF_USEC_MAX;
+        (void)store_wait(chain->store, "chain_poke", &seen, pause);
     }
     return NULL;
 }
@@ -509,9 +315,9 @@ static void *run(void *ctx)
 enum err chain_start(struct chain *chain, struct why *why)
 {
     ASSERT(!chain->running);
-    struct chain_position at = {0};
+    struct chain_position at;
     arena_clear(&chain->step);
-    enum err e = open_chain(chain, &at, why);
+    enum err e = chain_open(chain, &at, why);
     if (e != OK) {
         return e;
     }

@@ -9,29 +9,40 @@
  *   a batch, the raw event rows, the block rows and the cursor are one transaction.
  *
  * Followed contracts
- *   `chain_sources` rows: address, name of the binding (abi_contract), first block. Static ones
- *   come from configuration; a handler may add one with chain_follow (a token that the registry
- * created): logs of that address in the same block range are fetched before anything of the range
- * is applied, because a factory's child logs before its factory announces it. Discovery is a row
- * too: a chain_discovery says which event names a new contract.
+ *   `chain_sources` rows: address, name of the binding (abi_contract), first block. Some come from
+ *   the configuration; a chain_discovery row says which event announces another one (a token that
+ *   the registry created). A contract is followed from the first log of the block of its
+ *   announcement on, because a factory's child logs before its factory announces it, and it is so
+ *   whatever the handlers of the announcement say. A contract that is new in the configuration
+ *   when blocks were already applied without it is refused: its events would be missing.
+ *
+ * What is believed of a node
+ *   Headers are hashed again (rpc_header) and must link. A log must name the hash of its block's
+ *   header. Where logs of ours may be by the header's bloom and none came, the block is asked for
+ *   again by hash, so that an answer from another fork, or an empty one, is not taken for silence.
+ *   A log that a node leaves out among others of its block and contracts is not noticed. A range
+ *   that a node refuses is halved.
  *
  * Blocks that we remember
- *   `chain_blocks` keeps number, hash and parent of the last `undo_depth` blocks. When the next
- *   header's parent is not the stored hash, the loop walks back until hashes agree, and if that is
- * at most `reorg_depth_max` blocks, reverts everything above the fork in one transaction
- *   (store_undo_rollback, event rows, block rows, cursor) and goes on. Deeper: the chain halts
- *   (ERR_CHAIN_HALTED), its row says why, health is unhealthy, everything else goes on, and
- *   chain_resume continues after a human looked.
+ *   `chain_blocks` keeps number, hash and parent of the last `undo_depth` blocks. When the block
+ *   at the cursor is another one than we applied, the loop walks back until hashes agree, and if
+ *   that is at most `reorg_depth_max` blocks, reverts everything above the fork in one transaction
+ *   (store_undo_rollback, event rows, block rows, cursor) and goes on. Only a block with another
+ *   hash proves a fork: a node that has fewer blocks than we applied is behind, and waited for.
+ *   Deeper: the chain halts (ERR_CHAIN_HALTED), its row says why, health is unhealthy, everything
+ *   else goes on, and chain_resume continues after a human looked.
  *
  * Invariant: after any history of reorgs, crashes and restarts the projections equal those of a
  * fresh index of the canonical chain.
  *
  * Crash points: before the commit: nothing happened, the range is read again. After: the cursor
- * is past it. There is no state outside the database.
+ * is past it. There is no state outside the database: two processes may follow one chain into one
+ * database, and each batch is applied by one of them.
  *
- * An event whose handler returns a non-retryable error does not block the chain: it is recorded
- * with its error (`chain_events.error`), logged at level error and counted, its partial writes are
- * rolled back; a retryable error (database away) stops the batch and is tried again.
+ * An event whose handler returns an error that says something of the event does not block the
+ * chain: it is recorded with its error (`blockchain_events.error`), logged at level error and
+ * counted, its partial writes are rolled back. A retryable error, ERR_DB and ERR_CORRUPT say
+ * something of the database: they stop the batch, and it is tried again.
  *
  * Threads: handlers run on the store's writer thread inside the transaction: no network there.
  */
@@ -120,7 +131,8 @@ struct chain_options {
 struct chain *chain_new(const struct chain_options *options);
 /*
  * chain_start checks the node's chain id and genesis against the stored ones and starts the thread.
- * Errors: ERR_WRONG_CHAIN, ERR_NODE_UNAVAILABLE, ERR_DB.
+ * Errors: ERR_WRONG_CHAIN, ERR_CONFIG (a contract that was not followed from its start, a start
+ * block that the chain has not reached), node and store errors.
  */
 enum err chain_start(struct chain *chain, struct why *why) ERR_CHECKED;
 /* chain_stop ends the thread after the current batch. */
@@ -131,16 +143,13 @@ void chain_free(struct chain *chain);
 /*
  * chain_sync_once does one step of the loop on the caller's thread: tests and reindexing use it
  * instead of chain_start. *out_progress says whether the cursor moved.
+ * Errors: as chain_start; ERR_CHAIN_HALTED as long as the chain is halted; ERR_CONFLICT (another
+ * process moved the cursor meanwhile: just call again); those that stop a batch.
  */
 enum err chain_sync_once(struct chain *chain, bool *out_progress, struct why *why) ERR_CHECKED;
 
 /* chain_poke makes the loop look now (somebody knows that a block was mined). */
 void chain_poke(struct chain *chain);
-
-/* chain_follow adds a contract inside an apply step; it is undone with it. Errors: ERR_DB. */
-enum err chain_follow(struct store_tx *tx, uint64_t chain_id, const struct address *address,
-                      const struct abi_contract *contract, uint64_t from_block,
-                      struct why *why) ERR_CHECKED;
 
 struct chain_status {
     uint64_t chain_id;
@@ -172,8 +181,10 @@ enum err chain_cursor_read(struct store_tx *tx, uint64_t chain_id, uint64_t *out
  */
 bool chain_wait_block(struct chain *chain, uint64_t block, int64_t timeout_usec);
 
-/* chain_resume clears a halt and rewinds to `from_block` (the human's decision). Errors:
- * ERR_CONFLICT. */
+/*
+ * chain_resume clears a halt and undoes everything from `from_block` on (the human's decision).
+ * Errors: ERR_CONFLICT (not applied yet, or too long ago to be undone), ERR_DB.
+ */
 enum err chain_resume(struct store *store, uint64_t chain_id, uint64_t from_block,
                       struct why *why) ERR_CHECKED;
 

@@ -92,6 +92,14 @@ VALUES (:chain_id, :block_number, :log_index, :block_hash, :transaction_hash, :c
 -- params: chain_id i64, from_block i64
 DELETE FROM blockchain_events WHERE chain_id = :chain_id AND block_number >= :from_block;
 
+-- statement: chain_events_below
+-- doc: An applied log at or below a block, if there is one.
+-- params: chain_id i64, block_number i64
+-- columns: block_number i64
+SELECT block_number FROM blockchain_events
+WHERE chain_id = :chain_id AND block_number <= :block_number
+LIMIT 1;
+
 -- statement: chain_reorg_insert
 -- doc: Records a reorganisation that was undone.
 -- params: chain_id i64, fork_block i64, depth i64, old_hash hash, new_hash hash, changes_undone i64

@@ -1,6 +1,5 @@
 #include "kernel/base/check.h"
 #include "kernel/base/hex.h"
-#include "kernel/base/log.h"
 #include "kernel/chain/chain_internal.h"
 #include "kernel/chain/chain_sql.h"
 #include "kernel/evm/address.h"
@@ -8,7 +7,7 @@
 /* What one event's savepoint needs. */
 struct application {
     struct chain_batch *batch;
-    const struct chain_item *item;
+    struct chain_item *item;
     struct chain_event event;
     struct arena *scratch;
 };
@@ -21,30 +20,12 @@ static int64_t block_time_usec(const struct chain_batch *batch, uint64_t number)
     return batch->headers[number - first].time_sec * USEC_PER_SEC;
 }
 
-/* Follows what the event announces, then runs every handler of the event. */
 static enum err run_handlers(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct application *a = ctx;
     const struct chain *chain = a->batch->chain;
     for (size_t t = 0; t < chain->table_count; t++) {
         const struct chain_table *table = &chain->tables[t];
-        for (size_t i = 0; i < table->discovery_count; i++) {
-            const struct chain_discovery *d = &table->discoveries[i];
-            if (d->event != a->item->event) {
-                continue;
-            }
-            const struct abi_value *values = NULL;
-            enum err e = abi_event_decode(a->scratch, a->item->event, &a->item->log, &values, why);
-            if (e != OK) {
-                return e;
-            }
-            struct address child = abi_to_address(&values[d->address_input]);
-            e = chain_follow(tx, chain->config.chain_id, &child, d->child,
-                             a->item->log.block_number, why);
-            if (e != OK) {
-                return e;
-            }
-        }
         for (size_t i = 0; i < table->handler_count; i++) {
             const struct chain_handler *h = &table->handlers[i];
             if (h->event != a->item->event || h->contract != a->item->contract) {
@@ -52,6 +33,33 @@ static enum err run_handlers(struct store_tx *tx, void *ctx, struct why *why)
             }
             a->event.ctx = table->ctx;
             enum err e = h->apply(tx, &a->event, why);
+            if (e != OK) {
+                return e;
+            }
+        }
+    }
+    return OK;
+}
+
+/*
+ * Follows what the event announces. Outside of the handlers' savepoint: which contracts are
+ * followed must not depend on what a handler thinks of the announcement.
+ */
+static enum err follow_announced(struct store_tx *tx, const struct application *a, struct why *why)
+{
+    const struct chain *chain = a->batch->chain;
+    for (size_t t = 0; t < chain->table_count; t++) {
+        const struct chain_table *table = &chain->tables[t];
+        for (size_t i = 0; i < table->discovery_count; i++) {
+            const struct chain_discovery *d = &table->discoveries[i];
+            const struct abi_value *values = NULL;
+            if (d->event != a->item->event || d->contract != a->item->contract ||
+                abi_event_decode(a->scratch, d->event, &a->item->log, &values, NULL) != OK) {
+                continue;
+            }
+            struct address child = abi_to_address(&values[d->address_input]);
+            enum err e = chain_follow(tx, chain->config.chain_id, &child, d->child,
+                                      a->item->log.block_number, NULL, why);
             if (e != OK) {
                 return e;
             }
@@ -90,10 +98,10 @@ static struct slice event_data(struct arena *scratch, const struct chain_item *i
     return buf_slice(&buf);
 }
 
-static enum err insert_event(struct store_tx *tx, const struct application *a, enum err outcome,
-                             const struct why *outcome_why, struct why *why)
+static enum err insert_event(struct store_tx *tx, const struct application *a, struct why *why)
 {
     const struct evm_log *log = &a->item->log;
+    enum err outcome = a->item->outcome;
     struct store_query q;
     store_begin(&q, tx, &chain_sql_event_insert);
     store_bind_i64(&q, "chain_id", (int64_t)a->event.chain_id);
@@ -111,15 +119,21 @@ static enum err insert_event(struct store_tx *tx, const struct application *a, e
     } else {
         store_bind_text(
             &q, "error",
-            slice_format(a->scratch, "%s: %s", err_code(outcome), why_text(outcome_why, outcome)));
+            slice_format(a->scratch, "%s: %s", err_code(outcome), why_text(a->item->why, outcome)));
     }
     /* The block's own time, so that a fresh index writes the same row. */
     store_bind_time(&q, "now", a->event.block_time_usec);
     return store_finish(&q, NULL, why);
 }
 
-static enum err apply_item(struct store_tx *tx, struct chain_batch *batch,
-                           const struct chain_item *item, struct arena *scratch, struct why *why)
+/* What says more about the database than about the event must not be held against the event. */
+static bool stops_the_batch(enum err e)
+{
+    return err_retryable(e) || e == ERR_DB || e == ERR_CORRUPT;
+}
+
+static enum err apply_item(struct store_tx *tx, struct chain_batch *batch, struct chain_item *item,
+                           struct arena *scratch, struct why *why)
 {
     char tx_text[2 * HASH_BYTES + 3];
     hex_encode_to(hash_slice(&item->log.tx_hash), tx_text);
@@ -139,25 +153,29 @@ static enum err apply_item(struct store_tx *tx, struct chain_batch *batch,
                                    item->log.log_index),
             },
     };
-    struct why outcome_why = {0};
-    enum err outcome = OK;
+    item->outcome = OK;
+    item->why = NULL;
     if (item->event != NULL) {
-        outcome = store_nested(tx, run_handlers, &a, &outcome_why);
-    }
-    if (outcome != OK && err_retryable(outcome)) {
-        if (why != NULL) {
-            *why = outcome_why;
+        struct why outcome_why = {0};
+        enum err e = follow_announced(tx, &a, why);
+        if (e != OK) {
+            return e;
         }
-        return outcome;
+        e = store_nested(tx, run_handlers, &a, &outcome_why);
+        if (e != OK && stops_the_batch(e)) {
+            if (why != NULL) {
+                *why = outcome_why;
+            }
+            return e;
+        }
+        if (e != OK) {
+            struct why *kept = arena_alloc(&batch->chain->step, sizeof *kept);
+            *kept = outcome_why;
+            item->outcome = e;
+            item->why = kept;
+        }
     }
-    if (outcome != OK) {
-        batch->failed++;
-        LOG(LOG_ERROR, "chain.event_refused", log_u64("chain", a.event.chain_id),
-            log_u64("block", item->log.block_number), log_u64("log_index", item->log.log_index),
-            log_text("name", item->event->name), log_text("tx", tx_text), log_err(outcome),
-            log_why(&outcome_why, outcome));
-    }
-    return insert_event(tx, &a, outcome, &outcome_why, why);
+    return insert_event(tx, &a, why);
 }
 
 static enum err apply_items(struct store_tx *tx, struct chain_batch *batch, struct why *why)
@@ -181,38 +199,41 @@ static enum err apply_items(struct store_tx *tx, struct chain_batch *batch, stru
     return e;
 }
 
+enum err chain_block_put(struct store_tx *tx, uint64_t chain_id, const struct evm_header *header,
+                         struct why *why)
+{
+    struct store_query q;
+    store_begin(&q, tx, &chain_sql_block_insert);
+    store_bind_i64(&q, "chain_id", (int64_t)chain_id);
+    store_bind_i64(&q, "block_number", (int64_t)header->number);
+    store_bind_bytes(&q, "block_hash", hash_slice(&header->hash));
+    store_bind_bytes(&q, "parent_hash", hash_slice(&header->parent_hash));
+    store_bind_time(&q, "block_time", header->time_sec * USEC_PER_SEC);
+    return store_finish(&q, NULL, why);
+}
+
+/* Remembers the last blocks and forgets what is too old to be undone. */
 static enum err remember_blocks(struct store_tx *tx, const struct chain_batch *batch,
                                 struct why *why)
 {
     const struct chain_config *config = &batch->chain->config;
     uint64_t last = batch->headers[batch->header_count - 1].number;
     uint64_t keep_from = last > config->undo_depth ? last - config->undo_depth : 0;
-    for (size_t i = 0; i < batch->header_count; i++) {
-        const struct evm_header *h = &batch->headers[i];
-        if (h->number < keep_from) {
-            continue;
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < batch->header_count; i++) {
+        if (batch->headers[i].number >= keep_from) {
+            e = chain_block_put(tx, config->chain_id, &batch->headers[i], why);
         }
-        struct store_query q;
-        store_begin(&q, tx, &chain_sql_block_insert);
-        store_bind_i64(&q, "chain_id", (int64_t)config->chain_id);
-        store_bind_i64(&q, "block_number", (int64_t)h->number);
-        store_bind_bytes(&q, "block_hash", hash_slice(&h->hash));
-        store_bind_bytes(&q, "parent_hash", hash_slice(&h->parent_hash));
-        store_bind_time(&q, "block_time", h->time_sec * USEC_PER_SEC);
-        enum err e = store_finish(&q, NULL, why);
-        if (e != OK) {
-            return e;
-        }
+    }
+    if (e != OK) {
+        return e;
     }
     struct store_query q;
     store_begin(&q, tx, &chain_sql_blocks_prune);
     store_bind_i64(&q, "chain_id", (int64_t)config->chain_id);
     store_bind_i64(&q, "below_block", (int64_t)keep_from);
-    enum err e = store_finish(&q, NULL, why);
-    if (e != OK) {
-        return e;
-    }
-    return store_undo_prune(tx, config->chain_id, keep_from, why);
+    e = store_finish(&q, NULL, why);
+    return e == OK ? store_undo_prune(tx, config->chain_id, keep_from, why) : e;
 }
 
 static enum err move_cursor(struct store_tx *tx, const struct chain_batch *batch, struct why *why)
@@ -239,28 +260,15 @@ static enum err move_cursor(struct store_tx *tx, const struct chain_batch *batch
 enum err chain_apply(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct chain_batch *batch = ctx;
-    batch->failed = 0;
     enum err e = move_cursor(tx, batch, why);
     if (e == OK) {
-        e = remember_blocks(tx, batch, why);
+        e = apply_items(tx, batch, why);
     }
     if (e == OK) {
-        e = apply_items(tx, batch, why);
+        e = remember_blocks(tx, batch, why);
     }
     if (e == OK) {
         store_notify(tx, "chain");
     }
     return e;
-}
-
-enum err chain_follow(struct store_tx *tx, uint64_t chain_id, const struct address *address,
-                      const struct abi_contract *contract, uint64_t from_block, struct why *why)
-{
-    struct store_query q;
-    store_begin(&q, tx, &chain_sql_source_insert);
-    store_bind_i64(&q, "chain_id", (int64_t)chain_id);
-    store_bind_bytes(&q, "address", address_slice(address));
-    store_bind_text(&q, "contract", slice_text(contract->name));
-    store_bind_i64(&q, "from_block", (int64_t)from_block);
-    return store_finish(&q, NULL, why);
 }

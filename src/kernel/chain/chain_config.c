@@ -44,7 +44,11 @@ static const struct metric_row rows[CHAIN_METRIC_COUNT] = {
     [CHAIN_METRIC_HALTED] = {"freehold_chain_halted", METRIC_GAUGE,
                              "1 while the chain waits for a human.", NULL},
     [CHAIN_METRIC_BATCH] = {"freehold_chain_batch_duration_seconds", METRIC_HISTOGRAM,
-                            "Time to read, prove and apply one batch of blocks.", NULL},
+                            "Time to read and apply the events of one batch of blocks.", NULL},
+    [CHAIN_METRIC_ASKED_AGAIN] = {"freehold_chain_silences_total", METRIC_COUNTER,
+                                  "Blocks without a log of ours whose bloom admits one, asked for "
+                                  "again by hash.",
+                                  NULL},
 };
 
 struct metric_value chain_metrics[CHAIN_METRIC_COUNT];

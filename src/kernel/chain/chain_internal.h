@@ -1,5 +1,12 @@
 /*
  * chain_internal.h: what the files of kernel/chain share. Private to this folder.
+ *
+ *   chain.c           the step, the thread, the status
+ *   chain_open.c      the cursor row; is this the chain that the rows are about?
+ *   chain_followed.c  which contracts are followed
+ *   chain_collect.c   reading the logs of a range, without trusting that they belong together
+ *   chain_apply.c     one batch as one transaction
+ *   chain_reorg.c     finding a fork, undoing what is above it, halting, resuming
  */
 #ifndef KERNEL_CHAIN_CHAIN_INTERNAL_H
 #define KERNEL_CHAIN_CHAIN_INTERNAL_H
@@ -22,6 +29,7 @@ enum chain_metric {
     CHAIN_METRIC_REORG_DEPTH,
     CHAIN_METRIC_HALTED,
     CHAIN_METRIC_BATCH,
+    CHAIN_METRIC_ASKED_AGAIN,
     CHAIN_METRIC_COUNT
 };
 
@@ -35,6 +43,14 @@ struct chain_position {
     char halted_why[WHY_TEXT_MAX];
 };
 
+/* A contract whose logs are read. */
+struct chain_followed {
+    struct address address;
+    const struct abi_contract *contract;
+    uint64_t start_block;
+    struct evm_bloom_bits bits; /* of the address */
+};
+
 struct chain {
     struct chain_config config;
     struct store *store;
@@ -44,13 +60,18 @@ struct chain {
     const struct chain_source *statics;
     size_t static_count;
 
-    /* Followed contracts, sorted by address; reloaded from rows when `sources_stale`. */
-    struct arena sources_arena;
-    struct chain_source *sources;
-    size_t source_count;
-    bool sources_stale;
+    /* The rows of chain_sources, sorted by address, as they were at the cursor `followed_at`. */
+    struct arena followed_arena;
+    struct chain_followed *followed;
+    size_t followed_count;
+    bool followed_known;
+    struct hash followed_at;
 
-    struct arena step; /* of one chain_sync_once */
+    bool opened;          /* this process has looked whether node and rows belong together */
+    uint64_t span;        /* blocks that the node lets us ask for in one eth_getLogs */
+    uint32_t span_good;   /* full-span answers since `span` was last changed */
+    struct arena step;    /* of one chain_sync_once */
+    struct arena reading; /* of one node answer at a time while a fork is looked for */
 
     pthread_t thread;
     bool running;
@@ -60,37 +81,62 @@ struct chain {
     struct chain_status status;
 };
 
-/* A log with the rows that explain it. */
+/* A log with the rows that explain it, and what became of it. */
 struct chain_item {
     struct evm_log log;
     const struct abi_contract *contract;
     const struct abi_event *event; /* NULL: the binding does not know the topic */
+    enum err outcome;              /* out: of the handlers */
+    const struct why *why;         /* out: in the step's arena when they refused */
 };
 
 /* A range of blocks that is applied as one transaction. */
 struct chain_batch {
     struct chain *chain;
     struct chain_position from; /* the cursor that the batch continues */
+    uint64_t head;              /* newest block of the node */
     const struct evm_header *headers;
     size_t header_count;
     struct chain_item *items;
     size_t item_count;
-    uint64_t failed; /* out: events whose handler refused them */
 };
 
-/* chain_contract_find returns the binding with this name among the tables and sources, or NULL. */
-const struct abi_contract *chain_contract_find(const struct chain *chain, struct slice name);
-
-/* chain_source_find returns the followed contract at an address, or NULL. */
-const struct chain_source *chain_source_find(const struct chain *chain,
-                                             const struct address *address);
-
-/* chain_sources_load reads the followed contracts from rows. Errors: ERR_DB, ERR_CORRUPT. */
-enum err chain_sources_load(struct chain *chain, struct why *why) ERR_CHECKED;
+/* ---- chain_open.c ---- */
 
 /* chain_position_read reads the cursor row; found is false before the first block. */
 enum err chain_position_read(struct store_tx *tx, uint64_t chain_id, struct chain_position *out,
                              struct why *why) ERR_CHECKED;
+
+/*
+ * chain_open checks that the node serves the chain that the rows are about, makes the first cursor
+ * and follows the contracts of the configuration. Errors: ERR_WRONG_CHAIN, ERR_CONFIG, node and
+ * store errors.
+ */
+enum err chain_open(struct chain *chain, struct chain_position *out, struct why *why) ERR_CHECKED;
+
+/* ---- chain_followed.c ---- */
+
+/* chain_followed_load reads the followed contracts as of a position, if they are not known yet. */
+enum err chain_followed_load(struct chain *chain, const struct chain_position *at,
+                             struct why *why) ERR_CHECKED;
+
+/* chain_followed_find returns the contract at an address in a sorted list, or NULL. */
+const struct chain_followed *chain_followed_find(const struct chain_followed *list, size_t count,
+                                                 const struct address *address);
+
+/* chain_follow adds a contract; one that is followed already stays as it is. */
+enum err chain_follow(struct store_tx *tx, uint64_t chain_id, const struct address *address,
+                      const struct abi_contract *contract, uint64_t from_block, bool *out_added,
+                      struct why *why) ERR_CHECKED;
+
+/*
+ * chain_follow_statics follows what the configuration names and is not followed yet; where blocks
+ * were `applied` (or NULL) without it, its events would be missing. Errors: ERR_CONFIG, ERR_DB.
+ */
+enum err chain_follow_statics(struct store_tx *tx, const struct chain *chain,
+                              const struct chain_position *applied, struct why *why) ERR_CHECKED;
+
+/* ---- the others ---- */
 
 /* chain_collect reads and decodes the logs of a range of verified headers, in order. */
 enum err chain_collect(struct chain *chain, struct chain_batch *batch, struct why *why) ERR_CHECKED;
@@ -98,11 +144,15 @@ enum err chain_collect(struct chain *chain, struct chain_batch *batch, struct wh
 /* chain_apply is the store function that applies a batch and moves the cursor. */
 enum err chain_apply(struct store_tx *tx, void *ctx, struct why *why) ERR_CHECKED;
 
+/* chain_block_put remembers a block. */
+enum err chain_block_put(struct store_tx *tx, uint64_t chain_id, const struct evm_header *header,
+                         struct why *why) ERR_CHECKED;
+
 /*
  * chain_reorg_handle finds the fork below the cursor and undoes everything above it, or halts.
- * Errors: ERR_CHAIN_HALTED, node and store errors.
+ * *out_undone says whether it did. Errors: ERR_CHAIN_HALTED, node and store errors.
  */
-enum err chain_reorg_handle(struct chain *chain, const struct chain_position *at,
+enum err chain_reorg_handle(struct chain *chain, const struct chain_position *at, bool *out_undone,
                             struct why *why) ERR_CHECKED;
 
 #endif

@@ -19,10 +19,13 @@ struct range_read {
 
 struct rollback {
     struct chain *chain;
-    struct chain_position at; /* the cursor that is no longer canonical */
-    struct remembered fork;   /* last common block */
-    struct hash new_hash;     /* what the node says stands at `at.block`, zero when nothing */
-    uint64_t changes;         /* out */
+    struct chain_position at;  /* the cursor that is no longer canonical */
+    struct remembered fork;    /* last common block */
+    struct hash new_hash;      /* what the node says stands at `at.block`, zero when nothing */
+    bool moves_base;           /* even the block below the first applied one is another now */
+    struct evm_header base;    /* the oldest remembered block, as it is now */
+    uint64_t changes;          /* out */
+    char halted[WHY_TEXT_MAX]; /* out: what the row says */
 };
 
 static enum err read_range(struct store_tx *tx, void *ctx, struct why *why)
@@ -45,19 +48,35 @@ static enum err read_range(struct store_tx *tx, void *ctx, struct why *why)
     return store_finish(&q, NULL, why);
 }
 
+/* What the node knows of the remembered blocks. */
+enum finding {
+    NOTHING_FORKED, /* all blocks that it has are ours: it lags, or changed its mind back */
+    FORKED,         /* above `fork` */
+    LOST,           /* none of them is ours */
+};
+
 /*
  * Finds the newest remembered block that the node still has. Asks one block at a time from the
- * cursor down: reorganisations are shallow.
+ * cursor down: reorganisations are shallow. Only a block with another hash is evidence of a fork; a
+ * missing one is not: the node may be behind.
  */
 static enum err find_fork(struct chain *chain, const struct range_read *known, struct rollback *out,
-                          bool *out_found, struct why *why)
+                          enum finding *out_finding, struct why *why)
 {
-    *out_found = false;
-    for (size_t i = 0; i < known->count && !*out_found; i++) {
-        struct evm_header header;
-        enum err e = rpc_header(chain->rpc, &chain->step, known->blocks[i].number, &header, why);
+    bool differs = false;
+    struct evm_header header = {0};
+    for (size_t i = 0; i < known->count; i++) {
+        arena_clear(&chain->reading);
+        enum err e = rpc_header(chain->rpc, &chain->reading, known->blocks[i].number, &header, why);
+        bool last = i + 1 == known->count;
+        if (e == ERR_NOT_FOUND && last) {
+            return why_set(why, ERR_NODE_UNAVAILABLE, NULL,
+                           "the node has none of the blocks %llu to %llu: it is still catching up",
+                           (unsigned long long)known->blocks[i].number,
+                           (unsigned long long)known->blocks[0].number);
+        }
         if (e == ERR_NOT_FOUND) {
-            continue; /* the chain is shorter now */
+            continue;
         }
         if (e != OK) {
             return e;
@@ -67,10 +86,54 @@ static enum err find_fork(struct chain *chain, const struct range_read *known, s
         }
         if (hash_equal(&header.hash, &known->blocks[i].hash)) {
             out->fork = known->blocks[i];
-            *out_found = true;
+            *out_finding = differs ? FORKED : NOTHING_FORKED;
+            return OK;
         }
+        differs = true;
     }
+    *out_finding = LOST;
+    out->base = header;
     return OK;
+}
+
+struct below {
+    uint64_t chain_id;
+    uint64_t block;
+    bool applied;
+};
+
+static enum err read_below(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct below *b = ctx;
+    struct store_query q;
+    store_begin(&q, tx, &chain_sql_events_below);
+    store_bind_i64(&q, "chain_id", (int64_t)b->chain_id);
+    store_bind_i64(&q, "block_number", (int64_t)b->block);
+    b->applied = store_step(&q);
+    if (b->applied) {
+        store_ignore(&q, "block_number");
+    }
+    return store_finish(&q, NULL, why);
+}
+
+/*
+ * A follower that started a few blocks ago remembers fewer blocks than it may undo. Where no event
+ * at or below the oldest of them was ever applied, undoing all that is above it is complete.
+ */
+static enum err try_base(struct chain *chain, const struct range_read *known, struct rollback *out,
+                         enum finding *out_finding, struct why *why)
+{
+    struct below below = {.chain_id = chain->config.chain_id, .block = out->base.number};
+    if (out->base.number == 0 || out->base.number <= known->from) {
+        return OK;
+    }
+    enum err e = store_read(chain->store, read_below, &below, why);
+    if (e == OK && !below.applied) {
+        out->fork = (struct remembered){.number = out->base.number, .hash = out->base.hash};
+        out->moves_base = true;
+        *out_finding = FORKED;
+    }
+    return e;
 }
 
 static enum err record(struct store_tx *tx, const struct rollback *r, struct why *why)
@@ -120,18 +183,37 @@ static enum err rewind_rows(struct store_tx *tx, uint64_t chain_id, const struct
     return store_finish(&q, NULL, why);
 }
 
-static enum err run_rollback(struct store_tx *tx, void *ctx, struct why *why)
+/* The cursor must still be where the caller saw it: two processes may follow one chain. */
+static enum err verify_position(struct store_tx *tx, const struct rollback *r, struct why *why)
 {
-    struct rollback *r = ctx;
-    r->changes = 0;
     struct chain_position now;
     enum err e = chain_position_read(tx, r->chain->config.chain_id, &now, why);
-    if (e == OK && !hash_equal(&now.hash, &r->at.hash)) {
+    if (e == OK && (now.block != r->at.block || !hash_equal(&now.hash, &r->at.hash) ||
+                    now.halted_why[0] != '\0')) {
         e = why_set(why, ERR_CONFLICT, NULL, "the cursor of chain %llu was moved by someone else",
                     (unsigned long long)r->chain->config.chain_id);
     }
+    return e;
+}
+
+static enum err run_rollback(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct rollback *r = ctx;
+    uint64_t chain_id = r->chain->config.chain_id;
+    r->changes = 0;
+    enum err e = verify_position(tx, r, why);
     if (e == OK) {
-        e = rewind_rows(tx, r->chain->config.chain_id, &r->fork, &r->changes, why);
+        e = rewind_rows(tx, chain_id, &r->fork, &r->changes, why);
+    }
+    if (e == OK && r->moves_base) {
+        e = cut(tx, &chain_sql_blocks_cut, chain_id, r->base.number, why);
+        if (e == OK) {
+            e = chain_block_put(tx, chain_id, &r->base, why);
+        }
+    }
+    if (e == OK) {
+        /* A contract of the configuration may have been announced in a block that is gone. */
+        e = chain_follow_statics(tx, r->chain, NULL, why);
     }
     if (e == OK) {
         e = record(tx, r, why);
@@ -147,42 +229,44 @@ static enum err run_rollback(struct store_tx *tx, void *ctx, struct why *why)
 static enum err run_halt(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct rollback *r = ctx;
-    char text[WHY_TEXT_MAX];
-    (void)snprintf(text, sizeof text,
+    (void)snprintf(r->halted, sizeof r->halted,
                    "block %llu is no longer canonical and no common block was found within "
-                   "max_reorg_depth = %llu blocks; look at the chain, then run "
+                   "chain.max_reorg_depth = %llu blocks; look at the chain, then run "
                    "`freehold chain resume --from BLOCK`",
                    (unsigned long long)r->at.block,
                    (unsigned long long)r->chain->config.reorg_depth_max);
+    enum err e = verify_position(tx, r, why);
+    if (e != OK) {
+        return e;
+    }
     struct store_query q;
     store_begin(&q, tx, &chain_sql_cursor_halt);
     store_bind_i64(&q, "chain_id", (int64_t)r->chain->config.chain_id);
-    store_bind_text(&q, "halted_why", slice_text(text));
+    store_bind_text(&q, "halted_why", slice_text(r->halted));
     store_bind_time(&q, "now", clock_wall_usec());
-    enum err e = store_finish(&q, NULL, why);
+    e = store_finish(&q, NULL, why);
     if (e == OK) {
         store_notify(tx, "chain");
     }
     return e;
 }
 
-static enum err halt(struct chain *chain, struct rollback *r, struct why *why)
+static void note_reorg(struct chain *chain, const struct rollback *r)
 {
-    enum err e = store_write(chain->store, run_halt, r, why);
-    if (e != OK) {
-        return e;
-    }
-    metric_set(&chain_metrics[CHAIN_METRIC_HALTED], 1);
-    LOG(LOG_ERROR, "chain.halted", log_u64("chain", chain->config.chain_id),
-        log_u64("block", r->at.block), log_u64("max_reorg_depth", chain->config.reorg_depth_max));
-    return why_set(why, ERR_CHAIN_HALTED, NULL,
-                   "chain %llu is halted: block %llu is no longer canonical and the fork is "
-                   "deeper than %llu blocks",
-                   (unsigned long long)chain->config.chain_id, (unsigned long long)r->at.block,
-                   (unsigned long long)chain->config.reorg_depth_max);
+    uint64_t depth = r->at.block - r->fork.number;
+    metric_add(&chain_metrics[CHAIN_METRIC_REORGS], 1);
+    metric_set(&chain_metrics[CHAIN_METRIC_REORG_DEPTH], (int64_t)depth);
+    (void)pthread_mutex_lock(&chain->lock);
+    chain->status.reorgs++;
+    chain->status.reorg_depth_last = depth;
+    (void)pthread_mutex_unlock(&chain->lock);
+    LOG(LOG_WARN, "chain.reorg_undone", log_u64("chain", chain->config.chain_id),
+        log_u64("block", r->at.block), log_u64("fork_block", r->fork.number),
+        log_u64("depth", depth), log_u64("changes", r->changes));
 }
 
-enum err chain_reorg_handle(struct chain *chain, const struct chain_position *at, struct why *why)
+enum err chain_reorg_handle(struct chain *chain, const struct chain_position *at, bool *out_undone,
+                            struct why *why)
 {
     struct rollback r = {.chain = chain, .at = *at};
     uint64_t depth_max = chain->config.reorg_depth_max;
@@ -191,36 +275,27 @@ enum err chain_reorg_handle(struct chain *chain, const struct chain_position *at
         .from = at->block > depth_max ? at->block - depth_max : 0,
         .to = at->block,
     };
+    enum finding finding = NOTHING_FORKED;
     enum err e = store_read(chain->store, read_range, &known, why);
-    bool found = false;
     if (e == OK) {
-        e = find_fork(chain, &known, &r, &found, why);
+        e = find_fork(chain, &known, &r, &finding, why);
     }
-    if (e != OK) {
+    if (e == OK && finding == LOST) {
+        e = try_base(chain, &known, &r, &finding, why);
+    }
+    if (e != OK || finding == NOTHING_FORKED) {
         return e;
     }
-    if (!found) {
-        return halt(chain, &r, why);
-    }
-    if (r.fork.number == at->block) {
-        return OK; /* the node changed its mind back: nothing to undo */
+    if (finding == LOST) {
+        e = store_write(chain->store, run_halt, &r, why);
+        return e != OK ? e : why_set(why, ERR_CHAIN_HALTED, NULL, "%s", r.halted);
     }
     e = store_write(chain->store, run_rollback, &r, why);
-    if (e != OK) {
-        return e;
+    if (e == OK) {
+        *out_undone = true;
+        note_reorg(chain, &r);
     }
-    uint64_t depth = at->block - r.fork.number;
-    chain->sources_stale = true;
-    metric_add(&chain_metrics[CHAIN_METRIC_REORGS], 1);
-    metric_set(&chain_metrics[CHAIN_METRIC_REORG_DEPTH], (int64_t)depth);
-    (void)pthread_mutex_lock(&chain->lock);
-    chain->status.reorgs++;
-    chain->status.reorg_depth_last = depth;
-    (void)pthread_mutex_unlock(&chain->lock);
-    LOG(LOG_WARN, "chain.reorg_undone", log_u64("chain", chain->config.chain_id),
-        log_u64("block", at->block), log_u64("fork_block", r.fork.number), log_u64("depth", depth),
-        log_u64("changes", r.changes));
-    return OK;
+    return e;
 }
 
 /* ---- the human's decision ---- */

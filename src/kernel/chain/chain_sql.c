@@ -225,7 +225,7 @@ static const struct store_column chain_sql_source_insert_params[] = {
 };
 const struct store_statement chain_sql_source_insert = {
     .name = "chain_source_insert",
-    .id = 13,
+    .id = 14,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -249,7 +249,7 @@ static const struct store_column chain_sql_sources_list_columns[] = {
 };
 const struct store_statement chain_sql_sources_list = {
     .name = "chain_sources_list",
-    .id = 14,
+    .id = 15,
     .writes = false,
     .sqlite =
         "SELECT address, contract, from_block FROM chain_sources\n"
@@ -302,7 +302,7 @@ static const struct store_column chain_sql_events_cut_params[] = {
 };
 const struct store_statement chain_sql_events_cut = {
     .name = "chain_events_cut",
-    .id = 11,
+    .id = 12,
     .writes = true,
     .sqlite =
         "DELETE FROM blockchain_events WHERE chain_id = ?1 AND block_number >= ?2",
@@ -310,6 +310,31 @@ const struct store_statement chain_sql_events_cut = {
         "DELETE FROM blockchain_events WHERE chain_id = $1::bigint AND block_number >= $2::bigint",
     .params = chain_sql_events_cut_params,
     .param_count = 2,
+};
+
+static const struct store_column chain_sql_events_below_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+};
+static const struct store_column chain_sql_events_below_columns[] = {
+    {"block_number", STORE_I64, false},
+};
+const struct store_statement chain_sql_events_below = {
+    .name = "chain_events_below",
+    .id = 11,
+    .writes = false,
+    .sqlite =
+        "SELECT block_number FROM blockchain_events\n"
+        "WHERE chain_id = ?1 AND block_number <= ?2\n"
+        "LIMIT 1",
+    .postgres =
+        "SELECT block_number FROM blockchain_events\n"
+        "WHERE chain_id = $1::bigint AND block_number <= $2::bigint\n"
+        "LIMIT 1",
+    .params = chain_sql_events_below_params,
+    .param_count = 2,
+    .columns = chain_sql_events_below_columns,
+    .column_count = 1,
 };
 
 static const struct store_column chain_sql_reorg_insert_params[] = {
@@ -323,7 +348,7 @@ static const struct store_column chain_sql_reorg_insert_params[] = {
 };
 const struct store_statement chain_sql_reorg_insert = {
     .name = "chain_reorg_insert",
-    .id = 12,
+    .id = 13,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs\n"

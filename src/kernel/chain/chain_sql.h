@@ -95,6 +95,13 @@ extern const struct store_statement chain_sql_event_insert;
 extern const struct store_statement chain_sql_events_cut;
 
 /*
+ * chain_sql_events_below: An applied log at or below a block, if there is one.
+ * Params: chain_id i64, block_number i64
+ * Columns: block_number i64
+ */
+extern const struct store_statement chain_sql_events_below;
+
+/*
  * chain_sql_reorg_insert: Records a reorganisation that was undone.
  * Params: chain_id i64, fork_block i64, depth i64, old_hash hash, new_hash hash, changes_undone
  * i64, now time

@@ -438,14 +438,29 @@ enum err evm_receipt_parse(struct arena *arena, const struct json *v, struct evm
     return e;
 }
 
-bool evm_bloom_may_hold(const uint8_t bloom[EVM_BLOOM_BYTES], struct slice item)
+struct evm_bloom_bits evm_bloom_bits_of(struct slice item)
 {
     struct hash h = keccak256(item);
-    for (size_t i = 0; i < 6; i += 2) {
-        unsigned bit = ((unsigned)h.bytes[i] << 8 | h.bytes[i + 1]) & 2047;
+    struct evm_bloom_bits bits;
+    for (size_t i = 0; i < 3; i++) {
+        bits.bit[i] = (uint16_t)(((unsigned)h.bytes[2 * i] << 8 | h.bytes[2 * i + 1]) & 2047);
+    }
+    return bits;
+}
+
+bool evm_bloom_has(const uint8_t bloom[EVM_BLOOM_BYTES], const struct evm_bloom_bits *bits)
+{
+    for (size_t i = 0; i < 3; i++) {
+        unsigned bit = bits->bit[i];
         if ((bloom[EVM_BLOOM_BYTES - 1 - bit / 8] >> (bit % 8) & 1) == 0) {
             return false;
         }
     }
     return true;
+}
+
+bool evm_bloom_may_hold(const uint8_t bloom[EVM_BLOOM_BYTES], struct slice item)
+{
+    struct evm_bloom_bits bits = evm_bloom_bits_of(item);
+    return evm_bloom_has(bloom, &bits);
 }

@@ -75,7 +75,16 @@ enum err evm_log_parse(struct arena *arena, const struct json *v, struct evm_log
 /* evm_receipt_parse reads eth_getTransactionReceipt's object. Errors: ERR_NODE_RESPONSE. */
 enum err evm_receipt_parse(struct arena *arena, const struct json *v, struct evm_receipt *out,
                            struct why *why) ERR_CHECKED;
-/* evm_bloom_may_hold says whether the bloom allows an item (address or topic); false is proof. */
+/* The three bits that an item sets in a bloom; kept where many blooms are asked for one item. */
+struct evm_bloom_bits {
+    uint16_t bit[3];
+};
+
+/* evm_bloom_bits_of hashes an item (address or topic). */
+struct evm_bloom_bits evm_bloom_bits_of(struct slice item);
+/* evm_bloom_has says whether the bloom allows an item with these bits; false is proof. */
+bool evm_bloom_has(const uint8_t bloom[EVM_BLOOM_BYTES], const struct evm_bloom_bits *bits);
+/* evm_bloom_may_hold says whether the bloom allows an item; false is proof. */
 bool evm_bloom_may_hold(const uint8_t bloom[EVM_BLOOM_BYTES], struct slice item);
 
 #endif

@@ -11,7 +11,7 @@ static const struct store_column relay_sql_wallet_get_columns[] = {
 };
 const struct store_statement relay_sql_wallet_get = {
     .name = "relay_wallet_get",
-    .id = 148,
+    .id = 168,
     .writes = true,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
@@ -32,7 +32,7 @@ static const struct store_column relay_sql_wallet_put_params[] = {
 };
 const struct store_statement relay_sql_wallet_put = {
     .name = "relay_wallet_put",
-    .id = 149,
+    .id = 169,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -66,7 +66,7 @@ static const struct store_column relay_sql_intent_insert_params[] = {
 };
 const struct store_statement relay_sql_intent_insert = {
     .name = "relay_intent_insert",
-    .id = 136,
+    .id = 156,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents\n"
@@ -95,7 +95,7 @@ static const struct store_column relay_sql_intent_by_key_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_key = {
     .name = "relay_intent_by_key",
-    .id = 131,
+    .id = 151,
     .writes = false,
     .sqlite =
         "SELECT intent_id, content_hash FROM relay_intents WHERE intent_key = ?1",
@@ -135,7 +135,7 @@ static const struct store_column relay_sql_intent_get_columns[] = {
 };
 const struct store_statement relay_sql_intent_get = {
     .name = "relay_intent_get",
-    .id = 135,
+    .id = 155,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -183,7 +183,7 @@ static const struct store_column relay_sql_intents_list_columns[] = {
 };
 const struct store_statement relay_sql_intents_list = {
     .name = "relay_intents_list",
-    .id = 143,
+    .id = 163,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -217,7 +217,7 @@ static const struct store_column relay_sql_intent_by_hash_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_hash = {
     .name = "relay_intent_by_hash",
-    .id = 130,
+    .id = 150,
     .writes = false,
     .sqlite =
         "SELECT intent_id FROM relay_attempts WHERE transaction_hash = ?1",
@@ -249,7 +249,7 @@ static const struct store_column relay_sql_queued_list_columns[] = {
 };
 const struct store_statement relay_sql_queued_list = {
     .name = "relay_queued_list",
-    .id = 146,
+    .id = 166,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose, i.gas_limit,\n"
@@ -282,7 +282,7 @@ static const struct store_column relay_sql_inflight_count_columns[] = {
 };
 const struct store_statement relay_sql_inflight_count = {
     .name = "relay_inflight_count",
-    .id = 129,
+    .id = 149,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS inflight FROM relay_intents\n"
@@ -304,7 +304,7 @@ static const struct store_column relay_sql_intent_sign_params[] = {
 };
 const struct store_statement relay_sql_intent_sign = {
     .name = "relay_intent_sign",
-    .id = 141,
+    .id = 161,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -329,7 +329,7 @@ static const struct store_column relay_sql_intent_resign_params[] = {
 };
 const struct store_statement relay_sql_intent_resign = {
     .name = "relay_intent_resign",
-    .id = 138,
+    .id = 158,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -359,7 +359,7 @@ static const struct store_column relay_sql_attempt_insert_params[] = {
 };
 const struct store_statement relay_sql_attempt_insert = {
     .name = "relay_attempt_insert",
-    .id = 127,
+    .id = 147,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts\n"
@@ -395,7 +395,7 @@ static const struct store_column relay_sql_open_list_columns[] = {
 };
 const struct store_statement relay_sql_open_list = {
     .name = "relay_open_list",
-    .id = 144,
+    .id = 164,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at, i.error_code,\n"
@@ -428,7 +428,7 @@ static const struct store_column relay_sql_attempts_list_columns[] = {
 };
 const struct store_statement relay_sql_attempts_list = {
     .name = "relay_attempts_list",
-    .id = 128,
+    .id = 148,
     .writes = false,
     .sqlite =
         "SELECT attempt, transaction_hash FROM relay_attempts\n"
@@ -453,7 +453,7 @@ static const struct store_column relay_sql_attempt_content_columns[] = {
 };
 const struct store_statement relay_sql_attempt_content = {
     .name = "relay_attempt_content",
-    .id = 126,
+    .id = 146,
     .writes = false,
     .sqlite =
         "SELECT to_address, value, data, role FROM relay_intents WHERE intent_id = ?1",
@@ -471,7 +471,7 @@ static const struct store_column relay_sql_intent_sent_params[] = {
 };
 const struct store_statement relay_sql_intent_sent = {
     .name = "relay_intent_sent",
-    .id = 140,
+    .id = 160,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 3, sent_at = ?2, updated_at = ?2\n"
@@ -489,7 +489,7 @@ static const struct store_column relay_sql_intent_retry_at_params[] = {
 };
 const struct store_statement relay_sql_intent_retry_at = {
     .name = "relay_intent_retry_at",
-    .id = 139,
+    .id = 159,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET try_at = ?2 WHERE intent_id = ?1",
@@ -515,7 +515,7 @@ static const struct store_column relay_sql_intent_mined_params[] = {
 };
 const struct store_statement relay_sql_intent_mined = {
     .name = "relay_intent_mined",
-    .id = 137,
+    .id = 157,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -541,7 +541,7 @@ static const struct store_column relay_sql_intent_unmined_params[] = {
 };
 const struct store_statement relay_sql_intent_unmined = {
     .name = "relay_intent_unmined",
-    .id = 142,
+    .id = 162,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -567,7 +567,7 @@ static const struct store_column relay_sql_intent_final_params[] = {
 };
 const struct store_statement relay_sql_intent_final = {
     .name = "relay_intent_final",
-    .id = 134,
+    .id = 154,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET final = TRUE, updated_at = ?2 WHERE intent_id = ?1",
@@ -586,7 +586,7 @@ static const struct store_column relay_sql_intent_end_params[] = {
 };
 const struct store_statement relay_sql_intent_end = {
     .name = "relay_intent_end",
-    .id = 133,
+    .id = 153,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -608,7 +608,7 @@ static const struct store_column relay_sql_intent_cancel_params[] = {
 };
 const struct store_statement relay_sql_intent_cancel = {
     .name = "relay_intent_cancel",
-    .id = 132,
+    .id = 152,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 8, final = TRUE, updated_at = ?2\n"
@@ -632,7 +632,7 @@ static const struct store_column relay_sql_unfinal_list_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_list = {
     .name = "relay_unfinal_list",
-    .id = 147,
+    .id = 167,
     .writes = false,
     .sqlite =
         "SELECT intent_id, transaction_hash, block_number, block_hash FROM relay_intents\n"
@@ -659,7 +659,7 @@ static const struct store_column relay_sql_queue_counts_columns[] = {
 };
 const struct store_statement relay_sql_queue_counts = {
     .name = "relay_queue_counts",
-    .id = 145,
+    .id = 165,
     .writes = false,
     .sqlite =
         "SELECT COALESCE(SUM(CASE WHEN state = 1 THEN 1 ELSE 0 END), 0) AS queued,\n"

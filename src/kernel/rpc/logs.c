@@ -44,6 +44,9 @@ static const char *outside_filter(const struct logs_ask *a, const struct evm_log
     if (log->block_number < f->from_block || log->block_number > f->to_block) {
         return "is outside the blocks that were asked";
     }
+    if (f->block_hash != NULL && !hash_equal(f->block_hash, &log->block_hash)) {
+        return "is of another block than the one that was asked";
+    }
     if (f->address_count > 0 && bsearch(&log->address, a->addresses, f->address_count,
                                         sizeof(struct address), compare_address) == NULL) {
         return "is of an address that was not asked";
@@ -112,10 +115,15 @@ static struct slice filter_params(struct arena *arena, const struct rpc_log_filt
     json_out_init(&j, &text);
     json_begin_array(&j);
     json_begin_object(&j);
-    json_key(&j, "fromBlock");
-    json_quantity(&j, u256_from_u64(f->from_block));
-    json_key(&j, "toBlock");
-    json_quantity(&j, u256_from_u64(f->to_block));
+    if (f->block_hash != NULL) {
+        json_key(&j, "blockHash");
+        json_hex(&j, hash_slice(f->block_hash));
+    } else {
+        json_key(&j, "fromBlock");
+        json_quantity(&j, u256_from_u64(f->from_block));
+        json_key(&j, "toBlock");
+        json_quantity(&j, u256_from_u64(f->to_block));
+    }
     if (f->address_count > 0) {
         json_key(&j, "address");
         json_begin_array(&j);
@@ -143,6 +151,7 @@ enum err rpc_logs(struct rpc_pool *pool, struct arena *arena, const struct rpc_l
                   struct evm_log **out, size_t *out_count, struct why *why)
 {
     ASSERT(filter->from_block <= filter->to_block);
+    ASSERT(filter->block_hash == NULL || filter->from_block == filter->to_block);
     struct logs_ask a = {
         .filter = filter,
         .addresses = sorted_copy(arena, filter->addresses, filter->address_count,

@@ -117,6 +117,7 @@ enum err rpc_headers(struct rpc_pool *pool, struct arena *arena, uint64_t first,
 struct rpc_log_filter {
     uint64_t from_block;
     uint64_t to_block;
+    const struct hash *block_hash; /* NULL, or the one block of the range, whatever fork it is on */
     const struct address *addresses;
     size_t address_count; /* 0: any */
     const struct hash *topics0;
