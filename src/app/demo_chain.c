@@ -16,8 +16,8 @@ enum err demo_call(struct demo *demo, const struct address *to, struct slice dat
 enum err demo_token_balance(struct demo *demo, const struct address *token,
                             const struct address *holder, struct u256 *out, struct why *why)
 {
-    struct slice call;
-    struct slice answer;
+    struct slice call = SLICE_EMPTY;
+    struct slice answer = SLICE_EMPTY;
     enum err e = test_stablecoin_balance_of_encode(&demo->arena, holder, &call, why);
     if (e == OK) {
         e = demo_call(demo, token, call, &answer, why);

@@ -82,7 +82,7 @@ enum err demo_note_relayed(struct demo *demo, const struct json *answer, const c
     struct demo_tx noted = {0};
     enum err e = demo_expect(id_value != NULL && id_value->type == JSON_STRING, why,
                              "the API did not name the transaction (%s)", path);
-    struct slice id = e == OK ? id_value->text : SLICE_EMPTY;
+    struct slice id = id_value != NULL ? id_value->text : SLICE_EMPTY;
     if (e == OK) {
         e = demo_get(demo, slice_format(&demo->arena, "/api/v1/transactions/%.*s", SLICE_ARG(id)),
                      &tx, why);

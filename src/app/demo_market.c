@@ -435,8 +435,8 @@ enum err demo_step_stream(struct demo *demo, struct why *why)
 static enum err on_chain_claim(struct demo *demo, const struct address *holder, struct u256 *out,
                                struct why *why)
 {
-    struct slice call;
-    struct slice result;
+    struct slice call = SLICE_EMPTY;
+    struct slice result = SLICE_EMPTY;
     enum err e = marketplace_claims_encode(&demo->arena, holder, &call, why);
     if (e == OK) {
         e = demo_call(demo, &demo->contracts.marketplace, call, &result, why);

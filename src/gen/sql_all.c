@@ -647,7 +647,7 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 3,
         .name = "jobs",
-        .checksum = "c2f46041f3253ceea7c4d8673abef7d00caf95c96951748b978c702b92a9e3cd",
+        .checksum = "35302b3b8205bc61df34f1e375805a61a0443853f6ee5f06a709d2e052ef0257",
         .up_sqlite =
             "CREATE TABLE jobs (\n"
             "    id INTEGER PRIMARY KEY,\n"
@@ -1030,7 +1030,7 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 6,
         .name = "leasing",
-        .checksum = "ce8e6d22847516238d158f0acca8def2e50aa4421973c58d1b359fb371bc8e85",
+        .checksum = "ec3cb50f7dcf02e286340ecffb0dd4e3680be1b08486df2ee41c66b68a7e412b",
         .up_sqlite =
             "CREATE TABLE asset_types (\n"
             "    type_name TEXT NOT NULL PRIMARY KEY,\n"

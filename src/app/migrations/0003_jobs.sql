@@ -2,11 +2,12 @@
 
 -- up
 
--- state: 1 queued, 2 running, 3 done, 4 dead, 5 cancelled. `scheduled` is when run_at was written: a
--- row from the future tells that the clock was put back. lease_token grows with each claim; whoever
--- holds an older one has lost the job. `lapses` counts leases that ran out since a handler last came
--- back: such a job is suspected of killing its process. `started` is set before a suspect runs, so
--- that only a job that was really running when its process died uses up an attempt.
+-- state: 1 queued, 2 running, 3 done, 4 dead, 5 cancelled. `scheduled` is when run_at was written:
+-- a row from the future tells that the clock was put back. lease_token grows with each claim;
+-- whoever holds an older one has lost the job. `lapses` counts leases that ran out since a handler
+-- last came back: such a job is suspected of killing its process. `started` is set before a
+-- suspect runs, so that only a job that was really running when its process died uses up an
+-- attempt.
 CREATE TABLE jobs (
     id @id,
     kind @text NOT NULL,

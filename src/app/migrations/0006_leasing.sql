@@ -1,10 +1,10 @@
 -- The leasing product: seeds 000 §3.1 and 001 §3.1 merged into one schema.
 --
--- Two kinds of tables. Agreements (asset_types, assets, leases, *_requests) hold what users told us
--- and what we asked the chain to do. Projections hold what the chain said; they are functions of the
--- canonical chain alone, carry undo triggers, and equal those of a fresh index at any time. assets
--- and leases carry link columns that chain events set (on-chain id, block, status): they are undone
--- column by column, so that what a user changed meanwhile stays.
+-- Two kinds of tables. Agreements (asset_types, assets, leases, *_requests) hold what users told
+-- us and what we asked the chain to do. Projections hold what the chain said; they are functions
+-- of the canonical chain alone, carry undo triggers, and equal those of a fresh index at any time.
+-- assets and leases carry link columns that chain events set (on-chain id, block, status): they
+-- are undone column by column, so that what a user changed meanwhile stays.
 
 -- up
 

@@ -4,7 +4,9 @@
 -- statement: leasing_api_type_get
 -- doc: One asset type.
 -- params: type_name text
--- columns: type_name text, type_hash hash, schema json, required_lease_keys json, status text, error text?, block_number i64?, transaction_hash hash?, created_at time, updated_at time, intent_id text?, tx_state i64?, tx_hash hash?, tx_code text?, tx_error text?
+-- columns: type_name text, type_hash hash, schema json, required_lease_keys json, status text
+-- columns: error text?, block_number i64?, transaction_hash hash?, created_at time, updated_at time
+-- columns: intent_id text?, tx_state i64?, tx_hash hash?, tx_code text?, tx_error text?
 SELECT t.type_name, t.type_hash, t.schema, t.required_lease_keys, t.status, t.error, t.block_number,
        t.transaction_hash, t.created_at, t.updated_at, t.intent_id, i.state AS tx_state,
        i.transaction_hash AS tx_hash, i.error_code AS tx_code, i.error AS tx_error
@@ -14,7 +16,9 @@ WHERE t.type_name = :type_name;
 -- statement: leasing_api_types_list
 -- doc: Asset types by name, behind a name.
 -- params: after_name text, max_rows i64, skip_rows i64
--- columns: type_name text, type_hash hash, schema json, required_lease_keys json, status text, error text?, block_number i64?, transaction_hash hash?, created_at time, updated_at time, intent_id text?, tx_state i64?, tx_hash hash?, tx_code text?, tx_error text?
+-- columns: type_name text, type_hash hash, schema json, required_lease_keys json, status text
+-- columns: error text?, block_number i64?, transaction_hash hash?, created_at time, updated_at time
+-- columns: intent_id text?, tx_state i64?, tx_hash hash?, tx_code text?, tx_error text?
 SELECT t.type_name, t.type_hash, t.schema, t.required_lease_keys, t.status, t.error, t.block_number,
        t.transaction_hash, t.created_at, t.updated_at, t.intent_id, i.state AS tx_state,
        i.transaction_hash AS tx_hash, i.error_code AS tx_code, i.error AS tx_error
@@ -30,7 +34,8 @@ SELECT COUNT(*) AS total FROM asset_types;
 
 -- statement: leasing_api_type_put
 -- doc: An asset type that somebody asks for; an earlier try that failed is replaced.
--- params: type_name text, type_hash hash, schema json, required_lease_keys json, chain_id i64, intent_id text?, status text, now time
+-- params: type_name text, type_hash hash, schema json, required_lease_keys json, chain_id i64
+-- params: intent_id text?, status text, now time
 INSERT INTO asset_types
     (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, created_at,
      updated_at)
@@ -51,7 +56,12 @@ WHERE chain_id = :chain_id AND registry = :registry AND type_hash = :type_hash;
 -- statement: leasing_api_asset_get
 -- doc: One asset.
 -- params: asset_id text
--- columns: asset_id text, chain_id i64, name text, description text, asset_type text, metadata json, metadata_hash hash, token_name text, token_symbol text, total_supply u256, token_recipient address, status text, error text?, contract_address address, onchain_id u256?, token_address address?, block_number i64?, transaction_hash hash?, created_at time, updated_at time, intent_id text?, tx_state i64?, tx_hash hash?, tx_code text?, tx_error text?
+-- columns: asset_id text, chain_id i64, name text, description text, asset_type text, metadata json
+-- columns: metadata_hash hash, token_name text, token_symbol text, total_supply u256
+-- columns: token_recipient address, status text, error text?, contract_address address
+-- columns: onchain_id u256?, token_address address?, block_number i64?, transaction_hash hash?
+-- columns: created_at time, updated_at time, intent_id text?, tx_state i64?, tx_hash hash?
+-- columns: tx_code text?, tx_error text?
 SELECT a.asset_id, a.chain_id, a.name, a.description, a.asset_type, a.metadata, a.metadata_hash,
        a.token_name, a.token_symbol, a.total_supply, a.token_recipient, a.status, a.error,
        a.contract_address, a.onchain_id, a.token_address, a.block_number, a.transaction_hash,
@@ -63,7 +73,12 @@ WHERE a.asset_id = :asset_id;
 -- statement: leasing_api_assets_list
 -- doc: Assets, newest first, below a position; "" matches any type or status.
 -- params: asset_type text, status text, below_time time, below_id text, max_rows i64, skip_rows i64
--- columns: asset_id text, chain_id i64, name text, description text, asset_type text, metadata json, metadata_hash hash, token_name text, token_symbol text, total_supply u256, token_recipient address, status text, error text?, contract_address address, onchain_id u256?, token_address address?, block_number i64?, transaction_hash hash?, created_at time, updated_at time, intent_id text?, tx_state i64?, tx_hash hash?, tx_code text?, tx_error text?
+-- columns: asset_id text, chain_id i64, name text, description text, asset_type text, metadata json
+-- columns: metadata_hash hash, token_name text, token_symbol text, total_supply u256
+-- columns: token_recipient address, status text, error text?, contract_address address
+-- columns: onchain_id u256?, token_address address?, block_number i64?, transaction_hash hash?
+-- columns: created_at time, updated_at time, intent_id text?, tx_state i64?, tx_hash hash?
+-- columns: tx_code text?, tx_error text?
 SELECT a.asset_id, a.chain_id, a.name, a.description, a.asset_type, a.metadata, a.metadata_hash,
        a.token_name, a.token_symbol, a.total_supply, a.token_recipient, a.status, a.error,
        a.contract_address, a.onchain_id, a.token_address, a.block_number, a.transaction_hash,
@@ -85,7 +100,10 @@ WHERE (:asset_type = '' OR asset_type = :asset_type) AND (:status = '' OR status
 
 -- statement: leasing_api_asset_put
 -- doc: An asset that somebody asks for; an earlier try that failed is replaced.
--- params: asset_id text, chain_id i64, name text, description text, asset_type text, specifications json, metadata json, metadata_hash hash, token_name text, token_symbol text, total_supply u256, token_recipient address, intent_id text, contract_address address, now time
+-- params: asset_id text, chain_id i64, name text, description text, asset_type text
+-- params: specifications json, metadata json, metadata_hash hash, token_name text
+-- params: token_symbol text, total_supply u256, token_recipient address, intent_id text
+-- params: contract_address address, now time
 INSERT INTO assets
     (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash,
      token_name, token_symbol, total_supply, token_recipient, status, intent_id, contract_address,
@@ -106,7 +124,8 @@ DO UPDATE SET chain_id = EXCLUDED.chain_id, name = EXCLUDED.name,
 -- statement: leasing_api_asset_token
 -- doc: The token of an asset and where it is.
 -- params: asset_id text
--- columns: chain_id i64, contract_address address, onchain_id u256?, token_address address?, total_supply u256
+-- columns: chain_id i64, contract_address address, onchain_id u256?, token_address address?
+-- columns: total_supply u256
 SELECT chain_id, contract_address, onchain_id, token_address, total_supply
 FROM assets WHERE asset_id = :asset_id;
 
@@ -127,7 +146,18 @@ ORDER BY b.holder;
 -- statement: leasing_api_lease_get
 -- doc: One lease agreement with its asset, its offer and its transactions.
 -- params: lease_id text, marketplace address
--- columns: lease_id text, asset_id text, chain_id i64, contract_address address, lessor address, lessee address?, start_date time, end_date time, deadline time, payment_token address, payment_amount u256, payment_schedule text, rent_period_sec i64, security_deposit u256, currency text, legal_document_hash hash, terms_version i64, agreement json, metadata json, metadata_hash hash, restrictions json, lessor_signature bytes?, lessee_signature bytes?, lessor_termination bytes?, lessee_termination bytes?, termination_reason text?, status text, error text?, offer_id u256?, nft_token_id u256?, block_number i64?, transaction_hash hash?, created_at time, updated_at time, asset_type text?, onchain_asset_id u256?, offer_status text?, intent_id text?, tx_state i64?, tx_hash hash?, tx_code text?, tx_error text?, action_intent_id text?, action_state i64?, action_hash hash?, action_code text?, action_error text?, action_purpose text?
+-- columns: lease_id text, asset_id text, chain_id i64, contract_address address, lessor address
+-- columns: lessee address?, start_date time, end_date time, deadline time, payment_token address
+-- columns: payment_amount u256, payment_schedule text, rent_period_sec i64, security_deposit u256
+-- columns: currency text, legal_document_hash hash, terms_version i64, agreement json
+-- columns: metadata json, metadata_hash hash, restrictions json, lessor_signature bytes?
+-- columns: lessee_signature bytes?, lessor_termination bytes?, lessee_termination bytes?
+-- columns: termination_reason text?, status text, error text?, offer_id u256?, nft_token_id u256?
+-- columns: block_number i64?, transaction_hash hash?, created_at time, updated_at time
+-- columns: asset_type text?, onchain_asset_id u256?, offer_status text?, intent_id text?
+-- columns: tx_state i64?, tx_hash hash?, tx_code text?, tx_error text?, action_intent_id text?
+-- columns: action_state i64?, action_hash hash?, action_code text?, action_error text?
+-- columns: action_purpose text?
 SELECT l.lease_id, l.asset_id, l.chain_id, l.contract_address, l.lessor, l.lessee, l.start_date,
        l.end_date, l.deadline, l.payment_token, l.payment_amount, l.payment_schedule,
        l.rent_period_sec, l.security_deposit, l.currency, l.legal_document_hash, l.terms_version,
@@ -149,8 +179,20 @@ WHERE l.lease_id = :lease_id;
 
 -- statement: leasing_api_leases_list
 -- doc: Lease agreements, newest first, below a position; "" and NULL match any.
--- params: marketplace address, status text, asset_id text, lessor address?, lessee address?, below_time time, below_id text, max_rows i64, skip_rows i64
--- columns: lease_id text, asset_id text, chain_id i64, contract_address address, lessor address, lessee address?, start_date time, end_date time, deadline time, payment_token address, payment_amount u256, payment_schedule text, rent_period_sec i64, security_deposit u256, currency text, legal_document_hash hash, terms_version i64, agreement json, metadata json, metadata_hash hash, restrictions json, lessor_signature bytes?, lessee_signature bytes?, lessor_termination bytes?, lessee_termination bytes?, termination_reason text?, status text, error text?, offer_id u256?, nft_token_id u256?, block_number i64?, transaction_hash hash?, created_at time, updated_at time, asset_type text?, onchain_asset_id u256?, offer_status text?, intent_id text?, tx_state i64?, tx_hash hash?, tx_code text?, tx_error text?, action_intent_id text?, action_state i64?, action_hash hash?, action_code text?, action_error text?, action_purpose text?
+-- params: marketplace address, status text, asset_id text, lessor address?, lessee address?
+-- params: below_time time, below_id text, max_rows i64, skip_rows i64
+-- columns: lease_id text, asset_id text, chain_id i64, contract_address address, lessor address
+-- columns: lessee address?, start_date time, end_date time, deadline time, payment_token address
+-- columns: payment_amount u256, payment_schedule text, rent_period_sec i64, security_deposit u256
+-- columns: currency text, legal_document_hash hash, terms_version i64, agreement json
+-- columns: metadata json, metadata_hash hash, restrictions json, lessor_signature bytes?
+-- columns: lessee_signature bytes?, lessor_termination bytes?, lessee_termination bytes?
+-- columns: termination_reason text?, status text, error text?, offer_id u256?, nft_token_id u256?
+-- columns: block_number i64?, transaction_hash hash?, created_at time, updated_at time
+-- columns: asset_type text?, onchain_asset_id u256?, offer_status text?, intent_id text?
+-- columns: tx_state i64?, tx_hash hash?, tx_code text?, tx_error text?, action_intent_id text?
+-- columns: action_state i64?, action_hash hash?, action_code text?, action_error text?
+-- columns: action_purpose text?
 SELECT l.lease_id, l.asset_id, l.chain_id, l.contract_address, l.lessor, l.lessee, l.start_date,
        l.end_date, l.deadline, l.payment_token, l.payment_amount, l.payment_schedule,
        l.rent_period_sec, l.security_deposit, l.currency, l.legal_document_hash, l.terms_version,
@@ -185,7 +227,11 @@ WHERE (:status = '' OR status = :status) AND (:asset_id = '' OR asset_id = :asse
 
 -- statement: leasing_api_lease_insert
 -- doc: A new agreement; an id that is taken changes nothing.
--- params: lease_id text, asset_id text, chain_id i64, contract_address address, lessor address, lessee address?, start_date time, end_date time, deadline time, payment_token address, payment_amount u256, payment_schedule text, rent_period_sec i64, security_deposit u256, currency text, legal_document_hash hash, terms_version i64, agreement json, metadata json, metadata_hash hash, restrictions json, now time
+-- params: lease_id text, asset_id text, chain_id i64, contract_address address, lessor address
+-- params: lessee address?, start_date time, end_date time, deadline time, payment_token address
+-- params: payment_amount u256, payment_schedule text, rent_period_sec i64, security_deposit u256
+-- params: currency text, legal_document_hash hash, terms_version i64, agreement json, metadata json
+-- params: metadata_hash hash, restrictions json, now time
 INSERT INTO leases
     (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date,
      deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit,
@@ -222,7 +268,8 @@ WHERE lease_id = :lease_id;
 
 -- statement: leasing_api_lease_terminate
 -- doc: Keeps the consent of a party to ending the lease, and what follows from it.
--- params: lease_id text, lessor_termination bytes?, lessee_termination bytes?, termination_reason text, status text, now time
+-- params: lease_id text, lessor_termination bytes?, lessee_termination bytes?
+-- params: termination_reason text, status text, now time
 UPDATE leases
 SET lessor_termination = COALESCE(lessor_termination, :lessor_termination),
     lessee_termination = COALESCE(lessee_termination, :lessee_termination),
@@ -232,8 +279,10 @@ WHERE lease_id = :lease_id;
 
 -- statement: leasing_api_offers_list
 -- doc: Offers, newest first, with the agreement behind them; "" matches any status.
--- params: chain_id i64, registry address, marketplace address, status text, below_id u256?, max_rows i64, skip_rows i64
--- columns: offer_id u256, lessor address, onchain_asset_id u256, status text, block_number i64, transaction_hash hash, asset_id text?, lease_id text?, bid_count i64
+-- params: chain_id i64, registry address, marketplace address, status text, below_id u256?
+-- params: max_rows i64, skip_rows i64
+-- columns: offer_id u256, lessor address, onchain_asset_id u256, status text, block_number i64
+-- columns: transaction_hash hash, asset_id text?, lease_id text?, bid_count i64
 SELECT o.offer_id, o.lessor, o.onchain_asset_id, o.status, o.block_number, o.transaction_hash,
        (SELECT a.asset_id FROM assets a
         WHERE a.chain_id = o.chain_id AND a.contract_address = :registry
@@ -252,7 +301,8 @@ LIMIT :max_rows OFFSET :skip_rows;
 -- statement: leasing_api_bid_get
 -- doc: One bid, with what became of the check of its signature.
 -- params: chain_id i64, marketplace address, offer_id u256, bid_index u256
--- columns: bid_index u256, bidder address, funds u256, status text, block_number i64, transaction_hash hash, signature_valid bool?, detail text?, checked_at time?
+-- columns: bid_index u256, bidder address, funds u256, status text, block_number i64
+-- columns: transaction_hash hash, signature_valid bool?, detail text?, checked_at time?
 SELECT b.bid_index, b.bidder, b.funds, b.status, b.block_number, b.transaction_hash,
        c.signature_valid, c.detail, c.checked_at
 FROM lease_bids b
@@ -263,8 +313,10 @@ WHERE b.chain_id = :chain_id AND b.marketplace = :marketplace AND b.offer_id = :
 
 -- statement: leasing_api_bids_list
 -- doc: Bids of an offer by index, behind an index.
--- params: chain_id i64, marketplace address, offer_id u256, after_index u256?, max_rows i64, skip_rows i64
--- columns: bid_index u256, bidder address, funds u256, status text, block_number i64, transaction_hash hash, signature_valid bool?, detail text?, checked_at time?
+-- params: chain_id i64, marketplace address, offer_id u256, after_index u256?, max_rows i64
+-- params: skip_rows i64
+-- columns: bid_index u256, bidder address, funds u256, status text, block_number i64
+-- columns: transaction_hash hash, signature_valid bool?, detail text?, checked_at time?
 SELECT b.bid_index, b.bidder, b.funds, b.status, b.block_number, b.transaction_hash,
        c.signature_valid, c.detail, c.checked_at
 FROM lease_bids b
@@ -288,7 +340,8 @@ LIMIT 1;
 -- statement: leasing_api_bid_requests_list
 -- doc: Bids that were asked for through the API and are not on chain (yet), oldest first.
 -- params: lease_id text, chain_id i64, marketplace address
--- columns: request_id text, bidder address, funds u256, created_at time, intent_id text?, tx_state i64?, tx_hash hash?, tx_code text?, tx_error text?
+-- columns: request_id text, bidder address, funds u256, created_at time, intent_id text?
+-- columns: tx_state i64?, tx_hash hash?, tx_code text?, tx_error text?
 SELECT r.request_id, r.bidder, r.funds, r.created_at, r.bid_intent_id AS intent_id,
        i.state AS tx_state, i.transaction_hash AS tx_hash, i.error_code AS tx_code,
        i.error AS tx_error
@@ -305,7 +358,8 @@ ORDER BY r.created_at, r.request_id;
 -- statement: leasing_api_bid_request_find
 -- doc: The same bid, when it was asked for before.
 -- params: lease_id text, bidder address, signature bytes, funds u256
--- columns: request_id text, approve_intent_id text?, intent_id text?, tx_state i64?, tx_hash hash?, tx_code text?, tx_error text?
+-- columns: request_id text, approve_intent_id text?, intent_id text?, tx_state i64?, tx_hash hash?
+-- columns: tx_code text?, tx_error text?
 SELECT r.request_id, r.approve_intent_id, r.bid_intent_id AS intent_id, i.state AS tx_state,
        i.transaction_hash AS tx_hash, i.error_code AS tx_code, i.error AS tx_error
 FROM lease_bid_requests r LEFT JOIN relay_intents i ON i.intent_id = r.bid_intent_id
@@ -325,7 +379,8 @@ LIMIT 1;
 
 -- statement: leasing_api_bid_request_put
 -- doc: A bid that somebody asks for, with its transactions when the relay has the wallet.
--- params: request_id text, lease_id text, bidder address, funds u256, signature bytes, approve_intent_id text?, bid_intent_id text?, now time
+-- params: request_id text, lease_id text, bidder address, funds u256, signature bytes
+-- params: approve_intent_id text?, bid_intent_id text?, now time
 INSERT INTO lease_bid_requests
     (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)
 VALUES (:request_id, :lease_id, :bidder, :funds, :signature, :approve_intent_id, :bid_intent_id,
@@ -337,7 +392,10 @@ DO UPDATE SET approve_intent_id = EXCLUDED.approve_intent_id,
 -- statement: leasing_api_round_get
 -- doc: One revenue round.
 -- params: chain_id i64, round_id i64, registry address
--- columns: round_id i64, token address, onchain_asset_id u256, lease_token_id u256, total_amount u256, supply u256, snapshot_block i64, snapshot_log_index i64, remainder u256, remainder_to address?, status text, transaction_hash hash, created_at time, asset_id text?, lease_id text?
+-- columns: round_id i64, token address, onchain_asset_id u256, lease_token_id u256
+-- columns: total_amount u256, supply u256, snapshot_block i64, snapshot_log_index i64
+-- columns: remainder u256, remainder_to address?, status text, transaction_hash hash
+-- columns: created_at time, asset_id text?, lease_id text?
 SELECT r.round_id, r.token, r.onchain_asset_id, r.lease_token_id, r.total_amount, r.supply,
        r.snapshot_block, r.snapshot_log_index, r.remainder, r.remainder_to, r.status,
        r.transaction_hash, r.created_at, a.asset_id,
@@ -350,8 +408,12 @@ WHERE r.chain_id = :chain_id AND r.round_id = :round_id;
 
 -- statement: leasing_api_rounds_list
 -- doc: Revenue rounds of an asset, newest first, below a round.
--- params: chain_id i64, registry address, onchain_asset_id u256, below_round i64, max_rows i64, skip_rows i64
--- columns: round_id i64, token address, onchain_asset_id u256, lease_token_id u256, total_amount u256, supply u256, snapshot_block i64, snapshot_log_index i64, remainder u256, remainder_to address?, status text, transaction_hash hash, created_at time, asset_id text?, lease_id text?
+-- params: chain_id i64, registry address, onchain_asset_id u256, below_round i64, max_rows i64
+-- params: skip_rows i64
+-- columns: round_id i64, token address, onchain_asset_id u256, lease_token_id u256
+-- columns: total_amount u256, supply u256, snapshot_block i64, snapshot_log_index i64
+-- columns: remainder u256, remainder_to address?, status text, transaction_hash hash
+-- columns: created_at time, asset_id text?, lease_id text?
 SELECT r.round_id, r.token, r.onchain_asset_id, r.lease_token_id, r.total_amount, r.supply,
        r.snapshot_block, r.snapshot_log_index, r.remainder, r.remainder_to, r.status,
        r.transaction_hash, r.created_at, a.asset_id,
@@ -368,7 +430,9 @@ LIMIT :max_rows OFFSET :skip_rows;
 -- statement: leasing_api_claim_get
 -- doc: A holder's claim in a round, with the transaction that was asked for.
 -- params: chain_id i64, round_id i64, holder address
--- columns: round_id i64, holder address, token_balance u256, claim_amount u256, claimed bool, claimed_at time?, transaction_hash hash?, intent_id text?, tx_state i64?, tx_hash hash?, tx_code text?, tx_error text?, tx_block i64?
+-- columns: round_id i64, holder address, token_balance u256, claim_amount u256, claimed bool
+-- columns: claimed_at time?, transaction_hash hash?, intent_id text?, tx_state i64?, tx_hash hash?
+-- columns: tx_code text?, tx_error text?, tx_block i64?
 SELECT c.round_id, c.holder, c.token_balance, c.claim_amount, c.claimed, c.claimed_at,
        c.transaction_hash, q.intent_id, i.state AS tx_state, i.transaction_hash AS tx_hash,
        i.error_code AS tx_code, i.error AS tx_error, i.block_number AS tx_block
@@ -381,7 +445,9 @@ WHERE c.chain_id = :chain_id AND c.round_id = :round_id AND c.holder = :holder;
 -- statement: leasing_api_claims_list
 -- doc: Claims of a round by holder, behind a holder.
 -- params: chain_id i64, round_id i64, after_holder address?, max_rows i64, skip_rows i64
--- columns: round_id i64, holder address, token_balance u256, claim_amount u256, claimed bool, claimed_at time?, transaction_hash hash?, intent_id text?, tx_state i64?, tx_hash hash?, tx_code text?, tx_error text?, tx_block i64?
+-- columns: round_id i64, holder address, token_balance u256, claim_amount u256, claimed bool
+-- columns: claimed_at time?, transaction_hash hash?, intent_id text?, tx_state i64?, tx_hash hash?
+-- columns: tx_code text?, tx_error text?, tx_block i64?
 SELECT c.round_id, c.holder, c.token_balance, c.claim_amount, c.claimed, c.claimed_at,
        c.transaction_hash, q.intent_id, i.state AS tx_state, i.transaction_hash AS tx_hash,
        i.error_code AS tx_code, i.error AS tx_error, i.block_number AS tx_block
@@ -397,7 +463,9 @@ LIMIT :max_rows OFFSET :skip_rows;
 -- statement: leasing_api_claims_open
 -- doc: What a holder may claim, oldest round first.
 -- params: chain_id i64, holder address
--- columns: round_id i64, holder address, token_balance u256, claim_amount u256, claimed bool, claimed_at time?, transaction_hash hash?, intent_id text?, tx_state i64?, tx_hash hash?, tx_code text?, tx_error text?, tx_block i64?
+-- columns: round_id i64, holder address, token_balance u256, claim_amount u256, claimed bool
+-- columns: claimed_at time?, transaction_hash hash?, intent_id text?, tx_state i64?, tx_hash hash?
+-- columns: tx_code text?, tx_error text?, tx_block i64?
 SELECT c.round_id, c.holder, c.token_balance, c.claim_amount, c.claimed, c.claimed_at,
        c.transaction_hash, q.intent_id, i.state AS tx_state, i.transaction_hash AS tx_hash,
        i.error_code AS tx_code, i.error AS tx_error, i.block_number AS tx_block

@@ -427,7 +427,7 @@ static enum err want_adoption(struct store_tx *tx, const struct chain_event *ev,
 static enum err on_lease_minted(struct store_tx *tx, const struct chain_event *ev, struct why *why)
 {
     struct lease_factory_lease_minted m;
-    struct relay_row ours;
+    struct relay_row ours = {0};
     bool known = false;
     enum err e = lease_factory_lease_minted_decode(ev->scratch, ev->log, &m, why);
     if (e == OK) {

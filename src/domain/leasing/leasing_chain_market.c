@@ -98,7 +98,7 @@ enum err leasing_on_offer_posted(struct store_tx *tx, const struct chain_event *
     store_bind_u256(&q, "onchain_asset_id", o.asset_id);
     bind_place(&q, ev);
     e = store_finish(&q, NULL, why);
-    struct relay_row ours;
+    struct relay_row ours = {0};
     bool known = false;
     if (e == OK) {
         e = relay_get_by_hash(tx, ev->scratch, &ev->log->tx_hash, &ours, &known, why);
@@ -421,7 +421,7 @@ static enum err share_here(struct store_tx *tx, const struct chain_event *ev,
     struct leasing_holder *holders = NULL;
     size_t count = 0;
     struct token_amount supply;
-    struct stable_amount remainder;
+    struct stable_amount remainder = stable_of(U256_ZERO);
     enum err e = load_holders(tx, ev, &a->token, &holders, &count, &supply, why);
     if (e == OK) {
         e = leasing_revenue_share(stable_of(a->funds), supply, holders, count, &remainder, why);
@@ -440,7 +440,7 @@ static enum err share_here(struct store_tx *tx, const struct chain_event *ev,
         .kind = "leasing.revenue_remainder",
         .from = round_account(ev->scratch, a->round_id),
         .to = SLICE_LIT("leasing/marketplace/dust"),
-        .amount = e == OK ? stable_raw(remainder) : U256_ZERO,
+        .amount = stable_raw(remainder),
     };
     if (e == OK) {
         e = move(tx, ev, &dust, why);

@@ -3,7 +3,8 @@
 -- statement: leasing_jobs_nft_get
 -- doc: A lease NFT as the chain has it.
 -- params: chain_id i64, factory address, token_id u256
--- columns: lessor address, lessee address, onchain_asset_id u256, block_number i64, transaction_hash hash
+-- columns: lessor address, lessee address, onchain_asset_id u256, block_number i64
+-- columns: transaction_hash hash
 SELECT lessor, lessee, onchain_asset_id, block_number, transaction_hash FROM lease_nfts
 WHERE chain_id = :chain_id AND factory = :factory AND token_id = :token_id;
 
@@ -16,7 +17,9 @@ WHERE chain_id = :chain_id AND contract_address = :registry AND onchain_id = :on
 
 -- statement: leasing_jobs_lease_match
 -- doc: An agreement that waits for exactly this lease; lessee NULL: one that is to be offered.
--- params: chain_id i64, asset_id text, lessor address, lessee address?, start_date time, end_date time, payment_token address, payment_amount u256, rent_period_sec i64, security_deposit u256, legal_document_hash hash, terms_version i64, deadline time?
+-- params: chain_id i64, asset_id text, lessor address, lessee address?, start_date time
+-- params: end_date time, payment_token address, payment_amount u256, rent_period_sec i64
+-- params: security_deposit u256, legal_document_hash hash, terms_version i64, deadline time?
 -- columns: lease_id text
 SELECT lease_id FROM leases
 WHERE chain_id = :chain_id AND asset_id = :asset_id AND lessor = :lessor
@@ -32,7 +35,8 @@ LIMIT 1;
 
 -- statement: leasing_jobs_lease_link
 -- doc: The agreement was minted by somebody else's transaction.
--- params: lease_id text, lessee address, nft_token_id u256, block_number i64, transaction_hash hash, now time
+-- params: lease_id text, lessee address, nft_token_id u256, block_number i64, transaction_hash hash
+-- params: now time
 UPDATE leases
 SET status = 'active', error = NULL, lessee = :lessee, nft_token_id = :nft_token_id,
     block_number = :block_number, transaction_hash = :transaction_hash, updated_at = :now
@@ -40,7 +44,11 @@ WHERE lease_id = :lease_id AND nft_token_id IS NULL;
 
 -- statement: leasing_jobs_lease_adopt
 -- doc: An agreement for a lease that was made without us.
--- params: lease_id text, asset_id text, chain_id i64, contract_address address, lessor address, lessee address, start_date time, end_date time, payment_token address, payment_amount u256, payment_schedule text, rent_period_sec i64, security_deposit u256, currency text, legal_document_hash hash, terms_version i64, agreement json, metadata json, metadata_hash hash, nft_token_id u256, block_number i64, transaction_hash hash, now time
+-- params: lease_id text, asset_id text, chain_id i64, contract_address address, lessor address
+-- params: lessee address, start_date time, end_date time, payment_token address
+-- params: payment_amount u256, payment_schedule text, rent_period_sec i64, security_deposit u256
+-- params: currency text, legal_document_hash hash, terms_version i64, agreement json, metadata json
+-- params: metadata_hash hash, nft_token_id u256, block_number i64, transaction_hash hash, now time
 INSERT INTO leases
     (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date,
      deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit,
@@ -78,7 +86,8 @@ WHERE chain_id = :chain_id AND marketplace = :marketplace AND offer_id = :offer_
 
 -- statement: leasing_jobs_check_put
 -- doc: What became of the check of a bid's signature; a later check counts.
--- params: chain_id i64, marketplace address, offer_id u256, bid_index u256, bidder address, signature bytes, signature_valid bool, detail text, now time
+-- params: chain_id i64, marketplace address, offer_id u256, bid_index u256, bidder address
+-- params: signature bytes, signature_valid bool, detail text, now time
 INSERT INTO lease_bid_checks
     (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail,
      checked_at)

@@ -41,8 +41,8 @@
     "\"token\",\"onChain\",\"createdAt\",\"updatedAt\",\"transaction\"],\"properties\":{"          \
     "\"assetId\":" TEXT ",\"chainId\":" INTEGER ",\"name\":" TEXT ",\"description\":" TEXT         \
     ",\"assetType\":" TEXT ",\"status\":{\"enum\":[\"registered\",\"active\",\"inactive\","        \
-                           "\"failed\"]},\"error\":" TEXT_OR_NULL ",\"metadata\":" OBJECT          \
-    ",\"metadataHash\":" HASH ",\"contractAddress\":" ADDRESS                                      \
+    "\"failed\"]},\"error\":" TEXT_OR_NULL ",\"metadata\":" OBJECT ",\"metadataHash\":" HASH       \
+    ",\"contractAddress\":" ADDRESS                                                                \
     ",\"token\":{\"type\":\"object\",\"required\":[\"address\",\"name\",\"symbol\","               \
     "\"decimals\",\"totalSupply\",\"recipient\"],\"properties\":{\"address\":" ADDRESS_OR_NULL     \
     ",\"name\":" TEXT_OR_NULL ",\"symbol\":" TEXT_OR_NULL ",\"decimals\":" INTEGER                 \

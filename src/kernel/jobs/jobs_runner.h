@@ -152,9 +152,9 @@ bool jobs_worker_add(struct jobs *jobs);
 
 /* jobs_worker_main, jobs_dispatcher_main and jobs_keeper_main are the threads. */
 void *jobs_worker_main(void *arg);
-/* See jobs_worker_main. */
+/* jobs_dispatcher_main is the thread that claims; see jobs_worker_main. */
 void *jobs_dispatcher_main(void *arg);
-/* See jobs_worker_main. */
+/* jobs_keeper_main is the thread that renews leases; see jobs_worker_main. */
 void *jobs_keeper_main(void *arg);
 
 /* jobs_error_text writes "code: sentence", cut to fit. */

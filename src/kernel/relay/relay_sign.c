@@ -421,7 +421,7 @@ static enum err run_resign(struct store_tx *tx, void *ctx, struct why *why)
     }
     struct slice raw;
     struct hash hash;
-    if (e == OK) {
+    if (e == OK && signer != NULL) {
         e = signer->sign(signer->ctx, &relay->step, &content, &raw, &hash, why);
     }
     if (e != OK) {
