@@ -7,8 +7,9 @@
  * A job that the runner holds is a `struct jobs_run`, always in exactly one place:
  *
  *   FREE --claimed--> WAITING --a worker takes it--> RUNNING --handler returns--> RESULT
- * --written--> FREE |  '--waits too long, or stop--> RESULT (give back) '--lease lost--> FREE
- * (RUNNING: when the handler returns)
+ *   WAITING --waits too long, or the runner stops--> RESULT (to be given back)
+ *   WAITING, RUNNING --lease lost--> FREE (of RUNNING: when its handler returns)
+ *   RESULT --written--> FREE
  *
  * `lock` guards the places, the flags of a run and the counts. It is never held while a handler or
  * a transaction runs. The dispatcher alone takes runs out of FREE and RESULT, a worker owns the
