@@ -15,7 +15,8 @@ DO UPDATE SET name_hash = EXCLUDED.name_hash, required_lease_keys = EXCLUDED.req
 -- params: chain_id i64, type_hash hash, block_number i64, transaction_hash hash, now time
 UPDATE asset_types
 SET status = 'active', error = NULL, block_number = :block_number,
-    transaction_hash = :transaction_hash, updated_at = :now
+    transaction_hash = :transaction_hash,
+    updated_at = CASE WHEN :now > updated_at THEN :now ELSE updated_at END
 WHERE chain_id = :chain_id AND type_hash = :type_hash;
 
 -- statement: leasing_chain_metadata_put
@@ -57,7 +58,7 @@ SELECT status, metadata_hash FROM assets WHERE asset_id = :asset_id;
 UPDATE assets
 SET status = 'active', error = NULL, onchain_id = :onchain_id, token_address = :token_address,
     issuer = :issuer, block_number = :block_number, transaction_hash = :transaction_hash,
-    updated_at = :now
+    updated_at = CASE WHEN :now > updated_at THEN :now ELSE updated_at END
 WHERE asset_id = :asset_id AND status IN ('registered', 'failed');
 
 -- statement: leasing_chain_asset_insert
@@ -141,13 +142,15 @@ WHERE chain_id = :chain_id AND factory = :factory AND token_id = :token_id;
 -- params: intent_id text, nft_token_id u256, block_number i64, transaction_hash hash, now time
 UPDATE leases
 SET status = 'active', error = NULL, nft_token_id = :nft_token_id, block_number = :block_number,
-    transaction_hash = :transaction_hash, updated_at = :now
+    transaction_hash = :transaction_hash,
+    updated_at = CASE WHEN :now > updated_at THEN :now ELSE updated_at END
 WHERE intent_id = :intent_id AND status IN ('draft', 'pending_signatures') AND offer_id IS NULL;
 
 -- statement: leasing_chain_lease_offered
 -- doc: The agreement whose transaction posted an offer knows its id.
 -- params: intent_id text, offer_id u256, now time
-UPDATE leases SET offer_id = :offer_id, error = NULL, updated_at = :now
+UPDATE leases SET offer_id = :offer_id, error = NULL,
+    updated_at = CASE WHEN :now > updated_at THEN :now ELSE updated_at END
 WHERE intent_id = :intent_id AND offer_id IS NULL AND nft_token_id IS NULL;
 
 -- statement: leasing_chain_lease_accepted
@@ -156,7 +159,8 @@ WHERE intent_id = :intent_id AND offer_id IS NULL AND nft_token_id IS NULL;
 -- params: transaction_hash hash, now time
 UPDATE leases
 SET status = 'active', error = NULL, lessee = :lessee, nft_token_id = :nft_token_id,
-    block_number = :block_number, transaction_hash = :transaction_hash, updated_at = :now
+    block_number = :block_number, transaction_hash = :transaction_hash,
+    updated_at = CASE WHEN :now > updated_at THEN :now ELSE updated_at END
 WHERE chain_id = :chain_id AND offer_id = :offer_id AND status IN ('draft', 'pending_signatures');
 
 -- statement: leasing_chain_lease_by_nft

@@ -49,12 +49,14 @@ const struct store_statement leasing_chain_sql_type_activate = {
     .sqlite =
         "UPDATE asset_types\n"
         "SET status = 'active', error = NULL, block_number = ?3,\n"
-        "    transaction_hash = ?4, updated_at = ?5\n"
+        "    transaction_hash = ?4,\n"
+        "    updated_at = CASE WHEN ?5 > updated_at THEN ?5 ELSE updated_at END\n"
         "WHERE chain_id = ?1 AND type_hash = ?2",
     .postgres =
         "UPDATE asset_types\n"
         "SET status = 'active', error = NULL, block_number = $3::bigint,\n"
-        "    transaction_hash = $4::bytea, updated_at = $5::timestamptz\n"
+        "    transaction_hash = $4::bytea,\n"
+        "    updated_at = CASE WHEN $5::timestamptz > updated_at THEN $5::timestamptz ELSE updated_at END\n"
         "WHERE chain_id = $1::bigint AND type_hash = $2::bytea",
     .params = leasing_chain_sql_type_activate_params,
     .param_count = 5,
@@ -178,13 +180,13 @@ const struct store_statement leasing_chain_sql_asset_activate = {
         "UPDATE assets\n"
         "SET status = 'active', error = NULL, onchain_id = ?2, token_address = ?3,\n"
         "    issuer = ?4, block_number = ?5, transaction_hash = ?6,\n"
-        "    updated_at = ?7\n"
+        "    updated_at = CASE WHEN ?7 > updated_at THEN ?7 ELSE updated_at END\n"
         "WHERE asset_id = ?1 AND status IN ('registered', 'failed')",
     .postgres =
         "UPDATE assets\n"
         "SET status = 'active', error = NULL, onchain_id = $2::numeric, token_address = $3::bytea,\n"
         "    issuer = $4::bytea, block_number = $5::bigint, transaction_hash = $6::bytea,\n"
-        "    updated_at = $7::timestamptz\n"
+        "    updated_at = CASE WHEN $7::timestamptz > updated_at THEN $7::timestamptz ELSE updated_at END\n"
         "WHERE asset_id = $1::text AND status IN ('registered', 'failed')",
     .params = leasing_chain_sql_asset_activate_params,
     .param_count = 7,
@@ -441,12 +443,14 @@ const struct store_statement leasing_chain_sql_lease_minted = {
     .sqlite =
         "UPDATE leases\n"
         "SET status = 'active', error = NULL, nft_token_id = ?2, block_number = ?3,\n"
-        "    transaction_hash = ?4, updated_at = ?5\n"
+        "    transaction_hash = ?4,\n"
+        "    updated_at = CASE WHEN ?5 > updated_at THEN ?5 ELSE updated_at END\n"
         "WHERE intent_id = ?1 AND status IN ('draft', 'pending_signatures') AND offer_id IS NULL",
     .postgres =
         "UPDATE leases\n"
         "SET status = 'active', error = NULL, nft_token_id = $2::numeric, block_number = $3::bigint,\n"
-        "    transaction_hash = $4::bytea, updated_at = $5::timestamptz\n"
+        "    transaction_hash = $4::bytea,\n"
+        "    updated_at = CASE WHEN $5::timestamptz > updated_at THEN $5::timestamptz ELSE updated_at END\n"
         "WHERE intent_id = $1::text AND status IN ('draft', 'pending_signatures') AND offer_id IS NULL",
     .params = leasing_chain_sql_lease_minted_params,
     .param_count = 5,
@@ -462,10 +466,12 @@ const struct store_statement leasing_chain_sql_lease_offered = {
     .id = 100,
     .writes = true,
     .sqlite =
-        "UPDATE leases SET offer_id = ?2, error = NULL, updated_at = ?3\n"
+        "UPDATE leases SET offer_id = ?2, error = NULL,\n"
+        "    updated_at = CASE WHEN ?3 > updated_at THEN ?3 ELSE updated_at END\n"
         "WHERE intent_id = ?1 AND offer_id IS NULL AND nft_token_id IS NULL",
     .postgres =
-        "UPDATE leases SET offer_id = $2::numeric, error = NULL, updated_at = $3::timestamptz\n"
+        "UPDATE leases SET offer_id = $2::numeric, error = NULL,\n"
+        "    updated_at = CASE WHEN $3::timestamptz > updated_at THEN $3::timestamptz ELSE updated_at END\n"
         "WHERE intent_id = $1::text AND offer_id IS NULL AND nft_token_id IS NULL",
     .params = leasing_chain_sql_lease_offered_params,
     .param_count = 3,
@@ -487,12 +493,14 @@ const struct store_statement leasing_chain_sql_lease_accepted = {
     .sqlite =
         "UPDATE leases\n"
         "SET status = 'active', error = NULL, lessee = ?3, nft_token_id = ?4,\n"
-        "    block_number = ?5, transaction_hash = ?6, updated_at = ?7\n"
+        "    block_number = ?5, transaction_hash = ?6,\n"
+        "    updated_at = CASE WHEN ?7 > updated_at THEN ?7 ELSE updated_at END\n"
         "WHERE chain_id = ?1 AND offer_id = ?2 AND status IN ('draft', 'pending_signatures')",
     .postgres =
         "UPDATE leases\n"
         "SET status = 'active', error = NULL, lessee = $3::bytea, nft_token_id = $4::numeric,\n"
-        "    block_number = $5::bigint, transaction_hash = $6::bytea, updated_at = $7::timestamptz\n"
+        "    block_number = $5::bigint, transaction_hash = $6::bytea,\n"
+        "    updated_at = CASE WHEN $7::timestamptz > updated_at THEN $7::timestamptz ELSE updated_at END\n"
         "WHERE chain_id = $1::bigint AND offer_id = $2::numeric AND status IN ('draft', 'pending_signatures')",
     .params = leasing_chain_sql_lease_accepted_params,
     .param_count = 7,
