@@ -1,20 +1,17 @@
 /*
  * cmd_misc.c: wallets, generated references, version, help.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "app/commands.h"
 #include "app/service.h"
+#include "app/wallets.h"
 #include "kernel/base/hex.h"
 #include "kernel/base/metric.h"
 #include "kernel/crypto/keystore.h"
 #include "kernel/http/http.h"
 
-#define PATH_BYTES_MAX 4096
 #define SCRYPT_LOG2_N 17
 
 /* ---- wallet ---- */
@@ -24,32 +21,12 @@ struct wallet_paths {
     const char *password_file;
 };
 
-static enum err read_line(const char *path, struct secret *out, struct why *why)
-{
-    char line[1024];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, line, sizeof line) : -1;
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    if (n < 0) {
-        return why_set(why, ERR_IO, NULL, "%s could not be read: %s", path, strerror(errno));
-    }
-    size_t len = 0;
-    while (len < (size_t)n && line[len] != '\n' && line[len] != '\r') {
-        len++;
-    }
-    secret_init(out, line, len);
-    mem_wipe(line, sizeof line);
-    return OK;
-}
-
 /* A private key as 0x and 64 hex digits on the first line of a file. */
 static enum err read_key(const char *path, struct secret *out, struct why *why)
 {
     struct secret line = {0};
     uint8_t bytes[PRIVATE_KEY_BYTES];
-    enum err e = read_line(path, &line, why);
+    enum err e = wallets_read_line(path, &line, why);
     if (e == OK && hex_decode_fixed(slice_of(secret_bytes(&line), secret_len(&line)), bytes,
                                     sizeof bytes) != OK) {
         e = why_set(why, ERR_INVALID_HEX, NULL, "%s does not begin with 0x and 64 hex digits",
@@ -83,7 +60,7 @@ static enum err save_wallet(struct cli *cli, const struct wallet_paths *paths,
     struct address address;
     struct slice json;
     struct slice path;
-    enum err e = read_line(paths->password_file, &password, why);
+    enum err e = wallets_read_line(paths->password_file, &password, why);
     if (e == OK && secret_len(&password) < 8) {
         e = why_set(why, ERR_CONFIG, "wallets.password_file",
                     "the password in %s is shorter than 8 characters", paths->password_file);
@@ -109,34 +86,13 @@ static enum err save_wallet(struct cli *cli, const struct wallet_paths *paths,
     return e;
 }
 
-static enum err list_wallets(struct cli *cli, const struct wallet_paths *paths, struct why *why)
+static enum err list_wallet(void *ctx, const struct secret *key, const struct address *address,
+                            const char *path, struct why *why)
 {
-    struct secret password = {0};
-    enum err e = read_line(paths->password_file, &password, why);
-    DIR *dir = e == OK ? opendir(paths->dir) : NULL;
-    if (e == OK && dir == NULL) {
-        e = why_set(why, ERR_IO, NULL, "%s could not be read: %s", paths->dir, strerror(errno));
-    }
-    struct dirent *entry = NULL;
-    while (e == OK && dir != NULL && (entry = readdir(dir)) != NULL) {
-        if (entry->d_name[0] == '.') {
-            continue;
-        }
-        char path[PATH_BYTES_MAX];
-        (void)snprintf(path, sizeof path, "%s/%s", paths->dir, entry->d_name);
-        struct secret key = {0};
-        struct address address;
-        e = keystore_read_file(path, &password, &key, &address, why);
-        if (e == OK) {
-            print_wallet(cli, &address, slice_text(path));
-        }
-        secret_clear(&key);
-    }
-    if (dir != NULL) {
-        (void)closedir(dir);
-    }
-    secret_clear(&password);
-    return e;
+    (void)key;
+    (void)why;
+    print_wallet(ctx, address, slice_text(path));
+    return OK;
 }
 
 enum err command_wallet(struct cli *cli, struct why *why)
@@ -160,7 +116,7 @@ enum err command_wallet(struct cli *cli, struct why *why)
                         "say where: --dir DIR and --password-file FILE, or the settings "
                         "wallets.keystore_dir and wallets.password_file");
         } else if (slice_equal_text(what, "list")) {
-            e = list_wallets(cli, &paths, why);
+            e = wallets_each(paths.dir, paths.password_file, list_wallet, cli, why);
         } else if (slice_equal_text(what, "new")) {
             secp256k1_key_new(&key);
             e = save_wallet(cli, &paths, &key, why);

@@ -1,11 +1,9 @@
 #include "app/service.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "app/wallets.h"
 #include "gen/sql_all.h"
 #include "kernel/base/check.h"
 #include "kernel/base/log.h"
@@ -174,65 +172,20 @@ static enum err add_dev_wallets(struct service *s, struct why *why)
     return e;
 }
 
-/* The first line of a file. */
-static enum err read_password(const char *path, struct secret *out, struct why *why)
+static enum err add_file_wallet(void *ctx, const struct secret *key, const struct address *address,
+                                const char *path, struct why *why)
 {
-    char line[1024];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, line, sizeof line) : -1;
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    if (n < 0) {
-        return why_set(why, ERR_CONFIG, "wallets.password_file", "%s could not be read: %s", path,
-                       strerror(errno));
-    }
-    size_t len = 0;
-    while (len < (size_t)n && line[len] != '\n' && line[len] != '\r') {
-        len++;
-    }
-    secret_init(out, line, len);
-    mem_wipe(line, sizeof line);
-    return OK;
-}
-
-static enum err add_keystore_wallets(struct service *s, struct why *why)
-{
-    const struct settings_wallets *w = &s->settings->wallets;
-    struct secret password = {0};
-    enum err e = read_password(w->password_file, &password, why);
-    DIR *dir = e == OK ? opendir(w->keystore_dir) : NULL;
-    if (e == OK && dir == NULL) {
-        e = why_set(why, ERR_CONFIG, "wallets.keystore_dir", "%s could not be read: %s",
-                    w->keystore_dir, strerror(errno));
-    }
-    struct dirent *entry = NULL;
-    while (e == OK && dir != NULL && (entry = readdir(dir)) != NULL) {
-        if (entry->d_name[0] == '.') {
-            continue;
-        }
-        char path[PATH_BYTES_MAX];
-        (void)snprintf(path, sizeof path, "%s/%s", w->keystore_dir, entry->d_name);
-        struct secret key = {0};
-        struct address address;
-        e = keystore_read_file(path, &password, &key, &address, why);
-        if (e == OK) {
-            e = add_wallet(s, &key, why);
-        }
-        secret_clear(&key);
-    }
-    if (dir != NULL) {
-        (void)closedir(dir);
-    }
-    secret_clear(&password);
-    return e;
+    (void)address;
+    (void)path;
+    return add_wallet(ctx, key, why);
 }
 
 static enum err start_wallets(struct service *s, struct why *why)
 {
     enum err e = OK;
     if (s->settings->wallets.keystore_dir[0] != '\0') {
-        e = add_keystore_wallets(s, why);
+        const struct settings_wallets *w = &s->settings->wallets;
+        e = wallets_each(w->keystore_dir, w->password_file, add_file_wallet, s, why);
     }
     if (e == OK && s->settings->wallets.dev_accounts > 0) {
         e = add_dev_wallets(s, why);
