@@ -133,9 +133,9 @@ static enum err read_period(const struct json *terms, struct leasing_lease *leas
     if (e == OK && json_find(terms, "rentPeriod") != NULL) {
         e = json_get_u64(terms, "rentPeriod", &period, why);
     }
-    if (e == OK && period > INT64_MAX) {
-        e = why_set(why, ERR_AMOUNT_OVERFLOW, "rentPeriod", "rentPeriod must be at most %lld.",
-                    (long long)INT64_MAX);
+    if (e == OK && period > LEASING_PERIOD_SEC_MAX) {
+        e = why_set(why, ERR_AMOUNT_OVERFLOW, "rentPeriod",
+                    "rentPeriod must be at most %lld seconds.", (long long)LEASING_PERIOD_SEC_MAX);
     }
     if (e == OK && period == 0) {
         e = why_set(why, ERR_INVALID_FIELD, "rentPeriod", "rentPeriod must be above zero seconds.");

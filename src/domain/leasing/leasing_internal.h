@@ -18,6 +18,9 @@
 /* Ids of what others put on chain begin so: "chain-<chain id>-<on-chain id>". */
 #define LEASING_FOUND_PREFIX "chain-"
 
+/* Longest rent period that an agreement may have: ten thousand years. Units: seconds. */
+#define LEASING_PERIOD_SEC_MAX INT64_C(315576000000)
+
 #define LEASING_SOURCES 4
 #define LEASING_POLICIES_MAX 32
 

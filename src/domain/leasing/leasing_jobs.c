@@ -50,8 +50,8 @@ static int64_t column_time(uint64_t sec)
 static int64_t column_period(struct u256 period)
 {
     uint64_t sec = 0;
-    if (u256_to_u64(period, &sec) != OK || sec > INT64_MAX) {
-        return INT64_MAX;
+    if (u256_to_u64(period, &sec) != OK || sec > LEASING_PERIOD_SEC_MAX) {
+        return LEASING_PERIOD_SEC_MAX;
     }
     return sec > 0 ? (int64_t)sec : 1;
 }
