@@ -42,8 +42,9 @@ const UNDER_WATCH = '"$@" </dev/null & pid=$!; cat >/dev/null; kill -9 $pid; wai
 
 /** Starts anvil and resolves to { url, stop } once it listens. */
 async function startAnvil(args) {
-    const command = [anvilPath(), '--host', '127.0.0.1', '--port', '0', '--chain-id', '31337',
-        '--hardfork', 'cancun', ...args];
+    const id = args.includes('--chain-id') ? [] : ['--chain-id', '31337'];
+    const command = [anvilPath(), '--host', '127.0.0.1', '--port', '0', '--hardfork', 'cancun',
+        ...id, ...args];
     const child = spawn('/bin/sh', ['-c', UNDER_WATCH, 'sh', ...command],
         { stdio: ['pipe', 'pipe', 'pipe'] });
     const ended = new Promise((done) => child.on('close', done));
