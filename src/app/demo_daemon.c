@@ -300,15 +300,8 @@ static void end_daemon(struct demo *demo)
 {
     int status = 0;
     daemon_to_stop = 0; /* from here on its number may become somebody else's */
-    pid_t ended = waitpid(demo->pid, &status, WNOHANG);
-    if (ended == demo->pid && WIFSIGNALED(status)) {
-        demo->dir_is_ours = false;
-        (void)fprintf(stderr,
-                      "freehold: the daemon crashed (signal %d); its log is %s/daemon.log\n",
-                      WTERMSIG(status), demo->dir);
-    } else if (ended == 0) {
-        (void)kill(demo->pid, SIGTERM);
-    }
+    pid_t ended = 0;
+    (void)kill(demo->pid, SIGTERM);
     (void)close(demo->stdin_fd);
     int64_t deadline = clock_mono_usec() + STOP_USEC_MAX;
     while (ended == 0 && clock_mono_usec() < deadline) {
@@ -320,6 +313,11 @@ static void end_daemon(struct demo *demo)
     if (ended == 0) {
         (void)kill(demo->pid, SIGKILL);
         (void)waitpid(demo->pid, &status, 0);
+    }
+    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGTERM) {
+        demo->dir_is_ours = false; /* keep the log for whoever looks */
+        (void)fprintf(stderr, "freehold: signal %d ended the daemon; its log is %s/daemon.log\n",
+                      WTERMSIG(status), demo->dir);
     }
     (void)close(demo->stdout_fd);
     demo->pid = 0;

@@ -3,6 +3,7 @@
  */
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "app/cli.h"
@@ -96,6 +97,8 @@ static void fill_standard_streams(void)
 int main(int argc, char **argv)
 {
     fill_standard_streams();
+    /* The demo starts its daemon through /proc, whose link would be the name that `ps` shows. */
+    (void)prctl(PR_SET_NAME, "freehold");
     struct arena boot;
     struct cli cli;
     struct why why = {0};

@@ -1,0 +1,176 @@
+// The demo as a program: what it leaves behind, however it ends.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BIN, SLOW, alive, descendants, folder, objects, run, survivors }
+    from '../support/program.mjs';
+
+async function block(rpc) {
+    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'eth_blockNumber', params: [] });
+    const headers = { 'content-type': 'application/json' };
+    const reply = await (await fetch(rpc, { method: 'POST', headers, body })).json();
+    return Number(reply.result);
+}
+
+/** Waits until a daemon and a chain run below a process. */
+async function processesOf(child) {
+    for (;;) {
+        const below = descendants(child.pid);
+        if (below.some(({ name }) => name === 'anvil')) {
+            return below;
+        }
+        assert.equal(child.exitCode, null, 'the demo ended before it was up');
+        await sleep(2);
+    }
+}
+
+test('a plain demo leaves neither processes nor files', async () => {
+    const tmp = folder();
+    let below;
+    const { status, stdout } = await run(['demo', 'complete', '--json'], {
+        env: { TMPDIR: tmp },
+        line: async (text, child) => { below ??= await processesOf(child); },
+    });
+    assert.equal(status, 0, stdout);
+    assert.equal(objects(stdout).at(-1).passed, 12);
+    assert.deepEqual(below.map(({ name }) => name), ['freehold', 'anvil']);
+    assert.deepEqual(await survivors(below.map(({ pid }) => pid)), []);
+    assert.deepEqual(readdirSync(tmp), []);
+});
+
+describe('--keep', () => {
+    test('leaves daemon and chain running; ending the daemon ends both', async () => {
+        const tmp = folder();
+        const { status, stdout } = await run(
+            ['demo', 'asset', '--keep', '--json'], { env: { TMPDIR: tmp } });
+        assert.equal(status, 0, stdout);
+        const { url, rpc, pid, dir, passed } = objects(stdout).at(-1);
+        assert.equal(passed, 6);
+        const chain = descendants(pid);
+        assert.deepEqual(chain.map(({ name }) => name), ['anvil']);
+
+        const health = await (await fetch(`${url}/health`)).json();
+        assert.equal(health.status, 'healthy');
+        const { data } = await (await fetch(`${url}/api/v1/assets`)).json();
+        assert.equal(data.length, 1);
+        assert.ok(await block(rpc) > 5);
+        await sleep(700); // longer than the daemon looks away
+        assert.ok(alive(pid));
+
+        process.kill(pid, 'SIGTERM');
+        assert.deepEqual(await survivors([pid, ...chain.map((child) => child.pid)]), []);
+        assert.ok(existsSync(`${dir}/freehold.db`));
+    });
+
+    test('tells people where, and how to end it', async () => {
+        const { status, stdout } = await run(['demo', 'asset', '--keep'],
+            { env: { TMPDIR: folder() } });
+        assert.equal(status, 0, stdout);
+        const [, url, rpc, pid] = new RegExp('^Kept running: API (http://127\\.0\\.0\\.1:\\d+), ' +
+            'chain (http://127\\.0\\.0\\.1:\\d+), data /\\S+\\.\\nStop both with: kill (\\d+)$',
+        'm').exec(stdout);
+        assert.equal((await fetch(`${url}/health`)).status, 200);
+        assert.ok(await block(rpc) > 5);
+        const pids = [Number(pid), ...descendants(Number(pid)).map((child) => child.pid)];
+        process.kill(Number(pid), 'SIGKILL');
+        assert.deepEqual(await survivors(pids), []);
+    });
+});
+
+describe('a demo that is stopped', () => {
+    /** Runs a demo and sends a signal after some of its lines; returns what happened. */
+    async function stopped(signal, afterLines, ...more) {
+        const tmp = folder();
+        let below = [];
+        let lines = 0;
+        const result = await run(['demo', 'complete', '--json', ...more], {
+            env: { TMPDIR: tmp },
+            started: async (child) => {
+                if (afterLines === 0) {
+                    below = await processesOf(child);
+                    child.kill(signal);
+                }
+            },
+            line: (text, child) => {
+                if (++lines === afterLines) {
+                    below = descendants(child.pid);
+                    child.kill(signal);
+                }
+            },
+        });
+        const left = await survivors(below.map(({ pid }) => pid));
+        return { ...result, below, left, files: readdirSync(tmp) };
+    }
+
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGKILL']) {
+        for (const [when, lines] of [['while it starts', 0], ['between steps', 4]]) {
+            for (const more of [[], ['--keep']]) {
+                test(`by ${signal} ${when} ${more}`, async () => {
+                    const { below, left, files, ...result } = await stopped(signal, lines, ...more);
+                    assert.ok(below.length >= 2);
+                    assert.deepEqual(left, []);
+                    assert.equal(result.signal, signal);
+                    if (signal !== 'SIGKILL') {
+                        assert.deepEqual(files, []);
+                        const { passed, steps } = objects(result.stdout).at(-1);
+                        assert.ok(passed < steps);
+                    }
+                });
+            }
+        }
+    }
+
+    test('by the end of its daemon', async () => {
+        let below;
+        const { status, stdout, stderr } = await run(['demo', 'complete', '--json'], {
+            line: (text, child) => {
+                if (!below) {
+                    below = descendants(child.pid);
+                    process.kill(below[0].pid, 'SIGKILL');
+                }
+            },
+            env: { TMPDIR: folder() },
+        });
+        assert.equal(status, 1);
+        assert.deepEqual(await survivors(below.map(({ pid }) => pid)), []);
+        assert.equal(objects(stdout).at(-1).success, false);
+        assert.match(stderr, /signal 9 ended the daemon; its log is \/\S+\/daemon\.log/);
+    });
+
+    test('by a reader that has seen enough', async () => {
+        const tmp = folder();
+        const child = spawn(BIN, ['demo', 'complete'],
+            { env: { ...process.env, TMPDIR: tmp }, stdio: ['ignore', 'pipe', 'pipe'] });
+        let said = '';
+        child.stderr.setEncoding('utf8').on('data', (text) => { said += text; });
+        const below = await new Promise((done) => child.stdout.once('data', () => {
+            const found = descendants(child.pid);
+            child.stdout.destroy();
+            done(found);
+        }));
+        const timer = setTimeout(() => child.kill('SIGKILL'), 30_000 * SLOW);
+        const status = await new Promise((done) => child.on('exit', done));
+        clearTimeout(timer);
+        assert.equal(status, 1);
+        assert.match(said, /standard output/);
+        assert.deepEqual(await survivors(below.map(({ pid }) => pid)), []);
+        assert.deepEqual(readdirSync(tmp), []);
+    });
+});
+
+test('a demo without any standard stream runs to its end', async () => {
+    const child = spawn('/bin/sh', ['-c', 'exec "$0" demo asset <&- >&- 2>&-', BIN],
+        { stdio: 'ignore', env: { ...process.env, TMPDIR: folder() } });
+    assert.equal(await new Promise((done) => child.on('exit', done)), 0);
+});
+
+test('what is not a demo is said in one sentence', async () => {
+    for (const args of [['demo', 'everything'], ['demo', '--keep=yes'], ['demo', '--fast']]) {
+        const { status, stderr } = await run(args);
+        assert.equal(status, 2, args.join(' '));
+        assert.match(stderr, /^freehold: .+\n$/);
+    }
+});
