@@ -83,6 +83,20 @@ static enum err move(struct store_tx *tx, const struct chain_event *ev, const st
 
 /* ---- offers ---- */
 
+/* Asks a job whether an offer from a wallet that is not ours belongs to an agreement of ours. */
+static enum err want_link(struct store_tx *tx, const struct chain_event *ev, struct u256 offer_id,
+                          struct why *why)
+{
+    char offer[U256_TEXT_MAX];
+    (void)u256_format(offer_id, offer);
+    const struct job_new job = {
+        .kind = "leasing.link_offer",
+        .key = slice_format(ev->scratch, "offer/%llu/%s", (unsigned long long)ev->chain_id, offer),
+        .payload = slice_format(ev->scratch, "{\"offerId\":\"%s\"}", offer),
+    };
+    return jobs_enqueue(tx, &job, NULL, why);
+}
+
 enum err leasing_on_offer_posted(struct store_tx *tx, const struct chain_event *ev, struct why *why)
 {
     struct marketplace_lease_offer_posted o;
@@ -104,7 +118,7 @@ enum err leasing_on_offer_posted(struct store_tx *tx, const struct chain_event *
         e = relay_get_by_hash(tx, ev->scratch, &ev->log->tx_hash, &ours, &known, why);
     }
     if (e != OK || !known) {
-        return e;
+        return e == OK ? want_link(tx, ev, o.offer_id, why) : e;
     }
     store_begin(&q, tx, &leasing_chain_sql_lease_offered);
     store_bind_text(&q, "intent_id", ours.id);
