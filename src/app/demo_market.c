@@ -66,11 +66,27 @@ static enum err check_offer_on_chain(struct demo *demo, struct why *why)
     return e;
 }
 
-static struct slice lease_body(struct demo *demo)
+/* The later of our clock and the chain's: a test chain's time may have been moved ahead. */
+static enum err read_now(struct demo *demo, int64_t *out_usec, struct why *why)
+{
+    uint64_t head = 0;
+    struct evm_header header;
+    enum err e = rpc_block_number(demo->rpc, &head, why);
+    if (e == OK) {
+        e = rpc_header(demo->rpc, &demo->arena, head, &header, why);
+    }
+    if (e == OK) {
+        int64_t ours = clock_wall_usec();
+        int64_t chain = header.time_sec * USEC_PER_SEC;
+        *out_usec = chain > ours ? chain : ours;
+    }
+    return e;
+}
+
+static struct slice lease_body(struct demo *demo, int64_t now)
 {
     char start[CLOCK_TEXT_MAX];
     char end[CLOCK_TEXT_MAX];
-    int64_t now = clock_wall_usec();
     (void)clock_format(now + 600 * (int64_t)USEC_PER_SEC, start);
     (void)clock_format(now + 30 * 86400 * (int64_t)USEC_PER_SEC, end);
     struct hash document = sha256(SLICE_LIT("lease agreement of the demo"));
@@ -80,9 +96,10 @@ static struct slice lease_body(struct demo *demo)
         "\"endDate\":\"%s\",\"paymentAmount\":\"%llu\",\"rentPeriod\":3600,"
         "\"paymentSchedule\":\"monthly\",\"currency\":\"USDC\","
         "\"restrictions\":[\"no resale of compute\"]},\"legalDocumentHash\":\"%.*s\","
-        "\"metadata\":{\"compute_allocation_cores\":\"32\",\"memory_allocation_gb\":\"256\"}}",
+        "\"metadata\":{\"compute_allocation_cores\":\"32\",\"memory_allocation_gb\":\"256\"},"
+        "\"deadline\":\"%s\"}",
         demo->asset_id, SLICE_ARG(demo_address(demo, &demo->parties[DEMO_LESSOR])), start, end,
-        (unsigned long long)RENT_HOURLY, SLICE_ARG(demo_hash(demo, &document)));
+        (unsigned long long)RENT_HOURLY, SLICE_ARG(demo_hash(demo, &document)), end);
 }
 
 enum err demo_step_offer(struct demo *demo, struct why *why)
@@ -90,8 +107,12 @@ enum err demo_step_offer(struct demo *demo, struct why *why)
     const struct json *answer = NULL;
     const struct json *lease = NULL;
     struct slice id;
-    enum err e =
-        demo_post(demo, SLICE_LIT("/api/v1/leases?wait=20"), lease_body(demo), &answer, why);
+    int64_t now = 0;
+    enum err e = read_now(demo, &now, why);
+    if (e == OK) {
+        e = demo_post(demo, SLICE_LIT("/api/v1/leases?wait=20"), lease_body(demo, now), &answer,
+                      why);
+    }
     if (e == OK) {
         e = json_get_text(answer, "leaseId", &id, why);
     }

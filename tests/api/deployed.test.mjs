@@ -40,8 +40,11 @@ function fileOf(content) {
     return path;
 }
 
-/** A node in front of a node, that notes each request. */
-async function spyOn(url) {
+/**
+ * A node in front of a node, that notes each request; `instead` may give the answer to one of them
+ * (an object with `result` or `error`).
+ */
+async function spyOn(url, instead = () => undefined) {
     const calls = [];
     const server = createServer(async (request, reply) => {
         const chunks = [];
@@ -49,10 +52,16 @@ async function spyOn(url) {
             chunks.push(chunk);
         }
         const body = Buffer.concat(chunks);
-        calls.push(...[JSON.parse(body)].flat());
+        const asked = JSON.parse(body);
+        calls.push(...[asked].flat());
+        reply.setHeader('content-type', 'application/json');
+        const other = instead(asked);
+        if (other) {
+            reply.end(JSON.stringify({ jsonrpc: '2.0', id: asked.id, ...other }));
+            return;
+        }
         const answer = await fetch(url,
             { method: 'POST', headers: { 'content-type': 'application/json' }, body });
-        reply.setHeader('content-type', 'application/json');
         reply.end(Buffer.from(await answer.arrayBuffer()));
     });
     await new Promise((done) => server.listen(0, '127.0.0.1', done));
@@ -170,6 +179,18 @@ describe('the demo', () => {
     });
 });
 
+test('the demo works on a chain whose time was moved ahead', async () => {
+    const world = await World.deploy(OLD);
+    try {
+        await world.chain.mineAt(await world.chain.now() + 400 * 86400);
+        const lower = Object.fromEntries(Object.entries(contractsOf(world)).map(
+            ([key, value]) => [key, key === 'chainId' ? value : value.toLowerCase()]));
+        await passes('complete', 12, world.chain.url, fileOf({ ...lower, startBlock: 1 }));
+    } finally {
+        await world.chain.stop();
+    }
+});
+
 test('the demo works on a chain of any id, whose blocks come when they come', async () => {
     const chain = await Chain.start(['--chain-id', '84532']);
     try {
@@ -235,6 +256,17 @@ describe('what cannot be driven', () => {
         refuses(changed({ chainId: 1 }), /chain 31337|31337.*\b1\b/));
     test('no node', () => refuses(changed({}), /127\.0\.0\.1:9/, 'http://127.0.0.1:9'));
     test('a URL that is none', () => refuses(changed({}), /chain\.rpc_urls|URL/, 'localhost'));
+
+    test('a node that fails is not taken for an old contract', async () => {
+        const spy = await spyOn(world.chain.url, ({ method, params }) =>
+            (method === 'eth_call' && params[0].data?.startsWith(PROBE)
+                ? { error: { code: -32603, message: 'out of disk' } } : undefined));
+        try {
+            await refuses(changed({}), /out of disk/, spy.url);
+        } finally {
+            await spy.stop();
+        }
+    });
 
     test('one option without the other', async () => {
         const { status, stderr } = await run(['demo', 'complete', '--rpc', world.chain.url]);

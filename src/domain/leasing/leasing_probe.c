@@ -18,10 +18,10 @@ static enum err ask(struct probe *p, const struct address *to, struct slice data
     return rpc_eth_call(p->leasing->rpc, &p->scratch, NULL, to, data, NULL, out, &revert, why);
 }
 
-/* Whether an error tells of the contract and not of the way to it. */
+/* Whether an error tells of the contract, and not of the node or the way to it. */
 static bool is_answer(enum err e)
 {
-    return e == ERR_REVERTED || e == ERR_NODE_ERROR || e == ERR_INVALID_ENCODING;
+    return e == ERR_REVERTED || e == ERR_INVALID_ENCODING;
 }
 
 /* A question that the contract need not be able to answer. */
@@ -124,7 +124,10 @@ static enum err check_agreements(struct probe *p, struct why *why)
     return e == OK ? check_agreement(p, &registry, why) : e;
 }
 
-/* Only our generation keeps refunds, and only it tells shares in events. */
+/*
+ * Only our generation keeps refunds, and only it tells shares in events. A node that fails must not
+ * be taken for a contract that has no such function: projections would follow the wrong rules.
+ */
 static enum err find_generation(struct probe *p, struct why *why)
 {
     struct slice call = SLICE_EMPTY;
