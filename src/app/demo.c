@@ -231,6 +231,9 @@ static enum err prepare(struct demo *demo, struct cli *cli, struct why *why)
     if ((file == NULL) != (demo->given_rpc == NULL)) {
         return why_set(why, ERR_USAGE, NULL, "--rpc and --contracts go together");
     }
+    if (demo->given_rpc != NULL && demo->given_rpc[0] == '\0') {
+        return why_set(why, ERR_USAGE, NULL, "--rpc needs the URL of a node");
+    }
     enum err e = file != NULL ? deployment_read(file, &demo->contracts, why) : OK;
     for (uint32_t i = 0; e == OK && i < DEMO_PARTIES; i++) {
         e = keystore_mnemonic_key(SLICE_LIT(DEVCHAIN_MNEMONIC), i, &demo->keys[i]);

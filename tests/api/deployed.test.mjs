@@ -272,6 +272,9 @@ describe('what cannot be driven', () => {
         const { status, stderr } = await run(['demo', 'complete', '--rpc', world.chain.url]);
         assert.equal(status, 2);
         assert.match(stderr, /--rpc and --contracts/);
+        const empty = await demo('complete', '', fileOf(changed({})));
+        assert.equal(empty.status, 2);
+        assert.match(objects(empty.stdout)[0].error, /--rpc needs the URL/);
     });
 });
 
