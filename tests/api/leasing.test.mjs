@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { hexlify, id, keccak256, randomBytes, toBeHex, toUtf8Bytes } from 'ethers';
 import {
     Api, assetBody, bidderA, bidderB, days, exercised, fresh, having, holder, intentOf, leaseBody,
-    leaseDigest, lessor, registrar, routes, schemaOfSatellites, sign, strangers, typeBody, without,
+    leaseDigest, lessor, registrar, routes, rows, schemaOfSatellites, sign, strangers, typeBody, without,
 } from './support.mjs';
 
 const SUPPLY = 100000000000000000000n;
@@ -698,10 +698,10 @@ describe('an offer that comes to nothing', () => {
 });
 
 test('the ledger holds what the marketplace holds', async () => {
-    const rows = api.daemon.rows(`SELECT path, credits_posted, debits_posted FROM ledger_accounts
+    const ledger = rows(api.daemon.database, `SELECT path, credits_posted, debits_posted FROM ledger_accounts
         WHERE path LIKE 'leasing/%'`);
-    const sum = rows.reduce((s, r) => s + BigInt(r.credits_posted) - BigInt(r.debits_posted), 0n);
-    assert.ok(rows.length > 5);
+    const sum = ledger.reduce((s, r) => s + BigInt(r.credits_posted) - BigInt(r.debits_posted), 0n);
+    assert.ok(ledger.length > 5);
     assert.equal(sum, await api.stableOf(contracts.marketplace));
 });
 

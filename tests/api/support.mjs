@@ -10,9 +10,9 @@ import {
     AbiCoder, HDNodeWallet, Interface, JsonRpcProvider, Mnemonic, keccak256, solidityPacked,
     toUtf8Bytes,
 } from 'ethers';
-import { Daemon, SLOW } from '../support/program.mjs';
+import { Daemon, SLOW, rows } from '../support/program.mjs';
 
-export { Daemon, SLOW, sleep };
+export { Daemon, SLOW, rows, sleep };
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const MNEMONIC = 'test test test test test test test test test test test junk';
