@@ -151,26 +151,33 @@ extern const struct store_statement ledger_sql_transfer_insert;
 extern const struct store_statement ops_sql_events_list;
 extern const struct store_statement relay_sql_attempt_content;
 extern const struct store_statement relay_sql_attempt_insert;
+extern const struct store_statement relay_sql_attempt_is_filler;
 extern const struct store_statement relay_sql_attempts_list;
 extern const struct store_statement relay_sql_inflight_count;
 extern const struct store_statement relay_sql_intent_by_hash;
 extern const struct store_statement relay_sql_intent_by_key;
 extern const struct store_statement relay_sql_intent_cancel;
-extern const struct store_statement relay_sql_intent_end;
+extern const struct store_statement relay_sql_intent_fail;
 extern const struct store_statement relay_sql_intent_final;
 extern const struct store_statement relay_sql_intent_get;
 extern const struct store_statement relay_sql_intent_insert;
 extern const struct store_statement relay_sql_intent_mined;
+extern const struct store_statement relay_sql_intent_put_off;
+extern const struct store_statement relay_sql_intent_reopen;
+extern const struct store_statement relay_sql_intent_replaced;
 extern const struct store_statement relay_sql_intent_resign;
 extern const struct store_statement relay_sql_intent_retry_at;
 extern const struct store_statement relay_sql_intent_sent;
 extern const struct store_statement relay_sql_intent_sign;
 extern const struct store_statement relay_sql_intent_unmined;
 extern const struct store_statement relay_sql_intents_list;
+extern const struct store_statement relay_sql_nonce_holder;
 extern const struct store_statement relay_sql_open_list;
 extern const struct store_statement relay_sql_queue_counts;
 extern const struct store_statement relay_sql_queued_list;
-extern const struct store_statement relay_sql_unfinal_list;
+extern const struct store_statement relay_sql_unfinal_deep;
+extern const struct store_statement relay_sql_unfinal_fresh;
+extern const struct store_statement relay_sql_unfinal_intents;
 extern const struct store_statement relay_sql_wallet_get;
 extern const struct store_statement relay_sql_wallet_put;
 extern const struct store_statement store_sql_migrations_add;
@@ -332,26 +339,33 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &ops_sql_events_list,
     &relay_sql_attempt_content,
     &relay_sql_attempt_insert,
+    &relay_sql_attempt_is_filler,
     &relay_sql_attempts_list,
     &relay_sql_inflight_count,
     &relay_sql_intent_by_hash,
     &relay_sql_intent_by_key,
     &relay_sql_intent_cancel,
-    &relay_sql_intent_end,
+    &relay_sql_intent_fail,
     &relay_sql_intent_final,
     &relay_sql_intent_get,
     &relay_sql_intent_insert,
     &relay_sql_intent_mined,
+    &relay_sql_intent_put_off,
+    &relay_sql_intent_reopen,
+    &relay_sql_intent_replaced,
     &relay_sql_intent_resign,
     &relay_sql_intent_retry_at,
     &relay_sql_intent_sent,
     &relay_sql_intent_sign,
     &relay_sql_intent_unmined,
     &relay_sql_intents_list,
+    &relay_sql_nonce_holder,
     &relay_sql_open_list,
     &relay_sql_queue_counts,
     &relay_sql_queued_list,
-    &relay_sql_unfinal_list,
+    &relay_sql_unfinal_deep,
+    &relay_sql_unfinal_fresh,
+    &relay_sql_unfinal_intents,
     &relay_sql_wallet_get,
     &relay_sql_wallet_put,
     &store_sql_migrations_add,
@@ -905,7 +919,7 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 5,
         .name = "relay",
-        .checksum = "54d8b9b63aed0ec0f1651a8fc3193bc5896437b11c8687348abb1d4f725dfa2c",
+        .checksum = "d1d2a77bf4eca422370c622b16b53b1105d3fe8952fcf7fe9681dd0337ca33ef",
         .up_sqlite =
             "CREATE TABLE relay_wallets (\n"
             "    chain_id INTEGER NOT NULL,\n"
@@ -934,6 +948,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    nonce INTEGER,\n"
             "    transaction_hash BLOB CONSTRAINT transaction_hash_is_hash CHECK (length(transaction_hash) = 32),\n"
             "    attempts INTEGER NOT NULL,\n"
+            "    tries INTEGER NOT NULL DEFAULT 0,\n"
             "    sent_at INTEGER,\n"
             "    try_at INTEGER NOT NULL,\n"
             "    block_number INTEGER,\n"
@@ -959,6 +974,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    fee_max TEXT CONSTRAINT fee_max_is_u256 CHECK (length(fee_max) = 78 AND fee_max NOT GLOB '*[^0-9]*') NOT NULL,\n"
             "    fee_priority TEXT CONSTRAINT fee_priority_is_u256 CHECK (length(fee_priority) = 78 AND fee_priority NOT GLOB '*[^0-9]*') NOT NULL,\n"
             "    gas_limit INTEGER NOT NULL,\n"
+            "    filler INTEGER CONSTRAINT filler_is_bool CHECK (filler IN (0, 1)) NOT NULL DEFAULT FALSE,\n"
             "    created_at INTEGER NOT NULL,\n"
             "    PRIMARY KEY (intent_id, attempt)\n"
             ") STRICT;",
@@ -990,6 +1006,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    nonce BIGINT,\n"
             "    transaction_hash BYTEA CONSTRAINT transaction_hash_is_hash CHECK (octet_length(transaction_hash) = 32),\n"
             "    attempts BIGINT NOT NULL,\n"
+            "    tries BIGINT NOT NULL DEFAULT 0,\n"
             "    sent_at TIMESTAMPTZ,\n"
             "    try_at TIMESTAMPTZ NOT NULL,\n"
             "    block_number BIGINT,\n"
@@ -1015,6 +1032,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    fee_max NUMERIC(78,0) CONSTRAINT fee_max_is_u256 CHECK (fee_max >= 0) NOT NULL,\n"
             "    fee_priority NUMERIC(78,0) CONSTRAINT fee_priority_is_u256 CHECK (fee_priority >= 0) NOT NULL,\n"
             "    gas_limit BIGINT NOT NULL,\n"
+            "    filler BOOLEAN NOT NULL DEFAULT FALSE,\n"
             "    created_at TIMESTAMPTZ NOT NULL,\n"
             "    PRIMARY KEY (intent_id, attempt)\n"
             ");",
@@ -2461,7 +2479,7 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 179,
+    .statement_count = 186,
     .migrations = sql_catalog_migrations,
     .migration_count = 7,
 };

@@ -11,8 +11,8 @@ CREATE TABLE relay_wallets (
 );
 
 -- state: 1 queued, 2 signed, 3 sent, 4 mined, 5 reverted, 6 failed, 7 replaced, 8 cancelled.
--- An intent that is signed or sent and has an error is being filled: an empty transfer takes its
--- nonce, then it becomes failed.
+-- `tries` counts looks at a queued intent that a node could not answer. `try_at` is when a queued
+-- one is looked at, or signed bytes are sent, next.
 CREATE TABLE relay_intents (
     seq @id,
     intent_id @text NOT NULL UNIQUE,
@@ -33,6 +33,7 @@ CREATE TABLE relay_intents (
     nonce @i64,
     transaction_hash @hash,
     attempts @i64 NOT NULL,
+    tries @i64 NOT NULL DEFAULT 0,
     sent_at @time,
     try_at @time NOT NULL,
     block_number @i64,
@@ -51,6 +52,8 @@ CREATE INDEX idx_relay_intents_open ON relay_intents (chain_id, state, seq) WHER
 CREATE INDEX idx_relay_intents_unfinal ON relay_intents (chain_id, block_number) WHERE NOT final;
 CREATE INDEX idx_relay_intents_hash ON relay_intents (transaction_hash);
 
+-- A filler is an empty transfer to the wallet itself that takes the nonce of an intent whose own
+-- bytes no node takes; when it is mined the intent has failed.
 CREATE TABLE relay_attempts (
     intent_id @text NOT NULL REFERENCES relay_intents (intent_id),
     attempt @i64 NOT NULL,
@@ -59,6 +62,7 @@ CREATE TABLE relay_attempts (
     fee_max @u256 NOT NULL,
     fee_priority @u256 NOT NULL,
     gas_limit @i64 NOT NULL,
+    filler @bool NOT NULL DEFAULT FALSE,
     created_at @time NOT NULL,
     PRIMARY KEY (intent_id, attempt)
 );

@@ -1,6 +1,7 @@
 #include "kernel/relay/relay.h"
 
 #include "kernel/base/check.h"
+#include "kernel/base/hex.h"
 #include "kernel/base/log.h"
 #include "kernel/relay/relay_internal.h"
 #include "kernel/relay/relay_sql.h"
@@ -27,6 +28,7 @@ struct relay *relay_new(const struct relay_options *options)
     relay->watch_ctx = options->watch_ctx;
     relay->mined = options->mined;
     relay->mined_ctx = options->mined_ctx;
+    relay->wallets = mem_alloc((options->signer_count + 1) * sizeof *relay->wallets);
     arena_init(&relay->step, 256 * 1024);
     return relay;
 }
@@ -36,6 +38,7 @@ void relay_free(struct relay *relay)
     if (relay != NULL) {
         ASSERT(!relay->running);
         arena_free(&relay->step);
+        mem_free(relay->wallets);
         mem_free(relay);
     }
 }
@@ -59,39 +62,88 @@ enum err relay_step(struct relay *relay, bool *out_progress, struct why *why)
     return e;
 }
 
-/* ---- start: wallets against the chain ---- */
+/* ---- wallets against the chain ---- */
+
+enum err relay_nonce_put(struct store_tx *tx, uint64_t chain_id, const struct address *wallet,
+                         uint64_t nonce, struct why *why)
+{
+    struct store_query q;
+    store_begin(&q, tx, &relay_sql_wallet_put);
+    store_bind_i64(&q, "chain_id", (int64_t)chain_id);
+    store_bind_bytes(&q, "address", address_slice(wallet));
+    store_bind_i64(&q, "next_nonce", (int64_t)nonce);
+    store_bind_time(&q, "now", clock_wall_usec());
+    return store_finish(&q, NULL, why);
+}
+
+enum err relay_nonce_at_least(struct store_tx *tx, uint64_t chain_id, const struct address *wallet,
+                              uint64_t nonce, uint64_t *out_next, struct why *why)
+{
+    struct store_query q;
+    store_begin(&q, tx, &relay_sql_wallet_get);
+    store_bind_i64(&q, "chain_id", (int64_t)chain_id);
+    store_bind_bytes(&q, "address", address_slice(wallet));
+    bool known = store_step(&q);
+    uint64_t stored = known ? (uint64_t)store_get_i64(&q, "next_nonce") : 0;
+    enum err e = store_finish(&q, NULL, why);
+    if (e != OK) {
+        return e;
+    }
+    *out_next = stored > nonce ? stored : nonce;
+    if (known && stored >= nonce) {
+        return OK;
+    }
+    if (known) {
+        char text[ADDRESS_TEXT_MAX];
+        address_format(wallet, text);
+        LOG(LOG_WARN, "relay.nonce_moved", log_text("wallet", text), log_u64("stored", stored),
+            log_u64("chain", nonce));
+    }
+    return relay_nonce_put(tx, chain_id, wallet, nonce, why);
+}
+
+enum err relay_counts(struct relay *relay, const struct address *const *wallets, size_t count,
+                      bool pending, uint64_t *out, struct why *why)
+{
+    struct rpc_call *calls = arena_alloc_array(&relay->step, count, sizeof *calls);
+    for (size_t i = 0; i < count; i++) {
+        char text[ADDRESS_TEXT_MAX];
+        address_format(wallets[i], text);
+        calls[i] = (struct rpc_call){
+            .method = "eth_getTransactionCount",
+            .params =
+                slice_format(&relay->step, "[\"%s\",\"%s\"]", text, pending ? "pending" : "latest"),
+        };
+    }
+    enum err e = rpc_call_many(relay->rpc, &relay->step, RPC_ANY, calls, count, why);
+    for (size_t i = 0; e == OK && i < count; i++) {
+        e = calls[i].err;
+        if (e != OK && why != NULL) {
+            *why = calls[i].why;
+        }
+        if (e == OK && (calls[i].result->type != JSON_STRING ||
+                        hex_parse_u64(calls[i].result->text, &out[i]) != OK)) {
+            e = why_set(why, ERR_NODE_RESPONSE, NULL, "the node's count of transactions is none");
+        }
+    }
+    return e;
+}
 
 struct wallet_check {
-    struct relay *relay;
+    const struct relay *relay;
     const struct address *wallet;
-    uint64_t chain_nonce; /* mined */
-    uint64_t stored;      /* out: next nonce before the check */
-    bool known;           /* out */
+    uint64_t pending; /* mined, or waiting in the node's pool */
 };
 
 /*
- * A wallet's next nonce is never below what is mined. Above it stand our own open intents; a
+ * A wallet's next nonce is never below what the node knows. Above it stand our own open intents; a
  * wallet that we see for the first time starts behind whatever waits at the node.
  */
 static enum err check_wallet(struct store_tx *tx, void *ctx, struct why *why)
 {
-    struct wallet_check *c = ctx;
-    struct store_query q;
-    store_begin(&q, tx, &relay_sql_wallet_get);
-    store_bind_i64(&q, "chain_id", (int64_t)c->relay->chain_id);
-    store_bind_bytes(&q, "address", address_slice(c->wallet));
-    c->known = store_step(&q);
-    c->stored = c->known ? (uint64_t)store_get_i64(&q, "next_nonce") : 0;
-    enum err e = store_finish(&q, NULL, why);
-    if (e != OK || (c->known && c->stored >= c->chain_nonce)) {
-        return e;
-    }
-    store_begin(&q, tx, &relay_sql_wallet_put);
-    store_bind_i64(&q, "chain_id", (int64_t)c->relay->chain_id);
-    store_bind_bytes(&q, "address", address_slice(c->wallet));
-    store_bind_i64(&q, "next_nonce", (int64_t)c->chain_nonce);
-    store_bind_time(&q, "now", clock_wall_usec());
-    return store_finish(&q, NULL, why);
+    const struct wallet_check *c = ctx;
+    uint64_t next = 0;
+    return relay_nonce_at_least(tx, c->relay->chain_id, c->wallet, c->pending, &next, why);
 }
 
 enum err relay_reconcile(struct relay *relay, struct why *why)
@@ -99,15 +151,9 @@ enum err relay_reconcile(struct relay *relay, struct why *why)
     enum err e = OK;
     for (size_t i = 0; e == OK && i < relay->signer_count; i++) {
         struct wallet_check c = {.relay = relay, .wallet = &relay->signers[i].address};
-        e = rpc_nonce(relay->rpc, c.wallet, true, &c.chain_nonce, why);
+        e = rpc_nonce(relay->rpc, c.wallet, true, &c.pending, why);
         if (e == OK) {
             e = store_write(relay->store, check_wallet, &c, why);
-        }
-        if (e == OK && c.known && c.stored < c.chain_nonce) {
-            char text[ADDRESS_TEXT_MAX];
-            address_format(c.wallet, text);
-            LOG(LOG_WARN, "relay.nonce_moved", log_text("wallet", text),
-                log_u64("stored", c.stored), log_u64("mined", c.chain_nonce));
         }
     }
     return e;
@@ -148,33 +194,44 @@ static int64_t pause_usec(const struct relay *relay, int64_t last)
     return next < relay->config.poll_usec ? next : relay->config.poll_usec;
 }
 
+static void note_outcome(const struct relay *relay, enum err *last, enum err e,
+                         const struct why *why)
+{
+    if (e == *last) {
+        return;
+    }
+    if (e != OK) {
+        LOG(LOG_WARN, "relay.step_failed", log_u64("chain", relay->chain_id), log_err(e),
+            log_why(why, e));
+    } else {
+        LOG(LOG_INFO, "relay.recovered", log_u64("chain", relay->chain_id));
+    }
+    *last = e;
+}
+
 static void *run(void *ctx)
 {
     struct relay *relay = ctx;
     uint64_t seen = store_signal_now(relay->store, "relay");
+    uint64_t seen_stop = store_signal_now(relay->store, "relay_stop");
     int64_t pause = 0;
-    bool failing = false;
+    enum err last = OK;
     while (!atomic_load(&relay->stopping)) {
         struct why why = {0};
         bool progress = false;
         enum err e = relay_step(relay, &progress, &why);
+        bool failed_before = last != OK;
+        note_outcome(relay, &last, e, &why);
         if (e != OK) {
-            if (!failing) {
-                LOG(LOG_WARN, "relay.step_failed", log_u64("chain", relay->chain_id), log_err(e),
-                    log_why(&why, e));
-            }
-            failing = true;
-            pause = pause > 0 ? pause * 2 : relay->config.poll_usec;
+            /* New intents are no reason to ask a node again that is in trouble. */
+            pause = failed_before ? pause * 2 : relay->config.poll_usec;
             pause = pause < BACKOFF_USEC_MAX ? pause : BACKOFF_USEC_MAX;
-            (void)store_wait(relay->store, "relay_stop", &(uint64_t){0}, pause);
+            (void)store_wait(relay->store, "relay_stop", &seen_stop, pause);
             continue;
         }
-        if (failing) {
-            LOG(LOG_INFO, "relay.recovered", log_u64("chain", relay->chain_id));
-            failing = false;
-        }
-        pause = progress ? 0 : pause_usec(relay, pause);
-        if (!progress && !atomic_load(&relay->stopping)) {
+        pause = progress || failed_before ? 0 : pause;
+        if (!progress) {
+            pause = pause_usec(relay, pause);
             bool woken = store_wait(relay->store, "relay", &seen, pause);
             pause = woken ? 0 : pause;
         }

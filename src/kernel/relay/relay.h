@@ -5,40 +5,59 @@
  * unique. From then on the relay owns it:
  *
  *   QUEUED --simulated, fees set, nonce taken, signed, bytes stored (one transaction)--> SIGNED
- *   QUEUED --simulation reverts or policy refuses--> FAILED      (no nonce was used)
+ *   QUEUED --simulation reverts, policy refuses, `after` failed, deadline passed--> FAILED
+ *   QUEUED --relay_cancel--> CANCELLED      (neither has used a nonce)
  *   SIGNED --a node took the bytes--> SENT
- *   SIGNED/SENT --receipt, status 1--> MINED        --receipt, status 0--> REVERTED
- *   MINED/REVERTED --final_depth blocks on top, receipt still there--> FINAL flag set
- *   MINED/REVERTED --block fell out by a reorg--> SENT (same bytes are sent again)
- *   SIGNED/SENT --the nonce was mined by other bytes--> REPLACED (reported, never re-signed)
- *   QUEUED --waiting for `after` that failed, or deadline passed--> FAILED;  QUEUED
- * --relay_cancel--> CANCELLED
+ *   SIGNED/SENT --other bytes at the same nonce: higher fees, or a filler--> SIGNED
+ *   SIGNED/SENT --receipt, status 1--> MINED       --receipt, status 0--> REVERTED
+ *   SIGNED/SENT --receipt of a filler--> FAILED
+ *   SIGNED/SENT --the nonce was mined with bytes of somebody else--> REPLACED (never signed anew)
+ *   MINED/REVERTED/FAILED with a receipt --final_depth blocks on top--> `final`
+ *   MINED/REVERTED/FAILED with a receipt --the block fell out--> SIGNED (the same bytes again)
  *
  * Never two transactions for one intent: signed bytes are stored before they are sent, and what is
- * sent again is the same bytes, or a replacement with the same nonce. Never a nonce gap that
- * stays: nonces are taken from the wallet's row in the signing transaction, in order, and every
- * SIGNED intent is sent until mined; bytes that a node will never take are replaced at the same
- * nonce by an empty transfer to self, and the intent fails.
+ * sent again is the same bytes, or a replacement with the same nonce.
  *
- * Concurrency: one thread a chain works on all wallets in batches: simulate (batched
- * eth_estimateGas), sign and store (one transaction), send (one batch), look for receipts (one
- * batch). Submitters never touch nonces, so they cannot collide.
+ * Never a nonce gap that stays: nonces are taken from the wallet's row in the signing transaction,
+ * in order, and every SIGNED intent is sent until mined. Bytes that no node will ever take get a
+ * filler at their nonce, an empty transfer to the wallet itself, and the intent fails; should its
+ * own bytes be mined nevertheless, it is MINED. A nonce that the chain waits for and nobody has (a
+ * foreign transaction vanished, a deep reorganisation) is filled too, or sent again by the ended
+ * intent that had it.
+ *
+ * Concurrency: one thread a chain works on all wallets in batches: simulate (eth_estimateGas), sign
+ * and store (one transaction), send, ask which nonces are mined, read receipts. Submitters never
+ * touch nonces, so they cannot collide. Wallets take turns; one that has inflight_max transactions
+ * under way waits without holding up the others.
  *
  * Order: intents of one wallet are signed in the order of submission among those that are ready.
- * `after` holds an intent back until another one is MINED (approve before bid).
+ * `after` holds an intent back until another one is MINED (approve before bid). Fillings apart, an
+ * intent whose look failed (a node in trouble) is overtaken.
+ *
+ * Waiting: what will pass is waited for without end (no funds, fees above the cap, no node). What a
+ * node holds against an intent without calling it a revert is asked again for a quarter of an hour.
  *
  * Fees: EIP-1559 with max = 2 * next base fee + priority, capped by fee_wei_max (waits when the cap
- * is below the base fee); legacy where the chain has no base fee. A transaction that is not mined
- * within `stuck_usec` is replaced with both fees raised by at least bump_percent (and 1 wei), up to
- * the cap.
+ * is below the base fee); legacy where the chain has no base fee. The lowest nonce, when it was not
+ * mined within `stuck_usec` although blocks came, is replaced with both fees raised by at least
+ * bump_percent (and 1 wei), up to the cap; fees that a node refuses are raised at once, twice as
+ * much each time.
  *
  * The signer decodes the calldata again and checks policy rows: (role, contract, function) must be
- * allowed, value and gas below caps. The role comes from who submitted, not from the payload.
+ * allowed and the calldata be the one encoding of its arguments; native coin only where the row
+ * says so; gas below the cap. The role comes from who submitted, not from the payload. What a
+ * signer returns is read back before it is stored.
+ *
+ * Somebody else with the key moves the nonce: seen at the start and before each signing, so that
+ * only what was signed by then can be REPLACED. That is believed after half a minute in which no
+ * receipt of ours appeared.
  *
  * Crash points: before SIGNED commits: still QUEUED, nothing used. After: the bytes are there and
  * are sent (again). Between send and SENT: "already known" is success. On a node that lost its
- * memory pool: sent again. External use of the key moves the nonce: seen at start and when a send
- * says "nonce too low".
+ * memory pool: sent again every 15 s.
+ *
+ * Two relays on one store (a stopping and a starting process) do no harm: every transition checks
+ * the state and the version that it started from.
  *
  * Threads: one relay thread a chain; all other functions from anywhere.
  */
@@ -80,7 +99,7 @@ struct relay_intent {
     struct slice data;
     const char *role;      /* policy role of the submitter: "registrar", "lessor", … */
     const char *purpose;   /* "leasing.register_asset" */
-    uint64_t gas_limit;    /* 0: estimate + 20 % */
+    uint64_t gas_limit;    /* 0: estimate + gas_margin_percent */
     struct slice after;    /* id of an intent that must be mined before, or "" */
     int64_t deadline_usec; /* wall time after which an unsigned intent fails; 0: none */
 };
@@ -115,7 +134,7 @@ struct relay_row {
 };
 
 /*
- * What a role may send. The calldata must decode strictly as `function` of `contract`. A NULL
+ * What a role may send. The calldata must be an encoding of `function` of `contract`. A NULL
  * address matches any callee, a NULL function any of the contract. Both NULL: contract creation.
  */
 struct relay_policy {
@@ -123,9 +142,13 @@ struct relay_policy {
     const struct abi_contract *contract;
     const struct abi_function *function;
     const struct address *address;
+    bool payable; /* may send native coin along */
 };
 
-/* Signs with a key that the relay never sees the bytes of. */
+/*
+ * Signs with a key that the relay never sees the bytes of. Called inside a transaction: no network
+ * there. An error puts the intent off.
+ */
 struct relay_signer {
     struct address address;
     enum err (*sign)(void *ctx, struct arena *arena, const struct tx *tx, struct slice *out_raw,
@@ -150,7 +173,10 @@ struct relay_config {
 extern const struct config_row relay_config_rows[];
 extern const size_t relay_config_row_count;
 
-/* Called inside the transaction that changes an intent's state, so that a domain can follow it. */
+/*
+ * Called inside the transaction in which the relay changes an intent's state, so that a domain can
+ * follow it; not by relay_cancel, whose caller knows.
+ */
 typedef enum err (*relay_watch_fn)(struct store_tx *tx, void *ctx, const struct relay_row *row,
                                    struct why *why);
 
@@ -189,7 +215,8 @@ enum err relay_step(struct relay *relay, bool *out_progress, struct why *why) ER
 
 /*
  * relay_submit writes an intent in the caller's transaction. The same key again returns the same
- * id and changes nothing; with other content ERR_IDEMPOTENCY_MISMATCH. Owns: out_id in the arena.
+ * id and changes nothing; with other content (wallet, callee, value, data, role, purpose)
+ * ERR_IDEMPOTENCY_MISMATCH. Owns: out_id in the arena.
  * Errors: ERR_UNKNOWN_WALLET is reported by relay_has_wallet beforehand; ERR_DB.
  */
 enum err relay_submit(struct store_tx *tx, struct arena *arena, const struct relay_intent *intent,

@@ -69,16 +69,29 @@ LIMIT :max_rows;
 SELECT intent_id FROM relay_attempts WHERE transaction_hash = :transaction_hash;
 
 -- statement: relay_queued_list
--- doc: Queued intents that may be signed now, in order; what they wait for is told by its state.
--- params: chain_id i64, now time, max_rows i64
+-- doc: Queued intents to look at now, one wallet after the other in turns: those of each wallet in
+-- doc: order, as many as may still be signed. What they wait for is told by its state. A time far
+-- doc: ahead was written before the clock was put back.
+-- params: chain_id i64, now time, far time, inflight_max i64, max_rows i64
 -- columns: intent_id text, wallet address, to_address address?, value u256, data bytes, role text
--- columns: purpose text, gas_limit i64, deadline time?, after_state i64?, after_id text?
-SELECT i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose, i.gas_limit,
-       i.deadline, a.state AS after_state, i.after_id
-FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id
-WHERE i.chain_id = :chain_id AND i.state = 1 AND i.try_at <= :now
-    AND (i.after_id IS NULL OR a.intent_id IS NULL OR a.state > 3)
-ORDER BY i.seq
+-- columns: purpose text, gas_limit i64, deadline time?, tries i64, after_state i64?, after_id text?
+SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,
+       r.deadline, r.tries, r.after_state, r.after_id
+FROM (
+    SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,
+           i.gas_limit, i.deadline, i.tries, a.state AS after_state, i.after_id,
+           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.seq) AS place
+    FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id
+    WHERE i.chain_id = :chain_id AND i.state = 1
+        AND (i.deadline < :now
+            OR ((i.try_at <= :now OR i.try_at > :far)
+                AND (i.after_id IS NULL OR a.intent_id IS NULL OR a.state > 3)))
+) r LEFT JOIN (
+    SELECT wallet, COUNT(*) AS open FROM relay_intents
+    WHERE chain_id = :chain_id AND state IN (2, 3) GROUP BY wallet
+) o ON o.wallet = r.wallet
+WHERE r.place + COALESCE(o.open, 0) <= :inflight_max
+ORDER BY r.place, r.seq
 LIMIT :max_rows;
 
 -- statement: relay_inflight_count
@@ -92,40 +105,52 @@ WHERE chain_id = :chain_id AND wallet = :wallet AND state IN (2, 3);
 -- doc: Gives a queued intent its nonce and first signed bytes.
 -- params: intent_id text, nonce i64, transaction_hash hash, now time
 UPDATE relay_intents
-SET state = 2, nonce = :nonce, transaction_hash = :transaction_hash, attempts = 1,
+SET state = 2, nonce = :nonce, transaction_hash = :transaction_hash, attempts = 1, tries = 0,
     updated_at = :now, try_at = :now
 WHERE intent_id = :intent_id AND state = 1;
 
 -- statement: relay_intent_resign
--- doc: A new version of signed bytes at the same nonce; an error marks it as a filler.
--- params: intent_id text, transaction_hash hash, error_code text?, error text?, now time
+-- doc: A new version of signed bytes at the same nonce, if nobody else made one meanwhile.
+-- params: intent_id text, attempt i64, transaction_hash hash, error_code text?, error text?
+-- params: now time
 UPDATE relay_intents
 SET state = 2, transaction_hash = :transaction_hash, attempts = attempts + 1,
-    error_code = COALESCE(error_code, :error_code), error = COALESCE(error, :error),
+    error_code = COALESCE(:error_code, error_code), error = COALESCE(:error, error),
     updated_at = :now, try_at = :now
-WHERE intent_id = :intent_id AND state IN (2, 3);
+WHERE intent_id = :intent_id AND state IN (2, 3) AND attempts = :attempt;
 
 -- statement: relay_attempt_insert
 -- doc: Stores signed bytes before they are sent.
 -- params: intent_id text, attempt i64, transaction_hash hash, raw bytes, fee_max u256
--- params: fee_priority u256, gas_limit i64, now time
+-- params: fee_priority u256, gas_limit i64, filler bool, now time
 INSERT INTO relay_attempts
-    (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, created_at)
-VALUES (:intent_id, :attempt, :transaction_hash, :raw, :fee_max, :fee_priority, :gas_limit, :now);
+    (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler,
+     created_at)
+VALUES (:intent_id, :attempt, :transaction_hash, :raw, :fee_max, :fee_priority, :gas_limit,
+        :filler, :now);
+
+-- statement: relay_attempt_is_filler
+-- doc: Whether a version of an intent only takes its nonce.
+-- params: transaction_hash hash
+-- columns: filler bool
+SELECT filler FROM relay_attempts WHERE transaction_hash = :transaction_hash;
 
 -- statement: relay_open_list
--- doc: Signed and sent intents with their newest bytes, in nonce order.
--- params: chain_id i64, max_rows i64
+-- doc: Signed and sent intents with their newest bytes: the lowest nonces of each wallet, in order.
+-- params: chain_id i64, per_wallet i64
 -- columns: intent_id text, wallet address, state i64, nonce i64, attempts i64, sent_at time?
--- columns: try_at time, error_code text?, transaction_hash hash, raw bytes, fee_max u256
--- columns: fee_priority u256, gas_limit i64, attempt_at time
-SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at, i.error_code,
-       t.transaction_hash, t.raw, t.fee_max, t.fee_priority, t.gas_limit, t.created_at AS attempt_at
-FROM relay_intents i
-JOIN relay_attempts t ON t.intent_id = i.intent_id AND t.attempt = i.attempts
-WHERE i.chain_id = :chain_id AND i.state IN (2, 3)
-ORDER BY i.wallet, i.nonce
-LIMIT :max_rows;
+-- columns: try_at time, transaction_hash hash, raw bytes, fee_max u256, fee_priority u256
+-- columns: gas_limit i64, filler bool, attempt_at time
+SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at,
+       t.transaction_hash, t.raw, t.fee_max, t.fee_priority, t.gas_limit, t.filler,
+       t.created_at AS attempt_at
+FROM (
+    SELECT intent_id, wallet, state, nonce, attempts, sent_at, try_at,
+           ROW_NUMBER() OVER (PARTITION BY wallet ORDER BY nonce) AS place
+    FROM relay_intents WHERE chain_id = :chain_id AND state IN (2, 3)
+) i JOIN relay_attempts t ON t.intent_id = i.intent_id AND t.attempt = i.attempts
+WHERE i.place <= :per_wallet
+ORDER BY i.wallet, i.nonce;
 
 -- statement: relay_attempts_list
 -- doc: Hashes of all versions of an intent, newest first.
@@ -137,31 +162,39 @@ WHERE intent_id = :intent_id ORDER BY attempt DESC;
 -- statement: relay_attempt_content
 -- doc: What an intent wants, for signing another version.
 -- params: intent_id text
--- columns: to_address address?, value u256, data bytes, role text
-SELECT to_address, value, data, role FROM relay_intents WHERE intent_id = :intent_id;
+-- columns: to_address address?, value u256, data bytes
+SELECT to_address, value, data FROM relay_intents WHERE intent_id = :intent_id;
 
 -- statement: relay_intent_sent
--- doc: A node took the bytes.
--- params: intent_id text, now time
-UPDATE relay_intents SET state = 3, sent_at = :now, updated_at = :now
-WHERE intent_id = :intent_id AND state IN (2, 3);
+-- doc: A node took the bytes; they are sent again at a time.
+-- params: intent_id text, attempt i64, try_at time, now time
+UPDATE relay_intents SET state = 3, sent_at = :now, try_at = :try_at, updated_at = :now
+WHERE intent_id = :intent_id AND state IN (2, 3) AND attempts = :attempt;
 
 -- statement: relay_intent_retry_at
--- doc: Leaves an intent alone until a time.
--- params: intent_id text, try_at time
-UPDATE relay_intents SET try_at = :try_at WHERE intent_id = :intent_id;
+-- doc: Leaves signed bytes alone until a time.
+-- params: intent_id text, attempt i64, try_at time
+UPDATE relay_intents SET try_at = :try_at
+WHERE intent_id = :intent_id AND state IN (2, 3) AND attempts = :attempt;
+
+-- statement: relay_intent_put_off
+-- doc: Leaves a queued intent alone until a time.
+-- params: intent_id text, try_at time, tries i64
+UPDATE relay_intents SET try_at = :try_at, tries = :tries
+WHERE intent_id = :intent_id AND state = 1;
 
 -- statement: relay_intent_mined
--- doc: A receipt was found.
+-- doc: A receipt was found; it tells all that there is to say, unless a filler was mined.
 -- params: intent_id text, state i64, transaction_hash hash, block_number i64, block_hash hash
 -- params: gas_used i64, gas_price u256, contract address?, error_code text?, error text?
--- params: final bool, now time
+-- params: filler bool, now time
 UPDATE relay_intents
 SET state = :state, transaction_hash = :transaction_hash, block_number = :block_number,
     block_hash = :block_hash, gas_used = :gas_used, gas_price = :gas_price, contract = :contract,
-    error_code = COALESCE(error_code, :error_code), error = COALESCE(error, :error),
-    final = :final, updated_at = :now
-WHERE intent_id = :intent_id AND state IN (2, 3, 4, 5);
+    error_code = CASE WHEN :filler THEN error_code ELSE :error_code END,
+    error = CASE WHEN :filler THEN error ELSE :error END,
+    final = FALSE, updated_at = :now
+WHERE intent_id = :intent_id AND state IN (2, 3, 4, 5, 6) AND nonce IS NOT NULL;
 
 -- statement: relay_intent_unmined
 -- doc: The block fell out: the same bytes are sent again.
@@ -169,22 +202,46 @@ WHERE intent_id = :intent_id AND state IN (2, 3, 4, 5);
 UPDATE relay_intents
 SET state = 2, block_number = NULL, block_hash = NULL, gas_used = NULL, gas_price = NULL,
     contract = NULL, final = FALSE, updated_at = :now, try_at = :now,
-    error_code = CASE WHEN state = 5 THEN NULL ELSE error_code END,
-    error = CASE WHEN state = 5 THEN NULL ELSE error END
-WHERE intent_id = :intent_id AND state IN (4, 5);
+    error_code = CASE WHEN state = 6 THEN error_code END,
+    error = CASE WHEN state = 6 THEN error END
+WHERE intent_id = :intent_id AND state IN (4, 5, 6) AND block_number IS NOT NULL;
 
 -- statement: relay_intent_final
 -- doc: Deep enough: it is not looked at again.
 -- params: intent_id text, now time
-UPDATE relay_intents SET final = TRUE, updated_at = :now WHERE intent_id = :intent_id;
+UPDATE relay_intents SET final = TRUE, updated_at = :now
+WHERE intent_id = :intent_id AND state IN (4, 5, 6) AND NOT final;
 
--- statement: relay_intent_end
--- doc: Ends an intent without a receipt.
--- params: intent_id text, state i64, error_code text?, error text?, now time
+-- statement: relay_intent_fail
+-- doc: A queued intent fails: no nonce was used.
+-- params: intent_id text, error_code text, error text, now time
 UPDATE relay_intents
-SET state = :state, final = TRUE, error_code = COALESCE(error_code, :error_code),
-    error = COALESCE(error, :error), updated_at = :now
-WHERE intent_id = :intent_id AND state IN (1, 2, 3);
+SET state = 6, final = TRUE, error_code = :error_code, error = :error, updated_at = :now
+WHERE intent_id = :intent_id AND state = 1;
+
+-- statement: relay_intent_replaced
+-- doc: The nonce of an intent was mined with bytes that are none of ours.
+-- params: intent_id text, attempt i64, error_code text, error text, now time
+UPDATE relay_intents
+SET state = 7, final = TRUE, error_code = :error_code, error = :error, updated_at = :now
+WHERE intent_id = :intent_id AND state IN (2, 3) AND attempts = :attempt;
+
+-- statement: relay_nonce_holder
+-- doc: The intent that a nonce of a wallet belongs to.
+-- params: chain_id i64, wallet address, nonce i64
+-- columns: intent_id text, state i64, attempts i64, mined bool, filler bool, fee_max u256
+-- columns: fee_priority u256, gas_limit i64
+SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler,
+       t.fee_max, t.fee_priority, t.gas_limit
+FROM relay_intents i JOIN relay_attempts t ON t.intent_id = i.intent_id AND t.attempt = i.attempts
+WHERE i.chain_id = :chain_id AND i.wallet = :wallet AND i.nonce = :nonce;
+
+-- statement: relay_intent_reopen
+-- doc: The nonce of an ended intent became free by a reorganisation: it is taken again.
+-- params: intent_id text, now time
+UPDATE relay_intents
+SET state = 2, final = FALSE, updated_at = :now, try_at = :now
+WHERE intent_id = :intent_id AND state IN (6, 7);
 
 -- statement: relay_intent_cancel
 -- doc: Cancels an intent that has no nonce yet.
@@ -192,14 +249,33 @@ WHERE intent_id = :intent_id AND state IN (1, 2, 3);
 UPDATE relay_intents SET state = 8, final = TRUE, updated_at = :now
 WHERE intent_id = :intent_id AND state = 1;
 
--- statement: relay_unfinal_list
--- doc: Mined intents that a reorganisation could still take away.
--- params: chain_id i64, max_rows i64
--- columns: intent_id text, transaction_hash hash, block_number i64, block_hash hash
-SELECT intent_id, transaction_hash, block_number, block_hash FROM relay_intents
-WHERE chain_id = :chain_id AND NOT final AND state IN (4, 5)
+-- statement: relay_unfinal_deep
+-- doc: Blocks with mined intents that are deep enough to be final, oldest first.
+-- params: chain_id i64, up_to i64, max_rows i64
+-- columns: block_number i64, block_hash hash
+SELECT block_number, block_hash FROM relay_intents
+WHERE chain_id = :chain_id AND NOT final AND state IN (4, 5, 6) AND block_number <= :up_to
+GROUP BY block_number, block_hash
 ORDER BY block_number
 LIMIT :max_rows;
+
+-- statement: relay_unfinal_fresh
+-- doc: Blocks with mined intents that a reorganisation could still take away, newest first.
+-- params: chain_id i64, above i64, max_rows i64
+-- columns: block_number i64, block_hash hash
+SELECT block_number, block_hash FROM relay_intents
+WHERE chain_id = :chain_id AND NOT final AND state IN (4, 5, 6) AND block_number > :above
+GROUP BY block_number, block_hash
+ORDER BY block_number DESC
+LIMIT :max_rows;
+
+-- statement: relay_unfinal_intents
+-- doc: The mined intents of a block that are not final yet.
+-- params: chain_id i64, block_number i64, block_hash hash
+-- columns: intent_id text, transaction_hash hash
+SELECT intent_id, transaction_hash FROM relay_intents
+WHERE chain_id = :chain_id AND NOT final AND state IN (4, 5, 6)
+    AND block_number = :block_number AND block_hash = :block_hash;
 
 -- statement: relay_queue_counts
 -- doc: How much waits and is under way.

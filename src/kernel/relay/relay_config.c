@@ -48,6 +48,8 @@ static const struct metric_row rows[RELAY_METRIC_COUNT] = {
                                "Intents whose nonce was used by somebody else.", NULL},
     [RELAY_METRIC_BUMPED] = {"freehold_relay_bumped_total", METRIC_COUNTER,
                              "Replacements with higher fees.", NULL},
+    [RELAY_METRIC_FILLED] = {"freehold_relay_filled_total", METRIC_COUNTER,
+                             "Nonces that an empty transfer had to take.", NULL},
     [RELAY_METRIC_REFUSED] = {"freehold_relay_policy_refused_total", METRIC_COUNTER,
                               "Intents that the signer's policy refused.", NULL},
     [RELAY_METRIC_REORGED] = {"freehold_relay_reorged_total", METRIC_COUNTER,
@@ -57,7 +59,7 @@ static const struct metric_row rows[RELAY_METRIC_COUNT] = {
     [RELAY_METRIC_INFLIGHT] = {"freehold_relay_inflight", METRIC_GAUGE,
                                "Signed intents without a receipt.", NULL},
     [RELAY_METRIC_LATENCY] = {"freehold_relay_mined_duration_seconds", METRIC_HISTOGRAM,
-                              "Time from the first signature to the receipt.", NULL},
+                              "Time from the last signature to the receipt.", NULL},
 };
 
 struct metric_value relay_metrics[RELAY_METRIC_COUNT];

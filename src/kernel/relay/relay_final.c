@@ -1,139 +1,253 @@
 /*
- * relay_final.c: a mined transaction is watched until a reorganisation cannot take it any more.
+ * relay_final.c: a mined intent is watched until a reorganisation cannot take it any more.
+ *
+ * What is compared is the hash of its block: one question a block, however many intents it holds.
+ * Only where a block is another one now are receipts asked for. A node that lacks a block is
+ * behind, until it has lacked it for a while.
  */
 #include "kernel/base/check.h"
 #include "kernel/base/log.h"
 #include "kernel/relay/relay_internal.h"
 #include "kernel/relay/relay_sql.h"
 
-#define WATCHED_MAX 512
+/* Blocks in one pass: the oldest that may become final, the newest that may fall out. */
+#define DEEP_MAX 128
+#define FRESH_MAX 512
+/* A node that lacks our newest blocks for this long has another, shorter chain. */
+#define SHORT_USEC (10 * (int64_t)USEC_PER_SEC)
+
+enum fate { KEEP, FINAL, GONE, MOVED };
 
 struct watched {
+    uint64_t number;
+    struct hash hash;
+    bool deep;
+    bool changed; /* another block stands there now, or none */
+};
+
+struct touched {
     struct slice id;
     struct hash tx;
     uint64_t block;
-    struct hash block_hash;
-    enum { KEEP, FINAL, GONE, MOVED } outcome;
+    enum fate fate;
     struct evm_receipt receipt;
 };
 
-struct watch_set {
+struct watch {
     struct relay *relay;
-    struct watched *items;
+    uint64_t final_up_to; /* blocks up to here are deep enough; 0: none */
+    struct watched blocks[DEEP_MAX + FRESH_MAX];
+    size_t block_count;
+    struct touched *items; /* intents of blocks that are deep, or changed */
     size_t count;
+    size_t cap;
 };
 
-static enum err load(struct store_tx *tx, void *ctx, struct why *why)
+/* ---- reading ---- */
+
+static enum err load_some(struct store_tx *tx, struct watch *w, bool deep, struct why *why)
 {
-    struct watch_set *set = ctx;
-    set->items = arena_alloc_array(&set->relay->step, WATCHED_MAX, sizeof *set->items);
-    set->count = 0;
     struct store_query q;
-    store_begin(&q, tx, &relay_sql_unfinal_list);
-    store_bind_i64(&q, "chain_id", (int64_t)set->relay->chain_id);
-    store_bind_i64(&q, "max_rows", WATCHED_MAX);
+    store_begin(&q, tx, deep ? &relay_sql_unfinal_deep : &relay_sql_unfinal_fresh);
+    store_bind_i64(&q, "chain_id", (int64_t)w->relay->chain_id);
+    store_bind_i64(&q, deep ? "up_to" : "above", (int64_t)w->final_up_to);
+    store_bind_i64(&q, "max_rows", deep ? DEEP_MAX : FRESH_MAX);
     while (store_step(&q)) {
-        ASSERT(set->count < WATCHED_MAX);
-        struct watched *w = &set->items[set->count++];
-        w->id = store_get_text(&q, "intent_id", &set->relay->step);
-        store_get_fixed(&q, "transaction_hash", w->tx.bytes, HASH_BYTES);
-        w->block = (uint64_t)store_get_i64(&q, "block_number");
-        store_get_fixed(&q, "block_hash", w->block_hash.bytes, HASH_BYTES);
+        ASSERT(w->block_count < DEEP_MAX + FRESH_MAX);
+        struct watched *b = &w->blocks[w->block_count++];
+        *b = (struct watched){.deep = deep};
+        b->number = (uint64_t)store_get_i64(&q, "block_number");
+        store_get_fixed(&q, "block_hash", b->hash.bytes, HASH_BYTES);
     }
     return store_finish(&q, NULL, why);
 }
 
-static enum err store_moved(struct store_tx *tx, const struct watched *w, struct why *why)
+static enum err load_blocks(struct store_tx *tx, void *ctx, struct why *why)
 {
-    const struct evm_receipt *r = &w->receipt;
-    struct store_query q;
-    store_begin(&q, tx, &relay_sql_intent_mined);
-    store_bind_text(&q, "intent_id", w->id);
-    store_bind_i64(&q, "state", r->succeeded ? RELAY_MINED : RELAY_REVERTED);
-    store_bind_bytes(&q, "transaction_hash", hash_slice(&r->tx_hash));
-    store_bind_i64(&q, "block_number", (int64_t)r->block_number);
-    store_bind_bytes(&q, "block_hash", hash_slice(&r->block_hash));
-    store_bind_i64(&q, "gas_used", (int64_t)r->gas_used);
-    store_bind_u256(&q, "gas_price", wei_raw(r->gas_price));
-    if (r->has_contract) {
-        store_bind_bytes(&q, "contract", address_slice(&r->contract));
-    } else {
-        store_bind_null(&q, "contract");
-    }
-    store_bind_null(&q, "error_code");
-    store_bind_null(&q, "error");
-    store_bind_bool(&q, "final", false);
-    store_bind_time(&q, "now", clock_wall_usec());
-    return store_finish(&q, NULL, why);
+    struct watch *w = ctx;
+    w->block_count = 0;
+    enum err e = load_some(tx, w, true, why);
+    return e == OK ? load_some(tx, w, false, why) : e;
 }
 
-static enum err run_by_id(struct store_tx *tx, const struct store_statement *statement,
-                          struct slice id, struct why *why)
+static void add_touched(struct watch *w, const struct touched *item)
 {
-    struct store_query q;
-    store_begin(&q, tx, statement);
-    store_bind_text(&q, "intent_id", id);
-    store_bind_time(&q, "now", clock_wall_usec());
-    return store_finish(&q, NULL, why);
-}
-
-static enum err store_outcomes(struct store_tx *tx, void *ctx, struct why *why)
-{
-    struct watch_set *set = ctx;
-    enum err e = OK;
-    for (size_t i = 0; e == OK && i < set->count; i++) {
-        const struct watched *w = &set->items[i];
-        switch (w->outcome) {
-        case KEEP:
-            continue;
-        case FINAL:
-            e = run_by_id(tx, &relay_sql_intent_final, w->id, why);
-            break;
-        case GONE:
-            e = run_by_id(tx, &relay_sql_intent_unmined, w->id, why);
-            store_notify(tx, "relay");
-            break;
-        case MOVED:
-            e = store_moved(tx, w, why);
-            break;
+    if (w->count == w->cap) {
+        size_t cap = w->cap > 0 ? w->cap * 2 : 64;
+        struct touched *grown = arena_alloc_array(&w->relay->step, cap, sizeof *grown);
+        if (w->count > 0) {
+            memcpy(grown, w->items, w->count * sizeof *grown);
         }
-        if (e == OK) {
-            e = relay_tell(set->relay, tx, w->id, why);
+        w->items = grown;
+        w->cap = cap;
+    }
+    w->items[w->count++] = *item;
+}
+
+static enum err load_intents(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct watch *w = ctx;
+    enum err e = OK;
+    w->count = 0;
+    for (size_t i = 0; e == OK && i < w->block_count; i++) {
+        const struct watched *b = &w->blocks[i];
+        if (!b->deep && !b->changed) {
+            continue;
+        }
+        struct store_query q;
+        store_begin(&q, tx, &relay_sql_unfinal_intents);
+        store_bind_i64(&q, "chain_id", (int64_t)w->relay->chain_id);
+        store_bind_i64(&q, "block_number", (int64_t)b->number);
+        store_bind_bytes(&q, "block_hash", hash_slice(&b->hash));
+        while (store_step(&q)) {
+            struct touched t = {.block = b->number, .fate = b->changed ? GONE : FINAL};
+            t.id = store_get_text(&q, "intent_id", &w->relay->step);
+            store_get_fixed(&q, "transaction_hash", t.tx.bytes, HASH_BYTES);
+            add_touched(w, &t);
+        }
+        e = store_finish(&q, NULL, why);
+    }
+    return e;
+}
+
+/* ---- asking ---- */
+
+static bool block_hash_of(const struct json *block, struct hash *out)
+{
+    const struct json *hash = json_find(block, "hash");
+    return hash != NULL && hash->type == JSON_STRING && hash_parse(hash->text, out) == OK;
+}
+
+/* Compares the blocks with what the node has at their heights. */
+static enum err compare_blocks(struct watch *w, struct why *why)
+{
+    struct relay *relay = w->relay;
+    struct rpc_call *calls = arena_alloc_array(&relay->step, w->block_count, sizeof *calls);
+    for (size_t i = 0; i < w->block_count; i++) {
+        calls[i] =
+            (struct rpc_call){.method = "eth_getBlockByNumber",
+                              .params = slice_format(&relay->step, "[\"0x%llx\",false]",
+                                                     (unsigned long long)w->blocks[i].number)};
+    }
+    enum err e = rpc_call_many(relay->rpc, &relay->step, RPC_ANY, calls, w->block_count, why);
+    bool missing = false;
+    for (size_t i = 0; e == OK && i < w->block_count; i++) {
+        if (calls[i].err != OK && why != NULL) {
+            *why = calls[i].why;
+        }
+        e = calls[i].err;
+        missing = missing || (e == OK && calls[i].result->type == JSON_NULL);
+    }
+    if (e != OK) {
+        return e;
+    }
+    int64_t now = clock_mono_usec();
+    relay->short_usec = missing ? (relay->short_usec > 0 ? relay->short_usec : now) : 0;
+    bool gone = missing && now - relay->short_usec >= SHORT_USEC;
+    for (size_t i = 0; i < w->block_count; i++) {
+        struct watched *b = &w->blocks[i];
+        struct hash hash;
+        bool there = block_hash_of(calls[i].result, &hash);
+        b->changed = there ? !hash_equal(&hash, &b->hash) : gone;
+        b->deep = b->deep && there && !b->changed;
+    }
+    return OK;
+}
+
+/* What became of the intents of blocks that changed. */
+static enum err ask_receipts(struct watch *w, struct why *why)
+{
+    struct arena *arena = &w->relay->step;
+    struct hash *hashes = arena_alloc_array(arena, w->count, sizeof *hashes);
+    size_t *index = arena_alloc_array(arena, w->count, sizeof *index);
+    struct evm_receipt *receipts = arena_alloc_array(arena, w->count, sizeof *receipts);
+    bool *found = arena_alloc_array(arena, w->count, sizeof *found);
+    size_t n = 0;
+    for (size_t i = 0; i < w->count; i++) {
+        if (w->items[i].fate == GONE) {
+            hashes[n] = w->items[i].tx;
+            index[n++] = i;
+        }
+    }
+    enum err e = rpc_receipts(w->relay->rpc, arena, hashes, n, receipts, found, why);
+    for (size_t i = 0; e == OK && i < n; i++) {
+        if (found[i]) {
+            w->items[index[i]].fate = MOVED;
+            w->items[index[i]].receipt = receipts[i];
         }
     }
     return e;
 }
 
-static enum err decide(struct relay *relay, struct watch_set *set, bool *out_changes,
-                       struct why *why)
+/* ---- storing ---- */
+
+static enum err store_fates(struct store_tx *tx, void *ctx, struct why *why)
 {
+    struct watch *w = ctx;
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < w->count; i++) {
+        const struct touched *t = &w->items[i];
+        enum relay_state state = 0;
+        switch (t->fate) {
+        case KEEP:
+            break;
+        case FINAL:
+            e = relay_run_by_id(tx, &relay_sql_intent_final, t->id, why);
+            break;
+        case GONE:
+            e = relay_run_by_id(tx, &relay_sql_intent_unmined, t->id, why);
+            store_notify(tx, "relay");
+            break;
+        case MOVED:
+            e = relay_receipt_put(w->relay, tx, t->id, &t->receipt, &state, why);
+            break;
+        }
+        if (e == OK && (t->fate == FINAL || t->fate == GONE)) {
+            e = relay_tell(w->relay, tx, t->id, why);
+        }
+    }
+    return e;
+}
+
+static void report(const struct watch *w)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        if (w->items[i].fate == GONE) {
+            metric_add(&relay_metrics[RELAY_METRIC_REORGED], 1);
+            LOG(LOG_WARN, "relay.reorged", log_slice("tx", w->items[i].id),
+                log_u64("block", w->items[i].block));
+        }
+    }
+}
+
+static enum err run_watch(struct watch *w, bool *out_progress, struct why *why)
+{
+    struct relay *relay = w->relay;
     uint64_t head = 0;
     enum err e = rpc_block_number(relay->rpc, &head, why);
     if (e != OK) {
         return e;
     }
-    struct hash *hashes = arena_alloc_array(&relay->step, set->count, sizeof *hashes);
-    struct evm_receipt *receipts = arena_alloc_array(&relay->step, set->count, sizeof *receipts);
-    bool *found = arena_alloc_array(&relay->step, set->count, sizeof *found);
-    for (size_t i = 0; i < set->count; i++) {
-        hashes[i] = set->items[i].tx;
+    uint64_t depth = relay->config.final_depth;
+    w->final_up_to = head > depth ? head - depth : 0;
+    e = store_read(relay->store, load_blocks, w, why);
+    if (e != OK || w->block_count == 0) {
+        return e;
     }
-    e = rpc_receipts(relay->rpc, &relay->step, hashes, set->count, receipts, found, why);
-    for (size_t i = 0; e == OK && i < set->count; i++) {
-        struct watched *w = &set->items[i];
-        w->receipt = receipts[i];
-        if (!found[i]) {
-            w->outcome = GONE;
-            metric_add(&relay_metrics[RELAY_METRIC_REORGED], 1);
-            LOG(LOG_WARN, "relay.reorged", log_slice("tx", w->id), log_u64("block", w->block));
-        } else if (!hash_equal(&receipts[i].block_hash, &w->block_hash)) {
-            w->outcome = MOVED;
-        } else if (head >= w->block && head - w->block >= relay->config.final_depth) {
-            w->outcome = FINAL;
-        } else {
-            w->outcome = KEEP;
-        }
-        *out_changes = *out_changes || w->outcome != KEEP;
+    e = compare_blocks(w, why);
+    if (e == OK) {
+        e = store_read(relay->store, load_intents, w, why);
+    }
+    if (e != OK || w->count == 0) {
+        return e;
+    }
+    e = ask_receipts(w, why);
+    if (e == OK) {
+        e = store_write(relay->store, store_fates, w, why);
+    }
+    if (e == OK) {
+        report(w);
+        *out_progress = true;
     }
     return e;
 }
@@ -145,18 +259,12 @@ enum err relay_pass_final(struct relay *relay, bool *out_progress, struct why *w
     if (reorgs == relay->reorg_seen && now - relay->recheck_usec < RELAY_RECHECK_USEC) {
         return OK;
     }
-    relay->reorg_seen = reorgs;
-    relay->recheck_usec = now;
-    struct watch_set set = {.relay = relay};
-    enum err e = store_read(relay->store, load, &set, why);
-    if (e != OK || set.count == 0) {
-        return e;
-    }
-    bool changes = false;
-    e = decide(relay, &set, &changes, why);
-    if (e == OK && changes) {
-        e = store_write(relay->store, store_outcomes, &set, why);
-        *out_progress = e == OK;
+    struct watch *w = arena_alloc(&relay->step, sizeof *w);
+    w->relay = relay;
+    enum err e = run_watch(w, out_progress, why);
+    if (e == OK) {
+        relay->reorg_seen = reorgs;
+        relay->recheck_usec = now;
     }
     return e;
 }

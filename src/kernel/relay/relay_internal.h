@@ -1,10 +1,18 @@
 /*
  * relay_internal.h: what the files of kernel/relay share. Private to this folder.
  *
- * One pass (relay_step) is: send what is signed, look for receipts, look after what is stuck,
- * watch the final stretch of what is mined, then simulate, sign and send what is queued. Network
- * calls happen between transactions; each transaction checks the state that it moves from, so
- * that a cancel or a second process in between is harmless.
+ *   relay.c         the pass, the thread, wallets against the chain at the start
+ *   relay_rows.c    submitting, reading, cancelling, waiting
+ *   relay_queue.c   queued intents: judged, simulated, signed or failed
+ *   relay_sign.c    making bytes, and another version of them at the same nonce
+ *   relay_open.c    signed bytes are sent until a receipt tells what became of them
+ *   relay_stuck.c   what neither moves nor is mined: bumped, given up, or its nonce filled
+ *   relay_final.c   mined intents are watched until a reorganisation cannot take them
+ *   relay_policy.c  what the signer allows; fees
+ *   relay_key.c     a signer in process memory
+ *
+ * Network calls happen between transactions; each transaction checks the state (and version) that
+ * it moves from, so that a cancel or a second process in between is harmless.
  */
 #ifndef KERNEL_RELAY_RELAY_INTERNAL_H
 #define KERNEL_RELAY_RELAY_INTERNAL_H
@@ -19,10 +27,16 @@
 #define RELAY_FILL_GAS 21000
 /* The same bytes are sent again when no receipt came for this long. Units: microseconds. */
 #define RELAY_RESEND_USEC (15 * (int64_t)USEC_PER_SEC)
-/* A nonce that was mined by foreign bytes is believed after this long. Units: microseconds. */
-#define RELAY_REPLACED_USEC (30 * (int64_t)USEC_PER_SEC)
+/* That a nonce was mined by foreign bytes, or is a gap, is believed after this long. */
+#define RELAY_BELIEVE_USEC (30 * (int64_t)USEC_PER_SEC)
 /* Pause after a failure that may pass (no funds, fee above the cap). Units: microseconds. */
 #define RELAY_RETRY_USEC (3 * (int64_t)USEC_PER_SEC)
+/* The pause after a node's error doubles up to this. Units: microseconds. */
+#define RELAY_RETRY_USEC_MAX (60 * (int64_t)USEC_PER_SEC)
+/* Looks at a queued intent that a node answers with errors, before it fails: a quarter hour. */
+#define RELAY_TRIES_MAX 20
+/* No row is put off as far as this: a later time is of a clock that was put back since. */
+#define RELAY_FAR_USEC (5 * 60 * (int64_t)USEC_PER_SEC)
 /* How often mined intents are looked at until they are final. Units: microseconds. */
 #define RELAY_RECHECK_USEC (2 * (int64_t)USEC_PER_SEC)
 
@@ -35,6 +49,7 @@ enum relay_metric {
     RELAY_METRIC_FAILED,
     RELAY_METRIC_REPLACED,
     RELAY_METRIC_BUMPED,
+    RELAY_METRIC_FILLED,
     RELAY_METRIC_REFUSED,
     RELAY_METRIC_REORGED,
     RELAY_METRIC_QUEUED,
@@ -45,12 +60,26 @@ enum relay_metric {
 
 extern struct metric_value relay_metrics[RELAY_METRIC_COUNT];
 
+/*
+ * What the relay thread remembers of a wallet of its own from one pass to the next. Only suspicions
+ * that ripen with time are here: a restart lets them ripen anew.
+ */
+struct relay_wallet {
+    int64_t behind_usec; /* since when a nonce is mined and no receipt is ours; 0: not so */
+    int64_t gap_usec;    /* since when the nonce that the chain waits for is nobody's; 0: not so */
+    uint64_t stuck_nonce;
+    uint32_t stuck_attempt;
+    uint64_t stuck_head; /* newest block when that version had waited long enough; 0: not yet */
+    bool low_funds;      /* said once until it passes */
+};
+
 struct relay {
     struct relay_config config;
     uint64_t chain_id;
     struct store *store;
     struct rpc_pool *rpc;
     const struct relay_signer *signers;
+    struct relay_wallet *wallets; /* one for each signer */
     size_t signer_count;
     const struct relay_policy *policies;
     size_t policy_count;
@@ -64,32 +93,21 @@ struct relay {
     struct arena step;
     int64_t recheck_usec; /* monotonic time of the last look at mined intents */
     uint64_t reorg_seen;  /* of the signal "chain_reorg" */
-    bool low_funds;       /* said once until it passes */
+    int64_t short_usec;   /* since when the node lacks a block that it had; 0: not so */
+    bool fees_high;       /* said once until it passes */
 
     pthread_t thread;
     bool running;
     _Atomic bool stopping;
 };
 
-/* A queued intent on its way to a signature. */
-struct relay_candidate {
-    struct slice id;
-    struct address wallet;
-    bool has_to;
-    struct address to;
-    struct wei_amount value;
-    struct slice data;
-    struct slice role;
-    struct slice purpose;
-    uint64_t gas_limit;
-    int64_t deadline_usec;
-    enum relay_state after_state; /* 0: waits for nothing */
-    bool after_missing;
-    /* What the pass decided: */
-    enum err verdict; /* OK: sign; else fail with `why`, unless `later` */
-    bool later;
-    struct why why;
-    bool signed_;
+struct relay_fee {
+    bool legacy;
+    struct wei_amount max;
+    struct wei_amount priority;
+    struct wei_amount base; /* of the next block; the whole price on a legacy chain */
+    bool wait;              /* the cap is below what the chain asks */
+    uint64_t gas_limit;     /* of a block */
 };
 
 /* A signed or sent intent with its newest bytes. */
@@ -99,9 +117,9 @@ struct relay_open {
     enum relay_state state;
     uint64_t nonce;
     uint32_t attempt;
-    int64_t sent_usec;
+    bool accepted; /* a node took some version of it once */
     int64_t try_usec;
-    bool filling;
+    bool filling; /* the newest bytes are a filler */
     struct hash hash;
     struct slice raw;
     struct wei_amount fee_max;
@@ -112,54 +130,124 @@ struct relay_open {
     enum rpc_verdict verdict;
     bool verdict_known;
     struct why why;
+    bool below; /* its nonce is mined, by whatever bytes */
     bool found;
+    enum relay_state outcome; /* when found and stored */
     struct evm_receipt receipt;
 };
+
+/* The open intents of one wallet in nonce order, with what the chain says of the wallet. */
+struct relay_lane {
+    struct address address;
+    const struct relay_signer *signer; /* NULL: the key is gone from the configuration */
+    struct relay_wallet *wallet;       /* NULL with it */
+    struct relay_open *items;
+    size_t count;
+    uint64_t mined; /* the nonce that the chain waits for */
+};
+
+/* What makes another version of an open intent. */
+struct relay_version {
+    enum err fill; /* OK: the same content; else a filler, and this is what the intent fails with */
+    const struct why *why;
+    unsigned bump_percent; /* 0: no node has the old bytes, the fees of today will do */
+};
+
+/* ---- relay_policy.c ---- */
 
 /* relay_signer_find returns the signer of an address, or NULL. */
 const struct relay_signer *relay_signer_find(const struct relay *relay,
                                              const struct address *address);
 
 /*
- * relay_policy_check is the signer's own look at what it signs: callee, function and strict
- * calldata must be allowed for the role. Errors: ERR_POLICY_REFUSED.
+ * relay_policy_check is the signer's own look at what it signs: callee, function and exact calldata
+ * must be allowed for the role. Errors: ERR_POLICY_REFUSED.
  */
 enum err relay_policy_check(const struct relay *relay, struct arena *scratch, struct slice role,
-                            bool has_to, const struct address *to, struct slice data,
-                            struct why *why) ERR_CHECKED;
+                            bool has_to, const struct address *to, struct wei_amount value,
+                            struct slice data, struct why *why) ERR_CHECKED;
 
-/* relay_fees decides fees for new bytes. *out_wait: the cap is below what the chain asks. */
-enum err relay_fees(struct relay *relay, bool *out_legacy, struct wei_amount *out_max,
-                    struct wei_amount *out_priority, bool *out_wait, struct why *why) ERR_CHECKED;
+/* relay_fees decides fees for new bytes. */
+enum err relay_fees(struct relay *relay, struct relay_fee *out, struct why *why) ERR_CHECKED;
 
-/* relay_open_load reads all open intents of the chain in nonce order. */
-enum err relay_open_load(struct relay *relay, struct relay_open **out, size_t *out_count,
-                         struct why *why) ERR_CHECKED;
+/* ---- relay_sign.c ---- */
 
-/* relay_pass_queued simulates, signs and stores queued intents. */
+/*
+ * relay_sign has the bytes made and reads them back: they must say what was asked for and be
+ * signed by the wallet. Errors: ERR_UNKNOWN_WALLET, ERR_CRYPTO, those of the signer.
+ */
+enum err relay_sign(struct relay *relay, const struct address *wallet, const struct tx *content,
+                    struct slice *out_raw, struct hash *out_hash, struct why *why) ERR_CHECKED;
+
+/* relay_attempt_put stores one version of signed bytes. */
+enum err relay_attempt_put(struct store_tx *tx, struct slice id, uint32_t attempt,
+                           const struct tx *content, bool filler, struct slice raw,
+                           const struct hash *hash, struct why *why) ERR_CHECKED;
+
+/*
+ * relay_resign signs another version at the nonce of `open`, in its own transaction. *out_done is
+ * false when somebody else was faster. Errors: ERR_LIMIT (the cap forbids the fees).
+ */
+enum err relay_resign(struct relay *relay, const struct relay_open *open,
+                      const struct relay_version *version, bool *out_done,
+                      struct why *why) ERR_CHECKED;
+
+/* relay_fill takes a nonce that the chain waits for and that nobody has, with an empty transfer. */
+enum err relay_fill(struct relay *relay, const struct address *wallet, uint64_t nonce,
+                    struct why *why) ERR_CHECKED;
+
+/* ---- the passes ---- */
+
+/* relay_pass_queued judges, simulates and signs queued intents. */
 enum err relay_pass_queued(struct relay *relay, bool *out_progress, struct why *why) ERR_CHECKED;
-/* relay_pass_open sends signed bytes, looks for receipts and replaces what is stuck. */
+/* relay_pass_open sends signed bytes, looks for receipts and after what is stuck. */
 enum err relay_pass_open(struct relay *relay, bool *out_progress, struct why *why) ERR_CHECKED;
 /* relay_pass_final watches mined intents until a reorganisation cannot take them. */
 enum err relay_pass_final(struct relay *relay, bool *out_progress, struct why *why) ERR_CHECKED;
 
+/* relay_look_after is what a pass does for a lane that waits. */
+enum err relay_look_after(struct relay *relay, struct relay_lane *lane, bool *out_progress,
+                          struct why *why) ERR_CHECKED;
+
 /*
- * relay_resign signs another version at the nonce of `open`: a bump of the same content, or a
- * filler when `fill` is not OK. Runs its own transaction.
+ * relay_find_receipts asks for the receipts of all versions of the intents that are marked below,
+ * and marks what it finds.
  */
-enum err relay_resign(struct relay *relay, const struct relay_open *open, enum err fill,
-                      const struct why *fill_why, struct why *why) ERR_CHECKED;
+enum err relay_find_receipts(struct relay *relay, struct relay_open *items, size_t count,
+                             size_t *out_found, struct why *why) ERR_CHECKED;
+
+/*
+ * relay_receipt_put stores what a receipt says of an intent and tells the watcher.
+ * *out_state is what it became, 0 when the row was not touched.
+ */
+enum err relay_receipt_put(struct relay *relay, struct store_tx *tx, struct slice id,
+                           const struct evm_receipt *receipt, enum relay_state *out_state,
+                           struct why *why) ERR_CHECKED;
+
+/* relay_run_by_id runs a statement that has the parameters intent_id and now. */
+enum err relay_run_by_id(struct store_tx *tx, const struct store_statement *statement,
+                         struct slice id, struct why *why) ERR_CHECKED;
 
 /* relay_tell calls the watcher with the intent's current row. */
 enum err relay_tell(struct relay *relay, struct store_tx *tx, struct slice id,
                     struct why *why) ERR_CHECKED;
 
-/* relay_row_read fills a row from the current row of a get or list statement. */
-void relay_row_read(struct store_query *q, struct arena *arena, struct relay_row *out);
+/*
+ * relay_nonce_at_least makes `nonce` the wallet's next one when its row is behind; *out_next is
+ * what it is then. A wallet without a row gets one.
+ */
+enum err relay_nonce_at_least(struct store_tx *tx, uint64_t chain_id, const struct address *wallet,
+                              uint64_t nonce, uint64_t *out_next, struct why *why) ERR_CHECKED;
 
-/* relay_attempt_put stores one version of signed bytes. */
-enum err relay_attempt_put(struct store_tx *tx, struct slice id, uint32_t attempt,
-                           const struct tx *content, struct slice raw, const struct hash *hash,
-                           struct why *why) ERR_CHECKED;
+/* relay_nonce_put sets the wallet's next nonce. */
+enum err relay_nonce_put(struct store_tx *tx, uint64_t chain_id, const struct address *wallet,
+                         uint64_t nonce, struct why *why) ERR_CHECKED;
+
+/*
+ * relay_counts asks for the next nonces of some wallets in one batch, with or without what waits in
+ * the node's pool. Errors: node errors.
+ */
+enum err relay_counts(struct relay *relay, const struct address *const *wallets, size_t count,
+                      bool pending, uint64_t *out, struct why *why) ERR_CHECKED;
 
 #endif

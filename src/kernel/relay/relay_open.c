@@ -6,8 +6,10 @@
 #include "kernel/relay/relay_internal.h"
 #include "kernel/relay/relay_sql.h"
 
-/* Open intents in one pass. */
-#define OPEN_MAX 4096
+/* Open intents of one wallet in a pass: the lowest nonces, without which no other is mined. */
+#define LANE_MAX 1024
+/* A fee that a node refuses again and again grows faster each time, up to this many doublings. */
+#define BUMP_DOUBLINGS_MAX 6
 
 struct open_set {
     struct relay *relay;
@@ -22,15 +24,15 @@ static void read_open(struct store_query *q, struct arena *arena, struct relay_o
     o->state = (enum relay_state)store_get_i64(q, "state");
     o->nonce = (uint64_t)store_get_i64(q, "nonce");
     o->attempt = (uint32_t)store_get_i64(q, "attempts");
-    o->sent_usec = store_get_time(q, "sent_at");
+    o->accepted = !store_is_null(q, "sent_at");
+    (void)store_get_time(q, "sent_at");
     o->try_usec = store_get_time(q, "try_at");
-    o->filling = !store_is_null(q, "error_code");
-    (void)store_get_text(q, "error_code", arena);
     store_get_fixed(q, "transaction_hash", o->hash.bytes, HASH_BYTES);
     o->raw = store_get_bytes(q, "raw", arena);
     o->fee_max = wei_of(store_get_u256(q, "fee_max"));
     o->fee_priority = wei_of(store_get_u256(q, "fee_priority"));
     o->gas_limit = (uint64_t)store_get_i64(q, "gas_limit");
+    o->filling = store_get_bool(q, "filler");
     o->attempt_usec = store_get_time(q, "attempt_at");
 }
 
@@ -43,7 +45,7 @@ static enum err load(struct store_tx *tx, void *ctx, struct why *why)
     struct store_query q;
     store_begin(&q, tx, &relay_sql_open_list);
     store_bind_i64(&q, "chain_id", (int64_t)set->relay->chain_id);
-    store_bind_i64(&q, "max_rows", OPEN_MAX);
+    store_bind_i64(&q, "per_wallet", LANE_MAX);
     while (store_step(&q)) {
         if (set->count == cap) {
             struct relay_open *grown = arena_alloc_array(&set->relay->step, cap * 2, sizeof *grown);
@@ -56,99 +58,144 @@ static enum err load(struct store_tx *tx, void *ctx, struct why *why)
     return store_finish(&q, NULL, why);
 }
 
-enum err relay_open_load(struct relay *relay, struct relay_open **out, size_t *out_count,
-                         struct why *why)
-{
-    struct open_set set = {.relay = relay};
-    enum err e = store_read(relay->store, load, &set, why);
-    if (e == OK) {
-        *out = set.items;
-        *out_count = set.count;
-    }
-    return e;
-}
-
 /* ---- sending ---- */
 
 static bool due(const struct relay_open *o, int64_t now)
 {
-    if (o->state == RELAY_SIGNED) {
-        return o->try_usec <= now;
-    }
-    /* A clock that jumped back must not keep bytes from being sent again. */
-    return now - o->sent_usec >= RELAY_RESEND_USEC || now < o->sent_usec;
+    return o->try_usec <= now || o->try_usec > now + RELAY_FAR_USEC;
 }
 
-static enum err mark_sent(struct store_tx *tx, struct slice id, struct why *why)
+static enum err mark_sent(struct store_tx *tx, const struct relay_open *o, bool *out_done,
+                          struct why *why)
 {
+    int64_t now = clock_wall_usec();
+    int64_t changed = 0;
     struct store_query q;
     store_begin(&q, tx, &relay_sql_intent_sent);
-    store_bind_text(&q, "intent_id", id);
-    store_bind_time(&q, "now", clock_wall_usec());
+    store_bind_text(&q, "intent_id", o->id);
+    store_bind_i64(&q, "attempt", o->attempt);
+    store_bind_time(&q, "try_at", now + RELAY_RESEND_USEC);
+    store_bind_time(&q, "now", now);
+    enum err e = store_finish(&q, &changed, why);
+    *out_done = e == OK && changed > 0;
+    return e;
+}
+
+static enum err retry_at(struct store_tx *tx, const struct relay_open *o, int64_t pause_usec,
+                         struct why *why)
+{
+    struct store_query q;
+    store_begin(&q, tx, &relay_sql_intent_retry_at);
+    store_bind_text(&q, "intent_id", o->id);
+    store_bind_i64(&q, "attempt", o->attempt);
+    store_bind_time(&q, "try_at", clock_wall_usec() + pause_usec);
     return store_finish(&q, NULL, why);
 }
 
-static enum err store_sent(struct store_tx *tx, void *ctx, struct why *why)
+/* Whatever a node said, the bytes have a time at which they are sent again. */
+static enum err store_verdict(struct relay *relay, struct store_tx *tx, const struct relay_open *o,
+                              struct why *why)
+{
+    bool done = false;
+    enum err e = OK;
+    switch (o->verdict) {
+    case RPC_SENT:
+    case RPC_NONCE_TOO_LOW: /* mined, by our bytes or by others: receipts tell */
+        e = mark_sent(tx, o, &done, why);
+        if (e == OK && done && o->state == RELAY_SIGNED) {
+            e = relay_tell(relay, tx, o->id, why);
+        }
+        return e;
+    case RPC_NONCE_TOO_HIGH:
+    case RPC_INSUFFICIENT_FUNDS:
+    case RPC_TRY_AGAIN:
+        return retry_at(tx, o, RELAY_RETRY_USEC, why);
+    case RPC_UNDERPRICED:
+    case RPC_REFUSED:
+        return retry_at(tx, o, RELAY_RESEND_USEC, why);
+    }
+    return e;
+}
+
+static enum err store_verdicts(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct open_set *set = ctx;
     enum err e = OK;
     for (size_t i = 0; e == OK && i < set->count; i++) {
-        const struct relay_open *o = &set->items[i];
-        if (!o->verdict_known) {
-            continue;
-        }
-        /* A nonce that is too low was mined: by our bytes or by others; receipts tell. */
-        if (o->verdict == RPC_SENT || o->verdict == RPC_NONCE_TOO_LOW) {
-            bool first = o->state == RELAY_SIGNED;
-            if (first || o->verdict == RPC_SENT) {
-                e = mark_sent(tx, o->id, why);
-            }
-            if (e == OK && first) {
-                e = relay_tell(set->relay, tx, o->id, why);
-            }
-        } else if (o->verdict == RPC_TRY_AGAIN || o->verdict == RPC_INSUFFICIENT_FUNDS) {
-            struct store_query q;
-            store_begin(&q, tx, &relay_sql_intent_retry_at);
-            store_bind_text(&q, "intent_id", o->id);
-            store_bind_time(&q, "try_at", clock_wall_usec() + RELAY_RETRY_USEC);
-            e = store_finish(&q, NULL, why);
+        if (set->items[i].verdict_known) {
+            e = store_verdict(set->relay, tx, &set->items[i], why);
         }
     }
     return e;
+}
+
+static struct relay_wallet *wallet_of(struct relay *relay, const struct address *address)
+{
+    const struct relay_signer *signer = relay_signer_find(relay, address);
+    return signer != NULL ? &relay->wallets[signer - relay->signers] : NULL;
+}
+
+static void note_funds(struct relay *relay, const struct relay_open *o)
+{
+    struct relay_wallet *w = wallet_of(relay, &o->wallet);
+    bool low = o->verdict == RPC_INSUFFICIENT_FUNDS;
+    if (w == NULL || (!low && o->verdict != RPC_SENT) || w->low_funds == low) {
+        return;
+    }
+    char text[ADDRESS_TEXT_MAX];
+    address_format(&o->wallet, text);
+    w->low_funds = low;
+    if (low) {
+        LOG(LOG_ERROR, "relay.wallet_empty", log_text("wallet", text), log_slice("tx", o->id),
+            log_why(&o->why, ERR_NODE_ERROR));
+    } else {
+        LOG(LOG_INFO, "relay.wallet_filled", log_text("wallet", text));
+    }
+}
+
+/* Bytes that a node took once may be mined: only long waiting speaks against them. */
+static bool hopeless(const struct relay *relay, const struct relay_open *o)
+{
+    return !o->filling &&
+           (!o->accepted || clock_wall_usec() - o->attempt_usec >= relay->config.stuck_usec);
 }
 
 /* What bytes that a node does not take need: higher fees, or an empty transfer in their place. */
-static enum err answer_refusals(struct relay *relay, struct open_set *set, struct why *why)
+static enum err answer_refusal(struct relay *relay, const struct relay_open *o, bool *out_progress,
+                               struct why *why)
 {
-    enum err e = OK;
-    for (size_t i = 0; e == OK && i < set->count; i++) {
-        struct relay_open *o = &set->items[i];
-        if (!o->verdict_known) {
-            continue;
-        }
-        if (o->verdict == RPC_UNDERPRICED && o->state == RELAY_SIGNED) {
-            e = relay_resign(relay, o, OK, NULL, why);
-            e = e == ERR_LIMIT ? OK : e;
-        } else if (o->verdict == RPC_REFUSED && !o->filling) {
-            e = relay_resign(relay, o, ERR_NODE_ERROR, &o->why, why);
-        } else if (o->verdict == RPC_INSUFFICIENT_FUNDS && !relay->low_funds) {
-            relay->low_funds = true;
-            LOG(LOG_ERROR, "relay.wallet_empty", log_slice("tx", o->id), log_why(&o->why, OK));
-        }
+    struct relay_version version = {.fill = OK};
+    if (o->verdict == RPC_UNDERPRICED && o->state == RELAY_SIGNED) {
+        unsigned doublings =
+            o->attempt - 1 < BUMP_DOUBLINGS_MAX ? o->attempt - 1 : BUMP_DOUBLINGS_MAX;
+        version.bump_percent = (unsigned)relay->config.bump_percent << doublings;
+    } else if (o->verdict == RPC_REFUSED && hopeless(relay, o)) {
+        version.fill = ERR_NODE_ERROR;
+        version.why = &o->why;
+        version.bump_percent = o->accepted ? (unsigned)relay->config.bump_percent : 0;
+    } else {
+        return OK;
     }
-    return e;
+    bool done = false;
+    struct why local = {0};
+    enum err e = relay_resign(relay, o, &version, &done, &local);
+    *out_progress = *out_progress || done;
+    if (e != OK && e != ERR_LIMIT && why != NULL) {
+        *why = local;
+    }
+    return e == ERR_LIMIT ? OK : e; /* at the cap: the fees may come down again */
 }
 
-static enum err send_due(struct relay *relay, struct relay_open *items, size_t count,
-                         bool *out_progress, struct why *why)
+static enum err send_due(struct relay *relay, struct open_set *set, bool *out_progress,
+                         struct why *why)
 {
-    struct slice *raws = arena_alloc_array(&relay->step, count, sizeof *raws);
-    size_t *index = arena_alloc_array(&relay->step, count, sizeof *index);
+    struct slice *raws = arena_alloc_array(&relay->step, set->count, sizeof *raws);
+    size_t *index = arena_alloc_array(&relay->step, set->count, sizeof *index);
     size_t n = 0;
     int64_t now = clock_wall_usec();
-    for (size_t i = 0; i < count; i++) {
-        if (due(&items[i], now)) {
-            raws[n] = items[i].raw;
+    for (size_t i = 0; i < set->count; i++) {
+        if (due(&set->items[i], now)) {
+            raws[n] = set->items[i].raw;
             index[n++] = i;
         }
     }
@@ -161,28 +208,25 @@ static enum err send_due(struct relay *relay, struct relay_open *items, size_t c
     if (e != OK) {
         return e;
     }
-    bool moved = false;
     for (size_t i = 0; i < n; i++) {
-        struct relay_open *o = &items[index[i]];
+        struct relay_open *o = &set->items[index[i]];
         o->verdict = verdicts[i];
         o->verdict_known = true;
         o->why = whys[i];
-        moved = moved || (o->verdict == RPC_SENT && o->state == RELAY_SIGNED);
+        *out_progress = *out_progress || (o->verdict == RPC_SENT && o->state == RELAY_SIGNED);
         metric_add(&relay_metrics[RELAY_METRIC_SENT], o->verdict == RPC_SENT);
+        note_funds(relay, o);
     }
-    struct open_set set = {.relay = relay, .items = items, .count = count};
-    e = store_write(relay->store, store_sent, &set, why);
-    if (e == OK) {
-        relay->low_funds = relay->low_funds && !moved;
-        *out_progress = *out_progress || moved;
-        e = answer_refusals(relay, &set, why);
+    e = store_write(relay->store, store_verdicts, set, why);
+    for (size_t i = 0; e == OK && i < n; i++) {
+        e = answer_refusal(relay, &set->items[index[i]], out_progress, why);
     }
     return e;
 }
 
 /* ---- receipts ---- */
 
-/* The hashes of all versions of an intent: any of them may be the one that was mined. */
+/* The hashes of all versions of the intents: any of them may be the one that was mined. */
 struct versions {
     struct relay *relay;
     struct relay_open *items;
@@ -192,51 +236,105 @@ struct versions {
     size_t hash_count;
 };
 
+static enum err add_versions(struct versions *v, struct store_tx *tx, size_t i, size_t cap,
+                             struct why *why)
+{
+    struct store_query q;
+    store_begin(&q, tx, &relay_sql_attempts_list);
+    store_bind_text(&q, "intent_id", v->items[i].id);
+    while (store_step(&q)) {
+        struct hash hash;
+        store_ignore(&q, "attempt");
+        store_get_fixed(&q, "transaction_hash", hash.bytes, HASH_BYTES);
+        if (v->hash_count < cap) {
+            v->hashes[v->hash_count] = hash;
+            v->owner[v->hash_count++] = i;
+        }
+    }
+    return store_finish(&q, NULL, why);
+}
+
 static enum err load_versions(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct versions *v = ctx;
     size_t cap = 0;
     for (size_t i = 0; i < v->count; i++) {
-        cap += v->items[i].attempt;
+        /* Another process may have signed one more since. */
+        cap += v->items[i].below ? v->items[i].attempt + 16 : 0;
     }
     v->hashes = arena_alloc_array(&v->relay->step, cap, sizeof *v->hashes);
     v->owner = arena_alloc_array(&v->relay->step, cap, sizeof *v->owner);
     v->hash_count = 0;
-    for (size_t i = 0; i < v->count; i++) {
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < v->count; i++) {
+        if (!v->items[i].below) {
+            continue;
+        }
         if (v->items[i].attempt == 1) {
             v->hashes[v->hash_count] = v->items[i].hash;
             v->owner[v->hash_count++] = i;
-            continue;
-        }
-        struct store_query q;
-        store_begin(&q, tx, &relay_sql_attempts_list);
-        store_bind_text(&q, "intent_id", v->items[i].id);
-        while (store_step(&q)) {
-            (void)store_get_i64(&q, "attempt");
-            if (v->hash_count < cap) {
-                store_get_fixed(&q, "transaction_hash", v->hashes[v->hash_count].bytes, HASH_BYTES);
-                v->owner[v->hash_count++] = i;
-            }
-        }
-        enum err e = store_finish(&q, NULL, why);
-        if (e != OK) {
-            return e;
+        } else {
+            e = add_versions(v, tx, i, cap, why);
         }
     }
-    return OK;
+    return e;
 }
 
-static enum err store_receipt(struct relay *relay, struct store_tx *tx, const struct relay_open *o,
-                              struct why *why)
+enum err relay_find_receipts(struct relay *relay, struct relay_open *items, size_t count,
+                             size_t *out_found, struct why *why)
 {
-    const struct evm_receipt *r = &o->receipt;
-    enum relay_state state = r->succeeded ? RELAY_MINED : RELAY_REVERTED;
-    /* A filler that was mined means that the intent itself never will be. */
-    state = o->filling ? RELAY_FAILED : state;
+    struct versions v = {.relay = relay, .items = items, .count = count};
+    *out_found = 0;
+    enum err e = store_read(relay->store, load_versions, &v, why);
+    if (e != OK || v.hash_count == 0) {
+        return e;
+    }
+    struct evm_receipt *receipts = arena_alloc_array(&relay->step, v.hash_count, sizeof *receipts);
+    bool *found = arena_alloc_array(&relay->step, v.hash_count, sizeof *found);
+    e = rpc_receipts(relay->rpc, &relay->step, v.hashes, v.hash_count, receipts, found, why);
+    for (size_t i = 0; e == OK && i < v.hash_count; i++) {
+        if (found[i]) {
+            items[v.owner[i]].found = true;
+            items[v.owner[i]].receipt = receipts[i];
+            (*out_found)++;
+        }
+    }
+    return e;
+}
+
+static enum err read_filler(struct store_tx *tx, const struct hash *hash, bool *out,
+                            struct why *why)
+{
+    bool filler = false;
     struct store_query q;
+    store_begin(&q, tx, &relay_sql_attempt_is_filler);
+    store_bind_bytes(&q, "transaction_hash", hash_slice(hash));
+    if (store_step(&q)) {
+        filler = store_get_bool(&q, "filler");
+    }
+    enum err e = store_finish_one(&q, "transaction", why);
+    if (e == OK) {
+        *out = filler;
+    }
+    return e;
+}
+
+enum err relay_receipt_put(struct relay *relay, struct store_tx *tx, struct slice id,
+                           const struct evm_receipt *r, enum relay_state *out_state,
+                           struct why *why)
+{
+    bool filler = false;
+    *out_state = 0;
+    enum err e = read_filler(tx, &r->tx_hash, &filler, why);
+    if (e != OK) {
+        return e;
+    }
+    /* A filler that was mined means that the intent itself never will be. */
+    enum relay_state state = filler ? RELAY_FAILED : (r->succeeded ? RELAY_MINED : RELAY_REVERTED);
     int64_t changed = 0;
+    struct store_query q;
     store_begin(&q, tx, &relay_sql_intent_mined);
-    store_bind_text(&q, "intent_id", o->id);
+    store_bind_text(&q, "intent_id", id);
     store_bind_i64(&q, "state", (int64_t)state);
     store_bind_bytes(&q, "transaction_hash", hash_slice(&r->tx_hash));
     store_bind_i64(&q, "block_number", (int64_t)r->block_number);
@@ -257,10 +355,14 @@ static enum err store_receipt(struct relay *relay, struct store_tx *tx, const st
         store_bind_null(&q, "error_code");
         store_bind_null(&q, "error");
     }
-    store_bind_bool(&q, "final", state == RELAY_FAILED);
+    store_bind_bool(&q, "filler", filler);
     store_bind_time(&q, "now", clock_wall_usec());
-    enum err e = store_finish(&q, &changed, why);
-    return e == OK && changed > 0 ? relay_tell(relay, tx, o->id, why) : e;
+    e = store_finish(&q, &changed, why);
+    if (e == OK && changed > 0) {
+        *out_state = state;
+        e = relay_tell(relay, tx, id, why);
+    }
+    return e;
 }
 
 static enum err store_receipts(struct store_tx *tx, void *ctx, struct why *why)
@@ -268,130 +370,96 @@ static enum err store_receipts(struct store_tx *tx, void *ctx, struct why *why)
     struct open_set *set = ctx;
     enum err e = OK;
     for (size_t i = 0; e == OK && i < set->count; i++) {
-        if (set->items[i].found) {
-            e = store_receipt(set->relay, tx, &set->items[i], why);
+        struct relay_open *o = &set->items[i];
+        if (o->found) {
+            e = relay_receipt_put(set->relay, tx, o->id, &o->receipt, &o->outcome, why);
         }
     }
     if (e == OK) {
-        /* Intents may have waited for these. */
-        store_notify(tx, "relay");
+        store_notify(tx, "relay"); /* intents may have waited for these */
     }
     return e;
 }
 
-static void report_receipts(struct relay *relay, const struct relay_open *items, size_t count)
+static void report_receipt(const struct relay_open *o)
 {
     int64_t now = clock_wall_usec();
-    for (size_t i = 0; i < count; i++) {
-        const struct relay_open *o = &items[i];
-        if (!o->found) {
-            continue;
+    bool mined = o->outcome == RELAY_MINED;
+    metric_add(&relay_metrics[mined ? RELAY_METRIC_MINED
+                                    : (o->outcome == RELAY_REVERTED ? RELAY_METRIC_REVERTED
+                                                                    : RELAY_METRIC_FAILED)],
+               1);
+    metric_observe(&relay_metrics[RELAY_METRIC_LATENCY],
+                   now > o->attempt_usec ? now - o->attempt_usec : 0);
+    LOG(mined ? LOG_INFO : LOG_WARN, mined ? "relay.mined" : "relay.not_mined",
+        log_slice("tx", o->id), log_text("state", relay_state_text(o->outcome)),
+        log_hex("hash", hash_slice(&o->receipt.tx_hash)), log_u64("block", o->receipt.block_number),
+        log_u64("nonce", o->nonce), log_u64("gas", o->receipt.gas_used));
+}
+
+static enum err look_for_receipts(struct relay *relay, struct open_set *set, bool *out_progress,
+                                  struct why *why)
+{
+    size_t found = 0;
+    enum err e = relay_find_receipts(relay, set->items, set->count, &found, why);
+    if (e != OK || found == 0) {
+        return e;
+    }
+    e = store_write(relay->store, store_receipts, set, why);
+    if (e != OK) {
+        return e;
+    }
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->items[i].outcome != 0) {
+            report_receipt(&set->items[i]);
         }
-        bool ok = o->receipt.succeeded && !o->filling;
-        metric_add(&relay_metrics[ok ? RELAY_METRIC_MINED
-                                     : (o->filling ? RELAY_METRIC_FAILED : RELAY_METRIC_REVERTED)],
-                   1);
-        metric_observe(&relay_metrics[RELAY_METRIC_LATENCY],
-                       now > o->attempt_usec ? now - o->attempt_usec : 0);
-        LOG(ok ? LOG_INFO : LOG_WARN, ok ? "relay.mined" : "relay.not_mined",
-            log_slice("tx", o->id), log_hex("hash", hash_slice(&o->receipt.tx_hash)),
-            log_u64("block", o->receipt.block_number), log_u64("nonce", o->nonce),
-            log_u64("gas", o->receipt.gas_used));
     }
     if (relay->mined != NULL) {
         relay->mined(relay->mined_ctx);
     }
+    *out_progress = true;
+    return OK;
 }
 
-static enum err look_for_receipts(struct relay *relay, struct relay_open *items, size_t count,
-                                  bool *out_progress, struct why *why)
+/* ---- the pass ---- */
+
+/* Cuts the open intents, which are sorted by wallet, into one lane a wallet. */
+static struct relay_lane *make_lanes(struct relay *relay, const struct open_set *set,
+                                     size_t *out_count)
 {
-    struct versions v = {.relay = relay, .items = items, .count = count};
-    enum err e = store_read(relay->store, load_versions, &v, why);
-    if (e != OK || v.hash_count == 0) {
-        return e;
-    }
-    struct evm_receipt *receipts = arena_alloc_array(&relay->step, v.hash_count, sizeof *receipts);
-    bool *found = arena_alloc_array(&relay->step, v.hash_count, sizeof *found);
-    e = rpc_receipts(relay->rpc, &relay->step, v.hashes, v.hash_count, receipts, found, why);
-    if (e != OK) {
-        return e;
-    }
-    size_t hits = 0;
-    for (size_t i = 0; i < v.hash_count; i++) {
-        if (found[i]) {
-            items[v.owner[i]].found = true;
-            items[v.owner[i]].receipt = receipts[i];
-            hits++;
+    struct relay_lane *lanes = arena_alloc_array(&relay->step, set->count, sizeof *lanes);
+    size_t count = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        struct relay_open *o = &set->items[i];
+        if (count == 0 || !address_equal(&lanes[count - 1].address, &o->wallet)) {
+            lanes[count++] = (struct relay_lane){
+                .address = o->wallet,
+                .signer = relay_signer_find(relay, &o->wallet),
+                .wallet = wallet_of(relay, &o->wallet),
+                .items = o,
+            };
         }
+        lanes[count - 1].count++;
     }
-    if (hits == 0) {
-        return OK;
-    }
-    struct open_set set = {.relay = relay, .items = items, .count = count};
-    e = store_write(relay->store, store_receipts, &set, why);
-    if (e == OK) {
-        report_receipts(relay, items, count);
-        *out_progress = true;
-    }
-    return e;
+    *out_count = count;
+    return lanes;
 }
 
-/* ---- what neither moves nor is mined ---- */
-
-struct replaced {
-    struct relay *relay;
-    struct slice id;
-};
-
-static enum err store_replaced(struct store_tx *tx, void *ctx, struct why *why)
+/* Receipts exist only below the nonce that the chain waits for: one number a wallet tells. */
+static enum err ask_lanes(struct relay *relay, struct relay_lane *lanes, size_t count,
+                          struct why *why)
 {
-    const struct replaced *r = ctx;
-    struct store_query q;
-    int64_t changed = 0;
-    store_begin(&q, tx, &relay_sql_intent_end);
-    store_bind_text(&q, "intent_id", r->id);
-    store_bind_i64(&q, "state", RELAY_REPLACED);
-    store_bind_text(&q, "error_code", slice_text(err_code(ERR_TX_REPLACED)));
-    store_bind_text(&q, "error",
-                    SLICE_LIT("another transaction with this nonce was mined: the wallet's key "
-                              "is used outside of this relay"));
-    store_bind_time(&q, "now", clock_wall_usec());
-    enum err e = store_finish(&q, &changed, why);
-    return e == OK && changed > 0 ? relay_tell(r->relay, tx, r->id, why) : e;
-}
-
-static enum err look_after_stuck(struct relay *relay, const struct relay_open *first,
-                                 struct why *why)
-{
-    int64_t now = clock_wall_usec();
-    bool old = first->state == RELAY_SENT && now - first->attempt_usec >= RELAY_REPLACED_USEC;
-    if (!old) {
-        return OK;
+    const struct address **wallets =
+        arena_alloc_array(&relay->step, count, sizeof(const struct address *));
+    uint64_t *mined = arena_alloc_array(&relay->step, count, sizeof *mined);
+    for (size_t i = 0; i < count; i++) {
+        wallets[i] = &lanes[i].address;
     }
-    uint64_t nonce = 0;
-    enum err e = rpc_nonce(relay->rpc, &first->wallet, false, &nonce, why);
-    if (e != OK) {
-        return e;
-    }
-    if (nonce > first->nonce) {
-        struct replaced r = {.relay = relay, .id = first->id};
-        e = store_write(relay->store, store_replaced, &r, why);
-        if (e == OK) {
-            metric_add(&relay_metrics[RELAY_METRIC_REPLACED], 1);
-            LOG(LOG_ERROR, "relay.replaced", log_slice("tx", first->id),
-                log_u64("nonce", first->nonce));
-        }
-        return e;
-    }
-    if (nonce == first->nonce && now - first->attempt_usec >= relay->config.stuck_usec) {
-        struct why bump_why = {0};
-        e = relay_resign(relay, first, OK, NULL, &bump_why);
-        if (e == ERR_LIMIT) {
-            return OK; /* at the cap: keep waiting with what was signed */
-        }
-        if (e != OK && why != NULL) {
-            *why = bump_why;
+    enum err e = relay_counts(relay, wallets, count, false, mined, why);
+    for (size_t i = 0; e == OK && i < count; i++) {
+        lanes[i].mined = mined[i];
+        for (size_t k = 0; k < lanes[i].count; k++) {
+            lanes[i].items[k].below = lanes[i].items[k].nonce < mined[i];
         }
     }
     return e;
@@ -399,22 +467,23 @@ static enum err look_after_stuck(struct relay *relay, const struct relay_open *f
 
 enum err relay_pass_open(struct relay *relay, bool *out_progress, struct why *why)
 {
-    struct relay_open *items = NULL;
-    size_t count = 0;
-    enum err e = relay_open_load(relay, &items, &count, why);
-    metric_set(&relay_metrics[RELAY_METRIC_INFLIGHT], (int64_t)count);
-    if (e != OK || count == 0) {
+    struct open_set set = {.relay = relay};
+    enum err e = store_read(relay->store, load, &set, why);
+    if (e != OK || set.count == 0) {
         return e;
     }
-    e = send_due(relay, items, count, out_progress, why);
+    e = send_due(relay, &set, out_progress, why);
+    if (e != OK) {
+        return e;
+    }
+    size_t count = 0;
+    struct relay_lane *lanes = make_lanes(relay, &set, &count);
+    e = ask_lanes(relay, lanes, count, why);
     if (e == OK) {
-        e = look_for_receipts(relay, items, count, out_progress, why);
+        e = look_for_receipts(relay, &set, out_progress, why);
     }
     for (size_t i = 0; e == OK && i < count; i++) {
-        bool first = i == 0 || !address_equal(&items[i].wallet, &items[i - 1].wallet);
-        if (first && !items[i].found) {
-            e = look_after_stuck(relay, &items[i], why);
-        }
+        e = lanes[i].wallet != NULL ? relay_look_after(relay, &lanes[i], out_progress, why) : OK;
     }
     return e;
 }

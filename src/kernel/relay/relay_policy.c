@@ -12,43 +12,58 @@ const struct relay_signer *relay_signer_find(const struct relay *relay,
     return NULL;
 }
 
-static bool creation_allowed(const struct relay *relay, struct slice role)
+static bool creation_allowed(const struct relay *relay, struct slice role, struct wei_amount value)
 {
     for (size_t i = 0; i < relay->policy_count; i++) {
         const struct relay_policy *p = &relay->policies[i];
-        if (p->contract == NULL && p->function == NULL && slice_equal_text(role, p->role)) {
+        if (p->contract == NULL && p->function == NULL && slice_equal_text(role, p->role) &&
+            (p->payable || u256_is_zero(wei_raw(value)))) {
             return true;
         }
     }
     return false;
 }
 
-/* The calldata must be exactly one encoding of the function's arguments. */
-static bool decodes(struct arena *scratch, const struct abi_function *function, struct slice data)
+/*
+ * The calldata must be the one encoding of its arguments, to the byte: what a decoder skips (bytes
+ * behind the arguments, detours of offsets) is not signed.
+ */
+static bool encodes(struct arena *scratch, const struct abi_function *function, struct slice data)
 {
     const struct abi_value *values = NULL;
+    struct slice again;
     return abi_decode(scratch, function->inputs, function->input_count,
-                      slice_sub(data, 4, data.len), &values, NULL) == OK;
+                      slice_sub(data, 4, data.len), &values, NULL) == OK &&
+           abi_encode_call(scratch, function->selector, function->inputs, values,
+                           function->input_count, &again, NULL) == OK &&
+           slice_equal(again, data);
+}
+
+static bool row_allows(const struct relay_policy *p, struct slice role, const struct address *to,
+                       struct wei_amount value)
+{
+    return p->contract != NULL && slice_equal_text(role, p->role) &&
+           (p->address == NULL || address_equal(p->address, to)) &&
+           (p->payable || u256_is_zero(wei_raw(value)));
 }
 
 enum err relay_policy_check(const struct relay *relay, struct arena *scratch, struct slice role,
-                            bool has_to, const struct address *to, struct slice data,
-                            struct why *why)
+                            bool has_to, const struct address *to, struct wei_amount value,
+                            struct slice data, struct why *why)
 {
     if (!has_to) {
-        return creation_allowed(relay, role)
+        return creation_allowed(relay, role, value)
                    ? OK
                    : why_set(why, ERR_POLICY_REFUSED, NULL,
                              "the role %.*s may not create contracts", SLICE_ARG(role));
     }
     for (size_t i = 0; i < relay->policy_count; i++) {
         const struct relay_policy *p = &relay->policies[i];
-        if (p->contract == NULL || !slice_equal_text(role, p->role) ||
-            (p->address != NULL && !address_equal(p->address, to))) {
+        if (!row_allows(p, role, to, value)) {
             continue;
         }
         const struct abi_function *f = abi_function_find(p->contract, data);
-        if (f != NULL && (p->function == NULL || p->function == f) && decodes(scratch, f, data)) {
+        if (f != NULL && (p->function == NULL || p->function == f) && encodes(scratch, f, data)) {
             return OK;
         }
     }
@@ -58,8 +73,7 @@ enum err relay_policy_check(const struct relay *relay, struct arena *scratch, st
                    SLICE_ARG(role), text);
 }
 
-enum err relay_fees(struct relay *relay, bool *out_legacy, struct wei_amount *out_max,
-                    struct wei_amount *out_priority, bool *out_wait, struct why *why)
+enum err relay_fees(struct relay *relay, struct relay_fee *out, struct why *why)
 {
     struct rpc_fees fees;
     enum err e = rpc_fees_read(relay->rpc, &fees, why);
@@ -68,27 +82,27 @@ enum err relay_fees(struct relay *relay, bool *out_legacy, struct wei_amount *ou
     }
     struct wei_amount cap = wei_of(relay->config.fee_wei_max);
     struct wei_amount floor = wei_of(relay->config.priority_wei_min);
-    if (!fees.eip1559) {
-        *out_legacy = true;
-        *out_wait = wei_compare(fees.gas_price, cap) > 0;
-        *out_max = fees.gas_price;
-        *out_priority = fees.gas_price;
+    struct relay_fee f = {.legacy = !fees.eip1559, .gas_limit = fees.gas_limit};
+    if (f.legacy) {
+        f.max = fees.gas_price;
+        f.priority = fees.gas_price;
+        f.base = fees.gas_price;
+        f.wait = wei_compare(fees.gas_price, cap) > 0;
+        *out = f;
         return OK;
     }
-    struct wei_amount priority = wei_compare(fees.priority, floor) < 0 ? floor : fees.priority;
-    priority = wei_compare(priority, cap) > 0 ? cap : priority;
-    struct wei_amount doubled;
-    struct wei_amount max;
-    e = wei_times(fees.base_fee_next, 2, &doubled);
+    f.base = fees.base_fee_next;
+    f.priority = wei_compare(fees.priority, floor) < 0 ? floor : fees.priority;
+    f.priority = wei_compare(f.priority, cap) > 0 ? cap : f.priority;
+    f.wait = wei_compare(f.base, cap) > 0;
+    e = wei_times(f.base, 2, &f.max);
     if (e == OK) {
-        e = wei_add(doubled, priority, &max);
+        e = wei_add(f.max, f.priority, &f.max);
     }
     if (e != OK) {
-        return why_set(why, e, NULL, "the node reports an impossible base fee");
+        return why_set(why, ERR_NODE_RESPONSE, NULL, "the node reports an impossible base fee");
     }
-    *out_legacy = false;
-    *out_wait = wei_compare(fees.base_fee_next, cap) > 0;
-    *out_max = wei_compare(max, cap) > 0 ? cap : max;
-    *out_priority = priority;
+    f.max = wei_compare(f.max, cap) > 0 ? cap : f.max;
+    *out = f;
     return OK;
 }

@@ -3,6 +3,9 @@
 #include "kernel/relay/relay_internal.h"
 #include "kernel/relay/relay_sql.h"
 
+/* Signals replace polling, never correctness: a waiter looks again after this. */
+#define LOOK_USEC 200000
+
 const char *relay_state_text(enum relay_state state)
 {
     switch (state) {
@@ -36,7 +39,9 @@ static struct hash content_hash(struct arena *arena, const struct relay_intent *
     buf_add_byte(&b, '/');
     buf_add_slice(&b, address_slice(&intent->wallet));
     buf_add_byte(&b, intent->has_to ? 1 : 0);
-    buf_add_slice(&b, address_slice(&intent->to));
+    if (intent->has_to) {
+        buf_add_slice(&b, address_slice(&intent->to));
+    }
     u256_encode_be(wei_raw(intent->value), word);
     buf_add(&b, word, sizeof word);
     buf_add_text(&b, intent->role);
@@ -130,7 +135,7 @@ enum err relay_submit(struct store_tx *tx, struct arena *arena, const struct rel
     return OK;
 }
 
-void relay_row_read(struct store_query *q, struct arena *arena, struct relay_row *out)
+static void take_row(struct store_query *q, struct arena *arena, struct relay_row *out)
 {
     memset(out, 0, sizeof *out);
     out->id = store_get_text(q, "intent_id", arena);
@@ -169,7 +174,7 @@ enum err relay_get(struct store_tx *tx, struct arena *arena, struct slice id, st
     store_begin(&q, tx, &relay_sql_intent_get);
     store_bind_text(&q, "intent_id", id);
     if (store_step(&q)) {
-        relay_row_read(&q, arena, &row);
+        take_row(&q, arena, &row);
     }
     enum err e = store_finish_one(&q, "transaction", why);
     if (e == OK) {
@@ -228,7 +233,7 @@ enum err relay_list(struct store_tx *tx, struct arena *arena, enum relay_state s
     store_bind_i64(&q, "max_rows", (int64_t)limit);
     while (store_step(&q)) {
         ASSERT(count < limit);
-        relay_row_read(&q, arena, &rows[count++]);
+        take_row(&q, arena, &rows[count++]);
     }
     enum err e = store_finish(&q, NULL, why);
     if (e == OK) {
@@ -251,6 +256,8 @@ enum err relay_cancel(struct store_tx *tx, struct slice id, struct why *why)
         store_bind_text(&q, "intent_id", id);
         store_bind_time(&q, "now", clock_wall_usec());
         e = store_finish(&q, &changed, why);
+        store_notify(tx, "relay"); /* others may wait for it */
+        store_notify(tx, "relay_state");
     }
     if (e == OK && changed == 0 && row.state != RELAY_CANCELLED) {
         e = why_set(why, ERR_CONFLICT, NULL,
@@ -278,19 +285,12 @@ enum err relay_tell(struct relay *relay, struct store_tx *tx, struct slice id, s
     return e;
 }
 
-enum err relay_attempt_put(struct store_tx *tx, struct slice id, uint32_t attempt,
-                           const struct tx *content, struct slice raw, const struct hash *hash,
-                           struct why *why)
+enum err relay_run_by_id(struct store_tx *tx, const struct store_statement *statement,
+                         struct slice id, struct why *why)
 {
     struct store_query q;
-    store_begin(&q, tx, &relay_sql_attempt_insert);
+    store_begin(&q, tx, statement);
     store_bind_text(&q, "intent_id", id);
-    store_bind_i64(&q, "attempt", attempt);
-    store_bind_bytes(&q, "transaction_hash", hash_slice(hash));
-    store_bind_bytes(&q, "raw", raw);
-    store_bind_u256(&q, "fee_max", wei_raw(content->fee_max));
-    store_bind_u256(&q, "fee_priority", wei_raw(content->fee_priority));
-    store_bind_i64(&q, "gas_limit", (int64_t)content->gas_limit);
     store_bind_time(&q, "now", clock_wall_usec());
     return store_finish(&q, NULL, why);
 }
@@ -310,21 +310,31 @@ static enum err read_row(struct store_tx *tx, void *ctx, struct why *why)
 enum err relay_wait(struct store *store, struct arena *arena, struct slice id, int64_t timeout_usec,
                     struct relay_row *out, struct why *why)
 {
+    struct arena scratch;
+    arena_init(&scratch, 4096);
     int64_t deadline = clock_mono_usec() + timeout_usec;
     uint64_t seen = store_signal_now(store, "relay_state");
+    struct wait w = {.arena = &scratch, .id = id};
+    enum err e = OK;
     for (;;) {
-        struct wait w = {.arena = arena, .id = id};
-        enum err e = store_read(store, read_row, &w, why);
-        if (e != OK) {
-            return e;
-        }
+        arena_clear(&scratch);
+        e = store_read(store, read_row, &w, why);
         int64_t left = deadline - clock_mono_usec();
-        if (w.row.state > RELAY_SENT || left <= 0) {
-            *out = w.row;
-            return OK;
+        if (e != OK || w.row.state > RELAY_SENT || left <= 0) {
+            break;
         }
-        (void)store_wait(store, "relay_state", &seen, left < 200000 ? left : 200000);
+        (void)store_wait(store, "relay_state", &seen, left < LOOK_USEC ? left : LOOK_USEC);
     }
+    if (e == OK) {
+        w.row.id = slice_copy(arena, w.row.id);
+        w.row.key = slice_copy(arena, w.row.key);
+        w.row.purpose = slice_copy(arena, w.row.purpose);
+        w.row.error_code = slice_copy(arena, w.row.error_code);
+        w.row.error = slice_copy(arena, w.row.error);
+        *out = w.row;
+    }
+    arena_free(&scratch);
+    return e;
 }
 
 void relay_row_json(struct json_out *j, const struct relay_row *row)

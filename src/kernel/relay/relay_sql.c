@@ -11,7 +11,7 @@ static const struct store_column relay_sql_wallet_get_columns[] = {
 };
 const struct store_statement relay_sql_wallet_get = {
     .name = "relay_wallet_get",
-    .id = 168,
+    .id = 175,
     .writes = true,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
@@ -32,7 +32,7 @@ static const struct store_column relay_sql_wallet_put_params[] = {
 };
 const struct store_statement relay_sql_wallet_put = {
     .name = "relay_wallet_put",
-    .id = 169,
+    .id = 176,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -66,7 +66,7 @@ static const struct store_column relay_sql_intent_insert_params[] = {
 };
 const struct store_statement relay_sql_intent_insert = {
     .name = "relay_intent_insert",
-    .id = 156,
+    .id = 157,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents\n"
@@ -95,7 +95,7 @@ static const struct store_column relay_sql_intent_by_key_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_key = {
     .name = "relay_intent_by_key",
-    .id = 151,
+    .id = 152,
     .writes = false,
     .sqlite =
         "SELECT intent_id, content_hash FROM relay_intents WHERE intent_key = ?1",
@@ -135,7 +135,7 @@ static const struct store_column relay_sql_intent_get_columns[] = {
 };
 const struct store_statement relay_sql_intent_get = {
     .name = "relay_intent_get",
-    .id = 155,
+    .id = 156,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -183,7 +183,7 @@ static const struct store_column relay_sql_intents_list_columns[] = {
 };
 const struct store_statement relay_sql_intents_list = {
     .name = "relay_intents_list",
-    .id = 163,
+    .id = 167,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -217,7 +217,7 @@ static const struct store_column relay_sql_intent_by_hash_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_hash = {
     .name = "relay_intent_by_hash",
-    .id = 150,
+    .id = 151,
     .writes = false,
     .sqlite =
         "SELECT intent_id FROM relay_attempts WHERE transaction_hash = ?1",
@@ -232,6 +232,8 @@ const struct store_statement relay_sql_intent_by_hash = {
 static const struct store_column relay_sql_queued_list_params[] = {
     {"chain_id", STORE_I64, false},
     {"now", STORE_TIME, false},
+    {"far", STORE_TIME, false},
+    {"inflight_max", STORE_I64, false},
     {"max_rows", STORE_I64, false},
 };
 static const struct store_column relay_sql_queued_list_columns[] = {
@@ -244,33 +246,56 @@ static const struct store_column relay_sql_queued_list_columns[] = {
     {"purpose", STORE_TEXT, false},
     {"gas_limit", STORE_I64, false},
     {"deadline", STORE_TIME, true},
+    {"tries", STORE_I64, false},
     {"after_state", STORE_I64, true},
     {"after_id", STORE_TEXT, true},
 };
 const struct store_statement relay_sql_queued_list = {
     .name = "relay_queued_list",
-    .id = 166,
+    .id = 171,
     .writes = false,
     .sqlite =
-        "SELECT i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose, i.gas_limit,\n"
-        "       i.deadline, a.state AS after_state, i.after_id\n"
-        "FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id\n"
-        "WHERE i.chain_id = ?1 AND i.state = 1 AND i.try_at <= ?2\n"
-        "    AND (i.after_id IS NULL OR a.intent_id IS NULL OR a.state > 3)\n"
-        "ORDER BY i.seq\n"
-        "LIMIT ?3",
+        "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
+        "       r.deadline, r.tries, r.after_state, r.after_id\n"
+        "FROM (\n"
+        "    SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,\n"
+        "           i.gas_limit, i.deadline, i.tries, a.state AS after_state, i.after_id,\n"
+        "           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.seq) AS place\n"
+        "    FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id\n"
+        "    WHERE i.chain_id = ?1 AND i.state = 1\n"
+        "        AND (i.deadline < ?2\n"
+        "            OR ((i.try_at <= ?2 OR i.try_at > ?3)\n"
+        "                AND (i.after_id IS NULL OR a.intent_id IS NULL OR a.state > 3)))\n"
+        ") r LEFT JOIN (\n"
+        "    SELECT wallet, COUNT(*) AS open FROM relay_intents\n"
+        "    WHERE chain_id = ?1 AND state IN (2, 3) GROUP BY wallet\n"
+        ") o ON o.wallet = r.wallet\n"
+        "WHERE r.place + COALESCE(o.open, 0) <= ?4\n"
+        "ORDER BY r.place, r.seq\n"
+        "LIMIT ?5",
     .postgres =
-        "SELECT i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose, i.gas_limit,\n"
-        "       i.deadline, a.state AS after_state, i.after_id\n"
-        "FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id\n"
-        "WHERE i.chain_id = $1::bigint AND i.state = 1 AND i.try_at <= $2::timestamptz\n"
-        "    AND (i.after_id IS NULL OR a.intent_id IS NULL OR a.state > 3)\n"
-        "ORDER BY i.seq\n"
-        "LIMIT $3::bigint",
+        "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
+        "       r.deadline, r.tries, r.after_state, r.after_id\n"
+        "FROM (\n"
+        "    SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,\n"
+        "           i.gas_limit, i.deadline, i.tries, a.state AS after_state, i.after_id,\n"
+        "           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.seq) AS place\n"
+        "    FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id\n"
+        "    WHERE i.chain_id = $1::bigint AND i.state = 1\n"
+        "        AND (i.deadline < $2::timestamptz\n"
+        "            OR ((i.try_at <= $2::timestamptz OR i.try_at > $3::timestamptz)\n"
+        "                AND (i.after_id IS NULL OR a.intent_id IS NULL OR a.state > 3)))\n"
+        ") r LEFT JOIN (\n"
+        "    SELECT wallet, COUNT(*) AS open FROM relay_intents\n"
+        "    WHERE chain_id = $1::bigint AND state IN (2, 3) GROUP BY wallet\n"
+        ") o ON o.wallet = r.wallet\n"
+        "WHERE r.place + COALESCE(o.open, 0) <= $4::bigint\n"
+        "ORDER BY r.place, r.seq\n"
+        "LIMIT $5::bigint",
     .params = relay_sql_queued_list_params,
-    .param_count = 3,
+    .param_count = 5,
     .columns = relay_sql_queued_list_columns,
-    .column_count = 11,
+    .column_count = 12,
 };
 
 static const struct store_column relay_sql_inflight_count_params[] = {
@@ -282,7 +307,7 @@ static const struct store_column relay_sql_inflight_count_columns[] = {
 };
 const struct store_statement relay_sql_inflight_count = {
     .name = "relay_inflight_count",
-    .id = 149,
+    .id = 150,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS inflight FROM relay_intents\n"
@@ -304,16 +329,16 @@ static const struct store_column relay_sql_intent_sign_params[] = {
 };
 const struct store_statement relay_sql_intent_sign = {
     .name = "relay_intent_sign",
-    .id = 161,
+    .id = 165,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
-        "SET state = 2, nonce = ?2, transaction_hash = ?3, attempts = 1,\n"
+        "SET state = 2, nonce = ?2, transaction_hash = ?3, attempts = 1, tries = 0,\n"
         "    updated_at = ?4, try_at = ?4\n"
         "WHERE intent_id = ?1 AND state = 1",
     .postgres =
         "UPDATE relay_intents\n"
-        "SET state = 2, nonce = $2::bigint, transaction_hash = $3::bytea, attempts = 1,\n"
+        "SET state = 2, nonce = $2::bigint, transaction_hash = $3::bytea, attempts = 1, tries = 0,\n"
         "    updated_at = $4::timestamptz, try_at = $4::timestamptz\n"
         "WHERE intent_id = $1::text AND state = 1",
     .params = relay_sql_intent_sign_params,
@@ -322,6 +347,7 @@ const struct store_statement relay_sql_intent_sign = {
 
 static const struct store_column relay_sql_intent_resign_params[] = {
     {"intent_id", STORE_TEXT, false},
+    {"attempt", STORE_I64, false},
     {"transaction_hash", STORE_HASH, false},
     {"error_code", STORE_TEXT, true},
     {"error", STORE_TEXT, true},
@@ -329,22 +355,22 @@ static const struct store_column relay_sql_intent_resign_params[] = {
 };
 const struct store_statement relay_sql_intent_resign = {
     .name = "relay_intent_resign",
-    .id = 158,
+    .id = 162,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
-        "SET state = 2, transaction_hash = ?2, attempts = attempts + 1,\n"
-        "    error_code = COALESCE(error_code, ?3), error = COALESCE(error, ?4),\n"
-        "    updated_at = ?5, try_at = ?5\n"
-        "WHERE intent_id = ?1 AND state IN (2, 3)",
+        "SET state = 2, transaction_hash = ?3, attempts = attempts + 1,\n"
+        "    error_code = COALESCE(?4, error_code), error = COALESCE(?5, error),\n"
+        "    updated_at = ?6, try_at = ?6\n"
+        "WHERE intent_id = ?1 AND state IN (2, 3) AND attempts = ?2",
     .postgres =
         "UPDATE relay_intents\n"
-        "SET state = 2, transaction_hash = $2::bytea, attempts = attempts + 1,\n"
-        "    error_code = COALESCE(error_code, $3::text), error = COALESCE(error, $4::text),\n"
-        "    updated_at = $5::timestamptz, try_at = $5::timestamptz\n"
-        "WHERE intent_id = $1::text AND state IN (2, 3)",
+        "SET state = 2, transaction_hash = $3::bytea, attempts = attempts + 1,\n"
+        "    error_code = COALESCE($4::text, error_code), error = COALESCE($5::text, error),\n"
+        "    updated_at = $6::timestamptz, try_at = $6::timestamptz\n"
+        "WHERE intent_id = $1::text AND state IN (2, 3) AND attempts = $2::bigint",
     .params = relay_sql_intent_resign_params,
-    .param_count = 5,
+    .param_count = 6,
 };
 
 static const struct store_column relay_sql_attempt_insert_params[] = {
@@ -355,6 +381,7 @@ static const struct store_column relay_sql_attempt_insert_params[] = {
     {"fee_max", STORE_U256, false},
     {"fee_priority", STORE_U256, false},
     {"gas_limit", STORE_I64, false},
+    {"filler", STORE_BOOL, false},
     {"now", STORE_TIME, false},
 };
 const struct store_statement relay_sql_attempt_insert = {
@@ -363,19 +390,43 @@ const struct store_statement relay_sql_attempt_insert = {
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts\n"
-        "    (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, created_at)\n"
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "    (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler,\n"
+        "     created_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,\n"
+        "        ?8, ?9)",
     .postgres =
         "INSERT INTO relay_attempts\n"
-        "    (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, created_at)\n"
-        "VALUES ($1::text, $2::bigint, $3::bytea, $4::bytea, $5::numeric, $6::numeric, $7::bigint, $8::timestamptz)",
+        "    (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler,\n"
+        "     created_at)\n"
+        "VALUES ($1::text, $2::bigint, $3::bytea, $4::bytea, $5::numeric, $6::numeric, $7::bigint,\n"
+        "        $8::boolean, $9::timestamptz)",
     .params = relay_sql_attempt_insert_params,
-    .param_count = 8,
+    .param_count = 9,
+};
+
+static const struct store_column relay_sql_attempt_is_filler_params[] = {
+    {"transaction_hash", STORE_HASH, false},
+};
+static const struct store_column relay_sql_attempt_is_filler_columns[] = {
+    {"filler", STORE_BOOL, false},
+};
+const struct store_statement relay_sql_attempt_is_filler = {
+    .name = "relay_attempt_is_filler",
+    .id = 148,
+    .writes = false,
+    .sqlite =
+        "SELECT filler FROM relay_attempts WHERE transaction_hash = ?1",
+    .postgres =
+        "SELECT filler FROM relay_attempts WHERE transaction_hash = $1::bytea",
+    .params = relay_sql_attempt_is_filler_params,
+    .param_count = 1,
+    .columns = relay_sql_attempt_is_filler_columns,
+    .column_count = 1,
 };
 
 static const struct store_column relay_sql_open_list_params[] = {
     {"chain_id", STORE_I64, false},
-    {"max_rows", STORE_I64, false},
+    {"per_wallet", STORE_I64, false},
 };
 static const struct store_column relay_sql_open_list_columns[] = {
     {"intent_id", STORE_TEXT, false},
@@ -385,34 +436,40 @@ static const struct store_column relay_sql_open_list_columns[] = {
     {"attempts", STORE_I64, false},
     {"sent_at", STORE_TIME, true},
     {"try_at", STORE_TIME, false},
-    {"error_code", STORE_TEXT, true},
     {"transaction_hash", STORE_HASH, false},
     {"raw", STORE_BYTES, false},
     {"fee_max", STORE_U256, false},
     {"fee_priority", STORE_U256, false},
     {"gas_limit", STORE_I64, false},
+    {"filler", STORE_BOOL, false},
     {"attempt_at", STORE_TIME, false},
 };
 const struct store_statement relay_sql_open_list = {
     .name = "relay_open_list",
-    .id = 164,
+    .id = 169,
     .writes = false,
     .sqlite =
-        "SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at, i.error_code,\n"
-        "       t.transaction_hash, t.raw, t.fee_max, t.fee_priority, t.gas_limit, t.created_at AS attempt_at\n"
-        "FROM relay_intents i\n"
-        "JOIN relay_attempts t ON t.intent_id = i.intent_id AND t.attempt = i.attempts\n"
-        "WHERE i.chain_id = ?1 AND i.state IN (2, 3)\n"
-        "ORDER BY i.wallet, i.nonce\n"
-        "LIMIT ?2",
+        "SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at,\n"
+        "       t.transaction_hash, t.raw, t.fee_max, t.fee_priority, t.gas_limit, t.filler,\n"
+        "       t.created_at AS attempt_at\n"
+        "FROM (\n"
+        "    SELECT intent_id, wallet, state, nonce, attempts, sent_at, try_at,\n"
+        "           ROW_NUMBER() OVER (PARTITION BY wallet ORDER BY nonce) AS place\n"
+        "    FROM relay_intents WHERE chain_id = ?1 AND state IN (2, 3)\n"
+        ") i JOIN relay_attempts t ON t.intent_id = i.intent_id AND t.attempt = i.attempts\n"
+        "WHERE i.place <= ?2\n"
+        "ORDER BY i.wallet, i.nonce",
     .postgres =
-        "SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at, i.error_code,\n"
-        "       t.transaction_hash, t.raw, t.fee_max, t.fee_priority, t.gas_limit, t.created_at AS attempt_at\n"
-        "FROM relay_intents i\n"
-        "JOIN relay_attempts t ON t.intent_id = i.intent_id AND t.attempt = i.attempts\n"
-        "WHERE i.chain_id = $1::bigint AND i.state IN (2, 3)\n"
-        "ORDER BY i.wallet, i.nonce\n"
-        "LIMIT $2::bigint",
+        "SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at,\n"
+        "       t.transaction_hash, t.raw, t.fee_max, t.fee_priority, t.gas_limit, t.filler,\n"
+        "       t.created_at AS attempt_at\n"
+        "FROM (\n"
+        "    SELECT intent_id, wallet, state, nonce, attempts, sent_at, try_at,\n"
+        "           ROW_NUMBER() OVER (PARTITION BY wallet ORDER BY nonce) AS place\n"
+        "    FROM relay_intents WHERE chain_id = $1::bigint AND state IN (2, 3)\n"
+        ") i JOIN relay_attempts t ON t.intent_id = i.intent_id AND t.attempt = i.attempts\n"
+        "WHERE i.place <= $2::bigint\n"
+        "ORDER BY i.wallet, i.nonce",
     .params = relay_sql_open_list_params,
     .param_count = 2,
     .columns = relay_sql_open_list_columns,
@@ -428,7 +485,7 @@ static const struct store_column relay_sql_attempts_list_columns[] = {
 };
 const struct store_statement relay_sql_attempts_list = {
     .name = "relay_attempts_list",
-    .id = 148,
+    .id = 149,
     .writes = false,
     .sqlite =
         "SELECT attempt, transaction_hash FROM relay_attempts\n"
@@ -449,54 +506,77 @@ static const struct store_column relay_sql_attempt_content_columns[] = {
     {"to_address", STORE_ADDRESS, true},
     {"value", STORE_U256, false},
     {"data", STORE_BYTES, false},
-    {"role", STORE_TEXT, false},
 };
 const struct store_statement relay_sql_attempt_content = {
     .name = "relay_attempt_content",
     .id = 146,
     .writes = false,
     .sqlite =
-        "SELECT to_address, value, data, role FROM relay_intents WHERE intent_id = ?1",
+        "SELECT to_address, value, data FROM relay_intents WHERE intent_id = ?1",
     .postgres =
-        "SELECT to_address, value, data, role FROM relay_intents WHERE intent_id = $1::text",
+        "SELECT to_address, value, data FROM relay_intents WHERE intent_id = $1::text",
     .params = relay_sql_attempt_content_params,
     .param_count = 1,
     .columns = relay_sql_attempt_content_columns,
-    .column_count = 4,
+    .column_count = 3,
 };
 
 static const struct store_column relay_sql_intent_sent_params[] = {
     {"intent_id", STORE_TEXT, false},
+    {"attempt", STORE_I64, false},
+    {"try_at", STORE_TIME, false},
     {"now", STORE_TIME, false},
 };
 const struct store_statement relay_sql_intent_sent = {
     .name = "relay_intent_sent",
-    .id = 160,
+    .id = 164,
     .writes = true,
     .sqlite =
-        "UPDATE relay_intents SET state = 3, sent_at = ?2, updated_at = ?2\n"
-        "WHERE intent_id = ?1 AND state IN (2, 3)",
+        "UPDATE relay_intents SET state = 3, sent_at = ?4, try_at = ?3, updated_at = ?4\n"
+        "WHERE intent_id = ?1 AND state IN (2, 3) AND attempts = ?2",
     .postgres =
-        "UPDATE relay_intents SET state = 3, sent_at = $2::timestamptz, updated_at = $2::timestamptz\n"
-        "WHERE intent_id = $1::text AND state IN (2, 3)",
+        "UPDATE relay_intents SET state = 3, sent_at = $4::timestamptz, try_at = $3::timestamptz, updated_at = $4::timestamptz\n"
+        "WHERE intent_id = $1::text AND state IN (2, 3) AND attempts = $2::bigint",
     .params = relay_sql_intent_sent_params,
-    .param_count = 2,
+    .param_count = 4,
 };
 
 static const struct store_column relay_sql_intent_retry_at_params[] = {
     {"intent_id", STORE_TEXT, false},
+    {"attempt", STORE_I64, false},
     {"try_at", STORE_TIME, false},
 };
 const struct store_statement relay_sql_intent_retry_at = {
     .name = "relay_intent_retry_at",
+    .id = 163,
+    .writes = true,
+    .sqlite =
+        "UPDATE relay_intents SET try_at = ?3\n"
+        "WHERE intent_id = ?1 AND state IN (2, 3) AND attempts = ?2",
+    .postgres =
+        "UPDATE relay_intents SET try_at = $3::timestamptz\n"
+        "WHERE intent_id = $1::text AND state IN (2, 3) AND attempts = $2::bigint",
+    .params = relay_sql_intent_retry_at_params,
+    .param_count = 3,
+};
+
+static const struct store_column relay_sql_intent_put_off_params[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"try_at", STORE_TIME, false},
+    {"tries", STORE_I64, false},
+};
+const struct store_statement relay_sql_intent_put_off = {
+    .name = "relay_intent_put_off",
     .id = 159,
     .writes = true,
     .sqlite =
-        "UPDATE relay_intents SET try_at = ?2 WHERE intent_id = ?1",
+        "UPDATE relay_intents SET try_at = ?2, tries = ?3\n"
+        "WHERE intent_id = ?1 AND state = 1",
     .postgres =
-        "UPDATE relay_intents SET try_at = $2::timestamptz WHERE intent_id = $1::text",
-    .params = relay_sql_intent_retry_at_params,
-    .param_count = 2,
+        "UPDATE relay_intents SET try_at = $2::timestamptz, tries = $3::bigint\n"
+        "WHERE intent_id = $1::text AND state = 1",
+    .params = relay_sql_intent_put_off_params,
+    .param_count = 3,
 };
 
 static const struct store_column relay_sql_intent_mined_params[] = {
@@ -510,27 +590,29 @@ static const struct store_column relay_sql_intent_mined_params[] = {
     {"contract", STORE_ADDRESS, true},
     {"error_code", STORE_TEXT, true},
     {"error", STORE_TEXT, true},
-    {"final", STORE_BOOL, false},
+    {"filler", STORE_BOOL, false},
     {"now", STORE_TIME, false},
 };
 const struct store_statement relay_sql_intent_mined = {
     .name = "relay_intent_mined",
-    .id = 157,
+    .id = 158,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
         "SET state = ?2, transaction_hash = ?3, block_number = ?4,\n"
         "    block_hash = ?5, gas_used = ?6, gas_price = ?7, contract = ?8,\n"
-        "    error_code = COALESCE(error_code, ?9), error = COALESCE(error, ?10),\n"
-        "    final = ?11, updated_at = ?12\n"
-        "WHERE intent_id = ?1 AND state IN (2, 3, 4, 5)",
+        "    error_code = CASE WHEN ?11 THEN error_code ELSE ?9 END,\n"
+        "    error = CASE WHEN ?11 THEN error ELSE ?10 END,\n"
+        "    final = FALSE, updated_at = ?12\n"
+        "WHERE intent_id = ?1 AND state IN (2, 3, 4, 5, 6) AND nonce IS NOT NULL",
     .postgres =
         "UPDATE relay_intents\n"
         "SET state = $2::bigint, transaction_hash = $3::bytea, block_number = $4::bigint,\n"
         "    block_hash = $5::bytea, gas_used = $6::bigint, gas_price = $7::numeric, contract = $8::bytea,\n"
-        "    error_code = COALESCE(error_code, $9::text), error = COALESCE(error, $10::text),\n"
-        "    final = $11::boolean, updated_at = $12::timestamptz\n"
-        "WHERE intent_id = $1::text AND state IN (2, 3, 4, 5)",
+        "    error_code = CASE WHEN $11::boolean THEN error_code ELSE $9::text END,\n"
+        "    error = CASE WHEN $11::boolean THEN error ELSE $10::text END,\n"
+        "    final = FALSE, updated_at = $12::timestamptz\n"
+        "WHERE intent_id = $1::text AND state IN (2, 3, 4, 5, 6) AND nonce IS NOT NULL",
     .params = relay_sql_intent_mined_params,
     .param_count = 12,
 };
@@ -541,22 +623,22 @@ static const struct store_column relay_sql_intent_unmined_params[] = {
 };
 const struct store_statement relay_sql_intent_unmined = {
     .name = "relay_intent_unmined",
-    .id = 162,
+    .id = 166,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
         "SET state = 2, block_number = NULL, block_hash = NULL, gas_used = NULL, gas_price = NULL,\n"
         "    contract = NULL, final = FALSE, updated_at = ?2, try_at = ?2,\n"
-        "    error_code = CASE WHEN state = 5 THEN NULL ELSE error_code END,\n"
-        "    error = CASE WHEN state = 5 THEN NULL ELSE error END\n"
-        "WHERE intent_id = ?1 AND state IN (4, 5)",
+        "    error_code = CASE WHEN state = 6 THEN error_code END,\n"
+        "    error = CASE WHEN state = 6 THEN error END\n"
+        "WHERE intent_id = ?1 AND state IN (4, 5, 6) AND block_number IS NOT NULL",
     .postgres =
         "UPDATE relay_intents\n"
         "SET state = 2, block_number = NULL, block_hash = NULL, gas_used = NULL, gas_price = NULL,\n"
         "    contract = NULL, final = FALSE, updated_at = $2::timestamptz, try_at = $2::timestamptz,\n"
-        "    error_code = CASE WHEN state = 5 THEN NULL ELSE error_code END,\n"
-        "    error = CASE WHEN state = 5 THEN NULL ELSE error END\n"
-        "WHERE intent_id = $1::text AND state IN (4, 5)",
+        "    error_code = CASE WHEN state = 6 THEN error_code END,\n"
+        "    error = CASE WHEN state = 6 THEN error END\n"
+        "WHERE intent_id = $1::text AND state IN (4, 5, 6) AND block_number IS NOT NULL",
     .params = relay_sql_intent_unmined_params,
     .param_count = 2,
 };
@@ -567,39 +649,116 @@ static const struct store_column relay_sql_intent_final_params[] = {
 };
 const struct store_statement relay_sql_intent_final = {
     .name = "relay_intent_final",
-    .id = 154,
+    .id = 155,
     .writes = true,
     .sqlite =
-        "UPDATE relay_intents SET final = TRUE, updated_at = ?2 WHERE intent_id = ?1",
+        "UPDATE relay_intents SET final = TRUE, updated_at = ?2\n"
+        "WHERE intent_id = ?1 AND state IN (4, 5, 6) AND NOT final",
     .postgres =
-        "UPDATE relay_intents SET final = TRUE, updated_at = $2::timestamptz WHERE intent_id = $1::text",
+        "UPDATE relay_intents SET final = TRUE, updated_at = $2::timestamptz\n"
+        "WHERE intent_id = $1::text AND state IN (4, 5, 6) AND NOT final",
     .params = relay_sql_intent_final_params,
     .param_count = 2,
 };
 
-static const struct store_column relay_sql_intent_end_params[] = {
+static const struct store_column relay_sql_intent_fail_params[] = {
     {"intent_id", STORE_TEXT, false},
-    {"state", STORE_I64, false},
-    {"error_code", STORE_TEXT, true},
-    {"error", STORE_TEXT, true},
+    {"error_code", STORE_TEXT, false},
+    {"error", STORE_TEXT, false},
     {"now", STORE_TIME, false},
 };
-const struct store_statement relay_sql_intent_end = {
-    .name = "relay_intent_end",
-    .id = 153,
+const struct store_statement relay_sql_intent_fail = {
+    .name = "relay_intent_fail",
+    .id = 154,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
-        "SET state = ?2, final = TRUE, error_code = COALESCE(error_code, ?3),\n"
-        "    error = COALESCE(error, ?4), updated_at = ?5\n"
-        "WHERE intent_id = ?1 AND state IN (1, 2, 3)",
+        "SET state = 6, final = TRUE, error_code = ?2, error = ?3, updated_at = ?4\n"
+        "WHERE intent_id = ?1 AND state = 1",
     .postgres =
         "UPDATE relay_intents\n"
-        "SET state = $2::bigint, final = TRUE, error_code = COALESCE(error_code, $3::text),\n"
-        "    error = COALESCE(error, $4::text), updated_at = $5::timestamptz\n"
-        "WHERE intent_id = $1::text AND state IN (1, 2, 3)",
-    .params = relay_sql_intent_end_params,
+        "SET state = 6, final = TRUE, error_code = $2::text, error = $3::text, updated_at = $4::timestamptz\n"
+        "WHERE intent_id = $1::text AND state = 1",
+    .params = relay_sql_intent_fail_params,
+    .param_count = 4,
+};
+
+static const struct store_column relay_sql_intent_replaced_params[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"attempt", STORE_I64, false},
+    {"error_code", STORE_TEXT, false},
+    {"error", STORE_TEXT, false},
+    {"now", STORE_TIME, false},
+};
+const struct store_statement relay_sql_intent_replaced = {
+    .name = "relay_intent_replaced",
+    .id = 161,
+    .writes = true,
+    .sqlite =
+        "UPDATE relay_intents\n"
+        "SET state = 7, final = TRUE, error_code = ?3, error = ?4, updated_at = ?5\n"
+        "WHERE intent_id = ?1 AND state IN (2, 3) AND attempts = ?2",
+    .postgres =
+        "UPDATE relay_intents\n"
+        "SET state = 7, final = TRUE, error_code = $3::text, error = $4::text, updated_at = $5::timestamptz\n"
+        "WHERE intent_id = $1::text AND state IN (2, 3) AND attempts = $2::bigint",
+    .params = relay_sql_intent_replaced_params,
     .param_count = 5,
+};
+
+static const struct store_column relay_sql_nonce_holder_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"wallet", STORE_ADDRESS, false},
+    {"nonce", STORE_I64, false},
+};
+static const struct store_column relay_sql_nonce_holder_columns[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"state", STORE_I64, false},
+    {"attempts", STORE_I64, false},
+    {"mined", STORE_BOOL, false},
+    {"filler", STORE_BOOL, false},
+    {"fee_max", STORE_U256, false},
+    {"fee_priority", STORE_U256, false},
+    {"gas_limit", STORE_I64, false},
+};
+const struct store_statement relay_sql_nonce_holder = {
+    .name = "relay_nonce_holder",
+    .id = 168,
+    .writes = false,
+    .sqlite =
+        "SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler,\n"
+        "       t.fee_max, t.fee_priority, t.gas_limit\n"
+        "FROM relay_intents i JOIN relay_attempts t ON t.intent_id = i.intent_id AND t.attempt = i.attempts\n"
+        "WHERE i.chain_id = ?1 AND i.wallet = ?2 AND i.nonce = ?3",
+    .postgres =
+        "SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler,\n"
+        "       t.fee_max, t.fee_priority, t.gas_limit\n"
+        "FROM relay_intents i JOIN relay_attempts t ON t.intent_id = i.intent_id AND t.attempt = i.attempts\n"
+        "WHERE i.chain_id = $1::bigint AND i.wallet = $2::bytea AND i.nonce = $3::bigint",
+    .params = relay_sql_nonce_holder_params,
+    .param_count = 3,
+    .columns = relay_sql_nonce_holder_columns,
+    .column_count = 8,
+};
+
+static const struct store_column relay_sql_intent_reopen_params[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"now", STORE_TIME, false},
+};
+const struct store_statement relay_sql_intent_reopen = {
+    .name = "relay_intent_reopen",
+    .id = 160,
+    .writes = true,
+    .sqlite =
+        "UPDATE relay_intents\n"
+        "SET state = 2, final = FALSE, updated_at = ?2, try_at = ?2\n"
+        "WHERE intent_id = ?1 AND state IN (6, 7)",
+    .postgres =
+        "UPDATE relay_intents\n"
+        "SET state = 2, final = FALSE, updated_at = $2::timestamptz, try_at = $2::timestamptz\n"
+        "WHERE intent_id = $1::text AND state IN (6, 7)",
+    .params = relay_sql_intent_reopen_params,
+    .param_count = 2,
 };
 
 static const struct store_column relay_sql_intent_cancel_params[] = {
@@ -608,7 +767,7 @@ static const struct store_column relay_sql_intent_cancel_params[] = {
 };
 const struct store_statement relay_sql_intent_cancel = {
     .name = "relay_intent_cancel",
-    .id = 152,
+    .id = 153,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 8, final = TRUE, updated_at = ?2\n"
@@ -620,34 +779,93 @@ const struct store_statement relay_sql_intent_cancel = {
     .param_count = 2,
 };
 
-static const struct store_column relay_sql_unfinal_list_params[] = {
+static const struct store_column relay_sql_unfinal_deep_params[] = {
     {"chain_id", STORE_I64, false},
+    {"up_to", STORE_I64, false},
     {"max_rows", STORE_I64, false},
 };
-static const struct store_column relay_sql_unfinal_list_columns[] = {
-    {"intent_id", STORE_TEXT, false},
-    {"transaction_hash", STORE_HASH, false},
+static const struct store_column relay_sql_unfinal_deep_columns[] = {
     {"block_number", STORE_I64, false},
     {"block_hash", STORE_HASH, false},
 };
-const struct store_statement relay_sql_unfinal_list = {
-    .name = "relay_unfinal_list",
-    .id = 167,
+const struct store_statement relay_sql_unfinal_deep = {
+    .name = "relay_unfinal_deep",
+    .id = 172,
     .writes = false,
     .sqlite =
-        "SELECT intent_id, transaction_hash, block_number, block_hash FROM relay_intents\n"
-        "WHERE chain_id = ?1 AND NOT final AND state IN (4, 5)\n"
+        "SELECT block_number, block_hash FROM relay_intents\n"
+        "WHERE chain_id = ?1 AND NOT final AND state IN (4, 5, 6) AND block_number <= ?2\n"
+        "GROUP BY block_number, block_hash\n"
         "ORDER BY block_number\n"
-        "LIMIT ?2",
+        "LIMIT ?3",
     .postgres =
-        "SELECT intent_id, transaction_hash, block_number, block_hash FROM relay_intents\n"
-        "WHERE chain_id = $1::bigint AND NOT final AND state IN (4, 5)\n"
+        "SELECT block_number, block_hash FROM relay_intents\n"
+        "WHERE chain_id = $1::bigint AND NOT final AND state IN (4, 5, 6) AND block_number <= $2::bigint\n"
+        "GROUP BY block_number, block_hash\n"
         "ORDER BY block_number\n"
-        "LIMIT $2::bigint",
-    .params = relay_sql_unfinal_list_params,
-    .param_count = 2,
-    .columns = relay_sql_unfinal_list_columns,
-    .column_count = 4,
+        "LIMIT $3::bigint",
+    .params = relay_sql_unfinal_deep_params,
+    .param_count = 3,
+    .columns = relay_sql_unfinal_deep_columns,
+    .column_count = 2,
+};
+
+static const struct store_column relay_sql_unfinal_fresh_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"above", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column relay_sql_unfinal_fresh_columns[] = {
+    {"block_number", STORE_I64, false},
+    {"block_hash", STORE_HASH, false},
+};
+const struct store_statement relay_sql_unfinal_fresh = {
+    .name = "relay_unfinal_fresh",
+    .id = 173,
+    .writes = false,
+    .sqlite =
+        "SELECT block_number, block_hash FROM relay_intents\n"
+        "WHERE chain_id = ?1 AND NOT final AND state IN (4, 5, 6) AND block_number > ?2\n"
+        "GROUP BY block_number, block_hash\n"
+        "ORDER BY block_number DESC\n"
+        "LIMIT ?3",
+    .postgres =
+        "SELECT block_number, block_hash FROM relay_intents\n"
+        "WHERE chain_id = $1::bigint AND NOT final AND state IN (4, 5, 6) AND block_number > $2::bigint\n"
+        "GROUP BY block_number, block_hash\n"
+        "ORDER BY block_number DESC\n"
+        "LIMIT $3::bigint",
+    .params = relay_sql_unfinal_fresh_params,
+    .param_count = 3,
+    .columns = relay_sql_unfinal_fresh_columns,
+    .column_count = 2,
+};
+
+static const struct store_column relay_sql_unfinal_intents_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"block_hash", STORE_HASH, false},
+};
+static const struct store_column relay_sql_unfinal_intents_columns[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+const struct store_statement relay_sql_unfinal_intents = {
+    .name = "relay_unfinal_intents",
+    .id = 174,
+    .writes = false,
+    .sqlite =
+        "SELECT intent_id, transaction_hash FROM relay_intents\n"
+        "WHERE chain_id = ?1 AND NOT final AND state IN (4, 5, 6)\n"
+        "    AND block_number = ?2 AND block_hash = ?3",
+    .postgres =
+        "SELECT intent_id, transaction_hash FROM relay_intents\n"
+        "WHERE chain_id = $1::bigint AND NOT final AND state IN (4, 5, 6)\n"
+        "    AND block_number = $2::bigint AND block_hash = $3::bytea",
+    .params = relay_sql_unfinal_intents_params,
+    .param_count = 3,
+    .columns = relay_sql_unfinal_intents_columns,
+    .column_count = 2,
 };
 
 static const struct store_column relay_sql_queue_counts_params[] = {
@@ -659,7 +877,7 @@ static const struct store_column relay_sql_queue_counts_columns[] = {
 };
 const struct store_statement relay_sql_queue_counts = {
     .name = "relay_queue_counts",
-    .id = 165,
+    .id = 170,
     .writes = false,
     .sqlite =
         "SELECT COALESCE(SUM(CASE WHEN state = 1 THEN 1 ELSE 0 END), 0) AS queued,\n"

@@ -61,11 +61,12 @@ extern const struct store_statement relay_sql_intents_list;
 extern const struct store_statement relay_sql_intent_by_hash;
 
 /*
- * relay_sql_queued_list: Queued intents that may be signed now, in order; what they wait for is
- * told by its state.
- * Params: chain_id i64, now time, max_rows i64
+ * relay_sql_queued_list: Queued intents to look at now, one wallet after the other in turns: those
+ * of each wallet in order, as many as may still be signed. What they wait for is told by its state.
+ * A time far ahead was written before the clock was put back.
+ * Params: chain_id i64, now time, far time, inflight_max i64, max_rows i64
  * Columns: intent_id text, wallet address, to_address address?, value u256, data bytes, role text,
- * purpose text, gas_limit i64, deadline time?, after_state i64?, after_id text?
+ * purpose text, gas_limit i64, deadline time?, tries i64, after_state i64?, after_id text?
  */
 extern const struct store_statement relay_sql_queued_list;
 
@@ -83,25 +84,34 @@ extern const struct store_statement relay_sql_inflight_count;
 extern const struct store_statement relay_sql_intent_sign;
 
 /*
- * relay_sql_intent_resign: A new version of signed bytes at the same nonce; an error marks it as a
- * filler.
- * Params: intent_id text, transaction_hash hash, error_code text?, error text?, now time
+ * relay_sql_intent_resign: A new version of signed bytes at the same nonce, if nobody else made one
+ * meanwhile.
+ * Params: intent_id text, attempt i64, transaction_hash hash, error_code text?, error text?, now
+ * time
  */
 extern const struct store_statement relay_sql_intent_resign;
 
 /*
  * relay_sql_attempt_insert: Stores signed bytes before they are sent.
  * Params: intent_id text, attempt i64, transaction_hash hash, raw bytes, fee_max u256, fee_priority
- * u256, gas_limit i64, now time
+ * u256, gas_limit i64, filler bool, now time
  */
 extern const struct store_statement relay_sql_attempt_insert;
 
 /*
- * relay_sql_open_list: Signed and sent intents with their newest bytes, in nonce order.
- * Params: chain_id i64, max_rows i64
+ * relay_sql_attempt_is_filler: Whether a version of an intent only takes its nonce.
+ * Params: transaction_hash hash
+ * Columns: filler bool
+ */
+extern const struct store_statement relay_sql_attempt_is_filler;
+
+/*
+ * relay_sql_open_list: Signed and sent intents with their newest bytes: the lowest nonces of each
+ * wallet, in order.
+ * Params: chain_id i64, per_wallet i64
  * Columns: intent_id text, wallet address, state i64, nonce i64, attempts i64, sent_at time?,
- * try_at time, error_code text?, transaction_hash hash, raw bytes, fee_max u256, fee_priority u256,
- * gas_limit i64, attempt_at time
+ * try_at time, transaction_hash hash, raw bytes, fee_max u256, fee_priority u256, gas_limit i64,
+ * filler bool, attempt_at time
  */
 extern const struct store_statement relay_sql_open_list;
 
@@ -115,26 +125,33 @@ extern const struct store_statement relay_sql_attempts_list;
 /*
  * relay_sql_attempt_content: What an intent wants, for signing another version.
  * Params: intent_id text
- * Columns: to_address address?, value u256, data bytes, role text
+ * Columns: to_address address?, value u256, data bytes
  */
 extern const struct store_statement relay_sql_attempt_content;
 
 /*
- * relay_sql_intent_sent: A node took the bytes.
- * Params: intent_id text, now time
+ * relay_sql_intent_sent: A node took the bytes; they are sent again at a time.
+ * Params: intent_id text, attempt i64, try_at time, now time
  */
 extern const struct store_statement relay_sql_intent_sent;
 
 /*
- * relay_sql_intent_retry_at: Leaves an intent alone until a time.
- * Params: intent_id text, try_at time
+ * relay_sql_intent_retry_at: Leaves signed bytes alone until a time.
+ * Params: intent_id text, attempt i64, try_at time
  */
 extern const struct store_statement relay_sql_intent_retry_at;
 
 /*
- * relay_sql_intent_mined: A receipt was found.
+ * relay_sql_intent_put_off: Leaves a queued intent alone until a time.
+ * Params: intent_id text, try_at time, tries i64
+ */
+extern const struct store_statement relay_sql_intent_put_off;
+
+/*
+ * relay_sql_intent_mined: A receipt was found; it tells all that there is to say, unless a filler
+ * was mined.
  * Params: intent_id text, state i64, transaction_hash hash, block_number i64, block_hash hash,
- * gas_used i64, gas_price u256, contract address?, error_code text?, error text?, final bool, now
+ * gas_used i64, gas_price u256, contract address?, error_code text?, error text?, filler bool, now
  * time
  */
 extern const struct store_statement relay_sql_intent_mined;
@@ -152,10 +169,31 @@ extern const struct store_statement relay_sql_intent_unmined;
 extern const struct store_statement relay_sql_intent_final;
 
 /*
- * relay_sql_intent_end: Ends an intent without a receipt.
- * Params: intent_id text, state i64, error_code text?, error text?, now time
+ * relay_sql_intent_fail: A queued intent fails: no nonce was used.
+ * Params: intent_id text, error_code text, error text, now time
  */
-extern const struct store_statement relay_sql_intent_end;
+extern const struct store_statement relay_sql_intent_fail;
+
+/*
+ * relay_sql_intent_replaced: The nonce of an intent was mined with bytes that are none of ours.
+ * Params: intent_id text, attempt i64, error_code text, error text, now time
+ */
+extern const struct store_statement relay_sql_intent_replaced;
+
+/*
+ * relay_sql_nonce_holder: The intent that a nonce of a wallet belongs to.
+ * Params: chain_id i64, wallet address, nonce i64
+ * Columns: intent_id text, state i64, attempts i64, mined bool, filler bool, fee_max u256,
+ * fee_priority u256, gas_limit i64
+ */
+extern const struct store_statement relay_sql_nonce_holder;
+
+/*
+ * relay_sql_intent_reopen: The nonce of an ended intent became free by a reorganisation: it is
+ * taken again.
+ * Params: intent_id text, now time
+ */
+extern const struct store_statement relay_sql_intent_reopen;
 
 /*
  * relay_sql_intent_cancel: Cancels an intent that has no nonce yet.
@@ -164,11 +202,26 @@ extern const struct store_statement relay_sql_intent_end;
 extern const struct store_statement relay_sql_intent_cancel;
 
 /*
- * relay_sql_unfinal_list: Mined intents that a reorganisation could still take away.
- * Params: chain_id i64, max_rows i64
- * Columns: intent_id text, transaction_hash hash, block_number i64, block_hash hash
+ * relay_sql_unfinal_deep: Blocks with mined intents that are deep enough to be final, oldest first.
+ * Params: chain_id i64, up_to i64, max_rows i64
+ * Columns: block_number i64, block_hash hash
  */
-extern const struct store_statement relay_sql_unfinal_list;
+extern const struct store_statement relay_sql_unfinal_deep;
+
+/*
+ * relay_sql_unfinal_fresh: Blocks with mined intents that a reorganisation could still take away,
+ * newest first.
+ * Params: chain_id i64, above i64, max_rows i64
+ * Columns: block_number i64, block_hash hash
+ */
+extern const struct store_statement relay_sql_unfinal_fresh;
+
+/*
+ * relay_sql_unfinal_intents: The mined intents of a block that are not final yet.
+ * Params: chain_id i64, block_number i64, block_hash hash
+ * Columns: intent_id text, transaction_hash hash
+ */
+extern const struct store_statement relay_sql_unfinal_intents;
 
 /*
  * relay_sql_queue_counts: How much waits and is under way.

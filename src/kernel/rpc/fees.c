@@ -121,7 +121,9 @@ static enum err base_fee_after(const struct evm_header *h, struct u256 *out)
 static enum err settle_fees(const struct fee_answers *a, const struct rpc_call *calls,
                             struct rpc_fees *out, struct why *why)
 {
-    struct rpc_fees fees = {.eip1559 = a->latest.has_base_fee, .gas_price = wei_of(a->gas_price)};
+    struct rpc_fees fees = {.eip1559 = a->latest.has_base_fee,
+                            .gas_price = wei_of(a->gas_price),
+                            .gas_limit = a->latest.gas_limit};
     if (!fees.eip1559) {
         if (calls[ASK_GAS_PRICE].err != OK) {
             return why_set(why, calls[ASK_GAS_PRICE].err, NULL, "%s",

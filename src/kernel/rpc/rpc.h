@@ -160,6 +160,7 @@ struct rpc_fees {
     struct wei_amount base_fee_next; /* of the next block */
     struct wei_amount priority;      /* median of recent rewards, or the node's suggestion */
     struct wei_amount gas_price;     /* eth_gasPrice, for legacy chains */
+    uint64_t gas_limit;              /* of the newest block: no transaction may ask for more */
 };
 
 /* rpc_fees_read reads eth_feeHistory (fallback: header and eth_gasPrice). */

@@ -1,0 +1,182 @@
+/*
+ * relay_stuck.c: what neither moves nor is mined. Each finding has to last a while, because a node
+ * may be behind or two nodes may answer in turns; nothing here is urgent.
+ */
+#include "kernel/base/check.h"
+#include "kernel/base/log.h"
+#include "kernel/relay/relay_internal.h"
+#include "kernel/relay/relay_sql.h"
+
+/* Nonces that are filled in one pass. */
+#define FILL_MAX 64
+
+/* Says whether a finding has lasted; `since` is 0 while it does not hold. */
+static bool lasted(int64_t *since, bool holds)
+{
+    int64_t now = clock_mono_usec();
+    if (!holds) {
+        *since = 0;
+        return false;
+    }
+    *since = *since == 0 ? now : *since;
+    return now - *since >= RELAY_BELIEVE_USEC;
+}
+
+/* ---- nonces that were mined with foreign bytes ---- */
+
+struct replaced {
+    struct relay *relay;
+    const struct relay_lane *lane;
+    size_t count; /* out */
+};
+
+static enum err store_replaced(struct store_tx *tx, const struct relay_open *o, bool *out_done,
+                               struct why *why)
+{
+    struct store_query q;
+    int64_t changed = 0;
+    store_begin(&q, tx, &relay_sql_intent_replaced);
+    store_bind_text(&q, "intent_id", o->id);
+    store_bind_i64(&q, "attempt", o->attempt);
+    store_bind_text(&q, "error_code", slice_text(err_code(ERR_TX_REPLACED)));
+    store_bind_text(&q, "error",
+                    SLICE_LIT("another transaction with this nonce was mined: the wallet's key "
+                              "is used outside of this relay"));
+    store_bind_time(&q, "now", clock_wall_usec());
+    enum err e = store_finish(&q, &changed, why);
+    *out_done = e == OK && changed > 0;
+    return e;
+}
+
+static enum err run_replaced(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct replaced *r = ctx;
+    enum err e = OK;
+    r->count = 0;
+    for (size_t i = 0; e == OK && i < r->lane->count; i++) {
+        const struct relay_open *o = &r->lane->items[i];
+        bool done = false;
+        if (!o->below || o->found) {
+            continue;
+        }
+        e = store_replaced(tx, o, &done, why);
+        if (e == OK && done) {
+            r->count++;
+            store_notify(tx, "relay"); /* others may have waited for it */
+            e = relay_tell(r->relay, tx, o->id, why);
+        }
+    }
+    return e;
+}
+
+static bool any_lost(const struct relay_lane *lane)
+{
+    for (size_t i = 0; i < lane->count; i++) {
+        if (lane->items[i].below && !lane->items[i].found) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The receipts were asked for in this pass, after the chain had said which nonces are mined. */
+static enum err give_up_replaced(struct relay *relay, const struct relay_lane *lane,
+                                 bool *out_progress, struct why *why)
+{
+    if (!lasted(&lane->wallet->behind_usec, any_lost(lane))) {
+        return OK;
+    }
+    struct replaced r = {.relay = relay, .lane = lane};
+    enum err e = store_write(relay->store, run_replaced, &r, why);
+    if (e != OK || r.count == 0) {
+        return e;
+    }
+    char text[ADDRESS_TEXT_MAX];
+    address_format(&lane->address, text);
+    lane->wallet->behind_usec = 0;
+    *out_progress = true;
+    metric_add(&relay_metrics[RELAY_METRIC_REPLACED], (int64_t)r.count);
+    LOG(LOG_ERROR, "relay.replaced", log_text("wallet", text), log_u64("intents", r.count),
+        log_u64("next_nonce", lane->mined));
+    return OK;
+}
+
+/* ---- nonces that nobody has ---- */
+
+/* The chain waits for a nonce below all of ours, and no pool has it: nothing would move again. */
+static enum err fill_gap(struct relay *relay, const struct relay_lane *lane, bool *out_progress,
+                         struct why *why)
+{
+    uint64_t first = lane->items[0].nonce;
+    if (!lasted(&lane->wallet->gap_usec, lane->mined < first)) {
+        return OK;
+    }
+    uint64_t pending = 0;
+    enum err e = rpc_nonce(relay->rpc, &lane->address, true, &pending, why);
+    if (pending > lane->mined) {
+        return e; /* somebody's transaction is on its way */
+    }
+    first = first - lane->mined < FILL_MAX ? first : lane->mined + FILL_MAX;
+    for (uint64_t nonce = lane->mined; e == OK && nonce < first; nonce++) {
+        e = relay_fill(relay, &lane->address, nonce, why);
+    }
+    *out_progress = *out_progress || e == OK;
+    return e;
+}
+
+/* ---- fees that are too low by now ---- */
+
+/*
+ * The lowest nonce holds up all others. It is bumped when it has waited long enough and the chain
+ * goes on without it: a chain that stands still is no reason to pay more, unless its base fee has
+ * left the transaction behind.
+ */
+static enum err bump_stuck(struct relay *relay, const struct relay_lane *lane, bool *out_progress,
+                           struct why *why)
+{
+    const struct relay_open *first = &lane->items[0];
+    struct relay_wallet *w = lane->wallet;
+    int64_t age = clock_wall_usec() - first->attempt_usec;
+    if (first->state != RELAY_SENT || first->nonce != lane->mined ||
+        age < relay->config.stuck_usec) {
+        return OK;
+    }
+    uint64_t head = 0;
+    struct relay_fee now;
+    enum err e = rpc_block_number(relay->rpc, &head, why);
+    if (e == OK) {
+        e = relay_fees(relay, &now, why);
+    }
+    if (e != OK) {
+        return e;
+    }
+    if (w->stuck_nonce != first->nonce || w->stuck_attempt != first->attempt) {
+        w->stuck_nonce = first->nonce;
+        w->stuck_attempt = first->attempt;
+        w->stuck_head = head;
+    }
+    if (head <= w->stuck_head && wei_compare(now.base, first->fee_max) <= 0) {
+        return OK;
+    }
+    struct relay_version version = {.fill = OK,
+                                    .bump_percent = (unsigned)relay->config.bump_percent};
+    struct why local = {0};
+    bool done = false;
+    e = relay_resign(relay, first, &version, &done, &local);
+    *out_progress = *out_progress || done;
+    if (e != OK && e != ERR_LIMIT && why != NULL) {
+        *why = local;
+    }
+    return e == ERR_LIMIT ? OK : e; /* at the cap: keep waiting with what was signed */
+}
+
+enum err relay_look_after(struct relay *relay, struct relay_lane *lane, bool *out_progress,
+                          struct why *why)
+{
+    ASSERT(lane->wallet != NULL);
+    enum err e = give_up_replaced(relay, lane, out_progress, why);
+    if (e == OK) {
+        e = fill_gap(relay, lane, out_progress, why);
+    }
+    return e == OK ? bump_stuck(relay, lane, out_progress, why) : e;
+}
