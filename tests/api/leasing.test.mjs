@@ -568,7 +568,12 @@ describe('a lease on the marketplace', () => {
         const path = `${V1}/revenue-rounds/${round.roundId}/claims/${holder.address}`;
         const { claimAmount } = await api.get(path);
         const before = await api.stableOf(holder.address);
+        // Nothing is mined meanwhile: who comes late would be told that it is paid already.
+        await api.rpc('evm_setAutomine', false);
         const answers = await Promise.all(Array.from({ length: 8 }, () => api.send('POST', `${path}/process`)));
+        await api.until(path, (c) => c.transaction.state === 'sent');
+        await api.rpc('evm_setAutomine', true);
+        await api.rpc('evm_mine');
         assert.deepEqual(new Set(answers.map((a) => a.status)), new Set([200]));
         assert.equal(new Set(answers.map((a) => a.data.claim.transaction.transactionId)).size, 1);
         const paid = await api.until(path, (c) => c.claimed);
