@@ -25,8 +25,8 @@ enum err relay_sign(struct relay *relay, const struct address *wallet, const str
         address_format(wallet, text);
         return why_set(why, ERR_UNKNOWN_WALLET, NULL, "there is no key for the wallet %s", text);
     }
-    struct slice raw;
-    struct hash hash;
+    struct slice raw = SLICE_EMPTY;
+    struct hash hash = {{0}};
     enum err e = signer->sign(signer->ctx, &relay->step, content, &raw, &hash, why);
     if (e != OK) {
         return e;
@@ -139,8 +139,8 @@ static enum err run_resign(struct store_tx *tx, void *ctx, struct why *why)
     } else {
         e = read_content(tx, &r->relay->step, o->id, &content, why);
     }
-    struct slice raw;
-    struct hash hash;
+    struct slice raw = SLICE_EMPTY;
+    struct hash hash = {{0}};
     bool done = false;
     if (e == OK) {
         e = relay_sign(r->relay, &o->wallet, &content, &raw, &hash, why);
@@ -256,7 +256,7 @@ static enum err sign_filler(struct store_tx *tx, const struct fill *f, uint32_t 
         .fee_max = f->fee.max,
         .fee_priority = f->fee.priority,
     };
-    struct slice raw;
+    struct slice raw = SLICE_EMPTY;
     make_filler(&content, &f->wallet);
     enum err e = relay_sign(f->relay, &f->wallet, &content, &raw, out_hash, why);
     return e == OK ? relay_attempt_put(tx, f->id, attempt, &content, filler, raw, out_hash, why)
@@ -280,7 +280,7 @@ static enum err insert_filling(struct store_tx *tx, struct fill *f, struct why *
         .purpose = "relay.fill",
         .gas_limit = RELAY_FILL_GAS,
     };
-    struct hash hash;
+    struct hash hash = {{0}};
     enum err e = relay_submit(tx, &f->relay->step, &intent, &f->id, why);
     if (e == OK) {
         e = sign_filler(tx, f, 1, false, &hash, why);
@@ -304,7 +304,7 @@ static enum err reopen(struct store_tx *tx, struct fill *f, struct why *why)
     if (e != OK || f->filler) {
         return e;
     }
-    struct hash hash;
+    struct hash hash = {{0}};
     e = sign_filler(tx, f, f->attempt + 1, true, &hash, why);
     if (e != OK) {
         return e;

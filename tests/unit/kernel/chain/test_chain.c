@@ -1119,7 +1119,7 @@ static size_t draw_logs(struct history *h, int parent, struct fake_log *out)
                 out[count++] = log_created(SPLIT, &token, &child, draw(h, 15), tx);
                 break;
             }
-            default:
+            default: /* not an enum */
                 out[count++] = log_moved(&token, &from, &to, draw(h, 25), tx);
                 break;
             }
@@ -1182,7 +1182,7 @@ static void happen(struct history *h)
     case 7:
         atomic_store(&world_busy, (int)draw(h, 3));
         break;
-    default:
+    default: /* not an enum */
         grow(h, 1 + draw(h, 5));
         break;
     }
