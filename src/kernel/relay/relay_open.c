@@ -243,7 +243,7 @@ static enum err add_versions(struct versions *v, struct store_tx *tx, size_t i, 
     store_begin(&q, tx, &relay_sql_attempts_list);
     store_bind_text(&q, "intent_id", v->items[i].id);
     while (store_step(&q)) {
-        struct hash hash;
+        struct hash hash = {{0}};
         store_ignore(&q, "attempt");
         store_get_fixed(&q, "transaction_hash", hash.bytes, HASH_BYTES);
         if (v->hash_count < cap) {
