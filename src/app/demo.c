@@ -244,16 +244,24 @@ static enum err prepare(struct demo *demo, struct cli *cli, struct why *why)
     return e;
 }
 
-static void finish(struct demo *demo)
+/* Stops everything. `e` is what went wrong before; the daemon's end is news only next to that. */
+static enum err finish(struct demo *demo, enum err e, struct why *why)
 {
+    struct why end = {.err = OK};
     store_close(demo->store);
     rpc_pool_free(demo->rpc);
     net_client_free(demo->http);
-    demo_daemon_stop(demo);
+    enum err ended = demo_daemon_stop(demo, &end);
+    if (ended != OK && e != OK) {
+        (void)fprintf(stderr, "freehold: %s\n", why_text(&end, ended));
+    } else if (ended != OK) {
+        e = why_set(why, ended, NULL, "%s", why_text(&end, ended));
+    }
     for (size_t i = 0; i < DEMO_PARTIES; i++) {
         secret_clear(&demo->keys[i]);
     }
     arena_free(&demo->arena);
+    return e;
 }
 
 static enum err run_steps(struct demo *demo, enum demo_kind kind, struct totals *totals,
@@ -317,7 +325,7 @@ enum err command_demo(struct cli *cli, struct why *why)
         totals.total_usec = clock_mono_usec() - started;
         print_summary(&demo, &totals);
     }
-    finish(&demo);
+    e = finish(&demo, e, why);
     if (demo_signal_caught() != 0) {
         /* Who sent the signal learns that it is what ended us; its handler has been reset. */
         (void)raise(demo_signal_caught());

@@ -127,8 +127,11 @@ enum err demo_daemon_await(struct demo *demo, const char *event, const struct js
                            struct why *why) ERR_CHECKED;
 /* demo_daemon_release lets the daemon outlive the demo. Errors: ERR_UPSTREAM (it has ended). */
 enum err demo_daemon_release(struct demo *demo, struct why *why) ERR_CHECKED;
-/* demo_daemon_stop stops the daemon, unless it is kept, and removes a folder of ours. */
-void demo_daemon_stop(struct demo *demo);
+/*
+ * demo_daemon_stop stops the daemon, unless it is kept, and removes a folder of ours. Errors:
+ * ERR_UPSTREAM (it crashed or failed; its log is left).
+ */
+enum err demo_daemon_stop(struct demo *demo, struct why *why) ERR_CHECKED;
 
 /*
  * demo_catch_signals makes SIGINT, SIGTERM and SIGHUP stop the daemon, so that the running step

@@ -296,11 +296,29 @@ enum err demo_daemon_release(struct demo *demo, struct why *why)
     return OK;
 }
 
-static void end_daemon(struct demo *demo)
+/* What a daemon that was told to stop should not do. */
+static enum err check_end(struct demo *demo, int status, struct why *why)
+{
+    bool served = demo->url[0] != '\0';
+    char how[48] = "";
+    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGTERM) {
+        (void)snprintf(how, sizeof how, "was ended by signal %d", WTERMSIG(status));
+    } else if (served && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+        (void)snprintf(how, sizeof how, "ended with status %d", WEXITSTATUS(status));
+    }
+    if (how[0] == '\0') {
+        return OK;
+    }
+    demo->dir_is_ours = false; /* keep the log for whoever looks */
+    return why_set(why, ERR_UPSTREAM, NULL, "the daemon %s; its log is %s/daemon.log", how,
+                   demo->dir);
+}
+
+static enum err end_daemon(struct demo *demo, struct why *why)
 {
     int status = 0;
-    daemon_to_stop = 0; /* from here on its number may become somebody else's */
     pid_t ended = 0;
+    daemon_to_stop = 0; /* from here on its number may become somebody else's */
     (void)kill(demo->pid, SIGTERM);
     (void)close(demo->stdin_fd);
     int64_t deadline = clock_mono_usec() + STOP_USEC_MAX;
@@ -314,24 +332,19 @@ static void end_daemon(struct demo *demo)
         (void)kill(demo->pid, SIGKILL);
         (void)waitpid(demo->pid, &status, 0);
     }
-    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGTERM) {
-        demo->dir_is_ours = false; /* keep the log for whoever looks */
-        (void)fprintf(stderr, "freehold: signal %d ended the daemon; its log is %s/daemon.log\n",
-                      WTERMSIG(status), demo->dir);
-    }
     (void)close(demo->stdout_fd);
     demo->pid = 0;
+    return check_end(demo, status, why);
 }
 
-void demo_daemon_stop(struct demo *demo)
+enum err demo_daemon_stop(struct demo *demo, struct why *why)
 {
     if (demo->keep) {
-        return;
+        return OK;
     }
-    if (demo->pid > 0) {
-        end_daemon(demo);
-    }
+    enum err e = demo->pid > 0 ? end_daemon(demo, why) : OK;
     if (demo->dir_is_ours) {
         remove_dir(demo->dir);
     }
+    return e;
 }

@@ -137,7 +137,7 @@ describe('a demo that is stopped', () => {
         assert.equal(status, 1);
         assert.deepEqual(await survivors(below.map(({ pid }) => pid)), []);
         assert.equal(objects(stdout).at(-1).success, false);
-        assert.match(stderr, /signal 9 ended the daemon; its log is \/\S+\/daemon\.log/);
+        assert.match(stderr, /the daemon was ended by signal 9; its log is \/\S+\/daemon\.log/);
     });
 
     test('by a reader that has seen enough', async () => {
