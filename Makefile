@@ -141,6 +141,8 @@ contracts:
 gen:
 	@tools/gen-abi
 	@tools/gen-sql
+	@$(MAKE) --no-print-directory all
+	@tools/gen-docs
 
 # --- differential tests against ethers and V8, contracts and API tests: called by tools/run-tests -
 DIFF_BIN := $(B)/diff/canonical_driver $(B)/diff/evm_driver

@@ -151,7 +151,7 @@ enum err demo_daemon_start(struct demo *demo, struct why *why)
     int out[2];
     char log_path[4200];
     (void)snprintf(log_path, sizeof log_path, "%s/daemon.log", demo->dir);
-    int err = open(log_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    int err = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (err < 0 || pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0) {
         return why_set(why, ERR_IO, NULL, "the daemon could not be started: %s", strerror(errno));
     }

@@ -2,11 +2,11 @@
  * config.h: configuration is one table of rows.
  *
  * A module declares rows that point into its own config struct; the table gives parsing, bounds,
- * `--help`, the sample file (`freehold config --sample`) and the reference (docs/config.md). Keys
- * are public: "section.name". Sources, the later wins: default, file (INI), environment
- * (FREEHOLD_SECTION_NAME), command line (--section.name=value). An unknown key in a file, in an
- * environment variable with our prefix or on the command line is refused by name, with the file's
- * line.
+ * `--help`, the sample file (`freehold config --sample`) and the reference
+ * (docs/reference/config.md). Keys are public: "section.name". Sources, the later wins: default,
+ * file (INI), environment (FREEHOLD_SECTION_NAME), command line (--section.name=value). An unknown
+ * key in a file, in an environment variable with our prefix or on the command line is refused by
+ * name, with the file's line.
  *
  * Loading is all or nothing: the config structs change when every value is right, never before.
  * They must outlive the registry, which owns the texts in them and wipes the secrets. Loading is
@@ -37,6 +37,7 @@ enum config_type {
 enum config_flags {
     CONFIG_RELOAD = 1 << 0,   /* may change while running */
     CONFIG_REQUIRED = 1 << 1, /* no default */
+    CONFIG_URLS = 1 << 2,     /* TEXT: comma-separated; shown without user, path and query */
 };
 
 struct config_row {

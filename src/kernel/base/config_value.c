@@ -301,6 +301,36 @@ static void format_wei(struct u256 wei, struct buf *out)
     buf_add_text(out, name);
 }
 
+/* Keys hide in the user part, the path and the query of a URL; what has no authority has none. */
+static void format_urls(struct slice urls, struct buf *out)
+{
+    for (bool first = true; urls.len > 0; first = false) {
+        struct slice url;
+        (void)slice_cut(urls, ',', &url, &urls);
+        url = slice_trim(url);
+        buf_add_text(out, first ? "" : ",");
+        const char *mark = memmem(url.ptr, url.len, "://", 3);
+        if (mark == NULL) {
+            buf_add_slice(out, url);
+            continue;
+        }
+        size_t scheme = (size_t)(mark - (const char *)url.ptr) + 3;
+        struct slice rest = slice_sub(url, scheme, url.len);
+        size_t end = 0;
+        while (end < rest.len && memchr("/?#", rest.ptr[end], 3) == NULL) {
+            end++;
+        }
+        struct slice authority = slice_sub(rest, 0, end);
+        struct slice user;
+        struct slice host;
+        bool has_user = slice_cut(authority, '@', &user, &host);
+        buf_add_slice(out, slice_sub(url, 0, scheme));
+        buf_add_text(out, has_user ? "***@" : "");
+        buf_add_slice(out, has_user ? host : authority);
+        buf_add_text(out, end + 1 < rest.len ? "/***" : "");
+    }
+}
+
 void config_value_format(const struct config_row *row, const void *target, struct buf *out)
 {
     const char *member = (const char *)target + row->offset;
@@ -310,7 +340,11 @@ void config_value_format(const struct config_row *row, const void *target, struc
     case CONFIG_ADDRESS:
     case CONFIG_ENUM:
         memcpy(&value.text, member, sizeof(value.text));
-        buf_add_text(out, value.text ? value.text : "");
+        if ((row->flags & CONFIG_URLS) != 0) {
+            format_urls(slice_text(value.text), out);
+        } else {
+            buf_add_text(out, value.text ? value.text : "");
+        }
         break;
     case CONFIG_U64:
         memcpy(&value.u64, member, sizeof(value.u64));

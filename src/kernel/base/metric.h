@@ -2,9 +2,9 @@
  * metric.h: metrics are rows.
  *
  * A module declares a constant table of metric rows and one array of values of the same length;
- * metric_register makes them part of /metrics and of the generated reference (docs/metrics.md).
- * Names follow Prometheus: freehold_<module>_<what>_<unit>[_total]. Two rows of one name stop the
- * start. Updates are atomic and cost nothing but that.
+ * metric_register makes them part of /metrics and of the generated reference
+ * (docs/reference/metrics.md). Names follow Prometheus: freehold_<module>_<what>_<unit>[_total].
+ * Two rows of one name stop the start. Updates are atomic and cost nothing but that.
  */
 #ifndef KERNEL_BASE_METRIC_H
 #define KERNEL_BASE_METRIC_H

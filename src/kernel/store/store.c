@@ -11,6 +11,7 @@ const struct config_row store_config_rows[] = {
      .type = CONFIG_TEXT,
      .offset = offsetof(struct store_config, url),
      .default_ = "sqlite:freehold-data/freehold.db",
+     .flags = CONFIG_URLS,
      .doc = "Database: sqlite:PATH keeps everything in one file beside the program."},
     {.key = "store.readers",
      .type = CONFIG_U64,

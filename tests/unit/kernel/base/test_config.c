@@ -519,9 +519,53 @@ static void texts_are_deterministic(void **state)
     assert_true(contains(help, "  --chain.dev.url=TEXT\n      URL of the node. Required.\n"));
 }
 
+struct urls_config {
+    const char *urls;
+};
+
+/* Keys hide in URLs: what is shown is where they lead, not what they carry. */
+static void test_urls_are_shown_without_keys(void **state)
+{
+    (void)state;
+    static const struct config_row rows[] = {{.key = "u.urls",
+                                              .type = CONFIG_TEXT,
+                                              .offset = offsetof(struct urls_config, urls),
+                                              .flags = CONFIG_URLS,
+                                              .doc = "Urls."}};
+    static const char *const cases[][2] = {
+        {"https://node.example/v3/0123456789abcdef", "https://node.example/***"},
+        {"http://127.0.0.1:8545", "http://127.0.0.1:8545"},
+        {"https://me:pass@node.example/?apikey=k, http://b:1/",
+         "https://***@node.example/***,http://b:1"},
+        {"postgresql://app:secret@db:5432/freehold", "postgresql://***@db:5432/***"},
+        {"sqlite:data/freehold.db", "sqlite:data/freehold.db"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct urls_config target = {0};
+        struct arena arena;
+        struct buf out;
+        struct why why = {0};
+        arena_init(&arena, 0);
+        buf_init(&out, &arena, 256);
+        struct config *c = config_new();
+        config_add(c, &(struct config_part){.rows = rows, .count = 1, .target = &target});
+        assert_int_equal(config_set(c, "u.urls", cases[i][0], "flag", &why), OK);
+        assert_string_equal(target.urls, cases[i][0]);
+        config_dump(c, &out);
+        const char *text = slice_cstr(&arena, buf_slice(&out));
+        assert_non_null(strstr(text, cases[i][1]));
+        assert_null(strstr(text, "secret"));
+        assert_null(strstr(text, "0123456789abcdef"));
+        assert_null(strstr(text, "apikey"));
+        config_free(c);
+        arena_free(&arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_urls_are_shown_without_keys),
         cmocka_unit_test_setup_teardown(defaults_apply, setup, teardown),
         cmocka_unit_test_setup_teardown(later_source_wins, setup, teardown),
         cmocka_unit_test_setup_teardown(values_are_checked, setup, teardown),
