@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BIN, SLOW, alive, descendants, folder, objects, run, survivors }
@@ -78,6 +79,31 @@ describe('--keep', () => {
         process.kill(Number(pid), 'SIGKILL');
         assert.deepEqual(await survivors(pids), []);
     });
+});
+
+test('--dir goes on with the chain and the books of the run before', async () => {
+    const dir = folder();
+    const transfers = async () => {
+        const { status, stdout } = await run(['demo', 'complete', '--json', '--dir', dir]);
+        assert.equal(status, 0, stdout);
+        const steps = objects(stdout);
+        assert.equal(steps.pop().passed, 12);
+        return Number(/^(\d+) transfers/.exec(steps.at(-1).facts.ledger)[1]);
+    };
+    const first = await transfers();
+    assert.equal(await transfers(), 2 * first);
+
+    // While a kept daemon owns the folder, another demo keeps out, and leaves the log alone.
+    const kept = await run(['demo', 'asset', '--keep', '--json', '--dir', dir]);
+    const { pid } = objects(kept.stdout).at(-1);
+    const log = join(dir, 'daemon.log');
+    const size = statSync(log).size;
+    const other = await run(['demo', 'asset', '--dir', dir]);
+    assert.equal(other.status, 1);
+    assert.match(other.stderr, new RegExp(`in use by process ${pid}`));
+    assert.ok(statSync(log).size >= size);
+    process.kill(pid, 'SIGTERM');
+    assert.deepEqual(await survivors([pid, ...descendants(pid).map((child) => child.pid)]), []);
 });
 
 describe('a demo that is stopped', () => {

@@ -11,7 +11,8 @@ import { spec } from '../../contracts/harness/abi.mjs';
 import { Chain } from '../../contracts/harness/chain.mjs';
 import { TOKEN, World, admin, alice, bob, carol, dave, erin, frank, lessor, withLease }
     from '../../contracts/harness/world.mjs';
-import { Daemon, SLOW, dump, folder, objects, rows, run } from '../support/program.mjs';
+import { Daemon, SLOW, dump, folder, objects, rows, run, survivors }
+    from '../support/program.mjs';
 
 const OLD = { coin: 'MockStablecoin', prefix: 'Deployed',
     roles: { admin, upgrader: admin, registrar: admin } };
@@ -177,6 +178,27 @@ describe('the demo', () => {
         assert.match(stdout,
             /12 of 12 steps passed; \d+\.\d{3} s of chain work, \d+\.\d{3} s in all\.\n$/);
     });
+});
+
+test('the demo drives our contracts too, when somebody else deployed them', async () => {
+    const world = await World.deploy({ roles: OLD.roles });
+    try {
+        const file = fileOf(contractsOf(world));
+        await passes('lease', 10, world.chain.url, file);
+        await passes('complete', 12, world.chain.url, file);
+        assert.equal(await world.balance(world.market.address), 0n);
+        // --keep leaves a daemon, and the chain to its owner.
+        const { status, stdout } = await demo('asset', world.chain.url, file, '--keep');
+        assert.equal(status, 0, stdout);
+        const { url, rpc, pid } = objects(stdout).at(-1);
+        assert.equal(rpc, world.chain.url);
+        assert.equal((await fetch(`${url}/health`)).status, 200);
+        process.kill(pid, 'SIGTERM');
+        assert.deepEqual(await survivors([pid]), []);
+        assert.ok(await world.chain.now() > 0);
+    } finally {
+        await world.chain.stop();
+    }
 });
 
 test('the demo works on a chain whose time was moved ahead', async () => {
