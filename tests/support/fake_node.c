@@ -18,7 +18,6 @@
 
 #define FAKE_CHAIN_ID 31337
 #define FAKE_TIME 1700000000
-#define FAKE_GAS_LIMIT 30000000
 #define FAKE_METHODS_MAX 32
 #define FAKE_ESTIMATE 50000
 
@@ -26,7 +25,6 @@ struct fake_tx {
     struct fake_mined about;
     bool creates;
     bool failed; /* mined with status 0 */
-    uint64_t gas;
 };
 
 struct fake_block {
@@ -55,6 +53,8 @@ struct fake_node {
     size_t pool_count;
     bool automine;
     bool empty;
+    bool legacy;
+    uint64_t gas_limit;
     bool close_now; /* the request at hand is not answered */
     uint64_t base_wei;
     uint64_t least_wei;
@@ -127,13 +127,15 @@ static void fake_seal(struct fake_node *n, struct fake_block *b)
     rlp_add_bytes(&rlp, slice_of(bloom, sizeof bloom));
     rlp_add_u64(&rlp, 0);
     rlp_add_u64(&rlp, b->number);
-    rlp_add_u64(&rlp, FAKE_GAS_LIMIT);
+    rlp_add_u64(&rlp, n->gas_limit);
     rlp_add_u64(&rlp, b->tx_count * FAKE_ESTIMATE);
     rlp_add_u64(&rlp, time);
     rlp_add_bytes(&rlp, SLICE_EMPTY);
     rlp_add_bytes(&rlp, slice_of(zeros, 32));
     rlp_add_bytes(&rlp, slice_of(zeros, 8));
-    rlp_add_u64(&rlp, n->base_wei);
+    if (!n->legacy) {
+        rlp_add_u64(&rlp, n->base_wei);
+    }
     rlp_end_list(&rlp, list);
     b->hash = keccak256(buf_slice(&rlp));
 
@@ -155,7 +157,7 @@ static void fake_seal(struct fake_node *n, struct fake_block *b)
     json_hex(&j, slice_of(bloom, sizeof bloom));
     fake_json_number(&j, "difficulty", 0);
     fake_json_number(&j, "number", b->number);
-    fake_json_number(&j, "gasLimit", FAKE_GAS_LIMIT);
+    fake_json_number(&j, "gasLimit", n->gas_limit);
     fake_json_number(&j, "gasUsed", b->tx_count * FAKE_ESTIMATE);
     fake_json_number(&j, "timestamp", time);
     json_key(&j, "extraData");
@@ -164,7 +166,9 @@ static void fake_seal(struct fake_node *n, struct fake_block *b)
     json_hex(&j, slice_of(zeros, 32));
     json_key(&j, "nonce");
     json_hex(&j, slice_of(zeros, 8));
-    fake_json_number(&j, "baseFeePerGas", n->base_wei);
+    if (!n->legacy) {
+        fake_json_number(&j, "baseFeePerGas", n->base_wei);
+    }
     json_key(&j, "transactions");
     json_begin_array(&j);
     json_end_array(&j);
@@ -382,6 +386,8 @@ static const char *fake_take(struct fake_node *n, const struct fake_tx *tx)
     return NULL;
 }
 
+static bool fake_read_tx(struct arena *arena, struct slice raw, struct fake_tx *out);
+
 void fake_node_set_automine(struct fake_node *n, bool on)
 {
     pthread_mutex_lock(&n->lock);
@@ -418,6 +424,43 @@ void fake_node_set_fees(struct fake_node *n, uint64_t base_wei, uint64_t least_w
     n->base_wei = base_wei;
     n->least_wei = least_wei;
     pthread_mutex_unlock(&n->lock);
+}
+
+void fake_node_set_legacy(struct fake_node *n, bool on)
+{
+    pthread_mutex_lock(&n->lock);
+    n->legacy = on;
+    pthread_mutex_unlock(&n->lock);
+}
+
+void fake_node_set_gas_limit(struct fake_node *n, uint64_t gas)
+{
+    pthread_mutex_lock(&n->lock);
+    n->gas_limit = gas;
+    pthread_mutex_unlock(&n->lock);
+}
+
+void fake_node_add_pending(struct fake_node *n, const struct address *from, uint64_t nonce)
+{
+    pthread_mutex_lock(&n->lock);
+    struct fake_tx tx = {.about = {.from = *from, .has_to = true, .nonce = nonce}};
+    tx.about.hash = fake_hash_of("foreign", n->foreign++, nonce);
+    tx.about.fee_max = u256_from_u64(n->base_wei * 100);
+    tx.about.fee_priority = tx.about.fee_max;
+    n->pool[n->pool_count++] = tx;
+    pthread_mutex_unlock(&n->lock);
+}
+
+bool fake_node_give(struct fake_node *n, struct slice raw)
+{
+    struct arena arena;
+    struct fake_tx tx = {.creates = false};
+    arena_init(&arena, 0);
+    pthread_mutex_lock(&n->lock);
+    bool taken = fake_read_tx(&arena, raw, &tx) && fake_take(n, &tx) == NULL;
+    pthread_mutex_unlock(&n->lock);
+    arena_free(&arena);
+    return taken;
 }
 
 void fake_node_set_empty(struct fake_node *n, bool empty)
@@ -602,30 +645,42 @@ static void fake_count(struct fake_call *c)
     json_quantity(c->j, u256_from_u64(nonce));
 }
 
+static bool fake_read_tx(struct arena *arena, struct slice raw, struct fake_tx *out)
+{
+    struct tx tx;
+    struct fake_mined *m = &out->about;
+    if (tx_decode(arena, raw, &tx, &m->from, &m->hash, NULL) != OK) {
+        return false;
+    }
+    m->has_to = tx.has_to;
+    m->to = tx.to;
+    m->nonce = tx.nonce;
+    m->fee_max = wei_raw(tx.fee_max);
+    m->fee_priority = wei_raw(tx.kind == TX_LEGACY ? tx.fee_max : tx.fee_priority);
+    m->data_len = tx.data.len;
+    m->gas_limit = tx.gas_limit;
+    m->legacy = tx.kind == TX_LEGACY;
+    out->creates = !tx.has_to;
+    return true;
+}
+
 static void fake_send(struct fake_call *c)
 {
     struct fake_node *n = c->node;
     struct slice raw;
-    struct tx tx;
-    struct fake_tx taken = {.gas = 0};
-    struct why why = {0};
+    struct fake_tx taken = {.creates = false};
     ASSERT(hex_decode(c->arena, json_at(c->params, 0)->text, &raw) == OK);
     if (n->faults.send_error != NULL) {
         c->error = n->faults.send_error;
+        if (n->faults.send_times > 0 && --n->faults.send_times == 0) {
+            n->faults.send_error = NULL;
+        }
         return;
     }
-    if (tx_decode(c->arena, raw, &tx, &taken.about.from, &taken.about.hash, &why) != OK) {
+    if (!fake_read_tx(c->arena, raw, &taken)) {
         c->error = "{\"code\":-32000,\"message\":\"rlp: cannot decode transaction\"}";
         return;
     }
-    taken.about.has_to = tx.has_to;
-    taken.about.to = tx.to;
-    taken.about.nonce = tx.nonce;
-    taken.about.fee_max = wei_raw(tx.fee_max);
-    taken.about.fee_priority = wei_raw(tx.kind == TX_LEGACY ? tx.fee_max : tx.fee_priority);
-    taken.about.data_len = tx.data.len;
-    taken.creates = !tx.has_to;
-    taken.gas = tx.gas_limit;
     if (n->faults.send_swallow > 0) {
         n->faults.send_swallow--;
     } else {
@@ -711,6 +766,10 @@ static void fake_estimate(struct fake_call *c)
 
 static void fake_fee_history(struct fake_call *c)
 {
+    if (c->node->legacy) {
+        c->error = "{\"code\":-32601,\"message\":\"the method does not exist\"}";
+        return;
+    }
     json_begin_object(c->j);
     fake_json_number(c->j, "oldestBlock", 0);
     json_key(c->j, "baseFeePerGas");
@@ -918,6 +977,7 @@ struct fake_node *fake_node_start(void)
     (void)pthread_mutex_init(&n->lock, NULL);
     n->blocks = mem_alloc(FAKE_BLOCKS_MAX * sizeof *n->blocks);
     n->base_wei = 1000000000;
+    n->gas_limit = 30000000;
     n->faults.other = FAKE_NO_BLOCK;
     n->faults.logs_head = FAKE_NO_BLOCK;
     n->head = fake_add(n, FAKE_NO_BLOCK, NULL, 0, NULL, 0, 0);
@@ -967,4 +1027,12 @@ unsigned fake_node_calls(struct fake_node *n, const char *method)
     }
     pthread_mutex_unlock(&n->lock);
     return calls;
+}
+
+unsigned fake_node_requests(struct fake_node *n)
+{
+    pthread_mutex_lock(&n->lock);
+    unsigned requests = (unsigned)n->requests;
+    pthread_mutex_unlock(&n->lock);
+    return requests;
 }

@@ -41,6 +41,7 @@ struct fake_faults {
     uint64_t logs_range_max; /* a longer range is refused; 0: none */
 
     const char *send_error;     /* error object that each sent transaction gets, or NULL */
+    unsigned send_times;        /* for so many transactions; 0: for ever */
     unsigned send_lose;         /* so many are taken, and the connection is closed unanswered */
     unsigned send_swallow;      /* so many are answered with their hash and forgotten */
     const char *estimate_error; /* error object that each gas estimate gets, or NULL */
@@ -83,6 +84,8 @@ bool fake_node_has_log(struct fake_node *n, int block, const struct hash *tx);
 struct fake_faults *fake_node_lock(struct fake_node *n);
 /* fake_node_unlock makes them count. */
 void fake_node_unlock(struct fake_node *n);
+/* fake_node_requests counts HTTP requests, whatever became of them. */
+unsigned fake_node_requests(struct fake_node *n);
 /* fake_node_calls counts the calls of a method ("eth_getLogs") so far. */
 unsigned fake_node_calls(struct fake_node *n, const char *method);
 
@@ -98,6 +101,14 @@ void fake_node_forget(struct fake_node *n);
 size_t fake_node_pool(struct fake_node *n);
 /* fake_node_set_fees sets the base fee of the blocks to come and the fee that the pool asks for. */
 void fake_node_set_fees(struct fake_node *n, uint64_t base_wei, uint64_t least_wei);
+/* fake_node_set_legacy makes it a chain without base fees. */
+void fake_node_set_legacy(struct fake_node *n, bool on);
+/* fake_node_set_gas_limit sets the gas limit of the blocks to come. */
+void fake_node_set_gas_limit(struct fake_node *n, uint64_t gas);
+/* fake_node_add_pending puts somebody else's transaction of `from` into the pool. */
+void fake_node_add_pending(struct fake_node *n, const struct address *from, uint64_t nonce);
+/* fake_node_give puts signed bytes into the pool as another node's gossip does. */
+bool fake_node_give(struct fake_node *n, struct slice raw);
 /* fake_node_set_empty says that an account has nothing to pay for gas with. */
 void fake_node_set_empty(struct fake_node *n, bool empty);
 /* fake_node_use_nonce mines a transaction of somebody else who has the key of `from`. */
@@ -109,6 +120,8 @@ struct fake_mined {
     bool has_to;
     struct address to;
     uint64_t nonce;
+    uint64_t gas_limit;
+    bool legacy;
     struct u256 fee_max;
     struct u256 fee_priority;
     size_t data_len;

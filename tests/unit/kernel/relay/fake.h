@@ -1,0 +1,89 @@
+/*
+ * fake.h: the world of the relay tests on a fake node. Included once by a test program.
+ */
+#ifndef UNIT_KERNEL_RELAY_FAKE_H
+#define UNIT_KERNEL_RELAY_FAKE_H
+
+#include "support/fake_node.c"
+#include "unit/kernel/relay/world.h"
+
+#define GWEI UINT64_C(1000000000)
+
+static struct fake_node *node;
+
+static int setup(void **state)
+{
+    (void)state;
+    log_set_fd(-1);
+    use_pushed_clock();
+    node = fake_node_start();
+    world_open(fake_node_url(node));
+    assert_int_equal(relay_reconcile(w.relay, NULL), OK);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    world_close();
+    fake_node_stop(node);
+    return 0;
+}
+
+/* mine makes a block of everything in the pool. */
+static inline void mine(void)
+{
+    (void)fake_node_mine(node, SIZE_MAX);
+}
+
+static inline void mine_empty(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        (void)fake_node_mine(node, 0);
+    }
+}
+
+/* mined_of copies what was mined of a wallet. */
+static inline size_t mined_of(const struct address *from, struct fake_mined *out, size_t max)
+{
+    static struct fake_mined all[8192];
+    size_t count = fake_node_mined(node, all, 8192);
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (address_equal(&all[i].from, from)) {
+            ASSERT(n < max);
+            out[n++] = all[i];
+        }
+    }
+    return n;
+}
+
+static inline size_t mined_count(void)
+{
+    static struct fake_mined all[8192];
+    return fake_node_mined(node, all, 8192);
+}
+
+/* wait_seconds lets time pass in which the relay looks now and then. */
+static inline void wait_seconds(int seconds)
+{
+    for (int i = 0; i < seconds; i++) {
+        push(SECONDS);
+        struct why why = {0};
+        enum err e = step_once(NULL, &why);
+        if (e != OK) {
+            fail_msg("%s: %s", err_code(e), why_text(&why, e));
+        }
+    }
+    settle();
+}
+
+#define FAULT(member, value)                                                                       \
+    do {                                                                                           \
+        fake_node_lock(node)->member = (value);                                                    \
+        fake_node_unlock(node);                                                                    \
+    } while (0)
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+#endif
