@@ -39,7 +39,8 @@
  *                     the remainder with the holder that RevenueShared names; marketplaces
  *                     without that event keep it: leasing/marketplace/dust
  *   revenue claimed   leasing/claimable/<holder>   -> external/<holder>
- *   The sum of leasing/… accounts is the marketplace's stablecoin balance; the demo checks it.
+ *   The sum of leasing/… accounts is the marketplace's stablecoin balance, but for what sales of
+ *   tokens hold in escrow there and what somebody gave it; tests compare it with the contract.
  *
  * Two generations of marketplaces
  *   Ours emits RevenueShared and RevenueCredited; the deployed one does not, and leaves the
