@@ -293,10 +293,10 @@ bool fake_node_has_log(struct fake_node *n, int block, const struct hash *tx)
 
 /* ---- transactions ---- */
 
-static uint64_t fake_nonce(const struct fake_node *n, const struct address *from)
+static uint64_t fake_nonce(const struct fake_node *n, int head, const struct address *from)
 {
     uint64_t nonce = 0;
-    for (int b = n->head; b >= 0; b = n->blocks[b].parent) {
+    for (int b = head; b >= 0; b = n->blocks[b].parent) {
         for (size_t i = 0; i < n->blocks[b].tx_count; i++) {
             nonce += address_equal(&n->blocks[b].txs[i].about.from, from);
         }
@@ -330,7 +330,7 @@ static int fake_mine(struct fake_node *n, size_t max)
         more = false;
         for (size_t i = 0; i < n->pool_count && count < max && !more; i++) {
             struct fake_tx tx = n->pool[i];
-            uint64_t next = fake_nonce(n, &tx.about.from);
+            uint64_t next = fake_nonce(n, n->head, &tx.about.from);
             for (size_t k = 0; k < count; k++) {
                 next += address_equal(&txs[k].about.from, &tx.about.from);
             }
@@ -360,7 +360,7 @@ static bool fake_raised_enough(struct u256 now, struct u256 before)
 static const char *fake_take(struct fake_node *n, const struct fake_tx *tx)
 {
     const struct fake_mined *t = &tx->about;
-    if (t->nonce < fake_nonce(n, &t->from)) {
+    if (t->nonce < fake_nonce(n, n->head, &t->from)) {
         return "{\"code\":-32000,\"message\":\"nonce too low\"}";
     }
     if (n->empty) {
@@ -473,7 +473,8 @@ void fake_node_set_empty(struct fake_node *n, bool empty)
 int fake_node_use_nonce(struct fake_node *n, const struct address *from)
 {
     pthread_mutex_lock(&n->lock);
-    struct fake_tx tx = {.about = {.from = *from, .has_to = true, .nonce = fake_nonce(n, from)}};
+    struct fake_tx tx = {
+        .about = {.from = *from, .has_to = true, .nonce = fake_nonce(n, n->head, from)}};
     tx.about.hash = fake_hash_of("foreign", n->foreign++, tx.about.nonce);
     struct fake_tx *there = fake_pooled(n, from, tx.about.nonce);
     if (there != NULL) {
@@ -637,7 +638,7 @@ static void fake_count(struct fake_call *c)
     struct address account;
     const struct json *tag = json_at(c->params, 1);
     ASSERT(address_parse(json_at(c->params, 0)->text, &account) == OK);
-    uint64_t nonce = fake_nonce(c->node, &account);
+    uint64_t nonce = fake_nonce(c->node, c->head, &account);
     while (slice_equal_text(tag->text, "pending") &&
            fake_pooled(c->node, &account, nonce) != NULL) {
         nonce++;

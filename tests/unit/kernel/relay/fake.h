@@ -78,6 +78,25 @@ static inline void wait_seconds(int seconds)
     settle();
 }
 
+/* Puts a version of an intent into the node's pool without the relay. */
+static inline void give_attempt(struct slice id, int attempt)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *stmt = NULL;
+    char sql[160];
+    (void)snprintf(sql, sizeof sql,
+                   "SELECT raw FROM relay_attempts WHERE intent_id = '%.*s' AND attempt = %d",
+                   SLICE_ARG(id), attempt);
+    assert_int_equal(sqlite3_open_v2(w.s.path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    struct slice raw =
+        slice_of(sqlite3_column_blob(stmt, 0), (size_t)sqlite3_column_bytes(stmt, 0));
+    assert_true(fake_node_give(node, raw));
+    sqlite3_finalize(stmt);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
 #define FAULT(member, value)                                                                       \
     do {                                                                                           \
         fake_node_lock(node)->member = (value);                                                    \

@@ -254,25 +254,6 @@ static void a_filler_that_is_underpriced_is_raised(void **state)
     assert_state(id, RELAY_FAILED);
 }
 
-/* Puts a version of an intent into the node's pool without the relay. */
-static void take_attempt(struct slice id, int attempt)
-{
-    sqlite3 *db = NULL;
-    sqlite3_stmt *stmt = NULL;
-    char sql[160];
-    (void)snprintf(sql, sizeof sql,
-                   "SELECT raw FROM relay_attempts WHERE intent_id = '%.*s' AND attempt = %d",
-                   SLICE_ARG(id), attempt);
-    assert_int_equal(sqlite3_open_v2(w.s.path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
-    struct slice raw =
-        slice_of(sqlite3_column_blob(stmt, 0), (size_t)sqlite3_column_bytes(stmt, 0));
-    assert_true(fake_node_give(node, raw));
-    sqlite3_finalize(stmt);
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-}
-
 /* One node refused, another one had taken them. */
 static void own_bytes_that_are_mined_after_all_count(void **state)
 {
@@ -287,7 +268,7 @@ static void own_bytes_that_are_mined_after_all_count(void **state)
     /* The first bytes reach the chain by another way. */
     FAULT(send_error, "{\"code\":-32000,\"message\":\"txpool is full\"}");
     FAULT(send_times, 0);
-    take_attempt(id, 1);
+    give_attempt(id, 1);
     mine();
     FAULT(send_error, NULL);
     settle();
