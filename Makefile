@@ -44,7 +44,7 @@ endif
 endif
 CFLAGS := -std=c17 -g $(OPT) $(WARN) $(CWARN) $(HARDEN) $(SANFLAGS)
 CXXFLAGS := -std=c++17 -g $(OPT) -fno-exceptions -fno-rtti $(HARDEN) $(SANFLAGS)
-LDLIBS := -lmicrohttpd -lcurl -lsqlite3 -lsecp256k1 -lcrypto -linih -lsimdjson -lz -lstdc++ -lm -lpthread
+LDLIBS := -lmicrohttpd -lcurl -lsqlite3 -lpq -lsecp256k1 -lcrypto -linih -lsimdjson -lz -lstdc++ -lm -lpthread
 LDFLAGS := $(LDHARDEN) $(SANFLAGS)
 
 SRC_C := $(sort $(shell find src -name '*.c'))
@@ -61,6 +61,7 @@ help:
 
 ## make demo        install what is missing, build, run the leasing lifecycle end to end
 ## make test        everything headless: unit, vectors, differential, contracts, API, crash, reorg
+## make unit-postgres  the unit tests of the store on a PostgreSQL of their own
 ## make run         the daemon on a development chain (Ctrl-C stops both)
 ## make check       format, layers, headers, banned calls, generated files, clang-tidy, cppcheck
 ## make bench       figures beside the peers (docs/performance.md)
@@ -105,6 +106,12 @@ $(B)/unit/%: tests/unit/%.c $(LIB)
 unit-build: $(TEST_BIN)
 unit: $(TEST_BIN)
 	@tools/run-units $(TEST_BIN)
+
+# What stands on the database, on a server of its own instead of SQLite.
+PG_TEST_BIN := $(filter $(B)/unit/kernel/store/%,$(TEST_BIN))
+.PHONY: unit-postgres
+unit-postgres: $(PG_TEST_BIN)
+	@TEST_DATABASE=postgres tools/with-postgres tools/run-units $(PG_TEST_BIN)
 
 # --- what users call ---------------------------------------------------------------------------
 SETUP := tools/setup

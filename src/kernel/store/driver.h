@@ -21,6 +21,21 @@ struct store_value {
     struct u256 u256;
 };
 
+/* A transaction that failed for no fault of its function, and of which nothing was done. */
+enum store_rerun {
+    STORE_RERUN_NO,
+    STORE_RERUN_RACE, /* against another transaction */
+    STORE_RERUN_LOST, /* of its connection, before the commit was sent */
+};
+
+/* Receives the names of channels, apart by blanks, that another process has signalled. */
+typedef void (*store_heard_fn)(void *ctx, struct slice names);
+
+/*
+ * With `single_writer` one thread owns the one writing connection, and the fields below "many
+ * writers" are NULL. Without it every caller runs its functions on a connection of a pool, and
+ * connections may be lost and made anew at any time.
+ */
 struct store_driver {
     const char *name; /* "sqlite", "postgres" */
     bool single_writer;
@@ -57,8 +72,30 @@ struct store_driver {
                            struct why *why);
     const char *(*up)(const struct store_migration *m);
     const char *(*down)(const struct store_migration *m); /* NULL: there is no way down */
+
+    /* ---- many writers ---- */
+
+    /* Whether a connection that nobody uses is still good; it is closed when not. */
+    bool (*alive)(struct store_conn *conn);
+    /* Why the function of the last transaction is to be run again. */
+    enum store_rerun (*rerun)(const struct store_conn *conn);
+    /* Whether there is no table of applied migrations yet. */
+    bool (*is_new)(const struct store_conn *conn);
+    /* Waits until no other process migrates; the lock goes with the connection. */
+    enum err (*lock_schema)(struct store_conn *conn, struct why *why);
+    /* What a migration says before its own statements. */
+    const char *migration_prelude;
+
+    /* Signals between processes, on a connection of their own that one thread uses. */
+    enum err (*listen)(struct store_conn *conn, struct why *why);
+    /* Tells other processes; `names` as in store_heard_fn. */
+    enum err (*tell)(struct store_conn *conn, const char *names, struct why *why);
+    /* Hears what has arrived, and waits for it until `wake_fd` can be read. */
+    enum err (*hear)(struct store_conn *conn, int wake_fd, store_heard_fn heard, void *ctx,
+                     struct why *why);
 };
 
 extern const struct store_driver store_driver_sqlite;
+extern const struct store_driver store_driver_postgres;
 
 #endif

@@ -2,7 +2,9 @@
  * Migrations: which are applied is a table; what they do is in the catalog.
  *
  * The applied ones must be the first ones of the catalog, byte for byte: anything else means that
- * program and database do not belong together, and then the database is left alone.
+ * program and database do not belong together, and then the database is left alone. Where several
+ * processes may share a database, a lock on a connection of its own lets one of them change the
+ * schema; the others wait and then find the work done.
  */
 #include "kernel/base/check.h"
 #include "kernel/base/clock.h"
@@ -96,9 +98,45 @@ enum err store_migrate_verify(struct store *store, struct why *why)
     return store_read(store, read_applied, &ctx, why);
 }
 
+/* Becomes the one who may change the schema. Owns: the caller, unlock; NULL needs no lock. */
+static enum err lock(struct store *store, struct store_conn **out, struct why *why)
+{
+    struct store_conn *conn = NULL;
+    if (store->driver->lock_schema == NULL) {
+        *out = NULL;
+        return OK;
+    }
+    enum err e = store_connect(store, true, &conn, why);
+    if (e != OK) {
+        return e;
+    }
+    e = store->driver->lock_schema(conn, why);
+    if (e != OK) {
+        store->driver->close(conn);
+        return e;
+    }
+    *out = conn;
+    return OK;
+}
+
+static void unlock(struct store *store, struct store_conn *conn)
+{
+    if (conn != NULL) {
+        store->driver->close(conn);
+    }
+}
+
 enum err store_migrate_begin(struct store *store, struct why *why)
 {
-    enum err e = store->read_only ? OK : store_write(store, create_table, NULL, why);
+    enum err e = OK;
+    if (store->is_new) {
+        struct store_conn *guard = NULL;
+        e = lock(store, &guard, why);
+        if (e == OK) {
+            e = store_write(store, create_table, NULL, why);
+            unlock(store, guard);
+        }
+    }
     return e != OK ? e : store_migrate_verify(store, why);
 }
 
@@ -119,12 +157,21 @@ struct step_ctx {
     const struct store_migration *migration;
 };
 
+static enum err run_migration_script(struct store_tx *tx, const char *script, struct why *why)
+{
+    const struct store_driver *driver = tx->store->driver;
+    enum err e = OK;
+    if (driver->migration_prelude != NULL) {
+        e = driver->run_script(tx->conn, driver->migration_prelude, NULL, why);
+    }
+    return e != OK ? e : driver->run_script(tx->conn, script, NULL, why);
+}
+
 static enum err migration_up(struct store_tx *tx, void *arg, struct why *why)
 {
     const struct step_ctx *ctx = arg;
     const struct store_migration *m = ctx->migration;
-    const struct store_driver *driver = tx->store->driver;
-    enum err e = driver->run_script(tx->conn, driver->up(m), NULL, why);
+    enum err e = run_migration_script(tx, tx->store->driver->up(m), why);
     if (e != OK) {
         return e;
     }
@@ -141,8 +188,7 @@ static enum err migration_down(struct store_tx *tx, void *arg, struct why *why)
 {
     const struct step_ctx *ctx = arg;
     const struct store_migration *m = ctx->migration;
-    const struct store_driver *driver = tx->store->driver;
-    enum err e = driver->run_script(tx->conn, driver->down(m), NULL, why);
+    enum err e = run_migration_script(tx, tx->store->driver->down(m), why);
     if (e != OK) {
         return e;
     }
@@ -169,7 +215,7 @@ static enum err run_migration(struct store *store, const struct store_migration 
     return e;
 }
 
-enum err store_migrate(struct store *store, uint32_t target, struct why *why)
+static enum err migrate_locked(struct store *store, uint32_t target, struct why *why)
 {
     const struct store_catalog *catalog = store->catalog;
     struct store_version version;
@@ -192,6 +238,17 @@ enum err store_migrate(struct store *store, uint32_t target, struct why *why)
         if (m->version <= version.applied && m->version > target) {
             e = run_migration(store, m, false, why);
         }
+    }
+    return e;
+}
+
+enum err store_migrate(struct store *store, uint32_t target, struct why *why)
+{
+    struct store_conn *guard = NULL;
+    enum err e = lock(store, &guard, why);
+    if (e == OK) {
+        e = migrate_locked(store, target, why);
+        unlock(store, guard);
     }
     return e;
 }

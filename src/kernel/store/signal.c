@@ -42,6 +42,36 @@ void store_signal_publish(struct store *store, uint32_t channels)
     pthread_mutex_unlock(&store->signal_lock);
 }
 
+void store_signal_hear(struct store *store, struct slice names)
+{
+    uint32_t channels = 0;
+    pthread_mutex_lock(&store->signal_lock);
+    while (names.len > 0) {
+        ptrdiff_t blank = slice_find(names, ' ');
+        size_t len = blank >= 0 ? (size_t)blank : names.len;
+        for (size_t i = 0; i < store->channel_count; i++) {
+            bool named = slice_equal_text(slice_of(names.ptr, len), store->channels[i].name);
+            channels |= named ? 1u << i : 0;
+        }
+        size_t gone = len < names.len ? len + 1 : len;
+        names = slice_of(names.ptr + gone, names.len - gone);
+    }
+    pthread_mutex_unlock(&store->signal_lock);
+    store_signal_publish(store, channels);
+}
+
+void store_signal_names(struct store *store, uint32_t channels, struct buf *out)
+{
+    pthread_mutex_lock(&store->signal_lock);
+    for (size_t i = 0; i < store->channel_count; i++) {
+        if ((channels & (1u << i)) != 0) {
+            buf_add_text(out, out->len > 0 ? " " : "");
+            buf_add_text(out, store->channels[i].name);
+        }
+    }
+    pthread_mutex_unlock(&store->signal_lock);
+}
+
 void store_notify(struct store_tx *tx, const char *channel)
 {
     ASSERT(tx == store_tx_current() && tx->writes);

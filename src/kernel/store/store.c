@@ -12,7 +12,8 @@ const struct config_row store_config_rows[] = {
      .offset = offsetof(struct store_config, url),
      .default_ = "sqlite:freehold-data/freehold.db",
      .flags = CONFIG_URLS,
-     .doc = "Database: sqlite:PATH keeps everything in one file beside the program."},
+     .doc = "Database: sqlite:PATH keeps everything in one file beside the program; "
+            "postgresql://USER@HOST/NAME?sslmode=verify-full is a server, 15 or newer."},
     {.key = "store.readers",
      .type = CONFIG_U64,
      .offset = offsetof(struct store_config, readers),
@@ -20,12 +21,32 @@ const struct config_row store_config_rows[] = {
      .min = 1,
      .max = 256,
      .doc = "Read connections; requests beyond them wait for one."},
+    {.key = "store.writers",
+     .type = CONFIG_U64,
+     .offset = offsetof(struct store_config, writers),
+     .default_ = "8",
+     .min = 1,
+     .max = 256,
+     .doc = "PostgreSQL: write connections; writes beyond them wait for one."},
     {.key = "store.busy",
      .type = CONFIG_DURATION,
      .offset = offsetof(struct store_config, busy_usec),
      .default_ = "5s",
      .max = 600ull * USEC_PER_SEC,
      .doc = "How long a statement waits for a lock that another program holds."},
+    {.key = "store.connect_timeout",
+     .type = CONFIG_DURATION,
+     .offset = offsetof(struct store_config, connect_usec),
+     .default_ = "5s",
+     .min = 2ull * USEC_PER_SEC,
+     .max = 600ull * USEC_PER_SEC,
+     .doc = "PostgreSQL: how long connecting may take, in whole seconds."},
+    {.key = "store.statement_timeout",
+     .type = CONFIG_DURATION,
+     .offset = offsetof(struct store_config, statement_usec),
+     .default_ = "60s",
+     .max = 86400ull * USEC_PER_SEC,
+     .doc = "PostgreSQL: how long a statement may run, or a transaction rest; 0 is for ever."},
     {.key = "store.batch_max",
      .type = CONFIG_U64,
      .offset = offsetof(struct store_config, batch_max),
@@ -49,6 +70,8 @@ struct scheme {
 
 static const struct scheme schemes[] = {
     {"sqlite:", &store_driver_sqlite},
+    {"postgresql://", &store_driver_postgres},
+    {"postgres://", &store_driver_postgres},
 };
 
 static enum err find_driver(const char *url, const struct store_driver **out, struct why *why)
@@ -60,7 +83,8 @@ static enum err find_driver(const char *url, const struct store_driver **out, st
             return OK;
         }
     }
-    return why_set(why, ERR_CONFIG, "store.url", "store.url must be sqlite:PATH.");
+    return why_set(why, ERR_CONFIG, "store.url",
+                   "store.url must be sqlite:PATH or postgresql://HOST/NAME.");
 }
 
 /* A url for people: what stands between the user's ':' and '@' is a password. */
@@ -82,12 +106,11 @@ static char *hide_password(struct arena *arena, const char *url)
         buf_add_text(&shown, "***");
         url = at;
     }
-    const char *query = strstr(url, "password=");
-    if (query != NULL) {
-        query += strlen("password=");
-        buf_add(&shown, url, (size_t)(query - url));
+    for (const char *key = strstr(url, "password="); key != NULL; key = strstr(url, "password=")) {
+        const char *secret = key + strlen("password=");
+        buf_add(&shown, url, (size_t)(secret - url));
         buf_add_text(&shown, "***");
-        url = query + strcspn(query, "&");
+        url = secret + strcspn(secret, "&");
     }
     buf_add_text(&shown, url);
     return slice_cstr(arena, buf_slice(&shown));
@@ -98,17 +121,16 @@ static void init_locks(struct store *store)
     ASSERT(pthread_mutex_init(&store->queue_lock, NULL) == 0);
     ASSERT(pthread_cond_init(&store->queue_filled, NULL) == 0);
     ASSERT(pthread_cond_init(&store->queue_left, NULL) == 0);
-    ASSERT(pthread_mutex_init(&store->pool_lock, NULL) == 0);
-    ASSERT(pthread_cond_init(&store->pool_returned, NULL) == 0);
+    ASSERT(pthread_mutex_init(&store->rerun_turn, NULL) == 0);
+    ASSERT(pthread_mutex_init(&store->outage.lock, NULL) == 0);
     ASSERT(pthread_mutex_init(&store->signal_lock, NULL) == 0);
 }
 
 /* Gives back a store whose threads have ended; connections that were not opened are NULL. */
 static void store_free(struct store *store)
 {
-    for (size_t i = 0; i < store->reader_count; i++) {
-        store->driver->close(store->readers[i]);
-    }
+    store_pool_clear(store, &store->readers);
+    store_pool_clear(store, &store->writers);
     if (store->writer != NULL) {
         store->driver->close(store->writer);
     }
@@ -116,8 +138,8 @@ static void store_free(struct store *store)
         pthread_cond_destroy(&store->channels[i].changed);
     }
     pthread_mutex_destroy(&store->signal_lock);
-    pthread_cond_destroy(&store->pool_returned);
-    pthread_mutex_destroy(&store->pool_lock);
+    pthread_mutex_destroy(&store->outage.lock);
+    pthread_mutex_destroy(&store->rerun_turn);
     pthread_cond_destroy(&store->queue_left);
     pthread_cond_destroy(&store->queue_filled);
     pthread_mutex_destroy(&store->queue_lock);
@@ -125,22 +147,31 @@ static void store_free(struct store *store)
     mem_free(store);
 }
 
-static enum err open_connections(struct store *store, const struct store_config *config,
-                                 struct why *why)
+static enum err open_connections(struct store *store, struct why *why)
 {
+    const struct store_driver *driver = store->driver;
     enum err e = OK;
-    if (!config->read_only) {
-        e = store->driver->open(&store->writer, config, store->catalog, true, why);
+    store->is_new = !store->read_only;
+    if (driver->single_writer && !store->read_only) {
+        e = driver->open(&store->writer, &store->config, store->catalog, true, why);
+    } else if (!store->read_only) {
+        e = store_pool_fill(store, &store->writers, 1, why);
+        store->is_new = e == OK && driver->is_new(store->writers.idle[0]);
     }
-    for (uint64_t i = 0; e == OK && i < config->readers; i++) {
-        struct store_conn *reader = NULL;
-        e = store->driver->open(&reader, config, store->catalog, false, why);
-        if (e == OK) {
-            store->readers[store->reader_count++] = reader;
-            store->idle[store->idle_count++] = reader;
-        }
+    /* A server's connections are made when they are needed, a file's are no work. */
+    if (e == OK) {
+        size_t count = driver->single_writer ? store->readers.size : 1;
+        e = store_pool_fill(store, &store->readers, count, why);
     }
     return e;
+}
+
+static enum err start_threads(struct store *store, struct why *why)
+{
+    if (!store->driver->single_writer) {
+        return store_listener_start(store, why);
+    }
+    return store->read_only ? OK : store_writer_start(store, why);
 }
 
 enum err store_open(struct store **out, const struct store_config *config,
@@ -152,21 +183,26 @@ enum err store_open(struct store **out, const struct store_config *config,
     if (e != OK) {
         return e;
     }
+    ASSERT(driver != NULL);
     struct store *store = mem_alloc(sizeof(*store));
     arena_init(&store->boot, 0);
     store->driver = driver;
     store->catalog = catalog;
+    store->config = *config;
+    store->config.url = slice_cstr(&store->boot, slice_text(config->url));
+    store->config.synchronous = slice_cstr(&store->boot, slice_text(config->synchronous));
     store->batch_max = config->batch_max;
     store->read_only = config->read_only;
     store->url_shown = hide_password(&store->boot, config->url);
     store->queue_tail = &store->queue_head;
-    store->readers = arena_alloc_array(&store->boot, config->readers, sizeof(store->readers[0]));
-    store->idle = arena_alloc_array(&store->boot, config->readers, sizeof(store->idle[0]));
     init_locks(store);
+    store_pool_init(&store->readers, &store->boot, config->readers, false);
+    store_pool_init(&store->writers, &store->boot, driver->single_writer ? 0 : config->writers,
+                    true);
 
-    e = open_connections(store, config, why);
-    if (e == OK && !store->read_only) {
-        e = store_writer_start(store, why);
+    e = open_connections(store, why);
+    if (e == OK) {
+        e = start_threads(store, why);
     }
     if (e == OK) {
         e = store_migrate_begin(store, why);
@@ -186,7 +222,9 @@ void store_close(struct store *store)
     }
     ASSERT(!store_in_tx());
     store_writer_stop(store);
-    store_pool_close(store);
+    store_pool_close(&store->writers);
+    store_pool_close(&store->readers);
+    store_listener_stop(store);
     store_free(store);
 }
 
@@ -201,4 +239,7 @@ void store_stats_read(struct store *store, struct store_stats *out)
     *out = store->stats;
     out->waiting = store->queue_callers;
     pthread_mutex_unlock(&store->queue_lock);
+    pthread_mutex_lock(&store->outage.lock);
+    out->connects = store->outage.connects;
+    pthread_mutex_unlock(&store->outage.lock);
 }

@@ -24,10 +24,17 @@
  *   the function says OK. Where a conflict is expected, the SQL says ON CONFLICT.
  *   SQLite: one writer thread takes whatever functions wait, runs each in a savepoint, and commits
  *   them together (group commit, WAL, synchronous=FULL): a caller is answered after the fsync.
+ *   PostgreSQL: each caller runs its function on a connection of a pool, serializable. A function
+ *   that lost a race, or its connection before the commit was sent, runs again, a bounded number of
+ *   times. A connection that breaks during the commit leaves the outcome unknown: the answer is
+ *   ERR_DB_UNAVAILABLE and the caller repeats under the same key. While the server is gone, calls
+ *   are answered ERR_DB_UNAVAILABLE at once and connecting is tried with back-off.
  *
  * Signals
  *   store_notify(tx, channel) wakes those who store_wait on the channel, after the commit and only
- * if it happened. They replace polling, never correctness: waiters look at rows again on a timeout.
+ *   if it happened. They replace polling, never correctness: waiters look at rows again on a
+ *   timeout. On PostgreSQL other processes hear them over one connection that a thread of the store
+ *   keeps; after that connection was lost, all channels are woken once.
  *
  * Undo log
  *   Tables that follow from the chain ("projections") carry triggers, generated from the
@@ -110,7 +117,10 @@ struct store_catalog {
 struct store_config {
     const char *url;         /* sqlite:PATH or postgresql://… */
     uint64_t readers;        /* read connections */
+    uint64_t writers;        /* PostgreSQL: write connections */
     int64_t busy_usec;       /* how long a statement waits for a lock */
+    int64_t connect_usec;    /* PostgreSQL: how long connecting may take */
+    int64_t statement_usec;  /* PostgreSQL: how long a statement may run, 0: for ever */
     uint64_t batch_max;      /* functions in one group commit */
     const char *synchronous; /* SQLite: full | normal */
     bool read_only;          /* not a row: no writer, no lock, next to a running owner */
@@ -137,7 +147,8 @@ typedef enum err (*store_fn)(struct store_tx *tx, void *ctx, struct why *why);
 
 /*
  * store_write runs `fn` in a transaction and returns when it is durable. Errors: what `fn`
- * returned (rolled back), ERR_DB, ERR_DB_BUSY, ERR_DB_CONSTRAINT, ERR_DISK_FULL, ERR_STOPPING.
+ * returned (rolled back), ERR_DB, ERR_DB_BUSY, ERR_DB_CONSTRAINT, ERR_DISK_FULL, ERR_STOPPING,
+ * ERR_DB_UNAVAILABLE (PostgreSQL; when the commit was under way it may have happened).
  */
 enum err store_write(struct store *store, store_fn fn, void *ctx, struct why *why) ERR_CHECKED;
 
@@ -303,6 +314,8 @@ struct store_stats {
     uint64_t rollbacks;
     uint64_t waiting; /* threads inside store_write now */
     int64_t commit_usec_last;
+    uint64_t reruns;   /* PostgreSQL: functions run again after a lost race or connection */
+    uint64_t connects; /* PostgreSQL: connections made */
 };
 
 /* store_stats_read reads counters. */

@@ -1,12 +1,15 @@
 /*
  * store_private.h: what the files of kernel/store share. Nobody else includes it.
  *
- * store.c opens and closes, tx.c runs functions (the writer thread and the pool of readers),
- * query.c runs statements, migrate.c, undo.c and signal.c do what their names say, sqlite.c is the
- * driver.
+ * store.c opens and closes, tx.c runs functions (on the writer thread, or on a connection of a
+ * pool), pool.c lends connections, query.c runs statements, listener.c carries signals between
+ * processes, migrate.c, undo.c and signal.c do what their names say, sqlite.c and postgres.c are
+ * the drivers.
  *
- * Locks: `queue_lock` guards the queue of writes and the statistics, `pool_lock` the idle readers,
- * `signal_lock` the channels. No two are ever held together, and none while a function runs.
+ * Locks: `queue_lock` guards the queue of writes and the statistics, a pool's `lock` its idle
+ * connections, `outage.lock` when to connect again, `signal_lock` the channels, the listener's
+ * `lock` what it has to tell. No two are ever held together, and none while a function runs, but
+ * for `rerun_turn`, which is held around a function that runs again.
  */
 #ifndef KERNEL_STORE_STORE_PRIVATE_H
 #define KERNEL_STORE_STORE_PRIVATE_H
@@ -46,14 +49,50 @@ struct store_channel {
     pthread_cond_t changed;
 };
 
+/* Connections for one purpose; those that are not connected are made when they are needed. */
+struct store_pool {
+    pthread_mutex_t lock;
+    pthread_cond_t returned;
+    bool for_writing;
+    size_t size;
+    size_t vacant;            /* not connected, and not about to be */
+    struct store_conn **idle; /* a stack: the warmest cache is taken first */
+    size_t idle_count;
+    size_t callers; /* threads that hold a connection or wait for one */
+    bool closed;
+};
+
+/* After a failure to connect nobody tries for a while; they get the same answer at once. */
+struct store_outage {
+    pthread_mutex_t lock;
+    int64_t until_usec; /* monotonic */
+    int64_t delay_usec;
+    enum err err;
+    struct why why;
+    uint64_t connects;
+};
+
+/* The thread that hears other processes and tells them. */
+struct store_listener {
+    pthread_mutex_t lock;
+    pthread_t thread;
+    bool started;
+    struct store_conn *conn; /* NULL: lost */
+    int wake_fd;
+    uint32_t pending; /* channels to tell others about */
+    bool stopping;
+};
+
 struct store {
     struct arena boot;
+    struct store_config config; /* its texts are in `boot` */
     const struct store_driver *driver;
     const struct store_catalog *catalog;
     uint64_t batch_max;
     char *url_shown;
 
     bool read_only;
+    bool is_new; /* there may be no table of applied migrations yet */
     struct store_conn *writer;
     pthread_t writer_thread;
     bool writer_started;
@@ -67,14 +106,11 @@ struct store {
     pthread_cond_t queue_left;
     struct store_stats stats;
 
-    pthread_mutex_t pool_lock;
-    pthread_cond_t pool_returned;
-    struct store_conn **readers; /* all of them */
-    size_t reader_count;
-    struct store_conn **idle; /* a stack: the warmest cache is taken first */
-    size_t idle_count;
-    size_t pool_callers; /* threads that hold a reader or wait for one */
-    bool pool_closed;
+    struct store_pool readers;
+    struct store_pool writers;  /* empty with a single writer */
+    pthread_mutex_t rerun_turn; /* functions that lost a race run again one at a time */
+    struct store_outage outage;
+    struct store_listener listener;
 
     pthread_mutex_t signal_lock;
     struct store_channel channels[STORE_CHANNEL_MAX];
@@ -85,8 +121,34 @@ struct store {
 enum err store_writer_start(struct store *store, struct why *why) ERR_CHECKED;
 /* store_writer_stop answers the queued functions, ends the writer and waits for its callers. */
 void store_writer_stop(struct store *store);
+
+/* store_connect makes a connection beside the pools. Errors: as store_open, during an outage. */
+enum err store_connect(struct store *store, bool for_writing, struct store_conn **out,
+                       struct why *why) ERR_CHECKED;
+/* store_pool_init makes a pool of `size` connections that are not connected yet. */
+void store_pool_init(struct store_pool *pool, struct arena *boot, size_t size, bool for_writing);
+/* store_pool_fill connects the first `count`. Errors: as store_open. */
+enum err store_pool_fill(struct store *store, struct store_pool *pool, size_t count,
+                         struct why *why) ERR_CHECKED;
+/*
+ * store_pool_borrow waits for a connection that works. Owns: the caller, store_pool_return.
+ * Errors: ERR_STOPPING, ERR_DB_UNAVAILABLE.
+ */
+enum err store_pool_borrow(struct store *store, struct store_pool *pool, struct store_conn **out,
+                           struct why *why) ERR_CHECKED;
+/* store_pool_return gives a connection back; one that is broken is closed. */
+void store_pool_return(struct store *store, struct store_pool *pool, struct store_conn *conn);
 /* store_pool_close lets no one in any more and waits for those who are. */
-void store_pool_close(struct store *store);
+void store_pool_close(struct store_pool *pool);
+/* store_pool_clear closes all connections; nobody uses the pool any more. */
+void store_pool_clear(struct store *store, struct store_pool *pool);
+
+/* store_listener_start connects the listener and starts its thread. Errors: as store_open. */
+enum err store_listener_start(struct store *store, struct why *why) ERR_CHECKED;
+/* store_listener_stop tells what is left to tell and ends the thread. */
+void store_listener_stop(struct store *store);
+/* store_listener_tell tells other processes about the channels whose bits are set, soon. */
+void store_listener_tell(struct store *store, uint32_t channels);
 
 /* store_tx_current returns the transaction of this thread, or NULL. */
 struct store_tx *store_tx_current(void);
@@ -95,6 +157,10 @@ void store_tx_fail(struct store_tx *tx, enum err e, const struct why *why);
 
 /* store_signal_publish bumps the channels whose bits are set. */
 void store_signal_publish(struct store *store, uint32_t channels);
+/* store_signal_hear bumps the named channels that anybody here waits on. */
+void store_signal_hear(struct store *store, struct slice names);
+/* store_signal_names appends the names of the channels whose bits are set, apart by blanks. */
+void store_signal_names(struct store *store, uint32_t channels, struct buf *out);
 
 /* store_migrate_begin makes the table of applied migrations and verifies what it says. */
 enum err store_migrate_begin(struct store *store, struct why *why) ERR_CHECKED;

@@ -1,18 +1,27 @@
 /*
  * How functions run in transactions.
  *
- * Writes queue up for one thread. It takes whatever waits, gives each function a savepoint of its
- * own inside one transaction, commits once and answers them all: the cost of reaching the disk is
- * shared by everyone who waited for it. Reads borrow a connection and run on the caller's thread.
+ * With a single writer, writes queue up for one thread. It takes whatever waits, gives each
+ * function a savepoint of its own inside one transaction, commits once and answers them all: the
+ * cost of reaching the disk is shared by everyone who waited for it. With many writers, and always
+ * to read, the caller's thread borrows a connection; who loses a race there runs again, in turn
+ * with the others who lost, so that a row that everybody wants makes them wait instead of fail.
  */
 #include "kernel/base/check.h"
 #include "kernel/base/clock.h"
+#include "kernel/base/rand.h"
 #include "kernel/store/store_private.h"
 
 #include <signal.h>
 
 /* A commit is not put off longer than this for functions that arrive after the batch began. */
 #define BATCH_USEC_MAX 10000
+
+/* How often a function runs again, and how long it waits before, times the number of its runs. */
+#define RACES_MAX 40
+#define LOSSES_MAX 2
+#define RERUN_USEC 500
+#define RERUN_USEC_MAX 20000
 
 static _Thread_local struct store_tx *current;
 
@@ -61,7 +70,12 @@ static enum err run_function(struct store_tx *tx, store_fn fn, void *ctx, struct
     return e;
 }
 
-/* ---- writes ---- */
+static enum store_rerun rerun_of(const struct store *store, const struct store_conn *conn)
+{
+    return store->driver->rerun != NULL ? store->driver->rerun(conn) : STORE_RERUN_NO;
+}
+
+/* ---- writes, one writer ---- */
 
 /* Runs one function of the batch in its savepoint; a failure takes back its own work only. */
 static void run_request(struct store *store, struct store_request *r)
@@ -275,10 +289,13 @@ enum err store_nested(struct store_tx *tx, store_fn fn, void *ctx, struct why *w
     }
     tx->notified = notified;
     tx->undo_open = undo_open;
-    /* Its own work is gone, and with it what the database refused: the rest may go on. */
+    /*
+     * Its own work is gone, and with it what the database refused: the rest may go on. Unless the
+     * transaction as a whole is to run again.
+     */
     if (driver->in_tx(tx->conn)) {
         driver->rollback_to(tx->conn);
-        tx->failed = OK;
+        tx->failed = rerun_of(tx->store, tx->conn) == STORE_RERUN_NO ? OK : tx->failed;
     }
     return e;
 }
@@ -293,12 +310,8 @@ static void enqueue(struct store *store, struct store_request *r)
     pthread_cond_signal(&store->queue_filled);
 }
 
-enum err store_write(struct store *store, store_fn fn, void *ctx, struct why *why)
+static enum err write_queued(struct store *store, store_fn fn, void *ctx, struct why *why)
 {
-    ASSERT(!store_in_tx());
-    if (store->read_only) {
-        return why_set(why, ERR_CONFLICT, NULL, "The database was opened for reading only.");
-    }
     struct store_request r = {.fn = fn, .ctx = ctx, .why = why};
     pthread_mutex_lock(&store->queue_lock);
     if (store->stopping) {
@@ -319,63 +332,163 @@ enum err store_write(struct store *store, store_fn fn, void *ctx, struct why *wh
     return r.result;
 }
 
-/* ---- reads ---- */
+/* ---- writes, many writers ---- */
 
-static struct store_conn *borrow_reader(struct store *store)
+/* How often one call was run again, and why. */
+struct reruns {
+    unsigned races;
+    unsigned losses;
+};
+
+/* Whether the function is to run again; waits a moment before. */
+static bool run_again(struct reruns *reruns, enum store_rerun reason)
+{
+    switch (reason) {
+    case STORE_RERUN_NO:
+        return false;
+    case STORE_RERUN_LOST:
+        return reruns->losses++ < LOSSES_MAX; /* connecting has its own back-off */
+    case STORE_RERUN_RACE: {
+        uint64_t usec = (uint64_t)++reruns->races * RERUN_USEC;
+        clock_sleep_usec((int64_t)rand_below(usec < RERUN_USEC_MAX ? usec : RERUN_USEC_MAX));
+        return reruns->races <= RACES_MAX;
+    }
+    }
+    return false;
+}
+
+/* Runs the function in a transaction of the connection, and commits. */
+static enum err write_on(struct store *store, struct store_conn *conn, store_fn fn, void *ctx,
+                         struct why *why)
+{
+    struct store_tx tx = {.store = store, .conn = conn, .writes = true};
+    enum err e = store->driver->begin(conn, true, why);
+    if (e == OK) {
+        e = run_function(&tx, fn, ctx, why);
+    }
+    /* Whatever the function makes of it, a lost race or connection is not its to answer. */
+    if (e == OK && rerun_of(store, conn) != STORE_RERUN_NO) {
+        e = why_set(why, ERR_DB_BUSY, NULL, "Other writes were in the way.");
+    }
+    if (e == OK) {
+        e = store->driver->commit(conn, why);
+        if (e == OK) {
+            store_signal_publish(store, tx.notified);
+            store_listener_tell(store, tx.notified);
+        }
+    }
+    return e;
+}
+
+static enum err write_once(struct store *store, store_fn fn, void *ctx, enum store_rerun *out_rerun,
+                           struct why *why)
 {
     struct store_conn *conn = NULL;
-    pthread_mutex_lock(&store->pool_lock);
-    store->pool_callers++;
-    while (store->idle_count == 0 && !store->pool_closed) {
-        pthread_cond_wait(&store->pool_returned, &store->pool_lock);
+    *out_rerun = STORE_RERUN_NO;
+    enum err e = store_pool_borrow(store, &store->writers, &conn, why);
+    if (e != OK) {
+        return e;
     }
-    if (!store->pool_closed) {
-        conn = store->idle[--store->idle_count];
-    } else {
-        store->pool_callers--;
-        pthread_cond_broadcast(&store->pool_returned);
-    }
-    pthread_mutex_unlock(&store->pool_lock);
-    return conn;
+    e = write_on(store, conn, fn, ctx, why);
+    *out_rerun = rerun_of(store, conn);
+    store->driver->rollback(conn);
+    store_pool_return(store, &store->writers, conn);
+    return e;
 }
 
-static void return_reader(struct store *store, struct store_conn *conn)
+static bool enter(struct store *store)
 {
-    pthread_mutex_lock(&store->pool_lock);
-    store->idle[store->idle_count++] = conn;
-    store->pool_callers--;
-    if (store->pool_closed) {
-        pthread_cond_broadcast(&store->pool_returned);
-    } else {
-        pthread_cond_signal(&store->pool_returned);
-    }
-    pthread_mutex_unlock(&store->pool_lock);
+    pthread_mutex_lock(&store->queue_lock);
+    bool open = !store->stopping;
+    store->queue_callers += open;
+    pthread_mutex_unlock(&store->queue_lock);
+    return open;
 }
 
-void store_pool_close(struct store *store)
+static void leave(struct store *store, enum err e, const struct reruns *reruns,
+                  int64_t started_usec)
 {
-    pthread_mutex_lock(&store->pool_lock);
-    store->pool_closed = true;
-    pthread_cond_broadcast(&store->pool_returned);
-    while (store->pool_callers > 0) {
-        pthread_cond_wait(&store->pool_returned, &store->pool_lock);
+    pthread_mutex_lock(&store->queue_lock);
+    store->stats.functions++;
+    store->stats.commits += e == OK;
+    store->stats.rollbacks += e != OK;
+    store->stats.reruns += reruns->races + reruns->losses;
+    store->stats.commit_usec_last = clock_mono_usec() - started_usec;
+    store->queue_callers--;
+    if (store->stopping) {
+        pthread_cond_signal(&store->queue_left);
     }
-    pthread_mutex_unlock(&store->pool_lock);
+    pthread_mutex_unlock(&store->queue_lock);
 }
 
-enum err store_read(struct store *store, store_fn fn, void *ctx, struct why *why)
+static enum err write_pooled(struct store *store, store_fn fn, void *ctx, struct why *why)
 {
-    ASSERT(!store_in_tx());
-    struct store_conn *conn = borrow_reader(store);
-    if (conn == NULL) {
+    if (!enter(store)) {
         return why_set(why, ERR_STOPPING, NULL, "The program is stopping.");
     }
-    enum err e = store->driver->begin(conn, false, why);
+    struct reruns reruns = {0};
+    struct why detail = {0};
+    enum store_rerun reason = STORE_RERUN_NO;
+    int64_t started = clock_mono_usec();
+    enum err e = write_once(store, fn, ctx, &reason, &detail);
+    while (run_again(&reruns, reason)) {
+        detail = (struct why){0};
+        pthread_mutex_lock(&store->rerun_turn);
+        e = write_once(store, fn, ctx, &reason, &detail);
+        pthread_mutex_unlock(&store->rerun_turn);
+    }
+    leave(store, e, &reruns, started);
+    if (e != OK && why != NULL) {
+        *why = detail;
+    }
+    return e;
+}
+
+enum err store_write(struct store *store, store_fn fn, void *ctx, struct why *why)
+{
+    ASSERT(!store_in_tx());
+    if (store->read_only) {
+        return why_set(why, ERR_CONFLICT, NULL, "The database was opened for reading only.");
+    }
+    return store->driver->single_writer ? write_queued(store, fn, ctx, why)
+                                        : write_pooled(store, fn, ctx, why);
+}
+
+/* ---- reads ---- */
+
+static enum err read_once(struct store *store, store_fn fn, void *ctx, enum store_rerun *out_rerun,
+                          struct why *why)
+{
+    struct store_conn *conn = NULL;
+    *out_rerun = STORE_RERUN_NO;
+    enum err e = store_pool_borrow(store, &store->readers, &conn, why);
+    if (e != OK) {
+        return e;
+    }
+    e = store->driver->begin(conn, false, why);
     if (e == OK) {
         struct store_tx tx = {.store = store, .conn = conn};
         e = run_function(&tx, fn, ctx, why);
         store->driver->rollback(conn);
     }
-    return_reader(store, conn);
+    *out_rerun = rerun_of(store, conn);
+    store_pool_return(store, &store->readers, conn);
+    return e;
+}
+
+enum err store_read(struct store *store, store_fn fn, void *ctx, struct why *why)
+{
+    ASSERT(!store_in_tx());
+    struct reruns reruns = {0};
+    enum store_rerun reason = STORE_RERUN_NO;
+    struct why detail = {0};
+    enum err e = read_once(store, fn, ctx, &reason, &detail);
+    while (run_again(&reruns, reason)) {
+        detail = (struct why){0};
+        e = read_once(store, fn, ctx, &reason, &detail);
+    }
+    if (e != OK && why != NULL) {
+        *why = detail;
+    }
     return e;
 }

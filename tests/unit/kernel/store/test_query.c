@@ -146,7 +146,8 @@ static void every_type_comes_back(void **state)
     sample_read(s.store, item_get, &f);
     assert_int_equal(f.id, item.id);
     assert_false(f.payload_null || f.raw_null || f.digest_null || f.owner_null || f.score_null);
-    assert_true(slice_equal_text(f.payload, item.payload));
+    const char *payload = support_on_postgres() ? "{\"a\": [1, \"\xc3\xa9\"]}" : item.payload;
+    assert_true(slice_equal_text(f.payload, payload)); /* JSONB is kept as a tree */
     assert_true(slice_equal(f.raw, item.raw));
     assert_memory_equal(f.digest, digest, sizeof(digest));
     assert_memory_equal(f.owner, owner, sizeof(owner));
@@ -278,13 +279,13 @@ static void constraints_are_named(void **state)
 {
     struct item item = {.name = "one", .amount = U256_ZERO};
     sample_write(s.store, item_add, &item);
-    refused(&item, "items.name");
+    refused(&item, sample_field("items.name", "items_name_key"));
     int64_t negative = -1;
     item = (struct item){.name = "two", .score = &negative};
     refused(&item, "score_is_positive");
     int64_t stranger = 99;
     item = (struct item){.name = "three", .parent = &stranger};
-    refused(&item, "");
+    refused(&item, sample_field("", "items_parent_fkey"));
 }
 
 static enum err swallow_conflict(struct store_tx *tx, void *ctx, struct why *why)
@@ -301,7 +302,7 @@ static void a_refused_statement_fails_its_function(void **state)
 {
     struct why why = {0};
     assert_int_equal(store_write(s.store, swallow_conflict, NULL, &why), ERR_DB_CONSTRAINT);
-    assert_string_equal(why.field, "items.name");
+    assert_string_equal(why.field, sample_field("items.name", "items_name_key"));
     struct found f = {.name = "twice"};
     arena_init(&f.arena, 0);
     assert_int_equal(store_read(s.store, item_get, &f, &why), ERR_NOT_FOUND);

@@ -51,7 +51,8 @@ static void opening_fails(enum err expected, const char *sentence)
 
 static void urls_that_name_no_file_are_refused(void **state)
 {
-    static const char *const urls[] = {"sqlite:", "sqlite::memory:", "sqlite:/tmp/", "mysql:x", ""};
+    static const char *const urls[] = {"sqlite:", "sqlite::memory:", "sqlite:/tmp/",
+                                       "mysql:x", "postgres:x",      ""};
     support_store_prepare(&s, &sample_catalog);
     for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
         s.config.url = urls[i];
@@ -545,6 +546,7 @@ static void a_full_disk_is_survived(void **state)
 
 int main(void)
 {
+    unsetenv("TEST_DATABASE");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(urls_that_name_no_file_are_refused),
         cmocka_unit_test(folders_are_made_for_the_owner_only),

@@ -1,0 +1,135 @@
+/*
+ * postgres_private.h: what the files of the PostgreSQL driver share.
+ *
+ * postgres.c connects, judges errors and hears signals; postgres_query.c runs transactions and
+ * statements; postgres_value.c turns values into the server's binary form and back, without libpq.
+ *
+ * A statement is prepared once a connection, under its own name. Its answer arrives whole, so that
+ * statements may run inside each other and savepoints come and go while one is read: a statement
+ * that can answer with much has a LIMIT.
+ *
+ * Sentences for people hold the server's primary message and never its detail, hint, context or
+ * statement, because those repeat values; a password is cut out of what libpq says.
+ */
+#ifndef KERNEL_STORE_POSTGRES_PRIVATE_H
+#define KERNEL_STORE_POSTGRES_PRIVATE_H
+
+#if __has_include(<libpq-fe.h>)
+#include <libpq-fe.h>
+#else
+#include <postgresql/libpq-fe.h> /* where Debian keeps it */
+#endif
+
+#include "kernel/store/driver.h"
+
+/* The types of the server that answers may have, by their fixed numbers. */
+enum pg_type {
+    PG_BOOL = 16,
+    PG_BYTEA = 17,
+    PG_NAME = 19,
+    PG_INT8 = 20,
+    PG_INT2 = 21,
+    PG_INT4 = 23,
+    PG_TEXT = 25,
+    PG_JSON = 114,
+    PG_VARCHAR = 1043,
+    PG_TIMESTAMPTZ = 1184,
+    PG_NUMERIC = 1700,
+    PG_JSONB = 3802,
+};
+
+/* The longest number in binary form: a head of 8 bytes and 20 groups of 4 decimal digits. */
+#define PG_NUMERIC_MAX (8 + 20 * 2)
+
+/* A statement in use: its parameters, then its answer. */
+struct pg_handle {
+    struct store_conn *conn;
+    const struct store_statement *statement;
+    struct arena arena; /* the bytes of parameters */
+    const char *values[STORE_FIELDS_MAX];
+    int lengths[STORE_FIELDS_MAX];
+    int formats[STORE_FIELDS_MAX]; /* binary, all of them */
+    PGresult *result;
+    int row; /* of the answer; -1 before the first */
+    bool was_prepared;
+    struct pg_handle *next; /* in use, newest first; or free */
+};
+
+struct store_conn {
+    PGconn *pq;
+    char *shown; /* where it leads to, for sentences */
+    bool for_writing;
+    bool is_new;
+    bool committing;
+    enum store_rerun rerun;
+    bool worn;                               /* not to be used for another transaction */
+    const struct store_statement **prepared; /* by statement id */
+    size_t prepared_len;
+    struct pg_handle *in_use;
+    struct pg_handle *free;
+};
+
+/*
+ * pg_fail turns the answer to a failed command into our error with a sentence, and remembers
+ * whether running the function again may help. `doing` names the statement or step; `result` may
+ * be NULL.
+ */
+enum err pg_fail(struct store_conn *conn, const PGresult *result, const char *doing,
+                 struct why *why);
+
+/* pg_command runs one command without parameters. Errors: as pg_fail. */
+enum err pg_command(struct store_conn *conn, const char *sql, const char *doing, struct why *why);
+
+/* pg_handles_free gives back what the connection keeps for statements. */
+void pg_handles_free(struct store_conn *conn);
+
+/* ---- values (postgres_value.c) ---- */
+
+/*
+ * pg_encode writes a value that is not NULL into memory of the arena, in the server's binary form.
+ * Errors: ERR_OVERFLOW (a time that the server cannot keep), ERR_LIMIT (more bytes than it takes).
+ */
+enum err pg_encode(const struct store_value *value, struct arena *arena, struct slice *out);
+
+/*
+ * pg_decode reads a value of the server's type `oid` as the type `type`; bytes of the result are
+ * part of `bytes`. Errors: ERR_CORRUPT (the types do not go together, or the bytes are no value).
+ */
+enum err pg_decode(uint32_t oid, struct slice bytes, enum store_type type, struct store_value *out);
+
+/* ---- the driver's table (postgres_query.c); driver.h has the contracts ---- */
+
+/* pg_begin opens a transaction: serializable to write, a snapshot to read. */
+enum err pg_begin(struct store_conn *conn, bool for_writing, struct why *why);
+/* pg_commit makes it durable. Errors: ERR_DB_UNAVAILABLE also when nobody knows the outcome. */
+enum err pg_commit(struct store_conn *conn, struct why *why);
+/* pg_rollback takes everything back. */
+void pg_rollback(struct store_conn *conn);
+/* pg_in_tx says whether a transaction is open. */
+bool pg_in_tx(struct store_conn *conn);
+/* pg_savepoint opens a savepoint; they nest. */
+enum err pg_savepoint(struct store_conn *conn, struct why *why);
+/* pg_release keeps what was done since the savepoint. */
+enum err pg_release(struct store_conn *conn, struct why *why);
+/* pg_rollback_to takes back what was done since the savepoint, and ends it. */
+void pg_rollback_to(struct store_conn *conn);
+/* pg_query_begin readies a statement. */
+enum err pg_query_begin(struct store_conn *conn, const struct store_statement *s, void **out_handle,
+                        struct why *why);
+/* pg_query_bind binds one parameter by its index. */
+enum err pg_query_bind(void *handle, uint16_t index, const struct store_value *value,
+                       struct why *why);
+/* pg_query_step runs the statement, then goes from row to row. */
+enum err pg_query_step(void *handle, bool *out_row, struct why *why);
+/* pg_query_get reads one column of the row; bytes are borrowed until the statement ends. */
+enum err pg_query_get(void *handle, uint16_t index, enum store_type type, struct store_value *out,
+                      struct why *why);
+/* pg_query_changed counts the rows that the statement changed. */
+int64_t pg_query_changed(void *handle);
+/* pg_query_end gives the handle back. */
+void pg_query_end(void *handle);
+/* pg_run_script runs statements without parameters. */
+enum err pg_run_script(struct store_conn *conn, const char *sql, int64_t *out_changed,
+                       struct why *why);
+
+#endif
