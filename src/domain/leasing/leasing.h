@@ -57,8 +57,9 @@
  *
  * Files: leasing_metadata (flatten, canonical hash), leasing_terms (digest, calldata, signatures),
  * leasing_revenue (pro rata): pure rules. leasing_rows: a lease as it is stored and shown.
- * leasing_chain*: events. leasing_routes, leasing_api*, leasing_schema: the API. leasing_watch: what
- * became of our transactions. leasing_jobs: background work. leasing_probe: questions at the start.
+ * leasing_chain*: events. leasing_routes, leasing_api*, leasing_schema: the API. leasing_watch:
+ * what became of our transactions. leasing_jobs: background work. leasing_probe: questions at the
+ * start.
  */
 #ifndef DOMAIN_LEASING_LEASING_H
 #define DOMAIN_LEASING_LEASING_H

@@ -364,7 +364,7 @@ static void worsen(void)
         f->estimate_error = answers[2];
         f->estimate_times = 1 + (unsigned)draw(3);
         break;
-    default:
+    default: /* not an enum */
         f->lag = 0;
         break;
     }
