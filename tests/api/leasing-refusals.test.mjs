@@ -269,10 +269,10 @@ describe('leases', () => {
         await api.rpc('evm_setAutomine', false);
         try {
             const made = await api.post(`${V1}/assets`, assetBody(fresh('SAT')), 201);
-            state = await api.until(`${V1}/transactions/${made.transactionId}`, (t) => t.state === 'sent')
-                .then(() => api.state());
+            await api.until(`${V1}/transactions/${made.transactionId}`, (t) => t.state === 'sent');
+            const waiting = await api.state({ resting: false });
             await refuse(`${V1}/leases`, leaseBody(made.assetId), 409, 'conflict', 'assetId');
-            assert.deepEqual(await api.state(), state);
+            assert.deepEqual(await api.state({ resting: false }), waiting);
         } finally {
             await api.rpc('evm_setAutomine', true);
             await api.rpc('evm_mine');

@@ -248,10 +248,10 @@ export class Api {
     }
 
     /** Everything that a refused request could have changed. */
-    async state() {
+    async state({ resting = true } = {}) {
         // What is under way by itself must have come to rest, or it would look like a change.
-        await this.until('/api/v1/transactions?limit=50',
-            (list) => list.every((t) => !['queued', 'signed', 'sent'].includes(t.state)));
+        await this.until('/api/v1/transactions?limit=50', (list) => !resting
+            || list.every((t) => !['queued', 'signed', 'sent'].includes(t.state)));
         const [types, assets, leases, transactions, block] = await Promise.all([
             this.send('GET', '/api/v1/asset-types'), this.send('GET', '/api/v1/assets'),
             this.send('GET', '/api/v1/leases'), this.get('/api/v1/transactions?limit=5'),
