@@ -13,6 +13,11 @@
 #define PATH_BYTES_MAX 4096
 /* On a development chain blocks are looked for this often. Units: microseconds. */
 #define DEV_POLL_USEC 50000
+/*
+ * anvil shelves a transaction for good that arrives just while the one before it is mined; another
+ * version of it helps. Units: microseconds.
+ */
+#define DEV_STUCK_USEC (2 * (int64_t)USEC_PER_SEC)
 /* Accounts of the development mnemonic that the relay signs for: the first holds all roles. */
 #define DEV_WALLETS 5
 #define ENDPOINTS_MAX 16
@@ -87,6 +92,10 @@ static enum err start_devchain(struct service *s, struct why *why)
     }
     if (strcmp(config_source(set->registry, "chain.poll_interval"), "default") == 0) {
         set->chain.poll_usec = DEV_POLL_USEC;
+    }
+    if (strcmp(config_source(set->registry, "relay.stuck_after"), "default") == 0) {
+        set->relay.stuck_usec =
+            DEV_STUCK_USEC + 4 * (int64_t)USEC_PER_SEC * (int64_t)set->devchain.block_time_sec;
     }
     return OK;
 }

@@ -9,6 +9,7 @@
 
 /* Nonces that are filled in one pass. */
 #define FILL_MAX 64
+#define STILL_DOUBLINGS_MAX 10
 
 /* Says whether a finding has lasted; `since` is 0 while it does not hold. */
 static bool lasted(int64_t *since, bool holds)
@@ -126,10 +127,18 @@ static enum err fill_gap(struct relay *relay, const struct relay_lane *lane, boo
 
 /* ---- fees that are too low by now ---- */
 
+/* How long a version has to be mined: twice as long each time, while no block comes at all. */
+static int64_t patience(const struct relay *relay, const struct relay_open *o, bool blocks_come)
+{
+    uint32_t doublings =
+        o->attempt - 1 < STILL_DOUBLINGS_MAX ? o->attempt - 1 : STILL_DOUBLINGS_MAX;
+    return relay->config.stuck_usec * (blocks_come ? 1 : (int64_t)1 << doublings);
+}
+
 /*
- * The lowest nonce holds up all others. It is bumped when it has waited long enough and the chain
- * goes on without it: a chain that stands still is no reason to pay more, unless its base fee has
- * left the transaction behind.
+ * The lowest nonce holds up all others. It is bumped when it has waited long enough. A chain that
+ * stands still is hardly a reason to pay more; but a node may have shelved the transaction, and
+ * take another version.
  */
 static enum err bump_stuck(struct relay *relay, const struct relay_lane *lane, bool *out_progress,
                            struct why *why)
@@ -155,7 +164,8 @@ static enum err bump_stuck(struct relay *relay, const struct relay_lane *lane, b
         w->stuck_attempt = first->attempt;
         w->stuck_head = head;
     }
-    if (head <= w->stuck_head && wei_compare(now.base, first->fee_max) <= 0) {
+    bool left_behind = wei_compare(now.base, first->fee_max) > 0;
+    if (!left_behind && age < patience(relay, first, head > w->stuck_head)) {
         return OK;
     }
     struct relay_version version = {.fill = OK,

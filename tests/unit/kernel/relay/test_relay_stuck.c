@@ -50,10 +50,9 @@ static void the_old_version_may_be_mined(void **state)
     struct slice id = submit_plain("a");
     settle();
     struct hash first = row_of(id).hash;
-    wait_seconds(61);
-    mine_empty(1);
+    wait_seconds(59);
     FAULT(send_error, "{\"code\":-32000,\"message\":\"txpool is full\"}"); /* for the new one */
-    wait_seconds(2);
+    wait_seconds(3);
     assert_int_equal(row_of(id).attempts, 2);
     mine();
     settle();
@@ -63,13 +62,31 @@ static void the_old_version_may_be_mined(void **state)
     assert_int_equal(mined_count(), 1);
 }
 
-static void a_chain_that_stands_still_costs_nothing(void **state)
+static void a_chain_that_stands_still_costs_little(void **state)
 {
     (void)state;
     struct slice id = submit_plain("a");
     settle();
-    wait_seconds(600);
+    wait_seconds(3600);
+    /* After 1, 3, 7, 15 and 31 minutes. */
+    assert_int_equal(row_of(id).attempts, 6);
+    mine();
+    settle();
+    assert_state(id, RELAY_MINED);
+}
+
+/* A node may have the bytes and not mine them; it takes another version. */
+static void a_shelved_transaction_is_replaced(void **state)
+{
+    (void)state;
+    struct slice id = submit_plain("a");
+    FAULT(send_error, "{\"code\":-32000,\"message\":\"already known\"}");
+    wait_seconds(59);
+    assert_state(id, RELAY_SENT);
     assert_int_equal(row_of(id).attempts, 1);
+    FAULT(send_error, NULL);
+    wait_seconds(2);
+    assert_int_equal(row_of(id).attempts, 2);
     mine();
     settle();
     assert_state(id, RELAY_MINED);
@@ -284,7 +301,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         TEST(a_stuck_transaction_is_replaced),
         TEST(the_old_version_may_be_mined),
-        TEST(a_chain_that_stands_still_costs_nothing),
+        TEST(a_chain_that_stands_still_costs_little),
+        TEST(a_shelved_transaction_is_replaced),
         TEST(a_base_fee_above_its_fee_is_followed),
         TEST(bumping_ends_at_the_cap),
         TEST(a_nonce_used_elsewhere_replaces_the_intent),
