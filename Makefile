@@ -61,7 +61,7 @@ help:
 
 ## make demo        install what is missing, build, run the leasing lifecycle end to end
 ## make test        everything headless: unit, vectors, differential, contracts, API, crash, reorg
-## make unit-postgres  the unit tests of the store on a PostgreSQL of their own
+## make unit-postgres  the unit tests of what is stored, on a PostgreSQL of their own
 ## make run         the daemon on a development chain (Ctrl-C stops both)
 ## make check       format, layers, headers, banned calls, generated files, clang-tidy, cppcheck
 ## make bench       figures beside the peers (docs/performance.md)
@@ -108,7 +108,8 @@ unit: $(TEST_BIN)
 	@tools/run-units $(TEST_BIN)
 
 # What stands on the database, on a server of its own instead of SQLite.
-PG_TEST_BIN := $(filter $(B)/unit/kernel/store/%,$(TEST_BIN))
+PG_TESTS := kernel/store/% kernel/ledger/% kernel/jobs/% kernel/http/test_idempotency domain/leasing/%
+PG_TEST_BIN := $(filter $(PG_TESTS:%=$(B)/unit/%),$(TEST_BIN))
 .PHONY: unit-postgres
 unit-postgres: $(PG_TEST_BIN)
 	@TEST_DATABASE=postgres tools/with-postgres tools/run-units $(PG_TEST_BIN)

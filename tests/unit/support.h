@@ -15,6 +15,7 @@
 #define TESTS_UNIT_SUPPORT_H
 
 #include <dirent.h>
+#include <sqlite3.h>
 #include <unistd.h>
 
 #if __has_include(<libpq-fe.h>)
@@ -43,6 +44,12 @@ static inline bool support_on_postgres(void)
 {
     const char *database = getenv("TEST_DATABASE");
     return database != NULL && strcmp(database, "postgres") == 0;
+}
+
+/* support_pick returns what fits the database under test. */
+static inline const char *support_pick(const char *sqlite, const char *postgres)
+{
+    return support_on_postgres() ? postgres : sqlite;
 }
 
 /* support_postgres_run runs one command as the superuser of the server, on its own database. */
@@ -137,6 +144,105 @@ static inline void support_store_reopen(struct support_store *s)
     if (e != OK) {
         fail_msg("%s", why_text(&why, e));
     }
+}
+
+/* Appends the rows of a query to `out`: columns end in '|', bytes are hex, NULL is "null". */
+static inline int support_rows_sqlite(const struct support_store *s, const char *sql,
+                                      struct buf *out)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *stmt = NULL;
+    assert_int_equal(sqlite3_open(s->path, &db), SQLITE_OK);
+    if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK) {
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    }
+    while (sqlite3_step(stmt) == SQLITE_ROW) {
+        for (int i = 0; i < sqlite3_column_count(stmt); i++) {
+            const void *bytes = sqlite3_column_blob(stmt, i);
+            struct slice value = slice_of(bytes, (size_t)sqlite3_column_bytes(stmt, i));
+            switch (sqlite3_column_type(stmt, i)) {
+            case SQLITE_NULL:
+                buf_add_text(out, "null");
+                break;
+            case SQLITE_BLOB:
+                buf_add_hex(out, value);
+                break;
+            default: /* not an enum */
+                buf_add_slice(out, value);
+                break;
+            }
+            buf_add_byte(out, '|');
+        }
+        buf_add_byte(out, '\n');
+    }
+    if (sqlite3_finalize(stmt) != SQLITE_OK) {
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    }
+    int changed = sqlite3_changes(db);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    return changed;
+}
+
+static inline int support_rows_postgres(const struct support_store *s, const char *sql,
+                                        struct buf *out)
+{
+    PGconn *pq = PQconnectdb(s->url);
+    /* As on SQLite, nobody looks at foreign keys. */
+    PQclear(PQexec(pq, "SET session_replication_role = replica"));
+    PGresult *result = PQexec(pq, sql);
+    ExecStatusType status = PQresultStatus(result);
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
+        fail_msg("%s: %s", sql, PQerrorMessage(pq));
+    }
+    for (int row = 0; row < PQntuples(result); row++) {
+        for (int i = 0; i < PQnfields(result); i++) {
+            bool null = PQgetisnull(result, row, i);
+            buf_add_text(out, null ? "null" : PQgetvalue(result, row, i));
+            buf_add_byte(out, '|');
+        }
+        buf_add_byte(out, '\n');
+    }
+    int changed = (int)strtol(PQcmdTuples(result), NULL, 10);
+    PQclear(result);
+    PQfinish(pq);
+    return changed;
+}
+
+/*
+ * support_store_rows runs a statement past the store and returns its rows as text of the database:
+ * the same rows give the same text. The store may be open, and is left alone.
+ */
+static inline struct slice support_store_rows(const struct support_store *s, struct arena *arena,
+                                              const char *sql)
+{
+    struct buf out;
+    buf_init(&out, arena, 1024);
+    if (support_on_postgres()) {
+        support_rows_postgres(s, sql, &out);
+    } else {
+        support_rows_sqlite(s, sql, &out);
+    }
+    return buf_slice(&out);
+}
+
+/* support_store_change runs a statement past the store, which is closed for it; counts rows. */
+static inline int support_store_change(struct support_store *s, const char *sql)
+{
+    struct arena scratch;
+    struct buf out;
+    arena_init(&scratch, 0);
+    buf_init(&out, &scratch, 64);
+    store_close(s->store);
+    s->store = NULL;
+    int changed = support_on_postgres() ? support_rows_postgres(s, sql, &out)
+                                        : support_rows_sqlite(s, sql, &out);
+    arena_free(&scratch);
+    struct why why = {0};
+    enum err e = support_store_start(s, &why);
+    if (e != OK) {
+        fail_msg("%s", why_text(&why, e));
+    }
+    return changed;
 }
 
 /* support_remove_folder removes a folder with everything in it. */

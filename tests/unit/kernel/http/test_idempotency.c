@@ -1,4 +1,3 @@
-#include <sqlite3.h>
 #include <time.h>
 
 #include "kernel/base/log.h"
@@ -137,16 +136,12 @@ static void post(uint16_t to, const char *path, const char *key, const char *bod
 
 static int64_t rows(void)
 {
-    sqlite3 *db = NULL;
-    sqlite3_stmt *count = NULL;
-    assert_int_equal(sqlite3_open_v2(support.path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    assert_int_equal(
-        sqlite3_prepare_v2(db, "SELECT count(*) FROM http_idempotency", -1, &count, NULL),
-        SQLITE_OK);
-    assert_int_equal(sqlite3_step(count), SQLITE_ROW);
-    int64_t n = sqlite3_column_int64(count, 0);
-    sqlite3_finalize(count);
-    sqlite3_close(db);
+    struct arena scratch;
+    arena_init(&scratch, 0);
+    struct slice text =
+        support_store_rows(&support, &scratch, "SELECT count(*) FROM http_idempotency");
+    int64_t n = strtoll(slice_cstr(&scratch, text), NULL, 10);
+    arena_free(&scratch);
     return n;
 }
 

@@ -144,6 +144,9 @@ static void unknown_kind_waits_for_a_process_that_knows_it(void **state)
 static void garbage_payload_is_dead_at_once(void **state)
 {
     (void)state;
+    if (support_on_postgres()) {
+        skip(); /* JSONB holds no garbage */
+    }
     int64_t id = enqueue("nothing");
     raw_run("UPDATE jobs SET payload = '{\"n\":'");
     struct jobs *jobs = start(&quick);
@@ -167,7 +170,7 @@ static void lists_are_newest_first(void **state)
     assert_int_equal(l.rows[0].id, second);
     assert_true(slice_equal_text(l.rows[0].kind, "effect"));
     assert_true(slice_equal_text(l.rows[0].key, "x/1"));
-    assert_true(slice_equal_text(l.rows[0].payload, "{\"a\":2}"));
+    assert_true(slice_equal_text(l.rows[0].payload, support_pick("{\"a\":2}", "{\"a\": 2}")));
     assert_int_equal(l.rows[0].state, JOB_QUEUED);
     assert_int_equal(l.rows[0].error.len, 0);
     assert_int_equal(l.rows[1].state, JOB_CANCELLED);

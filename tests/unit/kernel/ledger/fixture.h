@@ -4,8 +4,6 @@
 #ifndef TESTS_UNIT_KERNEL_LEDGER_FIXTURE_H
 #define TESTS_UNIT_KERNEL_LEDGER_FIXTURE_H
 
-#include <sqlite3.h>
-
 #include "kernel/base/rand.h"
 #include "kernel/ledger/ledger.h"
 #include "unit/support.h"
@@ -187,56 +185,21 @@ static inline void assert_clean(void)
     assert_string_equal(r.first_book, "");
 }
 
-/* ---- raw access, with the store closed ---- */
-
-static inline sqlite3 *raw_open(void)
-{
-    sqlite3 *db = NULL;
-    store_close(fixture.store);
-    fixture.store = NULL;
-    assert_int_equal(sqlite3_open(fixture.path, &db), SQLITE_OK);
-    return db;
-}
-
-static inline void raw_close(sqlite3 *db)
-{
-    struct why why = {0};
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    assert_int_equal(support_store_start(&fixture, &why), OK);
-}
+/* ---- behind the ledger's back ---- */
 
 static inline void raw_run(const char *sql)
 {
-    sqlite3 *db = raw_open();
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_changes(db), 1);
-    raw_close(db);
+    assert_int_equal(support_store_change(&fixture, sql), 1);
 }
 
 /* All rows of both tables as text. Owns: the arena. */
-static inline struct slice dump(struct arena *arena, const char *where)
+static inline struct slice dump(struct arena *arena)
 {
-    sqlite3 *db = raw_open();
-    struct buf out;
-    buf_init(&out, arena, 4096);
-    const char *const tables[] = {"ledger_accounts", "ledger_transfers"};
-    for (size_t t = 0; t < 2; t++) {
-        struct slice sql =
-            slice_format(arena, "SELECT * FROM %s %s ORDER BY 1, 2, 3", tables[t], where);
-        sqlite3_stmt *stmt = NULL;
-        assert_int_equal(sqlite3_prepare_v2(db, (const char *)sql.ptr, (int)sql.len, &stmt, NULL),
-                         SQLITE_OK);
-        while (sqlite3_step(stmt) == SQLITE_ROW) {
-            for (int c = 0; c < sqlite3_column_count(stmt); c++) {
-                const unsigned char *text = sqlite3_column_text(stmt, c);
-                buf_format(&out, "%s|", text != NULL ? (const char *)text : "null");
-            }
-            buf_add_byte(&out, '\n');
-        }
-        sqlite3_finalize(stmt);
-    }
-    raw_close(db);
-    return buf_slice(&out);
+    struct slice accounts =
+        support_store_rows(&fixture, arena, "SELECT * FROM ledger_accounts ORDER BY 1, 2, 3");
+    struct slice transfers =
+        support_store_rows(&fixture, arena, "SELECT * FROM ledger_transfers ORDER BY 1, 2, 3");
+    return slice_format(arena, "%.*s%.*s", SLICE_ARG(accounts), SLICE_ARG(transfers));
 }
 
 static inline void assert_same_text(struct slice a, struct slice b)

@@ -338,7 +338,7 @@ static void undo_restores_exactly(void **state)
     assert_int_equal(apply(7, 1, move("c1", "mint", "alice", 100), false), OK);
     struct ledger_transfer claim = at_block(move("claim", "alice", "paid", 30), 1);
     assert_int_equal(hold(&claim, 1, NULL), OK);
-    struct slice before = dump(&arena, "");
+    struct slice before = dump(&arena);
 
     assert_int_equal(apply(7, 2, move("c2", "mint", "alice", 11), false), OK);
     assert_int_equal(apply_settle(7, 2, "claim", 30), OK);
@@ -347,17 +347,17 @@ static void undo_restores_exactly(void **state)
     struct ledger_balance alice = balance_of("alice");
     assert_int_equal(small(ledger_available(&alice)), 100 + 11 - 30 - 4);
     assert_clean();
-    struct slice applied = dump(&arena, "");
+    struct slice applied = dump(&arena);
 
     assert_int_equal(rollback(7, 2, NULL), OK);
-    assert_same_text(dump(&arena, ""), before);
+    assert_same_text(dump(&arena), before);
 
     /* The same blocks again give the same rows. */
     assert_int_equal(apply(7, 2, move("c2", "mint", "alice", 11), false), OK);
     assert_int_equal(apply_settle(7, 2, "claim", 30), OK);
     assert_int_equal(apply(7, 3, move("c3", "alice", "fees", 5), true), OK);
     assert_int_equal(apply_settle(7, 4, "c3", 4), OK);
-    assert_same_text(dump(&arena, ""), applied);
+    assert_same_text(dump(&arena), applied);
     arena_free(&arena);
 }
 

@@ -12,12 +12,6 @@
 
 #include "unit/support.h"
 
-/* sample_field returns what a refused statement names: the databases name it differently. */
-static inline const char *sample_field(const char *sqlite, const char *postgres)
-{
-    return support_on_postgres() ? postgres : sqlite;
-}
-
 /* sample_write runs `fn` in a write transaction that must succeed. */
 static inline void sample_write(struct store *store, store_fn fn, void *ctx)
 {

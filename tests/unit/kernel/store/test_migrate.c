@@ -126,7 +126,7 @@ static void the_schema_goes_down_and_up_again(void **state)
         migrate(version);
         schema(&arena, &at[version]);
     }
-    const char *trigger = sample_field("undo_lots_delete", "TRIGGER undo_lots ");
+    const char *trigger = support_pick("undo_lots_delete", "TRIGGER undo_lots ");
     assert_non_null(memmem(at[3].ptr, at[3].len, trigger, strlen(trigger)));
     for (uint32_t version = 3; version > 0; version--) {
         migrate(version);

@@ -279,13 +279,13 @@ static void constraints_are_named(void **state)
 {
     struct item item = {.name = "one", .amount = U256_ZERO};
     sample_write(s.store, item_add, &item);
-    refused(&item, sample_field("items.name", "items_name_key"));
+    refused(&item, support_pick("items.name", "items_name_key"));
     int64_t negative = -1;
     item = (struct item){.name = "two", .score = &negative};
     refused(&item, "score_is_positive");
     int64_t stranger = 99;
     item = (struct item){.name = "three", .parent = &stranger};
-    refused(&item, sample_field("", "items_parent_fkey"));
+    refused(&item, support_pick("", "items_parent_fkey"));
 }
 
 static enum err swallow_conflict(struct store_tx *tx, void *ctx, struct why *why)
@@ -302,7 +302,7 @@ static void a_refused_statement_fails_its_function(void **state)
 {
     struct why why = {0};
     assert_int_equal(store_write(s.store, swallow_conflict, NULL, &why), ERR_DB_CONSTRAINT);
-    assert_string_equal(why.field, sample_field("items.name", "items_name_key"));
+    assert_string_equal(why.field, support_pick("items.name", "items_name_key"));
     struct found f = {.name = "twice"};
     arena_init(&f.arena, 0);
     assert_int_equal(store_read(s.store, item_get, &f, &why), ERR_NOT_FOUND);

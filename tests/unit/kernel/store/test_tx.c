@@ -250,7 +250,7 @@ static void a_failure_takes_back_its_own_work_only(void **state)
     run_together(members, 4);
     assert_int_equal(members[0].result, OK);
     assert_int_equal(members[1].result, ERR_DB_CONSTRAINT);
-    assert_string_equal(members[1].why.field, sample_field("items.name", "items_name_key"));
+    assert_string_equal(members[1].why.field, support_pick("items.name", "items_name_key"));
     assert_int_equal(members[2].result, ERR_NOT_FOUND);
     assert_string_equal(members[2].why.text, "Nothing here.");
     assert_int_equal(members[3].result, OK);
@@ -580,7 +580,7 @@ static enum err outer(struct store_tx *tx, void *ctx, struct why *why)
         assert_int_equal(store_nested(tx, run_nested, &good, &inner), OK);
         assert_int_equal(store_nested(tx, run_nested, &bad, &inner), ERR_CONFLICT);
         assert_int_equal(store_nested(tx, run_nested, &refused, &inner), ERR_DB_CONSTRAINT);
-        assert_string_equal(inner.field, sample_field("items.name", "items_name_key"));
+        assert_string_equal(inner.field, support_pick("items.name", "items_name_key"));
     }
     assert_int_equal(rows, 3);
     enum err e = store_finish(&q, NULL, why);
