@@ -229,10 +229,8 @@ WHERE intent_id = :intent_id AND state IN (2, 3) AND attempts = :attempt;
 -- statement: relay_nonce_holder
 -- doc: The intent that a nonce of a wallet belongs to.
 -- params: chain_id i64, wallet address, nonce i64
--- columns: intent_id text, state i64, attempts i64, mined bool, filler bool, fee_max u256
--- columns: fee_priority u256, gas_limit i64
-SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler,
-       t.fee_max, t.fee_priority, t.gas_limit
+-- columns: intent_id text, state i64, attempts i64, mined bool, filler bool
+SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler
 FROM relay_intents i JOIN relay_attempts t ON t.intent_id = i.intent_id AND t.attempt = i.attempts
 WHERE i.chain_id = :chain_id AND i.wallet = :wallet AND i.nonce = :nonce;
 

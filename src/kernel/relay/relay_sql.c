@@ -717,28 +717,23 @@ static const struct store_column relay_sql_nonce_holder_columns[] = {
     {"attempts", STORE_I64, false},
     {"mined", STORE_BOOL, false},
     {"filler", STORE_BOOL, false},
-    {"fee_max", STORE_U256, false},
-    {"fee_priority", STORE_U256, false},
-    {"gas_limit", STORE_I64, false},
 };
 const struct store_statement relay_sql_nonce_holder = {
     .name = "relay_nonce_holder",
     .id = 168,
     .writes = false,
     .sqlite =
-        "SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler,\n"
-        "       t.fee_max, t.fee_priority, t.gas_limit\n"
+        "SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler\n"
         "FROM relay_intents i JOIN relay_attempts t ON t.intent_id = i.intent_id AND t.attempt = i.attempts\n"
         "WHERE i.chain_id = ?1 AND i.wallet = ?2 AND i.nonce = ?3",
     .postgres =
-        "SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler,\n"
-        "       t.fee_max, t.fee_priority, t.gas_limit\n"
+        "SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler\n"
         "FROM relay_intents i JOIN relay_attempts t ON t.intent_id = i.intent_id AND t.attempt = i.attempts\n"
         "WHERE i.chain_id = $1::bigint AND i.wallet = $2::bytea AND i.nonce = $3::bigint",
     .params = relay_sql_nonce_holder_params,
     .param_count = 3,
     .columns = relay_sql_nonce_holder_columns,
-    .column_count = 8,
+    .column_count = 5,
 };
 
 static const struct store_column relay_sql_intent_reopen_params[] = {
