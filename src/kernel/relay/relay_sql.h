@@ -183,8 +183,7 @@ extern const struct store_statement relay_sql_intent_replaced;
 /*
  * relay_sql_nonce_holder: The intent that a nonce of a wallet belongs to.
  * Params: chain_id i64, wallet address, nonce i64
- * Columns: intent_id text, state i64, attempts i64, mined bool, filler bool, fee_max u256,
- * fee_priority u256, gas_limit i64
+ * Columns: intent_id text, state i64, attempts i64, mined bool, filler bool
  */
 extern const struct store_statement relay_sql_nonce_holder;
 
