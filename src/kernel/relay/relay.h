@@ -39,9 +39,9 @@
  *
  * Fees: EIP-1559 with max = 2 * next base fee + priority, capped by fee_wei_max (waits when the cap
  * is below the base fee); legacy where the chain has no base fee. The lowest nonce, when it was not
- * mined within `stuck_usec`, is replaced with both fees raised by at least bump_percent (and 1 wei),
- * up to the cap; ever more seldom while no block comes at all. Fees that a node refuses are raised
- * at once, twice as much each time.
+ * mined within `stuck_usec`, is replaced with both fees raised by at least bump_percent (and 1
+ * wei), up to the cap; ever more seldom while no block comes at all. Fees that a node refuses are
+ * raised at once, twice as much each time.
  *
  * The signer decodes the calldata again and checks policy rows: (role, contract, function) must be
  * allowed and the calldata be the one encoding of its arguments; native coin only where the row

@@ -1032,7 +1032,6 @@ static void killed_at_any_time_it_goes_on(void **state)
     uint64_t tx = 1;
     unsigned moved = 0;
     int64_t last = 0;
-    int64_t life_usec = 60000; /* finds by itself how long this build needs to get to work */
     store_close(f.s.store);
     f.s.store = NULL;
     for (int kill_index = 0; kill_index < KILLS; kill_index++) {
@@ -1068,7 +1067,6 @@ static void killed_at_any_time_it_goes_on(void **state)
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
         int64_t now = ROWS("SELECT COALESCE(MAX(block_number), 0) FROM chain_cursors");
-        life_usec = now == last ? life_usec + life_usec / 4 : life_usec - life_usec / 16;
         moved += now != last;
         last = now;
     }

@@ -460,7 +460,6 @@ static void killed_at_any_time_each_intent_is_mined_once(void **state)
     w.s.store = NULL;
     int worked = 0;
     uint64_t last = 0;
-    int64_t life_usec = 120000; /* finds by itself how long this build needs to get to work */
     for (int round = 1; round <= KILLS; round++) {
         char intents[16];
         (void)snprintf(intents, sizeof intents, "%d", round * PER_LIFE);
@@ -487,7 +486,6 @@ static void killed_at_any_time_each_intent_is_mined_once(void **state)
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
         uint64_t now = balance_of(&holder);
-        life_usec = now == last ? life_usec + life_usec / 4 : life_usec - life_usec / 16;
         worked += now != last;
         last = now;
     }
