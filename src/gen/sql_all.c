@@ -2475,11 +2475,76 @@ static const struct store_migration sql_catalog_migrations[] = {
         .down_postgres =
             "DROP TABLE http_idempotency;",
     },
+    {
+        .version = 8,
+        .name = "job_limits",
+        .checksum = "987dac8a20dafc7682832ea449ddacc4cefe2de7884919d84c65a61ec52eacdd",
+        .up_sqlite =
+            "",
+        .up_postgres =
+            "",
+        .down_sqlite =
+            "",
+        .down_postgres =
+            "",
+    },
+    {
+        .version = 9,
+        .name = "leases",
+        .checksum = "532ddd46a17d3795b32cb787a4fdff27cb478fc1e482176ddf76abb8526ecdb8",
+        .up_sqlite =
+            "",
+        .up_postgres =
+            "",
+        .down_sqlite =
+            "",
+        .down_postgres =
+            "",
+    },
+    {
+        .version = 10,
+        .name = "audit",
+        .checksum = "7efdcc68f2a60908556439f4608696cfee69be224474013865afa502a2571479",
+        .up_sqlite =
+            "",
+        .up_postgres =
+            "",
+        .down_sqlite =
+            "",
+        .down_postgres =
+            "",
+    },
+    {
+        .version = 11,
+        .name = "partitions",
+        .checksum = "1babac4054a70828d70216b0b3ab7fa1c33311572e2356a2a0dc769b28c4160a",
+        .up_sqlite =
+            "",
+        .up_postgres =
+            "",
+        .down_sqlite =
+            "",
+        .down_postgres =
+            "",
+    },
+    {
+        .version = 12,
+        .name = "operations",
+        .checksum = "0d4c6df9f0323b8996caaffb32e3e653843720bb9a5445b25e1d015af93e6c1e",
+        .up_sqlite =
+            "",
+        .up_postgres =
+            "",
+        .down_sqlite =
+            "",
+        .down_postgres =
+            "",
+    },
 };
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
     .statement_count = 186,
     .migrations = sql_catalog_migrations,
-    .migration_count = 7,
+    .migration_count = 12,
 };

@@ -1,0 +1,5 @@
+-- Limits of queues, schedules, progress and cancellation of jobs.
+
+-- up
+
+-- down

@@ -1,0 +1,5 @@
+-- Leases of single-owner work, with fencing numbers.
+
+-- up
+
+-- down

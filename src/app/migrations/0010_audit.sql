@@ -1,0 +1,5 @@
+-- The audit log and processed outside events.
+
+-- up
+
+-- down

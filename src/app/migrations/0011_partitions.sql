@@ -1,0 +1,5 @@
+-- Tables that are partitioned by time on PostgreSQL.
+
+-- up
+
+-- down

@@ -1,0 +1,5 @@
+-- Copies, backups and their verification.
+
+-- up
+
+-- down
