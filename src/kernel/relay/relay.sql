@@ -70,9 +70,9 @@ SELECT intent_id FROM relay_attempts WHERE transaction_hash = :transaction_hash;
 
 -- statement: relay_queued_list
 -- doc: Queued intents to look at now, one wallet after the other in turns: those of each wallet in
--- doc: order, as many as may still be signed. What they wait for is told by its state; `behind` says
--- doc: that something submitted before is still under way. A time far ahead was written before the
--- doc: clock was put back.
+-- doc: order, as many as may still be signed. What they wait for is told by its state; `behind`
+-- doc: says that something submitted before is still under way. A time far ahead was written before
+-- doc: the clock was put back.
 -- params: chain_id i64, now time, far time, inflight_max i64, max_rows i64
 -- columns: intent_id text, wallet address, to_address address?, value u256, data bytes, role text
 -- columns: purpose text, gas_limit i64, deadline time?, tries i64, after_state i64?, after_id text?
