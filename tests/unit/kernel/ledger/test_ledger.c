@@ -378,9 +378,10 @@ static void engine_keeps_what_it_did_beside_an_orphaned_block(void **state)
     struct ledger_transfer again = move("again", "alice", "bob", 1);
     assert_int_equal(post(&again, 1, NULL), ERR_INSUFFICIENT_FUNDS);
     struct ledger_report r = audit();
-    assert_int_equal(r.wrong_accounts, 0);
-    assert_int_equal(r.unbalanced_books, 0);
-    assert_int_equal(r.overdrafts, 1);
+    assert_int_equal(r.found[LEDGER_TOTALS_WRONG], 0);
+    assert_int_equal(r.found[LEDGER_BOOK_UNBALANCED], 0);
+    assert_int_equal(r.found[LEDGER_OVERDRAWN], 1);
+    assert_int_equal(r.first, LEDGER_OVERDRAWN);
     assert_string_equal(r.first_path, "alice");
 }
 
@@ -740,14 +741,14 @@ static void random_interleavings_match_the_model(void **state)
         }
         if (rand_below(20) == 0) {
             struct ledger_report r = audit();
-            assert_int_equal(r.wrong_accounts, 0);
-            assert_int_equal(r.unbalanced_books, 0);
-            assert_int_equal(r.orphans, 0);
+            for (int f = LEDGER_SOUND; f < LEDGER_FINDINGS; f++) {
+                assert_true(f == LEDGER_OVERDRAWN || r.found[f] == 0);
+            }
             uint64_t overdrawn = 0;
             for (unsigned a = 2; a < MODEL_ACCOUNTS; a++) {
                 overdrawn += model_is_overdrawn(&m.balances[a]);
             }
-            assert_int_equal(r.overdrafts, overdrawn);
+            assert_int_equal(r.found[LEDGER_OVERDRAWN], overdrawn);
         }
         arena_clear(&scratch);
     }
