@@ -289,7 +289,7 @@ static void draw_amount(const struct model *m, bool wide, mpz_t out)
         random_to_gmp(bits, out);
         mpz_add_ui(out, out, mpz_sgn(out) == 0);
         break;
-    default:
+    default: /* not an enum */
         break;
     }
 }
