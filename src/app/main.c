@@ -45,6 +45,11 @@ static const struct cli_option jobs_options[] = {
     {NULL, NULL, NULL},
 };
 
+static const struct cli_option audit_options[] = {
+    {"head", "N:HASH", "verify: a head that was kept elsewhere; the chain must lead to it."},
+    {NULL, NULL, NULL},
+};
+
 static const struct cli_option chain_options[] = {
     {"from", "BLOCK", "resume: first block to apply again."},
     {NULL, NULL, NULL},
@@ -65,15 +70,15 @@ const struct command cli_commands[] = {
     {"config", NULL, "Check, show or explain the configuration.", config_options, command_config},
     {"migrate", "status|up|down|verify", "Look at or move the database schema.", migrate_options,
      command_migrate},
-    {"audit", "ledger", "Recompute every balance from its transfers and compare.", NULL,
-     command_audit},
+    {"audit", "ledger|verify", "Prove the balances from their transfers, or the audit log.",
+     audit_options, command_audit},
     {"jobs", "list|replay|cancel [ID]", "Look at background jobs, replay or cancel them.",
      jobs_options, command_jobs},
     {"chain", "status|resume", "Look at the followed chain, or go on after a halt.", chain_options,
      command_chain},
     {"wallet", "new|import|list", "Make, import or list the relay's encrypted keys.",
      wallet_options, command_wallet},
-    {"reference", "errors|routes|metrics|events|jobs|config",
+    {"reference", "errors|routes|metrics|events|jobs|audit|config",
      "Print a generated reference (Markdown).", NULL, command_reference},
     {"version", NULL, "Print the version.", NULL, command_version},
     {"help", "[COMMAND]", "Explain the program or one command.", NULL, command_help},

@@ -4,6 +4,17 @@
 #include "kernel/base/clock.h"
 #include "kernel/inbox/inbox_sql.h"
 
+const struct config_row inbox_config_rows[] = {
+    {.key = "inbox.retention",
+     .type = CONFIG_DURATION,
+     .offset = offsetof(struct inbox_config, retention_usec),
+     .default_ = "30d",
+     .min = 86400ull * USEC_PER_SEC,
+     .max = 3650ull * 86400 * USEC_PER_SEC,
+     .doc = "How long the ids of outside events are known; senders give up repeating before."},
+};
+const size_t inbox_config_row_count = sizeof(inbox_config_rows) / sizeof(inbox_config_rows[0]);
+
 static void begin_for(struct store_query *q, struct store_tx *tx, const struct store_statement *s,
                       const char *source, struct slice event_id)
 {

@@ -64,6 +64,14 @@ enum err inbox_take(struct store_tx *tx, struct arena *arena, const char *source
 enum err inbox_result(struct store_tx *tx, const char *source, struct slice event_id,
                       struct slice result, struct why *why) ERR_CHECKED;
 
+struct inbox_config {
+    int64_t retention_usec;
+};
+
+/* inbox_config_rows are the rows of section "inbox". */
+extern const struct config_row inbox_config_rows[];
+extern const size_t inbox_config_row_count;
+
 /* inbox_purge forgets at most `limit` events first seen before a time, and says how many. */
 enum err inbox_purge(struct store_tx *tx, int64_t before_usec, uint64_t limit, uint64_t *out_rows,
                      struct why *why) ERR_CHECKED;
