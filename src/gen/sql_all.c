@@ -2540,7 +2540,7 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 10,
         .name = "audit",
-        .checksum = "f898b40089a465c9f2653345354e04745e0a77bbd89ca450e06a0c5dd6946043",
+        .checksum = "fc6fb7d0e991e094ba3ce6caebcd2b6f3ed5950cdd3e9b1f8c677e18591a7426",
         .up_sqlite =
             "CREATE TABLE audit_log (\n"
             "    id TEXT NOT NULL,\n"

@@ -50,7 +50,7 @@ INSERT INTO audit_head
 VALUES (1, 0, decode(repeat('00', 32), 'hex'), @now, 0, decode(repeat('00', 32), 'hex'));
 
 -- What was written stays: a row changes once, when it is sealed, and is deleted when the anchor has
--- passed it. Who owns the database can drop the triggers; `freehold audit verify` looks at the rows.
+-- passed it. Who owns the database can drop the triggers; `freehold audit verify` looks at rows.
 -- sqlite
 CREATE TRIGGER audit_log_stay BEFORE UPDATE ON audit_log
 WHEN OLD.seq IS NOT NULL OR NEW.seq IS NULL OR NEW.id <> OLD.id

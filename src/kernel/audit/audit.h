@@ -22,7 +22,7 @@
  *   where canonical(n) is the RFC 8785 text of the object {"action", "actor", "actorKind",
  *   "createdAt" (microseconds), "details", "id", "jobId", "outcome", "requestId", "seq", "subject",
  *   "transactionId"}, with null for what is absent. Numbers have no gaps. Writers never wait for
- *   each other over the chain: docs/decisions/0010-audit-sealed-after.md says why it is so.
+ *   each other over the chain: docs/decisions/0013-audit-sealed-after.md says why it is so.
  *
  *   unsealed ──audit_seal──▶ sealed (seq, hash) ──audit_prune──▶ gone, the anchor has its hash
  *

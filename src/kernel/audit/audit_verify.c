@@ -230,11 +230,11 @@ static enum err look_for_moved(struct proof *p, struct store_tx *tx, struct why 
 static void check_end(struct proof *p)
 {
     const struct audit_head *head = &p->report.head;
-    if (head->place.seq > p->end.seq) {
-        find(p, AUDIT_TRUNCATED, p->end.seq + 1, NULL);
-    } else if (head->place.seq == p->end.seq && !hash_equal(&head->place.hash, &p->end.hash)) {
+    bool ends_early = head->place.seq > p->end.seq;
+    bool ends_before_witness = p->witness != NULL && p->witness->seq > p->end.seq;
+    if (!ends_early && !hash_equal(&head->place.hash, &p->end.hash)) {
         find(p, AUDIT_REWRITTEN, p->end.seq, NULL);
-    } else if (p->witness != NULL && p->witness->seq > p->end.seq) {
+    } else if (ends_early || ends_before_witness) {
         find(p, AUDIT_TRUNCATED, p->end.seq + 1, NULL);
     } else if (p->witness != NULL && p->witness->seq == head->anchor.seq &&
                !hash_equal(&p->witness->hash, &head->anchor.hash)) {
