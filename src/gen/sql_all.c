@@ -141,8 +141,9 @@ extern const struct store_statement ledger_sql_account_read;
 extern const struct store_statement ledger_sql_account_touch;
 extern const struct store_statement ledger_sql_account_update;
 extern const struct store_statement ledger_sql_audit_accounts;
-extern const struct store_statement ledger_sql_audit_counts;
-extern const struct store_statement ledger_sql_audit_legs;
+extern const struct store_statement ledger_sql_audit_credits;
+extern const struct store_statement ledger_sql_audit_debits;
+extern const struct store_statement ledger_sql_audit_transfers;
 extern const struct store_statement ledger_sql_entries;
 extern const struct store_statement ledger_sql_entry_place;
 extern const struct store_statement ledger_sql_transfer_close;
@@ -188,7 +189,9 @@ extern const struct store_statement store_sql_undo_begin;
 extern const struct store_statement store_sql_undo_drop;
 extern const struct store_statement store_sql_undo_end;
 extern const struct store_statement store_sql_undo_list;
+extern const struct store_statement store_sql_undo_mark;
 extern const struct store_statement store_sql_undo_prune;
+extern const struct store_statement store_sql_undo_unmark;
 
 static const struct store_statement *const sql_catalog_statements[] = {
     &chain_sql_block_get,
@@ -329,8 +332,9 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &ledger_sql_account_touch,
     &ledger_sql_account_update,
     &ledger_sql_audit_accounts,
-    &ledger_sql_audit_counts,
-    &ledger_sql_audit_legs,
+    &ledger_sql_audit_credits,
+    &ledger_sql_audit_debits,
+    &ledger_sql_audit_transfers,
     &ledger_sql_entries,
     &ledger_sql_entry_place,
     &ledger_sql_transfer_close,
@@ -376,7 +380,9 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &store_sql_undo_drop,
     &store_sql_undo_end,
     &store_sql_undo_list,
+    &store_sql_undo_mark,
     &store_sql_undo_prune,
+    &store_sql_undo_unmark,
 };
 
 static const struct store_migration sql_catalog_migrations[] = {
@@ -2540,11 +2546,80 @@ static const struct store_migration sql_catalog_migrations[] = {
         .down_postgres =
             "",
     },
+    {
+        .version = 13,
+        .name = "ledger",
+        .checksum = "d8a148ec2e17a4c26905b5ebce5d7315ed036f9166e27ae3fccc8ff4619b14ea",
+        .up_sqlite =
+            "CREATE TRIGGER ledger_transfers_stay BEFORE UPDATE ON ledger_transfers\n"
+            "WHEN (OLD.state <> 1 OR NEW.state = 1 OR OLD.id <> NEW.id OR OLD.book <> NEW.book\n"
+            "        OR OLD.debit <> NEW.debit OR OLD.credit <> NEW.credit OR OLD.origin <> NEW.origin\n"
+            "        OR OLD.held <> NEW.held OR OLD.amount <> NEW.amount OR OLD.kind <> NEW.kind\n"
+            "        OR OLD.cause <> NEW.cause OR OLD.debit_entry <> NEW.debit_entry\n"
+            "        OR OLD.credit_entry <> NEW.credit_entry OR OLD.created <> NEW.created)\n"
+            "    AND NOT EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1)\n"
+            "BEGIN\n"
+            "    SELECT RAISE(ABORT, 'a transfer only changes when its hold ends: ledger_transfers_stay');\n"
+            "END;\n"
+            "CREATE TRIGGER ledger_transfers_keep BEFORE DELETE ON ledger_transfers\n"
+            "WHEN NOT EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1)\n"
+            "BEGIN\n"
+            "    SELECT RAISE(ABORT, 'a transfer is never deleted: ledger_transfers_keep');\n"
+            "END;\n"
+            "CREATE TRIGGER ledger_accounts_stay BEFORE UPDATE ON ledger_accounts\n"
+            "WHEN (OLD.book <> NEW.book OR OLD.path <> NEW.path OR OLD.origin <> NEW.origin\n"
+            "        OR OLD.flags <> NEW.flags OR OLD.entries > NEW.entries)\n"
+            "    AND NOT EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1)\n"
+            "BEGIN\n"
+            "    SELECT RAISE(ABORT, 'an account changes in its totals only: ledger_accounts_stay');\n"
+            "END;\n"
+            "CREATE TRIGGER ledger_accounts_keep BEFORE DELETE ON ledger_accounts\n"
+            "WHEN NOT EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1)\n"
+            "BEGIN\n"
+            "    SELECT RAISE(ABORT, 'an account is never deleted: ledger_accounts_keep');\n"
+            "END;",
+        .up_postgres =
+            "CREATE FUNCTION ledger_refuse() RETURNS trigger LANGUAGE plpgsql AS $refuse$\n"
+            "BEGIN\n"
+            "    IF NOT EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1) THEN\n"
+            "        RAISE EXCEPTION 'what was booked is neither changed nor deleted'\n"
+            "            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = TG_NAME;\n"
+            "    END IF;\n"
+            "    RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;\n"
+            "END;\n"
+            "$refuse$;\n"
+            "CREATE TRIGGER ledger_transfers_stay BEFORE UPDATE ON ledger_transfers FOR EACH ROW\n"
+            "WHEN (OLD.state <> 1 OR NEW.state = 1 OR OLD.id <> NEW.id OR OLD.book <> NEW.book\n"
+            "        OR OLD.debit <> NEW.debit OR OLD.credit <> NEW.credit OR OLD.origin <> NEW.origin\n"
+            "        OR OLD.held <> NEW.held OR OLD.amount <> NEW.amount OR OLD.kind <> NEW.kind\n"
+            "        OR OLD.cause <> NEW.cause OR OLD.debit_entry <> NEW.debit_entry\n"
+            "        OR OLD.credit_entry <> NEW.credit_entry OR OLD.created <> NEW.created)\n"
+            "EXECUTE FUNCTION ledger_refuse();\n"
+            "CREATE TRIGGER ledger_transfers_keep BEFORE DELETE ON ledger_transfers FOR EACH ROW\n"
+            "EXECUTE FUNCTION ledger_refuse();\n"
+            "CREATE TRIGGER ledger_accounts_stay BEFORE UPDATE ON ledger_accounts FOR EACH ROW\n"
+            "WHEN (OLD.book <> NEW.book OR OLD.path <> NEW.path OR OLD.origin <> NEW.origin\n"
+            "        OR OLD.flags <> NEW.flags OR OLD.entries > NEW.entries)\n"
+            "EXECUTE FUNCTION ledger_refuse();\n"
+            "CREATE TRIGGER ledger_accounts_keep BEFORE DELETE ON ledger_accounts FOR EACH ROW\n"
+            "EXECUTE FUNCTION ledger_refuse();",
+        .down_sqlite =
+            "DROP TRIGGER ledger_transfers_stay;\n"
+            "DROP TRIGGER ledger_transfers_keep;\n"
+            "DROP TRIGGER ledger_accounts_stay;\n"
+            "DROP TRIGGER ledger_accounts_keep;",
+        .down_postgres =
+            "DROP TRIGGER ledger_transfers_stay ON ledger_transfers;\n"
+            "DROP TRIGGER ledger_transfers_keep ON ledger_transfers;\n"
+            "DROP TRIGGER ledger_accounts_stay ON ledger_accounts;\n"
+            "DROP TRIGGER ledger_accounts_keep ON ledger_accounts;\n"
+            "DROP FUNCTION ledger_refuse();",
+    },
 };
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 186,
+    .statement_count = 189,
     .migrations = sql_catalog_migrations,
-    .migration_count = 12,
+    .migration_count = 13,
 };

@@ -60,7 +60,9 @@
  *   migrations, that write the inverse of every change made between store_undo_begin and
  *   store_undo_end into `undo_log`, with only the columns that changed. store_undo_rollback replays
  *   the inverses of all blocks from a number on, newest first. Writes to a projection outside of an
- *   apply step are allowed for columns that the chain does not own.
+ *   apply step are allowed for columns that the chain does not own. Tables whose rows must not
+ *   change guard themselves with triggers; while the log is replayed it has a record of chain -1,
+ *   by which they know to let the inverses pass.
  *
  * Types in the database (SQLite / PostgreSQL)
  *   I64 INTEGER / BIGINT · BOOL INTEGER 0,1 / BOOLEAN · TEXT TEXT / TEXT · JSON TEXT / JSONB ·
