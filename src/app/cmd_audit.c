@@ -189,8 +189,8 @@ static enum err write_moved(struct store_tx *tx, void *ctx, struct why *why)
 
 enum err operator_migrate(struct store *store, uint32_t target, struct why *why)
 {
-    struct store_version before;
-    struct store_version after;
+    struct store_version before = {0};
+    struct store_version after = {0};
     enum err e = store_version_read(store, &before, why);
     if (e == OK) {
         e = store_migrate(store, target, why);

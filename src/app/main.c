@@ -39,6 +39,13 @@ static const struct cli_option migrate_options[] = {
     {NULL, NULL, NULL},
 };
 
+static const struct cli_option ledger_options[] = {
+    {"prefix", "PATH", "accounts: only those whose path begins so."},
+    {"after", "NAME", "Go on behind this account, or behind this transfer (entries)."},
+    {"limit", "N", "Rows to show, from 1 to 10000 (default: 200)."},
+    {NULL, NULL, NULL},
+};
+
 static const struct cli_option jobs_options[] = {
     {"state", "STATE", "Only jobs that are queued, running, done, dead or cancelled."},
     {"all", NULL, "replay: every dead job."},
@@ -72,6 +79,8 @@ const struct command cli_commands[] = {
      command_migrate},
     {"audit", "ledger|verify", "Prove the balances from their transfers, or the audit log.",
      audit_options, command_audit},
+    {"ledger", "accounts|balance|entries [BOOK [ACCOUNT]]",
+     "Show accounts with their balances, or the entries of one.", ledger_options, command_ledger},
     {"jobs", "list|replay|cancel [ID]", "Look at background jobs, replay or cancel them.",
      jobs_options, command_jobs},
     {"chain", "status|resume", "Look at the followed chain, or go on after a halt.", chain_options,
