@@ -155,6 +155,7 @@ extern const struct store_statement ledger_sql_account_lock;
 extern const struct store_statement ledger_sql_account_read;
 extern const struct store_statement ledger_sql_account_touch;
 extern const struct store_statement ledger_sql_account_update;
+extern const struct store_statement ledger_sql_accounts;
 extern const struct store_statement ledger_sql_audit_accounts;
 extern const struct store_statement ledger_sql_audit_credits;
 extern const struct store_statement ledger_sql_audit_debits;
@@ -361,6 +362,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &ledger_sql_account_read,
     &ledger_sql_account_touch,
     &ledger_sql_account_update,
+    &ledger_sql_accounts,
     &ledger_sql_audit_accounts,
     &ledger_sql_audit_credits,
     &ledger_sql_audit_debits,
@@ -2771,7 +2773,7 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 204,
+    .statement_count = 205,
     .migrations = sql_catalog_migrations,
     .migration_count = 13,
 };
