@@ -40,9 +40,11 @@
  * is 409 idempotency_mismatch, a first one still running is 409 in_progress with Retry-After. The
  * row is written before the handler runs; answers with 5xx, and those that may be tried again
  * unchanged (err_retryable), are not kept. Keys live 7 days (HTTP_KEY_LIFE_USEC).
- *   A crash between the row and the answer leaves the row "running". Rows carry the id of the
- *   server's start and a time: one of an earlier start, or older than 10 minutes, is taken over by
- *   the next request with that key, which runs the handler again although an unknown part of the
+ *   A database that goes away before the answer is kept leaves the row "running" too: the next
+ * request with the key that comes to this process takes it over at once, of another process after
+ * 10 minutes. A crash between the row and the answer leaves the row "running". Rows carry the id of
+ * the server's start and a time: one of an earlier start, or older than 10 minutes, is taken over
+ * by the next request with that key, which runs the handler again although an unknown part of the
  *   first run may be durable. Handlers must therefore key their own effects (intents, jobs, ledger
  *   transfers) by call->idempotency_key when it is not empty: then the second run finds what the
  *   first one did. The late finish of a run that was taken over changes nothing.
