@@ -14,6 +14,9 @@
 
 /* ---- errors ---- */
 
+/* idle_in_transaction_session_timeout: nothing of the transaction was committed. */
+#define IDLE_STATE "25P03"
+
 struct pg_state {
     const char *prefix; /* of the SQLSTATE */
     enum err err;
@@ -23,19 +26,20 @@ struct pg_state {
 
 /* The first row whose prefix fits; https://www.postgresql.org/docs/15/errcodes-appendix.html */
 static const struct pg_state states[] = {
-    {"40001", ERR_DB_BUSY, true, false},        /* serialization failure */
-    {"40P01", ERR_DB_BUSY, true, false},        /* deadlock */
-    {"23", ERR_DB_CONSTRAINT, false, false},    /* integrity constraint */
-    {"53100", ERR_DISK_FULL, false, false},     /* disk full */
-    {"53", ERR_DB_UNAVAILABLE, false, false},   /* memory, connections */
-    {"55P03", ERR_DB_BUSY, false, false},       /* lock_timeout */
-    {"57014", ERR_DB_BUSY, false, false},       /* statement_timeout */
-    {"57P0", ERR_DB_UNAVAILABLE, false, true},  /* shutdown, crash, starting up */
-    {"25006", ERR_DB_UNAVAILABLE, false, true}, /* it became a standby */
-    {"08", ERR_DB_UNAVAILABLE, false, true},    /* connection */
-    {"58", ERR_IO, false, false},               /* the server's files */
-    {"XX001", ERR_CORRUPT, false, false},       /* damaged data */
-    {"XX002", ERR_CORRUPT, false, false},       /* damaged index */
+    {"40001", ERR_DB_BUSY, true, false},           /* serialization failure */
+    {"40P01", ERR_DB_BUSY, true, false},           /* deadlock */
+    {"23", ERR_DB_CONSTRAINT, false, false},       /* integrity constraint */
+    {"53100", ERR_DISK_FULL, false, false},        /* disk full */
+    {"53", ERR_DB_UNAVAILABLE, false, false},      /* memory, connections */
+    {"55P03", ERR_DB_BUSY, false, false},          /* lock_timeout */
+    {"57014", ERR_DB_BUSY, false, false},          /* statement_timeout */
+    {"57P0", ERR_DB_UNAVAILABLE, false, true},     /* shutdown, crash, starting up */
+    {"25006", ERR_DB_UNAVAILABLE, false, true},    /* it became a standby */
+    {IDLE_STATE, ERR_DB_UNAVAILABLE, false, true}, /* the transaction rested for too long */
+    {"08", ERR_DB_UNAVAILABLE, false, true},       /* connection */
+    {"58", ERR_IO, false, false},                  /* the server's files */
+    {"XX001", ERR_CORRUPT, false, false},          /* damaged data */
+    {"XX002", ERR_CORRUPT, false, false},          /* damaged index */
 };
 
 static const struct pg_state *find_state(const char *sqlstate)
@@ -73,6 +77,9 @@ enum err pg_fail(struct store_conn *conn, const PGresult *result, const char *do
                  struct why *why)
 {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    if (sqlstate != NULL && strcmp(sqlstate, IDLE_STATE) == 0) {
+        conn->committing = false; /* it was ended before the commit arrived */
+    }
     if (PQstatus(conn->pq) != CONNECTION_OK || sqlstate == NULL) {
         return fail_lost(conn, doing, why);
     }
@@ -200,7 +207,7 @@ static enum err connect_server(struct store_conn *conn, const struct store_confi
 static const char session_sql[] =
     "SELECT set_config('statement_timeout', $1, false),"
     " set_config('lock_timeout', $2, false),"
-    " set_config('idle_in_transaction_session_timeout', $1, false),"
+    " set_config('idle_in_transaction_session_timeout', $3, false),"
     " set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
     "  WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),"
     " set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO, YMD', false),"
@@ -236,11 +243,15 @@ static enum err set_session(struct store_conn *conn, const struct store_config *
 {
     char statement_msec[24];
     char lock_msec[24];
+    char idle_msec[24];
     snprintf(statement_msec, sizeof(statement_msec), "%lld",
              (long long)(config->statement_usec / USEC_PER_MSEC));
     snprintf(lock_msec, sizeof(lock_msec), "%lld", (long long)(config->busy_usec / USEC_PER_MSEC));
-    const char *const values[] = {statement_msec, lock_msec};
-    PGresult *result = PQexecParams(conn->pq, session_sql, 2, NULL, values, NULL, NULL, 0);
+    /* Whoever stands still in the middle of a write must not hold others up: store_lease.h. */
+    int64_t idle_usec = conn->for_writing ? config->lease_usec / 2 : config->statement_usec;
+    snprintf(idle_msec, sizeof(idle_msec), "%lld", (long long)(idle_usec / USEC_PER_MSEC));
+    const char *const values[] = {statement_msec, lock_msec, idle_msec};
+    PGresult *result = PQexecParams(conn->pq, session_sql, 3, NULL, values, NULL, NULL, 0);
     enum err e = PQresultStatus(result) == PGRES_TUPLES_OK
                      ? judge_database(conn, result, config->read_only, why)
                      : pg_fail(conn, result, "session", why);
