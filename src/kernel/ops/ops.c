@@ -267,10 +267,10 @@ static const struct http_route routes[] = {
     },
     {
         .method = HTTP_GET,
-        .path = "/api/v1/leases",
-        .handler = ops_leases,
+        .path = "/api/v1/processes",
+        .handler = ops_processes,
         .tag = "operations",
-        .operation = "listLeases",
+        .operation = "listProcesses",
         .summary = "Processes on this database, and which of them has what only one may do.",
         .reply_schema = leases_schema,
         .reply_status = 200,

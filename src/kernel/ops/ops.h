@@ -2,7 +2,7 @@
  * ops.h: what an operator asks: is it healthy, what does it do, where is my transaction.
  *
  * Routes of every process: /health (each part healthy, degraded or unhealthy; 503 when unhealthy),
- * /metrics (Prometheus text 0.0.4) and /api/v1/leases (who has which work). Routes of the API:
+ * /metrics (Prometheus text 0.0.4) and /api/v1/processes (who has which work). Routes of the API:
  * /api/v1/transactions, /api/v1/blockchain/network and /api/v1/blockchain/events. Health reads
  * memory and a few rows; it answers while the database or the node is away, which is what it is
  * for.

@@ -8,8 +8,8 @@
 
 /* ops_health answers /health. */
 enum err ops_health(struct http_call *call, struct why *why) ERR_CHECKED;
-/* ops_leases answers /api/v1/leases. */
-enum err ops_leases(struct http_call *call, struct why *why) ERR_CHECKED;
+/* ops_processes answers /api/v1/processes. */
+enum err ops_processes(struct http_call *call, struct why *why) ERR_CHECKED;
 /* ops_metrics answers /metrics. */
 enum err ops_metrics(struct http_call *call, struct why *why) ERR_CHECKED;
 

@@ -56,7 +56,7 @@ static const struct pg_state *find_state(const char *sqlstate)
 static enum err fail_lost(struct store_conn *conn, const char *doing, struct why *why)
 {
     conn->worn = true;
-    if (conn->committing) {
+    if (conn->committing && !conn->rested) {
         /* The answer got lost, not necessarily the commit: running again might do it twice. */
         conn->rerun = STORE_RERUN_NO;
         return why_set(why, ERR_DB_UNAVAILABLE, NULL,
@@ -77,9 +77,6 @@ enum err pg_fail(struct store_conn *conn, const PGresult *result, const char *do
                  struct why *why)
 {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-    if (sqlstate != NULL && strcmp(sqlstate, IDLE_STATE) == 0) {
-        conn->committing = false; /* it was ended before the commit arrived */
-    }
     if (PQstatus(conn->pq) != CONNECTION_OK || sqlstate == NULL) {
         return fail_lost(conn, doing, why);
     }
@@ -259,11 +256,15 @@ static enum err set_session(struct store_conn *conn, const struct store_config *
     return e;
 }
 
-/* Notices ("already exists, skipping") are for people at a terminal. */
-static void drop_notice(void *ctx, const PGresult *result)
+/*
+ * Notices ("already exists, skipping") are for people at a terminal. What the server said before it
+ * closed arrives here too, because nothing was asked then.
+ */
+static void take_notice(void *ctx, const PGresult *result)
 {
-    (void)ctx;
-    (void)result;
+    struct store_conn *conn = ctx;
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    conn->rested = conn->rested || (sqlstate != NULL && strcmp(sqlstate, IDLE_STATE) == 0);
 }
 
 static void pg_close(struct store_conn *conn)
@@ -287,7 +288,7 @@ static enum err pg_open(struct store_conn **out, const struct store_config *conf
     conn->prepared = mem_alloc((conn->prepared_len + 1) * sizeof(conn->prepared[0]));
     e = connect_server(conn, config, why);
     if (e == OK) {
-        PQsetNoticeReceiver(conn->pq, drop_notice, NULL);
+        PQsetNoticeReceiver(conn->pq, take_notice, conn);
         e = set_session(conn, config, why);
     }
     if (e != OK) {
@@ -323,6 +324,17 @@ static bool pg_alive(struct store_conn *conn)
     }
     return !conn->worn && PQstatus(conn->pq) == CONNECTION_OK &&
            PQtransactionStatus(conn->pq) == PQTRANS_IDLE;
+}
+
+bool pg_still_there(struct store_conn *conn)
+{
+    if (readable_now(PQsocket(conn->pq))) {
+        if (PQconsumeInput(conn->pq) == 0) {
+            return false;
+        }
+        (void)PQisBusy(conn->pq); /* reads the messages */
+    }
+    return !conn->rested && PQstatus(conn->pq) == CONNECTION_OK;
 }
 
 static enum store_rerun pg_rerun(const struct store_conn *conn)

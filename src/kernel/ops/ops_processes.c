@@ -82,7 +82,7 @@ static enum err read_all(struct store_tx *tx, void *ctx, struct why *why)
     return e;
 }
 
-enum err ops_leases(struct http_call *call, struct why *why)
+enum err ops_processes(struct http_call *call, struct why *why)
 {
     struct ops *ops = call->ctx;
     return store_read(ops->store, read_all, call, why);
