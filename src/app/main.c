@@ -21,6 +21,7 @@ static const struct cli_option serve_options[] = {
 static const struct cli_option demo_options[] = {
     {"keep", NULL, "Leave the daemon and the chain running and print their URLs."},
     {"dir", "DIR", "Folder for the demo's data (default: a temporary one)."},
+    {"store.url=URL", NULL, "An empty database for it (default: a file in its folder)."},
     {"rpc", "URL", "Use this node instead of starting one; needs --contracts."},
     {"contracts", "FILE",
      "Drive deployed contracts: {\"chainId\",\"stablecoin\",\"assetRegistry\","
@@ -38,6 +39,13 @@ static const struct cli_option config_options[] = {
 
 static const struct cli_option migrate_options[] = {
     {"to", "N", "Version to move to (up: the newest, down: one less)."},
+    {NULL, NULL, NULL},
+};
+
+static const struct cli_option ledger_options[] = {
+    {"prefix", "PATH", "accounts: only those whose path begins so."},
+    {"after", "NAME", "Go on behind this account, or behind this transfer (entries)."},
+    {"limit", "N", "Rows to show, from 1 to 10000 (default: 200)."},
     {NULL, NULL, NULL},
 };
 
@@ -69,6 +77,8 @@ const struct command cli_commands[] = {
      command_migrate},
     {"audit", "ledger", "Recompute every balance from its transfers and compare.", NULL,
      command_audit},
+    {"ledger", "accounts|balance|entries [BOOK [ACCOUNT]]",
+     "Show accounts with their balances, or the entries of one.", ledger_options, command_ledger},
     {"jobs", "list|replay|cancel [ID]", "Look at background jobs, replay or cancel them.",
      jobs_options, command_jobs},
     {"chain", "status|resume", "Look at the followed chain, or go on after a halt.", chain_options,
