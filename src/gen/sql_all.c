@@ -141,6 +141,7 @@ extern const struct store_statement ledger_sql_account_lock;
 extern const struct store_statement ledger_sql_account_read;
 extern const struct store_statement ledger_sql_account_touch;
 extern const struct store_statement ledger_sql_account_update;
+extern const struct store_statement ledger_sql_accounts;
 extern const struct store_statement ledger_sql_audit_accounts;
 extern const struct store_statement ledger_sql_audit_credits;
 extern const struct store_statement ledger_sql_audit_debits;
@@ -343,6 +344,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &ledger_sql_account_read,
     &ledger_sql_account_touch,
     &ledger_sql_account_update,
+    &ledger_sql_accounts,
     &ledger_sql_audit_accounts,
     &ledger_sql_audit_credits,
     &ledger_sql_audit_debits,
@@ -2697,7 +2699,7 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 200,
+    .statement_count = 201,
     .migrations = sql_catalog_migrations,
     .migration_count = 13,
 };
