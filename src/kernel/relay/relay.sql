@@ -74,7 +74,8 @@ SELECT intent_id FROM relay_attempts WHERE transaction_hash = :transaction_hash;
 -- doc: says that something submitted before is still under way. A time far ahead was written before
 -- doc: the clock was put back. With an owner, only of wallets that it holds and, if it watches, of
 -- doc: those that nobody has claimed.
--- params: owner text, watches bool, chain_id i64, now time, far time, inflight_max i64, max_rows i64
+-- params: owner text, watches bool, chain_id i64, now time, far time, inflight_max i64
+-- params: max_rows i64
 -- columns: intent_id text, wallet address, to_address address?, value u256, data bytes, role text
 -- columns: purpose text, gas_limit i64, deadline time?, tries i64, after_state i64?, after_id text?
 -- columns: behind bool
