@@ -5,7 +5,7 @@
  * /metrics (Prometheus text 0.0.4) and /api/v1/processes (who has which work). Routes of the API:
  * /api/v1/transactions, /api/v1/blockchain/network and /api/v1/blockchain/events. Health reads
  * memory and a few rows; it answers while the database or the node is away, which is what it is
- * for.
+ * for. Jobs: what is let go in time.
  */
 #ifndef KERNEL_OPS_OPS_H
 #define KERNEL_OPS_OPS_H
@@ -29,6 +29,15 @@ struct ops {
     struct relay *relay;
 };
 
+/* How long rows are kept; 0 is for ever. Units: microseconds. */
+struct ops_retention {
+    int64_t audit_usec;
+    int64_t inbox_usec;
+};
+
+/* ops_job_table makes the maintenance jobs; `retention` must outlive the runner. */
+struct job_table ops_job_table(struct ops_retention *retention);
+
 /* ops_http_table makes the routes of every process; `ops` must outlive the server. */
 struct http_table ops_http_table(struct ops *ops);
 /* ops_api_table makes the routes of the API. */
@@ -38,5 +47,8 @@ struct http_table ops_api_table(struct ops *ops);
 void ops_processes_json(struct json_out *j, const struct store_process_row *rows, size_t count);
 /* ops_leases_json writes the member "leases" of the open object. */
 void ops_leases_json(struct json_out *j, const struct store_lease_row *rows, size_t count);
+
+/* ops_audit_table has the actions of these routes (kernel/audit/audit.h). */
+struct audit_table ops_audit_table(void);
 
 #endif
