@@ -30,6 +30,7 @@ extern const struct store_statement chain_sql_events_cut;
 extern const struct store_statement chain_sql_reorg_insert;
 extern const struct store_statement chain_sql_source_insert;
 extern const struct store_statement chain_sql_sources_list;
+extern const struct store_statement chain_sql_totals;
 extern const struct store_statement http_sql_idempotency_answer;
 extern const struct store_statement http_sql_idempotency_find;
 extern const struct store_statement http_sql_idempotency_forget;
@@ -197,6 +198,16 @@ extern const struct store_statement relay_sql_unfinal_fresh;
 extern const struct store_statement relay_sql_unfinal_intents;
 extern const struct store_statement relay_sql_wallet_get;
 extern const struct store_statement relay_sql_wallet_put;
+extern const struct store_statement store_lease_sql_beat;
+extern const struct store_statement store_lease_sql_fence;
+extern const struct store_statement store_lease_sql_forget;
+extern const struct store_statement store_lease_sql_give;
+extern const struct store_statement store_lease_sql_leave;
+extern const struct store_statement store_lease_sql_list;
+extern const struct store_statement store_lease_sql_lives;
+extern const struct store_statement store_lease_sql_make;
+extern const struct store_statement store_lease_sql_processes;
+extern const struct store_statement store_lease_sql_take;
 extern const struct store_statement store_sql_migrations_add;
 extern const struct store_statement store_sql_migrations_create;
 extern const struct store_statement store_sql_migrations_list;
@@ -237,6 +248,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &chain_sql_reorg_insert,
     &chain_sql_source_insert,
     &chain_sql_sources_list,
+    &chain_sql_totals,
     &http_sql_idempotency_answer,
     &http_sql_idempotency_find,
     &http_sql_idempotency_forget,
@@ -404,6 +416,16 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &relay_sql_unfinal_intents,
     &relay_sql_wallet_get,
     &relay_sql_wallet_put,
+    &store_lease_sql_beat,
+    &store_lease_sql_fence,
+    &store_lease_sql_forget,
+    &store_lease_sql_give,
+    &store_lease_sql_leave,
+    &store_lease_sql_list,
+    &store_lease_sql_lives,
+    &store_lease_sql_make,
+    &store_lease_sql_processes,
+    &store_lease_sql_take,
     &store_sql_migrations_add,
     &store_sql_migrations_create,
     &store_sql_migrations_list,
@@ -2529,15 +2551,71 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 9,
         .name = "leases",
-        .checksum = "532ddd46a17d3795b32cb787a4fdff27cb478fc1e482176ddf76abb8526ecdb8",
+        .checksum = "00f67f168cf3067e1d707b054ce8aace80dc3ac578ea0d69ed3c969fe5a291d0",
         .up_sqlite =
-            "",
+            "CREATE TABLE processes (\n"
+            "    process_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    host TEXT NOT NULL,\n"
+            "    pid INTEGER NOT NULL,\n"
+            "    roles TEXT NOT NULL,\n"
+            "    version TEXT NOT NULL,\n"
+            "    lease_usec INTEGER NOT NULL CHECK (lease_usec > 0),\n"
+            "    started_at INTEGER NOT NULL,\n"
+            "    until INTEGER\n"
+            ") STRICT;\n"
+            "CREATE TABLE process_leases (\n"
+            "    name TEXT NOT NULL PRIMARY KEY,\n"
+            "    owner TEXT NOT NULL,\n"
+            "    fence INTEGER NOT NULL CHECK (fence >= 0),\n"
+            "    since INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "CREATE VIEW database_clock AS SELECT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) * 1000) AS at;\n"
+            "CREATE VIEW live_processes AS SELECT process_id FROM processes;\n"
+            "CREATE VIEW relay_holders AS\n"
+            "    SELECT w.chain_id, w.address, l.owner,\n"
+            "        EXISTS (SELECT 1 FROM processes p WHERE p.process_id = l.owner) AS claimed\n"
+            "    FROM relay_wallets w\n"
+            "    JOIN process_leases l ON l.name = 'relay/' || w.chain_id || '/0x' || lower(hex(w.address));",
         .up_postgres =
-            "",
+            "CREATE TABLE processes (\n"
+            "    process_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    host TEXT NOT NULL,\n"
+            "    pid BIGINT NOT NULL,\n"
+            "    roles TEXT NOT NULL,\n"
+            "    version TEXT NOT NULL,\n"
+            "    lease_usec BIGINT NOT NULL CHECK (lease_usec > 0),\n"
+            "    started_at TIMESTAMPTZ NOT NULL,\n"
+            "    until TIMESTAMPTZ\n"
+            ");\n"
+            "CREATE TABLE process_leases (\n"
+            "    name TEXT NOT NULL PRIMARY KEY,\n"
+            "    owner TEXT NOT NULL,\n"
+            "    fence BIGINT NOT NULL CHECK (fence >= 0),\n"
+            "    since TIMESTAMPTZ NOT NULL\n"
+            ");\n"
+            "CREATE VIEW database_clock AS SELECT clock_timestamp() AS at;\n"
+            "CREATE VIEW live_processes AS\n"
+            "    SELECT process_id FROM processes\n"
+            "    WHERE until > clock_timestamp()\n"
+            "        AND until - 2 * lease_usec * interval '1 microsecond' < clock_timestamp();\n"
+            "CREATE VIEW relay_holders AS\n"
+            "    SELECT w.chain_id, w.address, l.owner,\n"
+            "        COALESCE(p.until, l.since) > clock_timestamp() - interval '1 day' AS claimed\n"
+            "    FROM relay_wallets w\n"
+            "    JOIN process_leases l ON l.name = concat('relay/', w.chain_id, '/0x', encode(w.address, 'hex'))\n"
+            "    LEFT JOIN processes p ON p.process_id = l.owner;",
         .down_sqlite =
-            "",
+            "DROP VIEW relay_holders;\n"
+            "DROP VIEW live_processes;\n"
+            "DROP VIEW database_clock;\n"
+            "DROP TABLE process_leases;\n"
+            "DROP TABLE processes;",
         .down_postgres =
-            "",
+            "DROP VIEW relay_holders;\n"
+            "DROP VIEW live_processes;\n"
+            "DROP VIEW database_clock;\n"
+            "DROP TABLE process_leases;\n"
+            "DROP TABLE processes;",
     },
     {
         .version = 10,
@@ -2773,7 +2851,7 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 205,
+    .statement_count = 216,
     .migrations = sql_catalog_migrations,
     .migration_count = 13,
 };

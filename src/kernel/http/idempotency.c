@@ -99,8 +99,7 @@ static enum err read_row(const struct begin *b, struct store_tx *tx, struct row 
     return store_finish_one(&q, "idempotency key", why);
 }
 
-/* ---- who runs ---------------------------------------------------------------------------------
- */
+/* ---- who runs -------------------------------------------------------------------------------- */
 
 static void runs_add(struct http_server *server, struct http_idempotency *run)
 {
@@ -141,19 +140,26 @@ static bool runs_here(struct http_server *server, const struct http_idempotency 
 }
 
 /*
- * A running row that another server began before this one started belongs, in embedded use, to a
- * process that died. Where several processes share a database it may belong to a live one, but only
- * if it runs since before our start; rows that others begin later get the long limit like our own.
+ * A running row of another server belongs to one that died, unless that one is known to live on the
+ * same database. Servers that are not known as processes (store_lease.h) are told by the time: one
+ * that began after our start gets the long limit, like our own.
  */
-static bool is_abandoned(const struct begin *b, const struct row *row, int64_t now_usec)
+static enum err is_abandoned(struct store_tx *tx, const struct begin *b, const struct row *row,
+                             int64_t now_usec, bool *out, struct why *why)
 {
     struct http_server *server = b->req->server;
-    if (now_usec - row->started_usec >= RUN_MAX_USEC) {
-        return true;
+    bool ours = slice_equal_text(row->boot, server->boot_id);
+    bool known = store_leases_started(server->store);
+    bool lives = false;
+    enum err e = ours || !known ? OK : store_process_lives(tx, row->boot, &lives, why);
+    if (e) {
+        return e;
     }
-    return slice_equal_text(row->boot, server->boot_id)
-               ? !runs_here(server, b->run, row->started_usec)
-               : row->started_usec < server->started_usec;
+    bool gone = ours    ? !runs_here(server, b->run, row->started_usec)
+                : known ? !lives
+                        : row->started_usec < server->started_usec;
+    *out = gone || now_usec - row->started_usec >= RUN_MAX_USEC;
+    return OK;
 }
 
 static enum err begin_tx(struct store_tx *tx, void *ctx, struct why *why)
@@ -184,7 +190,12 @@ static enum err begin_tx(struct store_tx *tx, void *ctx, struct why *why)
         return OK;
     }
     ASSERT(row.state == STATE_RUNNING);
-    if (!is_abandoned(b, &row, now)) {
+    bool abandoned = false;
+    e = is_abandoned(tx, b, &row, now, &abandoned, why);
+    if (e) {
+        return e;
+    }
+    if (!abandoned) {
         return why_set(why, ERR_IN_PROGRESS, "Idempotency-Key", "%s",
                        err_sentence(ERR_IN_PROGRESS));
     }
