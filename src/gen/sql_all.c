@@ -2551,7 +2551,7 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 13,
         .name = "ledger",
-        .checksum = "d8a148ec2e17a4c26905b5ebce5d7315ed036f9166e27ae3fccc8ff4619b14ea",
+        .checksum = "1b0573b5b585bec641fcf30ecadf9971ed6fffc9389157af66ac0fe7ff3e5e3c",
         .up_sqlite =
             "CREATE TRIGGER ledger_transfers_stay BEFORE UPDATE ON ledger_transfers\n"
             "WHEN (OLD.state <> 1 OR NEW.state = 1 OR OLD.id <> NEW.id OR OLD.book <> NEW.book\n"
@@ -2581,6 +2581,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    SELECT RAISE(ABORT, 'an account is never deleted: ledger_accounts_keep');\n"
             "END;",
         .up_postgres =
+            "ALTER TABLE ledger_accounts SET (fillfactor = 40);\n"
             "CREATE FUNCTION ledger_refuse() RETURNS trigger LANGUAGE plpgsql AS $refuse$\n"
             "BEGIN\n"
             "    IF NOT EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1) THEN\n"
@@ -2615,7 +2616,8 @@ static const struct store_migration sql_catalog_migrations[] = {
             "DROP TRIGGER ledger_transfers_keep ON ledger_transfers;\n"
             "DROP TRIGGER ledger_accounts_stay ON ledger_accounts;\n"
             "DROP TRIGGER ledger_accounts_keep ON ledger_accounts;\n"
-            "DROP FUNCTION ledger_refuse();",
+            "DROP FUNCTION ledger_refuse();\n"
+            "ALTER TABLE ledger_accounts RESET (fillfactor);",
     },
 };
 

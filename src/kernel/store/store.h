@@ -45,7 +45,7 @@
  *   them together (group commit, WAL, synchronous=FULL): a caller is answered after the fsync.
  *   PostgreSQL: each caller runs its function on a connection of a pool, serializable. A function
  *   that lost a race, or its connection before the commit was sent, runs again, a bounded number of
- *   times. A connection that breaks during the commit leaves the outcome unknown: the answer is
+ *   times; after a race while no other function of this process writes. A connection that breaks during the commit leaves the outcome unknown: the answer is
  *   ERR_DB_UNAVAILABLE and the caller repeats under the same key. While the server is gone, calls
  *   are answered ERR_DB_UNAVAILABLE at once and connecting is tried with back-off.
  *

@@ -9,7 +9,7 @@
  * Locks: `queue_lock` guards the queue of writes and the statistics, a pool's `lock` its idle
  * connections, `outage.lock` when to connect again, `signal_lock` the channels, the listener's
  * `lock` what it has to tell. No two are ever held together, and none while a function runs, but
- * for `rerun_turn`, which is held around a function that runs again.
+ * for `turn`, which a function on a pooled connection shares, or has alone when it runs again.
  */
 #ifndef KERNEL_STORE_STORE_PRIVATE_H
 #define KERNEL_STORE_STORE_PRIVATE_H
@@ -107,8 +107,8 @@ struct store {
     struct store_stats stats;
 
     struct store_pool readers;
-    struct store_pool writers;  /* empty with a single writer */
-    pthread_mutex_t rerun_turn; /* functions that lost a race run again one at a time */
+    struct store_pool writers; /* empty with a single writer */
+    pthread_rwlock_t turn;     /* a function that lost a race runs again alone */
     struct store_outage outage;
     struct store_listener listener;
 
