@@ -88,10 +88,25 @@ static enum err transactions_list(struct http_call *call, struct why *why)
     return OK;
 }
 
+static const struct audit_action ops_transaction_cancelled = {
+    "ops.transaction_cancelled", "It was asked to cancel a transaction, and that was done."};
+
+struct audit_table ops_audit_table(void)
+{
+    return (struct audit_table){&ops_transaction_cancelled, 1};
+}
+
 static enum err cancel_and_read(struct store_tx *tx, void *ctx, struct why *why)
 {
-    struct one *one = ctx;
-    return relay_cancel(tx, one->id, why);
+    const struct one *one = ctx;
+    enum err e = relay_cancel(tx, one->id, why);
+    if (e != OK) {
+        return e;
+    }
+    struct audit_entry entry = http_audit(one->call, &ops_transaction_cancelled);
+    entry.subject = slice_format(one->call->req, "transaction/%.*s", SLICE_ARG(one->id));
+    entry.transaction_id = one->id;
+    return audit_write(tx, &entry, why);
 }
 
 static enum err transaction_cancel(struct http_call *call, struct why *why)
@@ -239,6 +254,9 @@ static const char transaction_schema[] =
     "\"state\":{\"enum\":[\"queued\",\"signed\",\"sent\",\"mined\",\"reverted\",\"failed\","
     "\"replaced\",\"cancelled\"]},\"final\":{\"type\":\"boolean\"}}}";
 
+static const char leases_schema[] =
+    "{\"type\":\"object\",\"required\":[\"processes\",\"leases\"],\"properties\":{"
+    "\"processes\":{\"type\":\"array\"},\"leases\":{\"type\":\"array\"}}}";
 #define ACCOUNT_SCHEMA                                                                             \
     "{\"type\":\"object\",\"required\":[\"book\",\"account\",\"mayOverdraw\",\"available\","       \
     "\"creditsPosted\",\"debitsPosted\",\"creditsPending\",\"debitsPending\",\"entries\"],"        \
@@ -286,6 +304,19 @@ static const struct http_route routes[] = {
         .summary = "Metrics in the Prometheus text format.",
         .reply_status = 200,
     },
+    {
+        .method = HTTP_GET,
+        .path = "/api/v1/processes",
+        .handler = ops_processes,
+        .tag = "operations",
+        .operation = "listProcesses",
+        .summary = "Processes on this database, and which of them has what only one may do.",
+        .reply_schema = leases_schema,
+        .reply_status = 200,
+    },
+};
+
+static const struct http_route api_routes[] = {
     {
         .method = HTTP_GET,
         .path = "/api/v1/transactions",
@@ -383,4 +414,10 @@ struct http_table ops_http_table(struct ops *ops)
 {
     return (struct http_table){
         .routes = routes, .count = sizeof routes / sizeof routes[0], .ctx = ops};
+}
+
+struct http_table ops_api_table(struct ops *ops)
+{
+    return (struct http_table){
+        .routes = api_routes, .count = sizeof api_routes / sizeof api_routes[0], .ctx = ops};
 }

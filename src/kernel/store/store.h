@@ -45,9 +45,10 @@
  *   them together (group commit, WAL, synchronous=FULL): a caller is answered after the fsync.
  *   PostgreSQL: each caller runs its function on a connection of a pool, serializable. A function
  *   that lost a race, or its connection before the commit was sent, runs again, a bounded number of
- *   times; after a race while no other function of this process writes. A connection that breaks during the commit leaves the outcome unknown: the answer is
- *   ERR_DB_UNAVAILABLE and the caller repeats under the same key. While the server is gone, calls
- *   are answered ERR_DB_UNAVAILABLE at once and connecting is tried with back-off.
+ *   times; after a race while no other function of this process writes. A connection that breaks
+ * during the commit leaves the outcome unknown: the answer is ERR_DB_UNAVAILABLE and the caller
+ * repeats under the same key. While the server is gone, calls are answered ERR_DB_UNAVAILABLE at
+ * once and connecting is tried with back-off.
  *
  * Signals
  *   store_notify(tx, channel) wakes those who store_wait on the channel, after the commit and only
@@ -151,6 +152,7 @@ struct store_config {
     int64_t busy_usec;       /* how long a statement waits for a lock */
     int64_t connect_usec;    /* PostgreSQL: how long connecting may take */
     int64_t statement_usec;  /* PostgreSQL: how long a statement may run, 0: for ever */
+    int64_t lease_usec;      /* PostgreSQL: how long a silent process counts as alive */
     uint64_t batch_max;      /* functions in one group commit */
     const char *synchronous; /* SQLite: full | normal */
     bool read_only;          /* not a row: no writer, no lock, next to a running owner */
