@@ -38,6 +38,12 @@ static const struct cli_option migrate_options[] = {
     {NULL, NULL, NULL},
 };
 
+static const struct cli_option db_options[] = {
+    {"live", NULL,
+     "Copy what the source holds at this moment, next to a daemon that runs on it (a rehearsal)."},
+    {NULL, NULL, NULL},
+};
+
 static const struct cli_option jobs_options[] = {
     {"state", "STATE", "Only jobs that are queued, running, done, dead or cancelled."},
     {"all", NULL, "replay: every dead job."},
@@ -64,6 +70,8 @@ const struct command cli_commands[] = {
     {"config", NULL, "Check, show or explain the configuration.", config_options, command_config},
     {"migrate", "status|up|down|verify", "Look at or move the database schema.", migrate_options,
      command_migrate},
+    {"db", "copy FROM TO", "Copy an installation into an empty database, and prove it equal.",
+     db_options, command_db},
     {"audit", "ledger", "Recompute every balance from its transfers and compare.", NULL,
      command_audit},
     {"jobs", "list|replay|cancel [ID]", "Look at background jobs, replay or cancel them.",

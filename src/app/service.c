@@ -5,6 +5,7 @@
 
 #include "app/wallets.h"
 #include "gen/sql_all.h"
+#include "kernel/backup/backup_copy.h"
 #include "kernel/base/check.h"
 #include "kernel/base/log.h"
 #include "kernel/crypto/keystore.h"
@@ -37,7 +38,10 @@ static enum err start_store(struct service *s, struct why *why)
             log_u64("to", version.known));
         e = store_migrate(s->store, version.known, why);
     }
-    return e == OK ? store_migrate_verify(s->store, why) : e;
+    if (e == OK) {
+        e = store_migrate_verify(s->store, why);
+    }
+    return e == OK ? backup_copy_check(s->store, why) : e;
 }
 
 /* ---- nodes ---- */
