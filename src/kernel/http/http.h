@@ -99,7 +99,7 @@ struct http_call {
     struct store *store;
     void *ctx; /* of the route table */
 
-    int status; /* of success; the row's reply_status (or 200) unless the handler sets it */
+    int status; /* of success (HTTP_RAW: any); the row's reply_status or 200 unless set here */
     struct json_out *out;     /* at the value of "data"; the handler writes exactly one value */
     struct buf *raw;          /* with HTTP_RAW: the whole body instead of the envelope */
     const char *content_type; /* with HTTP_RAW */

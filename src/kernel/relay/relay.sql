@@ -70,13 +70,17 @@ SELECT intent_id FROM relay_attempts WHERE transaction_hash = :transaction_hash;
 
 -- statement: relay_queued_list
 -- doc: Queued intents to look at now, one wallet after the other in turns: those of each wallet in
--- doc: order, as many as may still be signed. What they wait for is told by its state. A time far
--- doc: ahead was written before the clock was put back.
+-- doc: order, as many as may still be signed. What they wait for is told by its state; `behind`
+-- doc: says that something submitted before is still under way. A time far ahead was written before
+-- doc: the clock was put back.
 -- params: chain_id i64, now time, far time, inflight_max i64, max_rows i64
 -- columns: intent_id text, wallet address, to_address address?, value u256, data bytes, role text
 -- columns: purpose text, gas_limit i64, deadline time?, tries i64, after_state i64?, after_id text?
+-- columns: behind bool
 SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,
-       r.deadline, r.tries, r.after_state, r.after_id
+       r.deadline, r.tries, r.after_state, r.after_id,
+       EXISTS (SELECT 1 FROM relay_intents e
+               WHERE e.chain_id = :chain_id AND e.state IN (2, 3) AND e.seq < r.seq) AS behind
 FROM (
     SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,
            i.gas_limit, i.deadline, i.tries, a.state AS after_state, i.after_id,

@@ -33,6 +33,8 @@
 #define RELAY_RETRY_USEC (3 * (int64_t)USEC_PER_SEC)
 /* The pause after a node's error doubles up to this. Units: microseconds. */
 #define RELAY_RETRY_USEC_MAX (60 * (int64_t)USEC_PER_SEC)
+/* The first pause before a simulation that reverts is made again, doubling. Units: microseconds. */
+#define RELAY_DOUBT_USEC ((int64_t)USEC_PER_SEC)
 /* Looks at a queued intent that a node answers with errors, before it fails: a quarter hour. */
 #define RELAY_TRIES_MAX 20
 /* No row is put off as far as this: a later time is of a clock that was put back since. */

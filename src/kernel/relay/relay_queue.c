@@ -22,6 +22,7 @@ struct candidate {
     uint32_t tries;
     enum relay_state after_state; /* 0: waits for nothing */
     bool after_missing;
+    bool behind; /* something submitted before is still under way */
     /* What the pass decided: */
     enum { SIGN, FAIL, LATER } fate;
     enum err err;
@@ -63,6 +64,7 @@ static void read_candidate(struct store_query *q, struct arena *arena, struct ca
     c->after_state = known ? (enum relay_state)store_get_i64(q, "after_state") : 0;
     (void)store_get_text(q, "after_id", arena);
     (void)store_get_i64(q, "after_state");
+    c->behind = store_get_bool(q, "behind");
 }
 
 static enum err load(struct store_tx *tx, void *ctx, struct why *why)
@@ -175,9 +177,9 @@ static bool never_runs(const struct why *why)
     return false;
 }
 
-static int64_t pause_after(uint32_t tries)
+static int64_t pause_after(int64_t first_usec, uint32_t tries)
 {
-    int64_t pause = RELAY_RETRY_USEC;
+    int64_t pause = first_usec;
     for (uint32_t i = 0; i < tries && pause < RELAY_RETRY_USEC_MAX; i++) {
         pause *= 2;
     }
@@ -185,10 +187,29 @@ static int64_t pause_after(uint32_t tries)
 }
 
 /*
+ * The call reverts on the state of now. That is not believed at once: what it builds on may just
+ * have fallen out of the chain. Mined intents are looked at again, and what was submitted before
+ * and is under way is waited for.
+ */
+static void take_revert(struct relay *relay, struct candidate *c)
+{
+    bool doubt = c->tries == 0 || c->behind;
+    if (!doubt || c->tries + 1 >= RELAY_TRIES_MAX) {
+        fail(c, ERR_REVERTED);
+        return;
+    }
+    /* A node that is behind has not seen yet what was waited for. */
+    bool at_once = c->tries == 0 && !c->behind && c->after_state == 0;
+    put_off(c, ERR_REVERTED, at_once ? 0 : pause_after(RELAY_DOUBT_USEC, c->tries));
+    c->counts = true;
+    relay->recheck_usec = 0;
+}
+
+/*
  * The node could not say what the call costs. What will pass is waited for; what the node itself
  * holds against the call is asked again for a quarter of an hour.
  */
-static void take_refusal(struct candidate *c, const struct rpc_call *call)
+static void take_refusal(struct relay *relay, struct candidate *c, const struct rpc_call *call)
 {
     enum err e = call->err != OK ? call->err : ERR_NODE_RESPONSE;
     c->why = call->why;
@@ -197,11 +218,12 @@ static void take_refusal(struct candidate *c, const struct rpc_call *call)
     } else if (never_runs(&call->why)) {
         char said[WHY_TEXT_MAX];
         (void)snprintf(said, sizeof said, "%s", call->why.text);
-        fail(c, why_set(&c->why, ERR_REVERTED, NULL, "the call would fail: %.400s", said));
+        (void)why_set(&c->why, ERR_REVERTED, NULL, "the call would fail: %.400s", said);
+        take_revert(relay, c);
     } else if (c->tries + 1 >= RELAY_TRIES_MAX) {
         fail(c, e);
     } else {
-        put_off(c, e, pause_after(c->tries));
+        put_off(c, e, pause_after(RELAY_RETRY_USEC, c->tries));
         c->counts = true;
     }
 }
@@ -215,13 +237,14 @@ static void take_estimate(const struct queue *queue, struct candidate *c,
     if (call->err == ERR_REVERTED) {
         struct slice reason = abi_revert_format(&relay->step, call->error_data, relay->contracts,
                                                 relay->contract_count);
-        fail(c, why_set(&c->why, ERR_REVERTED, NULL, "the call would revert: %.*s",
-                        SLICE_ARG(reason)));
+        (void)why_set(&c->why, ERR_REVERTED, NULL, "the call would revert: %.*s",
+                      SLICE_ARG(reason));
+        take_revert(relay, c);
         return;
     }
     if (call->err != OK || call->result == NULL || call->result->type != JSON_STRING ||
         hex_parse_u64(call->result->text, &gas) != OK) {
-        take_refusal(c, call);
+        take_refusal(relay, c, call);
         return;
     }
     uint64_t cap = relay->config.gas_limit_max;
@@ -443,8 +466,8 @@ static void report_one(const struct candidate *c)
             log_err(c->err), log_why(&c->why, c->err));
         return;
     case LATER:
-        /* High fees are said once for all. */
-        if (c->err != ERR_LIMIT) {
+        /* High fees are said once for all; a first doubt is nothing to speak of. */
+        if (c->err != ERR_LIMIT && c->pause_usec > 0) {
             LOG(LOG_WARN, "relay.put_off", log_slice("tx", c->id), log_err(c->err),
                 log_why(&c->why, c->err));
         }
@@ -458,7 +481,7 @@ static bool report(const struct queue *queue)
     for (size_t i = 0; i < queue->count; i++) {
         if (queue->items[i].done) {
             report_one(&queue->items[i]);
-            progress = progress || queue->items[i].fate != LATER;
+            progress = progress || queue->items[i].fate != LATER || queue->items[i].pause_usec == 0;
         }
     }
     return progress;

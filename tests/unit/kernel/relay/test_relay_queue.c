@@ -166,6 +166,44 @@ static void revert_in_simulation_fails_with_its_reason(void **state)
     assert_int_equal(row_of(id).nonce, 0);
 }
 
+/* What the call builds on may have fallen out of the chain a moment ago. */
+static void a_revert_is_believed_at_the_second_look(void **state)
+{
+    (void)state;
+    FAULT(estimate_error, "{\"code\":-32000,\"message\":\"execution reverted\"}");
+    FAULT(estimate_times, 1);
+    struct slice passing = submit_plain("passing");
+    settle();
+    assert_state(passing, RELAY_SENT);
+    assert_int_equal(fake_node_calls(node, "eth_estimateGas"), 2);
+    mine();
+    settle();
+    FAULT(estimate_error, "{\"code\":-32000,\"message\":\"execution reverted\"}");
+    struct slice lasting = submit_plain("lasting");
+    settle();
+    assert_state(lasting, RELAY_FAILED);
+    assert_error(lasting, ERR_REVERTED, "the call would revert");
+    assert_int_equal(fake_node_calls(node, "eth_estimateGas"), 4);
+}
+
+static void a_revert_waits_for_what_is_under_way(void **state)
+{
+    (void)state;
+    struct slice first = submit_plain("first");
+    settle();
+    assert_state(first, RELAY_SENT);
+    FAULT(estimate_error, "{\"code\":-32000,\"message\":\"execution reverted\"}");
+    struct slice builds_on_it = submit_plain("builds on it");
+    wait_seconds(10);
+    assert_state(builds_on_it, RELAY_QUEUED);
+    mine();
+    settle();
+    assert_state(first, RELAY_MINED);
+    FAULT(estimate_error, NULL);
+    wait_seconds(60);
+    assert_state(builds_on_it, RELAY_SENT);
+}
+
 static void estimate_that_fails_for_ever_ends(void **state)
 {
     (void)state;
@@ -669,6 +707,8 @@ int main(int argc, char **argv)
         TEST(policy_refuses_a_second_encoding),
         TEST(wallet_without_a_key_fails),
         TEST(revert_in_simulation_fails_with_its_reason),
+        TEST(a_revert_is_believed_at_the_second_look),
+        TEST(a_revert_waits_for_what_is_under_way),
         TEST(estimate_that_fails_for_ever_ends),
         TEST(estimate_that_works_later_is_enough),
         TEST(estimate_without_funds_waits_without_end),

@@ -1,0 +1,191 @@
+// Reorganisations seen by a whole daemon: deeper than it may undo by itself, while it is down, and
+// again and again while it works. The measure is a second daemon that reads the chain afresh.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { Api, Daemon, SLOW, assetBody, fresh, rows, sleep, typeBody } from './support.mjs';
+import { dump, run } from '../support/program.mjs';
+
+const V1 = '/api/v1';
+
+/** The tables that the migrations mark as following from the chain, but for the link columns. */
+const PROJECTIONS = ['onchain_types', 'onchain_metadata', 'token_holders', 'token_balances',
+    'lease_offers', 'lease_bids', 'lease_nfts', 'revenue_rounds', 'revenue_claims', 'ledger_accounts',
+    'ledger_transfers', 'blockchain_events', 'chain_sources'];
+
+/** A chain with our contracts, kept by a daemon that does nothing else, and a daemon under test. */
+class Site {
+    static async open(more = {}) {
+        const site = new Site();
+        site.host = await Api.start();
+        const c = site.host.contracts;
+        site.settings = {
+            'chain.rpc_urls': site.host.daemon.rpc, 'wallets.dev_accounts': 5,
+            'chain.poll_interval': '50ms', 'relay.stuck_after': '2s', 'leasing.stablecoin': c.stablecoin,
+            'leasing.asset_registry': c.assetRegistry, 'leasing.lease_factory': c.leaseFactory,
+            'leasing.marketplace': c.marketplace, 'leasing.registrar': c.registrar, ...more,
+        };
+        await site.start();
+        await site.api.post(`${V1}/asset-types?wait=20`, typeBody('satellite'));
+        return site;
+    }
+
+    async start(options = {}) {
+        this.api = new Api(await Daemon.start(this.settings, options));
+        this.api.contracts = this.host.contracts;
+    }
+
+    async stop() {
+        const { dir } = this.api.daemon;
+        await this.api.stop();
+        return dir;
+    }
+
+    async close() {
+        await this.api?.stop();
+        await this.host?.stop();
+    }
+
+    /**
+     * Replaces the last blocks by empty ones. anvil loses blocks for good when it mines meanwhile, so
+     * that has to rest, and a block that has begun to be mined has to end.
+     */
+    async reorg(depth) {
+        await this.host.rpc('evm_setAutomine', false);
+        await sleep(30 * SLOW);
+        await this.host.rpc('anvil_reorg', depth, []);
+        await this.host.rpc('evm_setAutomine', true);
+    }
+
+    head() {
+        return this.host.provider.getBlockNumber();
+    }
+
+    register() {
+        return this.api.post(`${V1}/assets`, assetBody(fresh('REORG')), 201);
+    }
+
+    /** Waits until the daemon has applied what the node has, by hash. */
+    async catchUp() {
+        const deadline = Date.now() + 30_000 * SLOW;
+        for (;;) {
+            const number = await this.head();
+            const { hash } = await this.host.provider.getBlock(number);
+            const network = await this.api.get(`${V1}/blockchain/network`);
+            if (network.blockHash === hash) {
+                return;
+            }
+            assert.ok(Date.now() < deadline, JSON.stringify(network));
+            await sleep(50);
+        }
+    }
+
+    async equalsFreshIndex() {
+        await this.catchUp();
+        const fresh = await Daemon.start({ ...this.settings, 'wallets.dev_accounts': 0,
+            'leasing.registrar': '' });
+        await fresh.reach(await this.head());
+        for (const table of PROJECTIONS) {
+            assert.deepEqual(dump(this.api.daemon.database, table), dump(fresh.database, table), table);
+        }
+        await fresh.stop();
+    }
+}
+
+async function health(api) {
+    const reply = await fetch(`${api.daemon.url}/health`);
+    return { status: reply.status, chain: (await reply.json()).parts.chain };
+}
+
+describe('a fork deeper than a daemon may undo by itself', () => {
+    let site;
+    before(async () => {
+        site = await Site.open({ 'chain.max_reorg_depth': 3, 'chain.undo_depth': 64 });
+    });
+    after(() => site?.close());
+
+    test('halts the chain and nothing else, until a human has looked', async () => {
+        for (let i = 0; i < 6; i++) {
+            await site.register();
+        }
+        await site.api.until(`${V1}/assets?status=active&limit=200`, (a) => a.length === 6);
+        await site.catchUp();
+        assert.equal((await health(site.api)).status, 200);
+        const fork = await site.head() - 5;
+        await site.reorg(5);
+        await site.host.rpc('anvil_mine', '0x1');
+        await site.api.until(`${V1}/blockchain/network`, (n) => n.halted);
+        const { status, chain } = await health(site.api);
+        assert.equal(status, 503);
+        assert.match(chain.detail, /max_reorg_depth = 3 .* chain resume --from/);
+        assert.equal((await site.api.get(`${V1}/assets?limit=200`)).length, 6);
+        assert.equal((site.api.daemon.log.match(/chain\.halted/g) ?? []).length, 1);
+
+        const dir = await site.stop();
+        const resume = (block) => run(['chain', 'resume', '--from', `${block}`, '--json',
+            `--store.url=sqlite:${site.api.daemon.database}`], { cwd: dir });
+        const refused = await resume(10_000);
+        assert.notEqual(refused.status, 0);
+        assert.match(refused.stdout + refused.stderr, /can resume from blocks/);
+        assert.equal((await resume(fork + 1)).status, 0);
+        await site.start({ dir });
+        assert.equal((await health(site.api)).status, 200);
+        await site.equalsFreshIndex();
+        // What fell out was sent again.
+        await site.api.until(`${V1}/assets?status=active&limit=200`, (a) => a.length === 6);
+        await site.equalsFreshIndex();
+    });
+});
+
+describe('forks while a daemon is down', () => {
+    let site;
+    before(async () => { site = await Site.open(); });
+    after(() => site?.close());
+
+    test('are found when it starts', async () => {
+        for (let i = 0; i < 4; i++) {
+            await site.register();
+        }
+        await site.api.until(`${V1}/assets?status=active&limit=200`, (a) => a.length === 4);
+        await site.catchUp();
+        const dir = await site.stop();
+        await site.reorg(3);
+        await site.start({ dir });
+        await site.host.rpc('anvil_mine', '0x1');
+        await site.api.until(`${V1}/assets?status=active&limit=200`, (a) => a.length === 4);
+        await site.equalsFreshIndex();
+        const [{ n }] = rows(site.api.daemon.database, 'SELECT COUNT(*) AS n FROM relay_intents '
+            + 'WHERE state <> 4');
+        assert.equal(n, 0);
+    });
+});
+
+describe('forks again and again while assets are registered', () => {
+    let site;
+    before(async () => { site = await Site.open(); });
+    after(() => site?.close());
+
+    test('lose no asset and make none twice', async () => {
+        const ROUNDS = 12;
+        let expected = 0;
+        for (let round = 0; round < ROUNDS; round++) {
+            await Promise.all(Array.from({ length: 1 + round % 4 }, () => site.register()));
+            expected += 1 + round % 4;
+            await sleep(Math.random() * 120 * SLOW);
+            const depth = 1 + Math.floor(Math.random() * 5);
+            await site.reorg(depth);
+            if (round % 3 === 0) {
+                await site.host.rpc('anvil_mine', '0x1');
+            }
+        }
+        await site.host.rpc('anvil_mine', '0x1');
+        const assets = await site.api.until(`${V1}/assets?status=active&limit=200`,
+            (a) => a.length === expected, 60);
+        assert.equal(new Set(assets.map((a) => a.onChain.id)).size, expected);
+        await site.equalsFreshIndex();
+        const intents = rows(site.api.daemon.database, 'SELECT state, nonce FROM relay_intents');
+        assert.deepEqual(intents.filter((i) => i.state !== 4), []);
+        assert.equal(new Set(intents.map((i) => i.nonce)).size, intents.length);
+        assert.doesNotMatch(site.api.daemon.log, /"level":"broken"/);
+    });
+});
