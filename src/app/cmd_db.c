@@ -210,8 +210,7 @@ enum err command_db(struct cli *cli, struct why *why)
     const char *to = cli_word(cli, 2);
     if (cli_word(cli, 0) == NULL || strcmp(cli_word(cli, 0), "copy") != 0 || to == NULL ||
         cli_word(cli, 3) != NULL) {
-        return why_set(why, ERR_USAGE, NULL,
-                       "db copy FROM TO, each sqlite:PATH or postgresql://…");
+        return why_set(why, ERR_USAGE, NULL, "db copy FROM TO, each sqlite:PATH or postgresql://…");
     }
     struct settings settings;
     struct store *source = NULL;

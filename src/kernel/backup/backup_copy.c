@@ -284,8 +284,7 @@ static enum err copy_batch(void *ctx, const struct backup_batch *batch, struct w
         e = store_write(c->options->target, write_step, &step, why);
     }
     if (e == OK && c->options->progress != NULL) {
-        e = c->options->progress(c->options->progress_ctx, batch->table->name, t->source.rows,
-                                 why);
+        e = c->options->progress(c->options->progress_ctx, batch->table->name, t->source.rows, why);
     }
     return e;
 }
@@ -317,8 +316,7 @@ static enum err hash_target(void *ctx, const struct backup_batch *batch, struct 
     }
     arena_free(&scratch);
     if (e == OK && c->options->progress != NULL) {
-        e = c->options->progress(c->options->progress_ctx, batch->table->name, t->target.rows,
-                                 why);
+        e = c->options->progress(c->options->progress_ctx, batch->table->name, t->target.rows, why);
     }
     return e;
 }

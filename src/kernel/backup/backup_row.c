@@ -431,7 +431,7 @@ bool backup_sum_equal(const struct backup_sum *a, const struct backup_sum *b)
 
 struct hash backup_sum_hash(const struct backup_sum *sum)
 {
-    struct hash hash;
+    struct hash hash = {{0}};
     u256_encode_be(sum->hashes, hash.bytes);
     return hash;
 }

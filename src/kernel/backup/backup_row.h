@@ -12,9 +12,10 @@
  *             TEXT, JSON, BYTES         4 bytes length, big-endian, and the bytes
  *
  * A row's hash is the SHA-256 of that form with each JSON value written canonically: no blanks,
- * keys sorted by their bytes, every number as the one text that equal numbers share. PostgreSQL
- * keeps JSON by its meaning and not by its text, so the hash does too; no digit is lost, as it
- * would be in the form of RFC 8785. Inverses of the undo log are in the portable form of store.h.
+ * keys sorted by their bytes, every number as the one text that equal numbers share (decimal.h: 1
+ * and 1.0 are 0.1e1). PostgreSQL keeps JSON by its meaning and not by its text, so the hash does
+ * too; no digit is lost, as it would be in the form of RFC 8785. Inverses of the undo log are in
+ * the portable form of store.h.
  *
  * A table's hash is the sum of its rows' hashes modulo 2^256, so that it does not depend on the
  * order in which a database sorts text. It proves that a copy is whole, to somebody who trusts

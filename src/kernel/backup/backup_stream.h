@@ -18,8 +18,7 @@ struct backup_stream;
 /* Reads everything and pushes it; runs on the thread of the stream. */
 typedef enum err (*backup_produce_fn)(void *ctx, struct backup_stream *to, struct why *why);
 /* Takes one batch, which stays the stream's; runs on the caller's thread. */
-typedef enum err (*backup_consume_fn)(void *ctx, const struct backup_batch *batch,
-                                      struct why *why);
+typedef enum err (*backup_consume_fn)(void *ctx, const struct backup_batch *batch, struct why *why);
 
 /* What a stream reads from. */
 struct backup_source {

@@ -249,6 +249,7 @@ static const struct store_column relay_sql_queued_list_columns[] = {
     {"tries", STORE_I64, false},
     {"after_state", STORE_I64, true},
     {"after_id", STORE_TEXT, true},
+    {"behind", STORE_BOOL, false},
 };
 const struct store_statement relay_sql_queued_list = {
     .name = "relay_queued_list",
@@ -256,7 +257,9 @@ const struct store_statement relay_sql_queued_list = {
     .writes = false,
     .sqlite =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
-        "       r.deadline, r.tries, r.after_state, r.after_id\n"
+        "       r.deadline, r.tries, r.after_state, r.after_id,\n"
+        "       EXISTS (SELECT 1 FROM relay_intents e\n"
+        "               WHERE e.chain_id = ?1 AND e.state IN (2, 3) AND e.seq < r.seq) AS behind\n"
         "FROM (\n"
         "    SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,\n"
         "           i.gas_limit, i.deadline, i.tries, a.state AS after_state, i.after_id,\n"
@@ -275,7 +278,9 @@ const struct store_statement relay_sql_queued_list = {
         "LIMIT ?5",
     .postgres =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
-        "       r.deadline, r.tries, r.after_state, r.after_id\n"
+        "       r.deadline, r.tries, r.after_state, r.after_id,\n"
+        "       EXISTS (SELECT 1 FROM relay_intents e\n"
+        "               WHERE e.chain_id = $1::bigint AND e.state IN (2, 3) AND e.seq < r.seq) AS behind\n"
         "FROM (\n"
         "    SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,\n"
         "           i.gas_limit, i.deadline, i.tries, a.state AS after_state, i.after_id,\n"
@@ -295,7 +300,7 @@ const struct store_statement relay_sql_queued_list = {
     .params = relay_sql_queued_list_params,
     .param_count = 5,
     .columns = relay_sql_queued_list_columns,
-    .column_count = 12,
+    .column_count = 13,
 };
 
 static const struct store_column relay_sql_inflight_count_params[] = {

@@ -332,9 +332,9 @@ enum err store_undo_prune(struct store_tx *tx, uint64_t chain_id, uint64_t below
                           struct why *why) ERR_CHECKED;
 
 /*
- * Inverses are text in the words of their database. store_undo_is_inverse says whether a column
- * holds them; whoever moves rows takes them out by store_undo_export, in a form that every
- * database's store_undo_import turns into its own words. Owns: the arena. Errors: ERR_CORRUPT.
+ * store_undo_is_inverse says whether a column holds inverses. They are text in the words of their
+ * database: whoever moves rows takes them out by store_undo_export, in a form that every database's
+ * store_undo_import turns into its own words. Owns: the arena. Errors: ERR_CORRUPT.
  */
 bool store_undo_is_inverse(const struct store_table *table, const struct store_column *column);
 /* store_undo_export writes an inverse of this database in the portable form. Errors: see above. */

@@ -3,8 +3,8 @@
  *
  * store.c opens and closes, tx.c runs functions (on the writer thread, or on a connection of a
  * pool), pool.c lends connections, query.c runs statements, listener.c carries signals between
- * processes, migrate.c, undo.c, undo_text.c and signal.c do what their names say, sqlite.c and postgres.c are
- * the drivers.
+ * processes, undo_text.c turns inverses into the words of another database, migrate.c, undo.c and
+ * signal.c do what their names say, sqlite.c and postgres.c are the drivers.
  *
  * Locks: `queue_lock` guards the queue of writes and the statistics, a pool's `lock` its idle
  * connections, `outage.lock` when to connect again, `signal_lock` the channels, the listener's
