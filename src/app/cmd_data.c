@@ -5,13 +5,8 @@
 #include "app/settings.h"
 #include "gen/sql_all.h"
 #include "kernel/base/hex.h"
-#include "kernel/ledger/ledger.h"
 
-typedef enum err (*with_store_fn)(struct cli *cli, struct store *store,
-                                  const struct settings *settings, struct why *why);
-
-/* Opens the configured database for a command. */
-static enum err with_store(struct cli *cli, bool read_only, with_store_fn run, struct why *why)
+enum err command_with_store(struct cli *cli, bool read_only, command_store_fn run, struct why *why)
 {
     struct settings settings;
     struct store *store = NULL;
@@ -110,47 +105,18 @@ enum err command_migrate(struct cli *cli, struct why *why)
 {
     const char *word = cli_word(cli, 0);
     bool writes = word != NULL && (strcmp(word, "up") == 0 || strcmp(word, "down") == 0);
-    return with_store(cli, !writes, run_migrate, why);
+    return command_with_store(cli, !writes, run_migrate, why);
 }
 
 /* ---- audit ---- */
 
-static enum err read_audit(struct store_tx *tx, void *ctx, struct why *why)
-{
-    return ledger_audit(tx, ctx, why);
-}
-
-static enum err run_audit(struct cli *cli, struct store *store, const struct settings *settings,
-                          struct why *why)
-{
-    (void)settings;
-    struct ledger_report r = {0};
-    enum err e = store_read(store, read_audit, &r, why);
-    if (e != OK) {
-        return e;
-    }
-    bool right = r.wrong_accounts == 0 && r.overdrafts == 0 && r.unbalanced_books == 0;
-    (void)printf(cli->json
-                     ? "{\"success\":%s,\"books\":%llu,\"accounts\":%llu,\"transfers\":%llu,"
-                       "\"wrongAccounts\":%llu,\"overdrafts\":%llu,\"unbalancedBooks\":%llu}\n"
-                     : "%s: %llu books, %llu accounts, %llu transfers; %llu accounts differ from "
-                       "their transfers, %llu overdrawn, %llu books out of balance.\n",
-                 cli->json ? (right ? "true" : "false") : (right ? "Proven" : "BROKEN"),
-                 (unsigned long long)r.books, (unsigned long long)r.accounts,
-                 (unsigned long long)r.transfers, (unsigned long long)r.wrong_accounts,
-                 (unsigned long long)r.overdrafts, (unsigned long long)r.unbalanced_books);
-    return right ? OK
-                 : why_set(why, ERR_CORRUPT, NULL,
-                           "the ledger does not equal the sum of its transfers");
-}
-
 enum err command_audit(struct cli *cli, struct why *why)
 {
     const char *word = cli_word(cli, 0);
-    if (word == NULL || strcmp(word, "ledger") != 0) {
-        return why_set(why, ERR_USAGE, NULL, "audit ledger");
+    if (word != NULL && strcmp(word, "ledger") == 0) {
+        return command_audit_ledger(cli, why);
     }
-    return with_store(cli, true, run_audit, why);
+    return why_set(why, ERR_USAGE, NULL, "audit ledger");
 }
 
 /* ---- jobs ---- */
@@ -275,7 +241,7 @@ static enum err run_jobs(struct cli *cli, struct store *store, const struct sett
 enum err command_jobs(struct cli *cli, struct why *why)
 {
     const char *word = cli_word(cli, 0);
-    return with_store(cli, word == NULL || strcmp(word, "list") == 0, run_jobs, why);
+    return command_with_store(cli, word == NULL || strcmp(word, "list") == 0, run_jobs, why);
 }
 
 /* ---- chain ---- */
@@ -325,5 +291,5 @@ static enum err run_chain(struct cli *cli, struct store *store, const struct set
 enum err command_chain(struct cli *cli, struct why *why)
 {
     const char *word = cli_word(cli, 0);
-    return with_store(cli, word == NULL || strcmp(word, "resume") != 0, run_chain, why);
+    return command_with_store(cli, word == NULL || strcmp(word, "resume") != 0, run_chain, why);
 }

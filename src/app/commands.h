@@ -5,6 +5,15 @@
 #define APP_COMMANDS_H
 
 #include "app/cli.h"
+#include "app/settings.h"
+#include "kernel/store/store.h"
+
+typedef enum err (*command_store_fn)(struct cli *cli, struct store *store,
+                                     const struct settings *settings, struct why *why);
+
+/* command_with_store runs a command on the configured database. Errors: of store_open, of `run`. */
+enum err command_with_store(struct cli *cli, bool read_only, command_store_fn run,
+                            struct why *why) ERR_CHECKED;
 
 /* command_serve runs the daemon until SIGINT or SIGTERM. */
 enum err command_serve(struct cli *cli, struct why *why) ERR_CHECKED;
@@ -16,8 +25,10 @@ enum err command_config(struct cli *cli, struct why *why) ERR_CHECKED;
 enum err command_migrate(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_db copies an installation from one database to another. */
 enum err command_db(struct cli *cli, struct why *why) ERR_CHECKED;
-/* command_audit proves the ledger. */
+/* command_audit runs the proofs. */
 enum err command_audit(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_audit_ledger proves the ledger. */
+enum err command_audit_ledger(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_jobs lists, replays and cancels jobs. */
 enum err command_jobs(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_chain shows a chain's cursor and resumes after a halt. */

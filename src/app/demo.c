@@ -217,6 +217,22 @@ static enum err find_kind(const struct cli *cli, enum demo_kind *out, struct why
     return why_set(why, ERR_USAGE, NULL, "demo complete, asset, lease or revenue");
 }
 
+/*
+ * The only setting that a demo takes. Not from a file or the environment: what is meant for the
+ * daemon of this machine must not lead the demo into its database.
+ */
+static enum err take_settings(struct demo *demo, const struct cli *cli, struct why *why)
+{
+    for (size_t i = 0; i < cli->setting_count; i++) {
+        if (strcmp(cli->settings[i].key, "store.url") != 0) {
+            return why_set(why, ERR_USAGE, cli->settings[i].key,
+                           "the demo takes no setting but --store.url");
+        }
+        demo->given_store = cli->settings[i].value;
+    }
+    return OK;
+}
+
 static enum err prepare(struct demo *demo, struct cli *cli, struct why *why)
 {
     memset(demo, 0, sizeof *demo);
@@ -234,7 +250,10 @@ static enum err prepare(struct demo *demo, struct cli *cli, struct why *why)
     if (demo->given_rpc != NULL && demo->given_rpc[0] == '\0') {
         return why_set(why, ERR_USAGE, NULL, "--rpc needs the URL of a node");
     }
-    enum err e = file != NULL ? deployment_read(file, &demo->contracts, why) : OK;
+    enum err e = take_settings(demo, cli, why);
+    if (e == OK && file != NULL) {
+        e = deployment_read(file, &demo->contracts, why);
+    }
     for (uint32_t i = 0; e == OK && i < DEMO_PARTIES; i++) {
         e = keystore_mnemonic_key(SLICE_LIT(DEVCHAIN_MNEMONIC), i, &demo->keys[i]);
         if (e == OK) {

@@ -72,6 +72,8 @@ struct demo {
     char url[128];
     char rpc_url[256];
     const char *given_rpc;
+    const char *given_store; /* NULL: a file in the folder */
+    const char *store_url;   /* of the daemon, and where the demo reads beside it */
     bool keep;
 
     /* The world. */

@@ -98,8 +98,9 @@ static void fill_arguments(struct demo *demo, struct arguments *a)
     add(a, arena, "--json", "");
     add(a, arena, "--until-eof", "");
     add(a, arena, "--http.port=", "0");
-    add(a, arena,
-        "--store.url=sqlite:", slice_cstr(arena, slice_format(arena, "%s/freehold.db", demo->dir)));
+    if (demo->given_store == NULL) {
+        add(a, arena, "--store.url=", demo->store_url);
+    }
     add(a, arena,
         "--devchain.dir=", slice_cstr(arena, slice_format(arena, "%s/devchain", demo->dir)));
     if (demo->given_rpc == NULL) {
@@ -146,6 +147,14 @@ enum err demo_daemon_start(struct demo *demo, struct why *why)
         return e;
     }
     struct arguments arguments = {.count = 0};
+    demo->store_url = demo->given_store;
+    if (demo->given_store == NULL) {
+        struct slice file = slice_format(&demo->arena, "sqlite:%s/freehold.db", demo->dir);
+        demo->store_url = slice_cstr(&demo->arena, file);
+    } else if (setenv("FREEHOLD_STORE_URL", demo->given_store, 1) != 0) {
+        /* Not an argument: those can be read by everybody on the machine, and it has a password. */
+        return why_set(why, ERR_IO, NULL, "the environment cannot be set: %s", strerror(errno));
+    }
     fill_arguments(demo, &arguments);
     int in[2];
     int out[2];

@@ -109,11 +109,11 @@ static enum err step_services(struct demo *demo, struct why *why)
         return e;
     }
     (void)snprintf(demo->url, sizeof demo->url, "%.*s", SLICE_ARG(url));
-    struct slice path = slice_format(&demo->arena, "sqlite:%s/freehold.db", demo->dir);
     const struct store_config config = {
-        .url = slice_cstr(&demo->arena, path),
+        .url = demo->store_url,
         .readers = 1,
         .busy_usec = 5 * (int64_t)USEC_PER_SEC,
+        .connect_usec = 5 * (int64_t)USEC_PER_SEC,
         .batch_max = 1,
         .synchronous = "full",
         .read_only = true,
@@ -130,7 +130,9 @@ static enum err step_services(struct demo *demo, struct why *why)
                         (unsigned long long)chain_id);
     }
     demo_fact(demo, "api", "%s", demo->url);
-    demo_fact(demo, "database", "%.*s", SLICE_ARG(path));
+    if (demo->store != NULL) {
+        demo_fact(demo, "database", "%s", store_url_shown(demo->store));
+    }
     return e;
 }
 

@@ -33,7 +33,8 @@ struct devchain {
     int status; /* of the child, once reaped */
     uint16_t port;
     int log_fd;
-    int lock_fd; /* -1 without a state file */
+    int lock_fd;          /* -1 without a state file */
+    uint64_t genesis_sec; /* 0: when it starts */
     char url[URL_TEXT_MAX];
 };
 
@@ -151,6 +152,31 @@ static enum err lock_state(struct arena *arena, const char *state_path, int *out
     return OK;
 }
 
+/*
+ * find_genesis says when the chain of a state file began. anvil makes a genesis block of the
+ * present at every start, and which of those in the file it uses is left to chance: so each start
+ * of one chain is given the same time, which stands in the lock file from the first one on.
+ */
+static enum err find_genesis(const char *state_path, int lock_fd, uint64_t *out_sec,
+                             struct why *why)
+{
+    char text[24];
+    if (access(state_path, F_OK) == 0) {
+        ssize_t n = pread(lock_fd, text, sizeof(text), 0);
+        if (n <= 0 || slice_parse_u64(slice_of(text, (size_t)n), out_sec) != OK) {
+            *out_sec = 0; /* somebody else's state file */
+        }
+        return OK;
+    }
+    *out_sec = (uint64_t)(clock_wall_usec() / (int64_t)USEC_PER_SEC);
+    int len = snprintf(text, sizeof(text), "%llu", (unsigned long long)*out_sec);
+    if (ftruncate(lock_fd, 0) != 0 || pwrite(lock_fd, text, (size_t)len, 0) != len) {
+        return why_set(why, ERR_IO, "state_path", "The chain's state cannot be kept at %s: %s.",
+                       state_path, strerror(errno));
+    }
+    return OK;
+}
+
 /* last_line_of reads the last line that is not blank from what the child printed. */
 static void last_line_of(int fd, char out[LAST_LINE_MAX])
 {
@@ -188,13 +214,13 @@ static void add_number(struct arena *arena, struct launch *l, const char *flag, 
     add_arg(arena, l, (const char *)slice_format(arena, "%llu", (unsigned long long)value).ptr);
 }
 
-static void make_args(struct arena *arena, const struct devchain_options *options, uint16_t port,
-                      struct launch *l)
+static void make_args(struct arena *arena, const struct devchain_options *options,
+                      const struct devchain *chain, struct launch *l)
 {
     add_arg(arena, l, "anvil");
     add_arg(arena, l, "--host");
     add_arg(arena, l, "127.0.0.1");
-    add_number(arena, l, "--port", port);
+    add_number(arena, l, "--port", chain->port);
     add_number(arena, l, "--chain-id", options->chain_id);
     add_number(arena, l, "--accounts", DEVCHAIN_ACCOUNTS);
     add_number(arena, l, "--balance", 10000);
@@ -205,6 +231,9 @@ static void make_args(struct arena *arena, const struct devchain_options *option
     add_arg(arena, l, "fifo");
     add_arg(arena, l, "--quiet");
     add_arg(arena, l, "--no-cors");
+    if (chain->genesis_sec > 0) {
+        add_number(arena, l, "--timestamp", chain->genesis_sec);
+    }
     if (options->block_time_sec > 0) {
         add_number(arena, l, "--block-time", options->block_time_sec);
     }
@@ -284,6 +313,19 @@ static bool accepts_connections(uint16_t port)
     return accepted;
 }
 
+/* set_clock takes the chain from the time of its genesis to the present. */
+static enum err set_clock(struct rpc_pool *pool, struct why *why)
+{
+    struct arena scratch;
+    arena_init(&scratch, 0);
+    long long now_sec = clock_wall_usec() / (int64_t)USEC_PER_SEC;
+    struct rpc_call call = {.method = "evm_setTime",
+                            .params = slice_format(&scratch, "[%lld]", now_sec)};
+    enum err e = rpc_call_one(pool, &scratch, RPC_ANY, &call, why);
+    arena_free(&scratch);
+    return e;
+}
+
 /* check_chain asks for the chain id, as every user of the chain will. */
 static enum err check_chain(const struct devchain *chain, uint64_t chain_id, struct why *why)
 {
@@ -300,6 +342,9 @@ static enum err check_chain(const struct devchain *chain, uint64_t chain_id, str
     struct rpc_pool *pool = rpc_pool_new(&options);
     uint64_t id = 0;
     enum err e = rpc_chain_id(pool, &id, why);
+    if (e == OK && chain->genesis_sec > 0) {
+        e = set_clock(pool, why);
+    }
     rpc_pool_free(pool);
     return e;
 }
@@ -333,6 +378,7 @@ static enum err prepare(struct arena *arena, const struct devchain_options *opti
     enum err e = devchain_find_anvil(arena, options->anvil_path, &l->path, why);
     if (e == OK && options->state_path != NULL) {
         e = lock_state(arena, options->state_path, &chain->lock_fd, why);
+        e = e ? e : find_genesis(options->state_path, chain->lock_fd, &chain->genesis_sec, why);
     }
     if (e == OK) {
         e = reserve_port(options->port, out_port_fd, &chain->port, why);
@@ -347,7 +393,7 @@ static enum err prepare(struct arena *arena, const struct devchain_options *opti
     if (e != OK) {
         return e;
     }
-    make_args(arena, options, chain->port, l);
+    make_args(arena, options, chain, l);
     l->log_fd = chain->log_fd;
     l->lock_fd = chain->lock_fd;
     l->death_signal = options->state_path != NULL ? SIGTERM : SIGKILL;

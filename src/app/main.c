@@ -18,6 +18,7 @@ static const struct cli_option serve_options[] = {
 static const struct cli_option demo_options[] = {
     {"keep", NULL, "Leave the daemon and the chain running and print their URLs."},
     {"dir", "DIR", "Folder for the demo's data (default: a temporary one)."},
+    {"store.url=URL", NULL, "An empty database for it (default: a file in its folder)."},
     {"rpc", "URL", "Use this node instead of starting one; needs --contracts."},
     {"contracts", "FILE",
      "Drive deployed contracts: {\"chainId\",\"stablecoin\",\"assetRegistry\","

@@ -148,8 +148,9 @@ extern const struct store_statement ledger_sql_account_read;
 extern const struct store_statement ledger_sql_account_touch;
 extern const struct store_statement ledger_sql_account_update;
 extern const struct store_statement ledger_sql_audit_accounts;
-extern const struct store_statement ledger_sql_audit_counts;
-extern const struct store_statement ledger_sql_audit_legs;
+extern const struct store_statement ledger_sql_audit_credits;
+extern const struct store_statement ledger_sql_audit_debits;
+extern const struct store_statement ledger_sql_audit_transfers;
 extern const struct store_statement ledger_sql_entries;
 extern const struct store_statement ledger_sql_entry_place;
 extern const struct store_statement ledger_sql_transfer_close;
@@ -195,7 +196,9 @@ extern const struct store_statement store_sql_undo_begin;
 extern const struct store_statement store_sql_undo_drop;
 extern const struct store_statement store_sql_undo_end;
 extern const struct store_statement store_sql_undo_list;
+extern const struct store_statement store_sql_undo_mark;
 extern const struct store_statement store_sql_undo_prune;
+extern const struct store_statement store_sql_undo_unmark;
 
 static const struct store_column table_asset_types_first_params[] = {
     {"max_rows", STORE_I64, false},
@@ -216,7 +219,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 193,
+    .id = 196,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -254,7 +257,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 194,
+    .id = 197,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -279,7 +282,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 195,
+    .id = 198,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -305,7 +308,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 196,
+    .id = 199,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -313,6 +316,9 @@ static const struct store_statement table_asset_types_insert = {
     .postgres =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
         "VALUES ($1::text, $2::bytea, $3::jsonb, $4::jsonb, $5::bigint, $6::text, $7::text, $8::text, $9::bigint, $10::bytea, $11::timestamptz, $12::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at) FROM STDIN (FORMAT binary)",
     .params = table_asset_types_insert_params,
     .param_count = 12,
 };
@@ -363,7 +369,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 197,
+    .id = 200,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -412,7 +418,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 198,
+    .id = 201,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -437,7 +443,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 199,
+    .id = 202,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -474,7 +480,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 200,
+    .id = 203,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -482,6 +488,9 @@ static const struct store_statement table_assets_insert = {
     .postgres =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
         "VALUES ($1::text, $2::bigint, $3::text, $4::text, $5::text, $6::jsonb, $7::jsonb, $8::bytea, $9::text, $10::text, $11::numeric, $12::bytea, $13::text, $14::text, $15::text, $16::bytea, $17::numeric, $18::bytea, $19::bytea, $20::bigint, $21::bytea, $22::timestamptz, $23::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at) FROM STDIN (FORMAT binary)",
     .params = table_assets_insert_params,
     .param_count = 23,
 };
@@ -531,7 +540,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 201,
+    .id = 204,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -570,7 +579,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 202,
+    .id = 205,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -595,7 +604,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 203,
+    .id = 206,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -620,7 +629,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 204,
+    .id = 207,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -628,6 +637,9 @@ static const struct store_statement table_blockchain_events_insert = {
     .postgres =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
         "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::bytea, $5::bytea, $6::bytea, $7::text, $8::jsonb, $9::boolean, $10::text, $11::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at) FROM STDIN (FORMAT binary)",
     .params = table_blockchain_events_insert_params,
     .param_count = 11,
 };
@@ -659,7 +671,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 205,
+    .id = 208,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -691,7 +703,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 206,
+    .id = 209,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -716,7 +728,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 207,
+    .id = 210,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -735,7 +747,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 208,
+    .id = 211,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -743,6 +755,9 @@ static const struct store_statement table_chain_blocks_insert = {
     .postgres =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
         "VALUES ($1::bigint, $2::bigint, $3::bytea, $4::bytea, $5::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time) FROM STDIN (FORMAT binary)",
     .params = table_chain_blocks_insert_params,
     .param_count = 5,
 };
@@ -769,7 +784,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 209,
+    .id = 212,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -801,7 +816,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 210,
+    .id = 213,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -826,7 +841,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 211,
+    .id = 214,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -846,7 +861,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 212,
+    .id = 215,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
@@ -854,6 +869,9 @@ static const struct store_statement table_chain_cursors_insert = {
     .postgres =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
         "VALUES ($1::bigint, $2::bigint, $3::bytea, $4::bytea, $5::text, $6::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at) FROM STDIN (FORMAT binary)",
     .params = table_chain_cursors_insert_params,
     .param_count = 6,
 };
@@ -883,7 +901,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 213,
+    .id = 216,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -917,7 +935,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 214,
+    .id = 217,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -942,7 +960,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 215,
+    .id = 218,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -964,7 +982,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 216,
+    .id = 219,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -973,6 +991,9 @@ static const struct store_statement table_chain_reorgs_insert = {
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
         "OVERRIDING SYSTEM VALUE\n"
         "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::bigint, $5::bytea, $6::bytea, $7::bigint, $8::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at) FROM STDIN (FORMAT binary)",
     .params = table_chain_reorgs_insert_params,
     .param_count = 8,
 };
@@ -982,7 +1003,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 217,
+    .id = 220,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -1002,7 +1023,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 218,
+    .id = 221,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1037,7 +1058,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 219,
+    .id = 222,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1068,7 +1089,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 220,
+    .id = 223,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1093,7 +1114,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 221,
+    .id = 224,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -1111,7 +1132,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 222,
+    .id = 225,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -1119,6 +1140,9 @@ static const struct store_statement table_chain_sources_insert = {
     .postgres =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
         "VALUES ($1::bigint, $2::bytea, $3::text, $4::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY chain_sources (chain_id, address, contract, from_block) FROM STDIN (FORMAT binary)",
     .params = table_chain_sources_insert_params,
     .param_count = 4,
 };
@@ -1149,7 +1173,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 223,
+    .id = 226,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1188,7 +1212,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 224,
+    .id = 227,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1213,7 +1237,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 225,
+    .id = 228,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -1238,7 +1262,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 226,
+    .id = 229,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -1246,6 +1270,9 @@ static const struct store_statement table_http_idempotency_insert = {
     .postgres =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
         "VALUES ($1::text, $2::text, $3::text, $4::bytea, $5::bigint, $6::text, $7::timestamptz, $8::bigint, $9::text, $10::text, $11::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body) FROM STDIN (FORMAT binary)",
     .params = table_http_idempotency_insert_params,
     .param_count = 11,
 };
@@ -1275,7 +1302,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 227,
+    .id = 230,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired\n"
@@ -1304,7 +1331,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 228,
+    .id = 231,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired\n"
@@ -1329,7 +1356,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 229,
+    .id = 232,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -1346,7 +1373,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 230,
+    .id = 233,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired)\n"
@@ -1354,6 +1381,9 @@ static const struct store_statement table_job_crons_insert = {
     .postgres =
         "INSERT INTO job_crons (name, slot, fired)\n"
         "VALUES ($1::text, $2::bigint, $3::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY job_crons (name, slot, fired) FROM STDIN (FORMAT binary)",
     .params = table_job_crons_insert_params,
     .param_count = 3,
 };
@@ -1389,7 +1419,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 231,
+    .id = 234,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error\n"
@@ -1432,7 +1462,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 232,
+    .id = 235,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error\n"
@@ -1457,7 +1487,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 233,
+    .id = 236,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -1488,7 +1518,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 234,
+    .id = 237,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error)\n"
@@ -1497,6 +1527,9 @@ static const struct store_statement table_jobs_insert = {
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error)\n"
         "OVERRIDING SYSTEM VALUE\n"
         "VALUES ($1::bigint, $2::text, $3::text, $4::jsonb, $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::timestamptz, $10::timestamptz, $11::timestamptz, $12::bigint, $13::text, $14::timestamptz, $15::timestamptz, $16::timestamptz, $17::text)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error) FROM STDIN (FORMAT binary)",
     .params = table_jobs_insert_params,
     .param_count = 17,
 };
@@ -1506,7 +1539,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 235,
+    .id = 238,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -1526,7 +1559,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 236,
+    .id = 239,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1575,7 +1608,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 237,
+    .id = 240,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -1613,7 +1646,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 238,
+    .id = 241,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -1638,7 +1671,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 239,
+    .id = 242,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -1661,7 +1694,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 240,
+    .id = 243,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -1669,6 +1702,9 @@ static const struct store_statement table_lease_bid_checks_insert = {
     .postgres =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
         "VALUES ($1::bigint, $2::bytea, $3::numeric, $4::numeric, $5::bytea, $6::bytea, $7::boolean, $8::text, $9::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at) FROM STDIN (FORMAT binary)",
     .params = table_lease_bid_checks_insert_params,
     .param_count = 9,
 };
@@ -1702,7 +1738,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 241,
+    .id = 244,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -1740,7 +1776,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 242,
+    .id = 245,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -1765,7 +1801,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 243,
+    .id = 246,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -1788,7 +1824,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 244,
+    .id = 247,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -1796,6 +1832,9 @@ static const struct store_statement table_lease_bids_insert = {
     .postgres =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
         "VALUES ($1::bigint, $2::bytea, $3::numeric, $4::numeric, $5::bytea, $6::numeric, $7::text, $8::bigint, $9::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash) FROM STDIN (FORMAT binary)",
     .params = table_lease_bids_insert_params,
     .param_count = 9,
 };
@@ -1830,7 +1869,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 245,
+    .id = 248,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -1868,7 +1907,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 246,
+    .id = 249,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -1893,7 +1932,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 247,
+    .id = 250,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -1917,7 +1956,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 248,
+    .id = 251,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -1925,6 +1964,9 @@ static const struct store_statement table_lease_nfts_insert = {
     .postgres =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
         "VALUES ($1::bigint, $2::bytea, $3::numeric, $4::bytea, $5::bytea, $6::bytea, $7::numeric, $8::bigint, $9::bigint, $10::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash) FROM STDIN (FORMAT binary)",
     .params = table_lease_nfts_insert_params,
     .param_count = 10,
 };
@@ -1958,7 +2000,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 249,
+    .id = 252,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -1994,7 +2036,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 250,
+    .id = 253,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2019,7 +2061,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 251,
+    .id = 254,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -2041,7 +2083,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 252,
+    .id = 255,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -2049,6 +2091,9 @@ static const struct store_statement table_lease_offers_insert = {
     .postgres =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
         "VALUES ($1::bigint, $2::bytea, $3::numeric, $4::bytea, $5::numeric, $6::text, $7::bigint, $8::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash) FROM STDIN (FORMAT binary)",
     .params = table_lease_offers_insert_params,
     .param_count = 8,
 };
@@ -2108,7 +2153,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 253,
+    .id = 256,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -2170,7 +2215,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 254,
+    .id = 257,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -2195,7 +2240,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 255,
+    .id = 258,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -2245,7 +2290,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 256,
+    .id = 259,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -2253,6 +2298,9 @@ static const struct store_statement table_leases_insert = {
     .postgres =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
         "VALUES ($1::text, $2::text, $3::bigint, $4::bytea, $5::bytea, $6::bytea, $7::timestamptz, $8::timestamptz, $9::timestamptz, $10::bytea, $11::numeric, $12::text, $13::bigint, $14::numeric, $15::text, $16::bytea, $17::bigint, $18::jsonb, $19::jsonb, $20::bytea, $21::jsonb, $22::bytea, $23::bytea, $24::bytea, $25::bytea, $26::text, $27::text, $28::text, $29::text, $30::text, $31::numeric, $32::numeric, $33::bigint, $34::bytea, $35::timestamptz, $36::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at) FROM STDIN (FORMAT binary)",
     .params = table_leases_insert_params,
     .param_count = 36,
 };
@@ -2312,7 +2360,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 257,
+    .id = 260,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -2346,7 +2394,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 258,
+    .id = 261,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -2371,7 +2419,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 259,
+    .id = 262,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -2393,7 +2441,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 260,
+    .id = 263,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -2401,6 +2449,9 @@ static const struct store_statement table_lease_bid_requests_insert = {
     .postgres =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
         "VALUES ($1::text, $2::text, $3::bytea, $4::numeric, $5::bytea, $6::text, $7::text, $8::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at) FROM STDIN (FORMAT binary)",
     .params = table_lease_bid_requests_insert_params,
     .param_count = 8,
 };
@@ -2435,7 +2486,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 261,
+    .id = 264,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -2474,7 +2525,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 262,
+    .id = 265,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -2499,7 +2550,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 263,
+    .id = 266,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -2524,7 +2575,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 264,
+    .id = 267,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -2532,6 +2583,9 @@ static const struct store_statement table_ledger_accounts_insert = {
     .postgres =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
         "VALUES ($1::text, $2::text, $3::bigint, $4::bigint, $5::numeric, $6::numeric, $7::numeric, $8::numeric, $9::numeric, $10::numeric, $11::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries) FROM STDIN (FORMAT binary)",
     .params = table_ledger_accounts_insert_params,
     .param_count = 11,
 };
@@ -2574,7 +2628,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 265,
+    .id = 268,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -2616,7 +2670,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 266,
+    .id = 269,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -2641,7 +2695,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 267,
+    .id = 270,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -2671,7 +2725,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 268,
+    .id = 271,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -2679,6 +2733,9 @@ static const struct store_statement table_ledger_transfers_insert = {
     .postgres =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
         "VALUES ($1::text, $2::text, $3::text, $4::text, $5::bigint, $6::boolean, $7::numeric, $8::numeric, $9::bigint, $10::bigint, $11::text, $12::text, $13::bigint, $14::bigint, $15::timestamptz, $16::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed) FROM STDIN (FORMAT binary)",
     .params = table_ledger_transfers_insert_params,
     .param_count = 16,
 };
@@ -2717,7 +2774,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 269,
+    .id = 272,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -2753,7 +2810,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 270,
+    .id = 273,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -2778,7 +2835,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 271,
+    .id = 274,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -2799,7 +2856,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 272,
+    .id = 275,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -2807,6 +2864,9 @@ static const struct store_statement table_onchain_metadata_insert = {
     .postgres =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
         "VALUES ($1::bigint, $2::bytea, $3::bytea, $4::text, $5::text, $6::bigint, $7::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index) FROM STDIN (FORMAT binary)",
     .params = table_onchain_metadata_insert_params,
     .param_count = 7,
 };
@@ -2836,7 +2896,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 273,
+    .id = 276,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -2871,7 +2931,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 274,
+    .id = 277,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -2896,7 +2956,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 275,
+    .id = 278,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -2917,7 +2977,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 276,
+    .id = 279,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -2925,6 +2985,9 @@ static const struct store_statement table_onchain_types_insert = {
     .postgres =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
         "VALUES ($1::bigint, $2::bytea, $3::bytea, $4::bytea, $5::jsonb, $6::bigint, $7::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash) FROM STDIN (FORMAT binary)",
     .params = table_onchain_types_insert_params,
     .param_count = 7,
 };
@@ -2978,7 +3041,7 @@ static const struct store_column table_relay_intents_first_fields[] = {
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 277,
+    .id = 280,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
@@ -3035,7 +3098,7 @@ static const struct store_column table_relay_intents_next_fields[] = {
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 278,
+    .id = 281,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
@@ -3060,7 +3123,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 279,
+    .id = 282,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -3105,7 +3168,7 @@ static const struct store_column table_relay_intents_insert_params[] = {
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 280,
+    .id = 283,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at)\n"
@@ -3114,6 +3177,9 @@ static const struct store_statement table_relay_intents_insert = {
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at)\n"
         "OVERRIDING SYSTEM VALUE\n"
         "VALUES ($1::bigint, $2::text, $3::text, $4::bytea, $5::bigint, $6::bytea, $7::bytea, $8::numeric, $9::bytea, $10::text, $11::text, $12::bigint, $13::text, $14::timestamptz, $15::bigint, $16::boolean, $17::bigint, $18::bytea, $19::bigint, $20::bigint, $21::timestamptz, $22::timestamptz, $23::bigint, $24::bytea, $25::bigint, $26::numeric, $27::bytea, $28::text, $29::text, $30::timestamptz, $31::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at) FROM STDIN (FORMAT binary)",
     .params = table_relay_intents_insert_params,
     .param_count = 31,
 };
@@ -3123,7 +3189,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 281,
+    .id = 284,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -3143,7 +3209,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 282,
+    .id = 285,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -3206,7 +3272,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 283,
+    .id = 286,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -3242,7 +3308,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 284,
+    .id = 287,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -3267,7 +3333,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 285,
+    .id = 288,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -3290,7 +3356,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 286,
+    .id = 289,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -3298,6 +3364,9 @@ static const struct store_statement table_relay_attempts_insert = {
     .postgres =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
         "VALUES ($1::text, $2::bigint, $3::bytea, $4::bytea, $5::numeric, $6::numeric, $7::bigint, $8::boolean, $9::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at) FROM STDIN (FORMAT binary)",
     .params = table_relay_attempts_insert_params,
     .param_count = 9,
 };
@@ -3326,7 +3395,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 287,
+    .id = 290,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -3357,7 +3426,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 288,
+    .id = 291,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -3382,7 +3451,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 289,
+    .id = 292,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -3400,7 +3469,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 290,
+    .id = 293,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -3408,6 +3477,9 @@ static const struct store_statement table_relay_wallets_insert = {
     .postgres =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
         "VALUES ($1::bigint, $2::bytea, $3::bigint, $4::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY relay_wallets (chain_id, address, next_nonce, updated_at) FROM STDIN (FORMAT binary)",
     .params = table_relay_wallets_insert_params,
     .param_count = 4,
 };
@@ -3432,7 +3504,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 291,
+    .id = 294,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -3465,7 +3537,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 292,
+    .id = 295,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -3490,7 +3562,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 293,
+    .id = 296,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -3509,7 +3581,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 294,
+    .id = 297,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -3517,6 +3589,9 @@ static const struct store_statement table_revenue_claim_requests_insert = {
     .postgres =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
         "VALUES ($1::bigint, $2::bigint, $3::bytea, $4::text, $5::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at) FROM STDIN (FORMAT binary)",
     .params = table_revenue_claim_requests_insert_params,
     .param_count = 5,
 };
@@ -3551,7 +3626,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 295,
+    .id = 298,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -3592,7 +3667,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 296,
+    .id = 299,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -3617,7 +3692,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 297,
+    .id = 300,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -3645,7 +3720,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 298,
+    .id = 301,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -3653,6 +3728,9 @@ static const struct store_statement table_revenue_rounds_insert = {
     .postgres =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
         "VALUES ($1::bigint, $2::bigint, $3::bytea, $4::numeric, $5::numeric, $6::numeric, $7::numeric, $8::bigint, $9::bigint, $10::numeric, $11::bytea, $12::text, $13::bytea, $14::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at) FROM STDIN (FORMAT binary)",
     .params = table_revenue_rounds_insert_params,
     .param_count = 14,
 };
@@ -3690,7 +3768,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 299,
+    .id = 302,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -3726,7 +3804,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 300,
+    .id = 303,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -3751,7 +3829,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 301,
+    .id = 304,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -3773,7 +3851,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 302,
+    .id = 305,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -3781,6 +3859,9 @@ static const struct store_statement table_revenue_claims_insert = {
     .postgres =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
         "VALUES ($1::bigint, $2::bigint, $3::bytea, $4::numeric, $5::numeric, $6::boolean, $7::timestamptz, $8::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash) FROM STDIN (FORMAT binary)",
     .params = table_revenue_claims_insert_params,
     .param_count = 8,
 };
@@ -3810,7 +3891,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 303,
+    .id = 306,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -3846,7 +3927,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 304,
+    .id = 307,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -3871,7 +3952,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 305,
+    .id = 308,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -3891,7 +3972,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 306,
+    .id = 309,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -3899,6 +3980,9 @@ static const struct store_statement table_token_balances_insert = {
     .postgres =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
         "VALUES ($1::bigint, $2::bytea, $3::bytea, $4::bigint, $5::bigint, $6::numeric)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY token_balances (chain_id, token, holder, block_number, log_index, balance) FROM STDIN (FORMAT binary)",
     .params = table_token_balances_insert_params,
     .param_count = 6,
 };
@@ -3924,7 +4008,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 307,
+    .id = 310,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -3956,7 +4040,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 308,
+    .id = 311,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -3981,7 +4065,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 309,
+    .id = 312,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -3999,7 +4083,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 310,
+    .id = 313,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -4007,6 +4091,9 @@ static const struct store_statement table_token_holders_insert = {
     .postgres =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
         "VALUES ($1::bigint, $2::bytea, $3::bytea, $4::numeric)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY token_holders (chain_id, token, holder, balance) FROM STDIN (FORMAT binary)",
     .params = table_token_holders_insert_params,
     .param_count = 4,
 };
@@ -4030,7 +4117,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 311,
+    .id = 314,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -4060,7 +4147,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 312,
+    .id = 315,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -4085,7 +4172,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 313,
+    .id = 316,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -4103,7 +4190,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 314,
+    .id = 317,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -4112,6 +4199,9 @@ static const struct store_statement table_undo_log_insert = {
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
         "OVERRIDING SYSTEM VALUE\n"
         "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::text)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY undo_log (seq, chain_id, block_number, statement) FROM STDIN (FORMAT binary)",
     .params = table_undo_log_insert_params,
     .param_count = 4,
 };
@@ -4121,7 +4211,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 315,
+    .id = 318,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -4141,7 +4231,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 316,
+    .id = 319,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -4666,8 +4756,9 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &ledger_sql_account_touch,
     &ledger_sql_account_update,
     &ledger_sql_audit_accounts,
-    &ledger_sql_audit_counts,
-    &ledger_sql_audit_legs,
+    &ledger_sql_audit_credits,
+    &ledger_sql_audit_debits,
+    &ledger_sql_audit_transfers,
     &ledger_sql_entries,
     &ledger_sql_entry_place,
     &ledger_sql_transfer_close,
@@ -4713,7 +4804,9 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &store_sql_undo_drop,
     &store_sql_undo_end,
     &store_sql_undo_list,
+    &store_sql_undo_mark,
     &store_sql_undo_prune,
+    &store_sql_undo_unmark,
     &table_asset_types_first,
     &table_asset_types_next,
     &table_asset_types_count,
@@ -7027,13 +7120,82 @@ static const struct store_migration sql_catalog_migrations[] = {
             "DROP TABLE backup_copy_tables;\n"
             "DROP TABLE backup_copy;",
     },
+    {
+        .version = 13,
+        .name = "ledger",
+        .checksum = "d8a148ec2e17a4c26905b5ebce5d7315ed036f9166e27ae3fccc8ff4619b14ea",
+        .up_sqlite =
+            "CREATE TRIGGER ledger_transfers_stay BEFORE UPDATE ON ledger_transfers\n"
+            "WHEN (OLD.state <> 1 OR NEW.state = 1 OR OLD.id <> NEW.id OR OLD.book <> NEW.book\n"
+            "        OR OLD.debit <> NEW.debit OR OLD.credit <> NEW.credit OR OLD.origin <> NEW.origin\n"
+            "        OR OLD.held <> NEW.held OR OLD.amount <> NEW.amount OR OLD.kind <> NEW.kind\n"
+            "        OR OLD.cause <> NEW.cause OR OLD.debit_entry <> NEW.debit_entry\n"
+            "        OR OLD.credit_entry <> NEW.credit_entry OR OLD.created <> NEW.created)\n"
+            "    AND NOT EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1)\n"
+            "BEGIN\n"
+            "    SELECT RAISE(ABORT, 'a transfer only changes when its hold ends: ledger_transfers_stay');\n"
+            "END;\n"
+            "CREATE TRIGGER ledger_transfers_keep BEFORE DELETE ON ledger_transfers\n"
+            "WHEN NOT EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1)\n"
+            "BEGIN\n"
+            "    SELECT RAISE(ABORT, 'a transfer is never deleted: ledger_transfers_keep');\n"
+            "END;\n"
+            "CREATE TRIGGER ledger_accounts_stay BEFORE UPDATE ON ledger_accounts\n"
+            "WHEN (OLD.book <> NEW.book OR OLD.path <> NEW.path OR OLD.origin <> NEW.origin\n"
+            "        OR OLD.flags <> NEW.flags OR OLD.entries > NEW.entries)\n"
+            "    AND NOT EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1)\n"
+            "BEGIN\n"
+            "    SELECT RAISE(ABORT, 'an account changes in its totals only: ledger_accounts_stay');\n"
+            "END;\n"
+            "CREATE TRIGGER ledger_accounts_keep BEFORE DELETE ON ledger_accounts\n"
+            "WHEN NOT EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1)\n"
+            "BEGIN\n"
+            "    SELECT RAISE(ABORT, 'an account is never deleted: ledger_accounts_keep');\n"
+            "END;",
+        .up_postgres =
+            "CREATE FUNCTION ledger_refuse() RETURNS trigger LANGUAGE plpgsql AS $refuse$\n"
+            "BEGIN\n"
+            "    IF NOT EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1) THEN\n"
+            "        RAISE EXCEPTION 'what was booked is neither changed nor deleted'\n"
+            "            USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = TG_NAME;\n"
+            "    END IF;\n"
+            "    RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;\n"
+            "END;\n"
+            "$refuse$;\n"
+            "CREATE TRIGGER ledger_transfers_stay BEFORE UPDATE ON ledger_transfers FOR EACH ROW\n"
+            "WHEN (OLD.state <> 1 OR NEW.state = 1 OR OLD.id <> NEW.id OR OLD.book <> NEW.book\n"
+            "        OR OLD.debit <> NEW.debit OR OLD.credit <> NEW.credit OR OLD.origin <> NEW.origin\n"
+            "        OR OLD.held <> NEW.held OR OLD.amount <> NEW.amount OR OLD.kind <> NEW.kind\n"
+            "        OR OLD.cause <> NEW.cause OR OLD.debit_entry <> NEW.debit_entry\n"
+            "        OR OLD.credit_entry <> NEW.credit_entry OR OLD.created <> NEW.created)\n"
+            "EXECUTE FUNCTION ledger_refuse();\n"
+            "CREATE TRIGGER ledger_transfers_keep BEFORE DELETE ON ledger_transfers FOR EACH ROW\n"
+            "EXECUTE FUNCTION ledger_refuse();\n"
+            "CREATE TRIGGER ledger_accounts_stay BEFORE UPDATE ON ledger_accounts FOR EACH ROW\n"
+            "WHEN (OLD.book <> NEW.book OR OLD.path <> NEW.path OR OLD.origin <> NEW.origin\n"
+            "        OR OLD.flags <> NEW.flags OR OLD.entries > NEW.entries)\n"
+            "EXECUTE FUNCTION ledger_refuse();\n"
+            "CREATE TRIGGER ledger_accounts_keep BEFORE DELETE ON ledger_accounts FOR EACH ROW\n"
+            "EXECUTE FUNCTION ledger_refuse();",
+        .down_sqlite =
+            "DROP TRIGGER ledger_transfers_stay;\n"
+            "DROP TRIGGER ledger_transfers_keep;\n"
+            "DROP TRIGGER ledger_accounts_stay;\n"
+            "DROP TRIGGER ledger_accounts_keep;",
+        .down_postgres =
+            "DROP TRIGGER ledger_transfers_stay ON ledger_transfers;\n"
+            "DROP TRIGGER ledger_transfers_keep ON ledger_transfers;\n"
+            "DROP TRIGGER ledger_accounts_stay ON ledger_accounts;\n"
+            "DROP TRIGGER ledger_accounts_keep ON ledger_accounts;\n"
+            "DROP FUNCTION ledger_refuse();",
+    },
 };
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 317,
+    .statement_count = 320,
     .migrations = sql_catalog_migrations,
-    .migration_count = 12,
+    .migration_count = 13,
     .tables = sql_catalog_tables,
     .table_count = 29,
 };

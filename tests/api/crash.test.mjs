@@ -173,13 +173,12 @@ async function outcome(site) {
 /** Every intent has one mined transaction, and the wallets sent nothing else. */
 async function eachOnce(site) {
     const intents = rows(site.api.daemon.database,
-        'SELECT lower(hex(wallet)) AS wallet, state, nonce, hex(transaction_hash) AS hash, purpose, '
-        + 'error FROM relay_intents');
+        'SELECT wallet, state, nonce, transaction_hash AS hash, purpose, error FROM relay_intents');
     assert.deepEqual(intents.filter((i) => i.state !== 4), []);
     assert.equal(new Set(intents.map((i) => i.hash)).size, intents.length);
     const now = await site.counts();
     accounts.slice(0, 5).forEach(({ address }, i) => {
-        const nonces = intents.filter((row) => `0x${row.wallet}` === address.toLowerCase())
+        const nonces = intents.filter((row) => row.wallet === address.toLowerCase())
             .map((row) => row.nonce).sort((a, b) => a - b);
         const wanted = Array.from({ length: now[i] - site.nonces[i] }, (_, k) => site.nonces[i] + k);
         assert.deepEqual(nonces, wanted, `nonces of ${address}`);

@@ -11,7 +11,7 @@ import { spec } from '../../contracts/harness/abi.mjs';
 import { Chain } from '../../contracts/harness/chain.mjs';
 import { TOKEN, World, admin, alice, bob, carol, dave, erin, frank, lessor, withLease }
     from '../../contracts/harness/world.mjs';
-import { Daemon, SLOW, dump, folder, objects, rows, run, survivors }
+import { Daemon, SLOW, bytes, dump, folder, objects, rows, run, survivors }
     from '../support/program.mjs';
 
 const OLD = { coin: 'MockStablecoin', prefix: 'Deployed',
@@ -460,7 +460,7 @@ describe('the daemon', () => {
         // Holders, from transfers and not from the contract's list.
         for (const token of tokens) {
             const asset = rows(daemon.database, `SELECT asset_id FROM assets
-                WHERE hex(token_address) = '${token.address.slice(2).toUpperCase()}'`)[0].asset_id;
+                WHERE token_address = ${bytes(token.address)}`)[0].asset_id;
             const { holders } = await daemon.get(`/api/v1/assets/${asset}/holders`);
             const [listed, balances] = await token.get('getHolders');
             const real = listed.map((holder, i) => [holder, balances[i]])
@@ -513,7 +513,7 @@ describe('the daemon', () => {
         await start({ dir });
         assert.equal((await compare()).dust, before.dust + 1n);
         await daemon.stop();
-        const audit = await run(['audit', 'ledger', `--store.url=sqlite:${daemon.database}`]);
+        const audit = await run(['audit', 'ledger', `--store.url=${daemon.database.url}`]);
         assert.equal(audit.status, 0, audit.stdout + audit.stderr);
     });
 

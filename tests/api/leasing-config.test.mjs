@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { objects, run } from '../support/program.mjs';
+import { databaseOf, folder, objects, run } from '../support/program.mjs';
 import { Api, lessor, registrar } from './support.mjs';
 
 let host;
@@ -13,7 +13,7 @@ before(async () => {
     const c = host.contracts;
     right = {
         'chain.rpc_urls': host.daemon.rpc, 'wallets.dev_accounts': 5, 'http.port': 0,
-        'store.url': 'sqlite:f.db', 'leasing.stablecoin': c.stablecoin,
+        'store.url': databaseOf(folder()).url, 'leasing.stablecoin': c.stablecoin,
         'leasing.asset_registry': c.assetRegistry, 'leasing.lease_factory': c.leaseFactory,
         'leasing.marketplace': c.marketplace, 'leasing.registrar': c.registrar,
     };

@@ -10,13 +10,17 @@ import {
     Api, Daemon, SLOW, accounts, assetBody, fresh, sleep, typeBody,
 } from './support.mjs';
 import { folder, objects, run, survivors } from '../support/program.mjs';
+import { ON_POSTGRES } from '../support/database.mjs';
 import { Postgres } from '../support/postgres.mjs';
 
 const V1 = '/api/v1';
 const REFERENCE = new URL('../../docs/reference/routes.md', import.meta.url);
 
+// It names its databases itself, so that one run of the suite is enough.
+const options = { skip: ON_POSTGRES };
+
 let server;
-before(async () => { server = await Postgres.start(); });
+before(async () => { server = ON_POSTGRES ? undefined : await Postgres.start(); });
 after(() => server?.stop());
 
 /** Runs `db copy` to its end and returns its report. */
@@ -79,7 +83,7 @@ async function answers(daemon, list) {
     return found;
 }
 
-describe('an installation that a demo has left', () => {
+describe('an installation that a demo has left', options, () => {
     let dir;
     let sqlite;
     let list;
@@ -164,7 +168,7 @@ describe('an installation that a demo has left', () => {
     });
 });
 
-describe('a chain that takes blocks back after the move', () => {
+describe('a chain that takes blocks back after the move', options, () => {
     const PROJECTIONS = ['onchain_types', 'onchain_metadata', 'token_holders', 'token_balances',
         'ledger_accounts', 'ledger_transfers', 'blockchain_events', 'chain_sources'];
     for (const direction of ['to PostgreSQL', 'to SQLite']) {
@@ -220,7 +224,7 @@ describe('a chain that takes blocks back after the move', () => {
             await witness.stop();
             // The hashes of a table are equal when its rows are, whatever the database.
             const moved = await copied(to, `sqlite:${join(dir, 'end.db')}`);
-            const index = await copied(`sqlite:${witness.database}`, `sqlite:${join(dir, 'w.db')}`);
+            const index = await copied(witness.database.url, `sqlite:${join(dir, 'w.db')}`);
             const hashes = (report) => Object.fromEntries(report.tables
                 .filter(({ name }) => PROJECTIONS.includes(name))
                 .map(({ name, sourceRows, sourceHash }) => [name, `${sourceRows} ${sourceHash}`]));
@@ -230,7 +234,7 @@ describe('a chain that takes blocks back after the move', () => {
     }
 });
 
-describe('a copy that is killed', () => {
+describe('a copy that is killed', options, () => {
     const JOBS = 40_000;
     let dir;
     let path;
@@ -295,7 +299,7 @@ describe('a copy that is killed', () => {
     });
 });
 
-describe('what a copy refuses', () => {
+describe('what a copy refuses', options, () => {
     const refused = async (from, to, code, said) => {
         const report = await copy(from, to);
         assert.equal(report.status, code === 'usage' ? 2 : 1);

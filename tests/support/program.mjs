@@ -1,12 +1,15 @@
 // Runs the program under test, and looks at what is left of it.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { ON_POSTGRES, databaseOf } from './database.mjs';
+
+export { ON_POSTGRES, bytes, change, databaseOf, dump, pick, rows } from './database.mjs';
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
@@ -30,13 +33,22 @@ export function folder() {
 export const objects = (text) => text.split('\n').filter((line) => line !== '')
     .map((line) => JSON.parse(line));
 
+/** The arguments of a demo, whose database is the one that belongs to its folder. */
+export function onDatabase(args) {
+    if (!ON_POSTGRES || args[0] !== 'demo') {
+        return args; // its own file is what it uses by itself
+    }
+    const dir = args.includes('--dir') ? args[args.indexOf('--dir') + 1] : folder();
+    return [...args, `--store.url=${databaseOf(dir).url}`];
+}
+
 /**
  * Runs the program to its end and resolves to { status, signal, stdout, stderr, msec }. `started`
  * is called with the child as soon as it runs, `line` with each line that it prints.
  */
 export async function run(args, { seconds = 60, started, line, env = {}, cwd = folder() } = {}) {
     const begun = Date.now();
-    const child = spawn(BIN, args,
+    const child = spawn(BIN, onDatabase(args),
         { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     const timer = setTimeout(() => child.kill('SIGKILL'), seconds * SLOW * 1000);
     const texts = { stdout: '', stderr: '' };
@@ -62,8 +74,8 @@ export class Daemon {
     static async start(settings, { dir = folder(), seconds = 30 } = {}) {
         const daemon = new Daemon();
         daemon.dir = dir;
-        daemon.database = join(dir, 'freehold.db');
-        const all = { 'http.port': 0, 'store.url': `sqlite:${daemon.database}`,
+        daemon.database = databaseOf(dir);
+        const all = { 'http.port': 0, 'store.url': daemon.database.url,
             'devchain.dir': join(dir, 'devchain'), ...settings };
         daemon.child = spawn(BIN, ['serve', '--json', '--until-eof',
             ...Object.entries(all).map(([key, value]) => `--${key}=${value}`)],
@@ -129,20 +141,6 @@ export class Daemon {
         this.child.stdin.end();
         return this.ended;
     }
-}
-
-/** Rows of a database that may be in use, as objects; blobs must be asked for as hex. */
-export function rows(database, sql) {
-    const text = execFileSync('sqlite3',
-        ['-readonly', '-json', '-cmd', '.timeout 5000', database, sql], { encoding: 'utf8' });
-    return text === '' ? [] : JSON.parse(text);
-}
-
-/** Every row of a table, as SQL literals, sorted. */
-export function dump(database, table) {
-    const text = execFileSync('sqlite3', ['-readonly', '-quote', '-cmd', '.timeout 5000', database,
-        `SELECT * FROM ${table}`], { encoding: 'utf8', maxBuffer: 2 ** 28 });
-    return text.trimEnd().split('\n').sort();
 }
 
 /** Every process below one, as { pid, name }, parents first. */

@@ -214,15 +214,29 @@ static enum err renumber(struct store_tx *tx, const struct backup_batch *batch, 
     return store_finish(&q, NULL, why);
 }
 
+static enum err write_rows(struct store_tx *tx, const struct step *step, struct why *why)
+{
+    const struct backup_batch *batch = step->batch;
+    struct arena scratch;
+    struct store_query q;
+    enum err e = OK;
+    arena_init(&scratch, 0);
+    store_begin_rows(&q, tx, batch->table->insert);
+    for (size_t i = step->from; e == OK && i < batch->count; i++) {
+        e = backup_row_bind(&q, step->copy->options->target, batch->table, &batch->rows[i],
+                            &scratch, why);
+        store_row(&q);
+    }
+    enum err finished = store_finish(&q, NULL, e == OK ? why : NULL);
+    arena_free(&scratch);
+    return e != OK ? e : finished;
+}
+
 static enum err write_step(struct store_tx *tx, void *ctx, struct why *why)
 {
     const struct step *step = ctx;
     const struct backup_batch *batch = step->batch;
-    struct store *target = step->copy->options->target;
-    enum err e = OK;
-    for (size_t i = step->from; e == OK && i < batch->count; i++) {
-        e = backup_row_insert(tx, target, batch->table, &batch->rows[i], why);
-    }
+    enum err e = write_rows(tx, step, why);
     if (e == OK && batch->ends) {
         e = renumber(tx, batch, why);
     }

@@ -116,26 +116,19 @@ static void bind_value(struct store_query *q, const struct store_column *column,
     }
 }
 
-enum err backup_row_insert(struct store_tx *tx, const struct store *store,
-                           const struct store_table *table, const struct backup_row *row,
-                           struct why *why)
+enum err backup_row_bind(struct store_query *q, const struct store *store,
+                         const struct store_table *table, const struct backup_row *row,
+                         struct arena *scratch, struct why *why)
 {
-    struct arena scratch;
-    struct store_query q;
     enum err e = OK;
-    arena_init(&scratch, 0);
-    store_begin(&q, tx, table->insert);
     for (uint16_t i = 0; i < table->column_count; i++) {
         struct backup_value v = row->values[i];
         if (e == OK && store_undo_is_inverse(table, &table->columns[i])) {
-            e = store_undo_import(store, &scratch, v.bytes, &v.bytes, why);
+            e = store_undo_import(store, scratch, v.bytes, &v.bytes, why);
         }
-        bind_value(&q, &table->columns[i], &v);
+        bind_value(q, &table->columns[i], &v);
     }
-    /* With a statement that is not to run there is nothing to finish but the transaction. */
-    enum err finished = store_finish(&q, NULL, e == OK ? why : NULL);
-    arena_free(&scratch);
-    return e != OK ? e : finished;
+    return e;
 }
 
 /* ---- the encoded form ---- */

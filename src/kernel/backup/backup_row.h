@@ -69,12 +69,12 @@ enum err backup_row_read(struct store_query *q, const struct store *store,
                          struct backup_row *out, struct why *why) ERR_CHECKED;
 
 /*
- * backup_row_insert inserts a row by the table's statement. Errors: ERR_DB_CONSTRAINT,
- * ERR_CORRUPT (an inverse that makes no sense), of the store.
+ * backup_row_bind binds a row to the table's `insert`. Owns: `scratch`, until the row has left.
+ * Errors: ERR_CORRUPT (an inverse that makes no sense).
  */
-enum err backup_row_insert(struct store_tx *tx, const struct store *store,
-                           const struct store_table *table, const struct backup_row *row,
-                           struct why *why) ERR_CHECKED;
+enum err backup_row_bind(struct store_query *q, const struct store *store,
+                         const struct store_table *table, const struct backup_row *row,
+                         struct arena *scratch, struct why *why) ERR_CHECKED;
 
 /* backup_row_encode appends the encoded form, JSON as it is. */
 void backup_row_encode(const struct store_table *table, const struct backup_row *row,

@@ -34,6 +34,7 @@ WHERE chain_id = :chain_id;
 
 -- statement: chain_block_insert
 -- doc: Remembers a block.
+-- rows: load
 -- params: chain_id i64, block_number i64, block_hash hash, parent_hash hash, block_time time
 INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)
 VALUES (:chain_id, :block_number, :block_hash, :parent_hash, :block_time);
@@ -78,6 +79,7 @@ WHERE chain_id = :chain_id ORDER BY address;
 
 -- statement: chain_event_insert
 -- doc: Stores an applied log.
+-- rows: load
 -- params: chain_id i64, block_number i64, log_index i64, block_hash hash, transaction_hash hash
 -- params: contract_address address, event_type text, event_data json, processed bool, error text?
 -- params: now time

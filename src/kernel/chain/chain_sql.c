@@ -133,6 +133,9 @@ const struct store_statement chain_sql_block_insert = {
     .postgres =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
         "VALUES ($1::bigint, $2::bigint, $3::bytea, $4::bytea, $5::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time) FROM STDIN (FORMAT binary)",
     .params = chain_sql_block_insert_params,
     .param_count = 5,
 };
@@ -292,6 +295,9 @@ const struct store_statement chain_sql_event_insert = {
         "     event_type, event_data, processed, error, created_at)\n"
         "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::bytea, $5::bytea, $6::bytea,\n"
         "        $7::text, $8::jsonb, $9::boolean, $10::text, $11::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at) FROM STDIN (FORMAT binary)",
     .params = chain_sql_event_insert_params,
     .param_count = 11,
 };

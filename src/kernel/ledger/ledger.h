@@ -12,6 +12,11 @@
  *   (none) --ledger_hold--> PENDING --ledger_settle--> POSTED   (amount may be less: rest freed)
  *                              '------ledger_void----> VOIDED
  *
+ * What was booked stays: triggers refuse to change a transfer but for the end of its hold, an
+ * account but for its totals, and to delete either; only the undo log passes (migration 13). A hold
+ * has no deadline of its own: whoever holds knows why, and the job or event that ends the reason
+ * voids the hold in the same transaction.
+ *
  * Invariants (ledger_audit proves them from the transfers)
  *   - for each book the sum of credits equals the sum of debits, posted and pending;
  *   - each account's stored totals equal the sums of its transfers;
@@ -41,7 +46,7 @@
  *     rows;
  *   - a reorg may leave an account with more debits than credits when the engine spent what the
  *     orphaned block had credited: nothing is refused at that moment, ledger_available is zero, new
- *     debits are refused and ledger_audit counts the account under `overdrafts`.
+ *     debits are refused and ledger_audit finds it LEDGER_OVERDRAWN.
  *
  * Limits: paths LEDGER_PATH_MAX, books LEDGER_BOOK_MAX, ids and causes LEDGER_ID_MAX, kinds
  * LEDGER_KIND_MAX bytes of [A-Za-z0-9/_.:-]; segments between slashes are never empty. Totals are
@@ -53,6 +58,7 @@
 #ifndef KERNEL_LEDGER_LEDGER_H
 #define KERNEL_LEDGER_LEDGER_H
 
+#include "kernel/crypto/hash.h"
 #include "kernel/store/store.h"
 
 #define LEDGER_PATH_MAX 200
@@ -148,23 +154,75 @@ enum err ledger_entries(struct store_tx *tx, struct arena *arena, struct slice b
                         struct slice path, struct slice after, size_t limit,
                         struct ledger_entry **out, size_t *out_count, struct why *why) ERR_CHECKED;
 
+/* ---- the proof ---- */
+
+/* What the audit may find. Counted are accounts, books and transfers, each once a finding. */
+enum ledger_finding {
+    LEDGER_SOUND,             /* nothing */
+    LEDGER_TOTALS_WRONG,      /* account: stored totals differ from the sums of its transfers */
+    LEDGER_NUMBERS_WRONG,     /* account: entries of an origin are not numbered 1, 2, 3, … */
+    LEDGER_FLAGS_DIFFER,      /* account: its origins do not agree about the flags */
+    LEDGER_OVERDRAWN,         /* account: LEDGER_NO_OVERDRAFT and below zero */
+    LEDGER_BOOK_UNBALANCED,   /* book: stored credits differ from stored debits */
+    LEDGER_TRANSFER_ORPHANED, /* transfer: an account that it moved has no row for it */
+    LEDGER_TRANSFER_BROKEN,   /* transfer: state, amounts, origin and times contradict each other */
+    LEDGER_FINDINGS,          /* how many there are */
+};
+
+/* A sum over accounts may leave 256 bits where no account does: carries * 2^256 + low. */
+struct ledger_wide {
+    struct u256 low;
+    uint64_t carries;
+};
+
+#define LEDGER_WIDE_TEXT_MAX 98
+
+/* The sums over the accounts of a book; `book` is lent for the call. */
+struct ledger_book {
+    struct slice book;
+    uint64_t accounts;
+    struct ledger_wide debits_pending;
+    struct ledger_wide debits_posted;
+    struct ledger_wide credits_pending;
+    struct ledger_wide credits_posted;
+};
+
 struct ledger_report {
     uint64_t books;
     uint64_t accounts;
     uint64_t transfers;
-    uint64_t wrong_accounts;   /* stored totals differ from the transfers */
-    uint64_t overdrafts;       /* flagged LEDGER_NO_OVERDRAFT and below zero */
-    uint64_t unbalanced_books; /* stored credits differ from stored debits */
-    uint64_t orphans;          /* transfers of accounts that have no row */
-    /* The first wrong, overdrawn or unbalanced one, "" when there is none. */
+    uint64_t entries; /* two a transfer, unless an account is missing */
+    uint64_t found[LEDGER_FINDINGS];
+    /*
+     * Of all rows, whatever their order: SHA-256 over the sum modulo 2^256 of the SHA-256 of each.
+     * Equal content has equal digests on both databases. It finds what a copy lost or changed; who
+     * may choose rows at will could make two contents meet.
+     */
+    struct hash digest;
+    enum ledger_finding first;
     char first_book[LEDGER_BOOK_MAX + 1];
-    char first_path[LEDGER_PATH_MAX + 1]; /* "" for a book */
+    char first_path[LEDGER_PATH_MAX + 1]; /* "" when it is not an account */
+    char first_id[LEDGER_ID_MAX + 1];     /* "" when it is not a transfer */
 };
 
+typedef void (*ledger_book_fn)(void *ctx, const struct ledger_book *book);
+
 /*
- * ledger_audit recomputes everything from the transfers, in memory that does not grow with them.
- * Whether it found something is in the report, not in the result. Errors: ERR_DB.
+ * ledger_audit recomputes everything from the transfers, in memory that does not grow with them;
+ * what it reads is one snapshot, so that it may run beside a daemon at work. `each` (NULL: nobody)
+ * is told each book. What it found is in the report, not in the result. Errors: ERR_DB,
+ * ERR_CORRUPT (a value that cannot be read at all).
  */
-enum err ledger_audit(struct store_tx *tx, struct ledger_report *out, struct why *why) ERR_CHECKED;
+enum err ledger_audit(struct store_tx *tx, ledger_book_fn each, void *ctx,
+                      struct ledger_report *out, struct why *why) ERR_CHECKED;
+
+/* ledger_finding_name returns the name of a finding in JSON: "totalsWrong". */
+const char *ledger_finding_name(enum ledger_finding finding);
+
+/* ledger_finding_text says what was found: "accounts whose totals differ from …". */
+const char *ledger_finding_text(enum ledger_finding finding);
+
+/* ledger_wide_format writes decimal digits; returns their number. */
+size_t ledger_wide_format(struct ledger_wide value, char out[LEDGER_WIDE_TEXT_MAX]);
 
 #endif

@@ -108,26 +108,42 @@ SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted
 FROM ledger_accounts WHERE (book, path, origin) > (:book, :path, :origin)
 ORDER BY book, path, origin LIMIT :limit;
 
--- statement: ledger_audit_legs
--- doc: lists what the transfers of an account say about it
--- params: book text, path text
--- columns: is_debit bool, origin i64, held bool, amount u256, posted u256, state i64, closer i64?
--- columns: entry i64
-SELECT true AS is_debit, origin, held, amount, posted, state, closer, debit_entry AS entry
-FROM ledger_transfers WHERE book = :book AND debit = :path
-UNION ALL
-SELECT false AS is_debit, origin, held, amount, posted, state, closer, credit_entry AS entry
-FROM ledger_transfers WHERE book = :book AND credit = :path;
+-- statement: ledger_audit_debits
+-- doc: lists what an account gave behind a place, in the order of their index
+-- params: book text, path text, created time, entry i64, id text, limit i64
+-- columns: id text, origin i64, held bool, amount u256, posted u256, state i64, closer i64?
+-- columns: created time, entry i64
+SELECT id, origin, held, amount, posted, state, closer, created, debit_entry AS entry
+FROM ledger_transfers
+WHERE book = :book AND debit = :path AND (created, debit_entry, id) > (:created, :entry, :id)
+ORDER BY created, debit_entry, id LIMIT :limit;
 
--- statement: ledger_audit_counts
--- doc: counts transfers, and those of accounts that have no row
--- columns: transfers i64, orphans i64
-SELECT count(*) AS transfers,
-       coalesce(sum(CASE WHEN EXISTS (SELECT 1 FROM ledger_accounts a
-                                      WHERE a.book = t.book AND a.path = t.debit
-                                          AND a.origin = t.origin)
-                          AND EXISTS (SELECT 1 FROM ledger_accounts a
-                                      WHERE a.book = t.book AND a.path = t.credit
-                                          AND a.origin = t.origin)
-                         THEN 0 ELSE 1 END), 0) AS orphans
-FROM ledger_transfers t;
+-- statement: ledger_audit_credits
+-- doc: lists what an account received behind a place, in the order of their index
+-- params: book text, path text, created time, entry i64, id text, limit i64
+-- columns: id text, origin i64, held bool, amount u256, posted u256, state i64, closer i64?
+-- columns: created time, entry i64
+SELECT id, origin, held, amount, posted, state, closer, created, credit_entry AS entry
+FROM ledger_transfers
+WHERE book = :book AND credit = :path AND (created, credit_entry, id) > (:created, :entry, :id)
+ORDER BY created, credit_entry, id LIMIT :limit;
+
+-- statement: ledger_audit_transfers
+-- doc: lists whole transfers behind an id, and whether the rows that they moved are there
+-- params: id text, limit i64
+-- columns: id text, book text, debit text, credit text, origin i64, held bool, amount u256
+-- columns: posted u256, state i64, closer i64?, kind text, cause text, debit_entry i64
+-- columns: credit_entry i64, created time, closed time?, known bool
+SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause,
+       debit_entry, credit_entry, created, closed,
+       EXISTS (SELECT 1 FROM ledger_accounts a
+               WHERE a.book = t.book AND a.path = t.debit AND a.origin = t.origin)
+       AND EXISTS (SELECT 1 FROM ledger_accounts a
+                   WHERE a.book = t.book AND a.path = t.credit AND a.origin = t.origin)
+       AND (t.closer IS NULL OR t.closer = t.origin
+            OR (EXISTS (SELECT 1 FROM ledger_accounts a
+                        WHERE a.book = t.book AND a.path = t.debit AND a.origin = t.closer)
+                AND EXISTS (SELECT 1 FROM ledger_accounts a
+                            WHERE a.book = t.book AND a.path = t.credit AND a.origin = t.closer)))
+       AS known
+FROM ledger_transfers t WHERE id > :id ORDER BY id LIMIT :limit;

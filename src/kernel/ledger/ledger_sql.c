@@ -160,7 +160,7 @@ static const struct store_column ledger_sql_transfer_find_columns[] = {
 };
 const struct store_statement ledger_sql_transfer_find = {
     .name = "ledger_transfer_find",
-    .id = 150,
+    .id = 151,
     .writes = false,
     .sqlite =
         "SELECT book, debit, credit, origin, held, amount, posted, state, kind, cause\n"
@@ -194,7 +194,7 @@ static const struct store_column ledger_sql_transfer_insert_params[] = {
 };
 const struct store_statement ledger_sql_transfer_insert = {
     .name = "ledger_transfer_insert",
-    .id = 151,
+    .id = 152,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer,\n"
@@ -221,7 +221,7 @@ static const struct store_column ledger_sql_transfer_close_params[] = {
 };
 const struct store_statement ledger_sql_transfer_close = {
     .name = "ledger_transfer_close",
-    .id = 149,
+    .id = 150,
     .writes = true,
     .sqlite =
         "UPDATE ledger_transfers\n"
@@ -246,7 +246,7 @@ static const struct store_column ledger_sql_entry_place_columns[] = {
 };
 const struct store_statement ledger_sql_entry_place = {
     .name = "ledger_entry_place",
-    .id = 148,
+    .id = 149,
     .writes = false,
     .sqlite =
         "SELECT created, CASE WHEN debit = ?3 THEN debit_entry ELSE credit_entry END AS entry\n"
@@ -283,7 +283,7 @@ static const struct store_column ledger_sql_entries_columns[] = {
 };
 const struct store_statement ledger_sql_entries = {
     .name = "ledger_entries",
-    .id = 147,
+    .id = 148,
     .writes = false,
     .sqlite =
         "SELECT id, debit, credit, amount, posted, kind, cause, state, created, closed, debit_entry AS entry\n"
@@ -348,70 +348,141 @@ const struct store_statement ledger_sql_audit_accounts = {
     .column_count = 11,
 };
 
-static const struct store_column ledger_sql_audit_legs_params[] = {
+static const struct store_column ledger_sql_audit_debits_params[] = {
     {"book", STORE_TEXT, false},
     {"path", STORE_TEXT, false},
+    {"created", STORE_TIME, false},
+    {"entry", STORE_I64, false},
+    {"id", STORE_TEXT, false},
+    {"limit", STORE_I64, false},
 };
-static const struct store_column ledger_sql_audit_legs_columns[] = {
-    {"is_debit", STORE_BOOL, false},
+static const struct store_column ledger_sql_audit_debits_columns[] = {
+    {"id", STORE_TEXT, false},
     {"origin", STORE_I64, false},
     {"held", STORE_BOOL, false},
     {"amount", STORE_U256, false},
     {"posted", STORE_U256, false},
     {"state", STORE_I64, false},
     {"closer", STORE_I64, true},
+    {"created", STORE_TIME, false},
     {"entry", STORE_I64, false},
 };
-const struct store_statement ledger_sql_audit_legs = {
-    .name = "ledger_audit_legs",
+const struct store_statement ledger_sql_audit_debits = {
+    .name = "ledger_audit_debits",
     .id = 146,
     .writes = false,
     .sqlite =
-        "SELECT true AS is_debit, origin, held, amount, posted, state, closer, debit_entry AS entry\n"
-        "FROM ledger_transfers WHERE book = ?1 AND debit = ?2\n"
-        "UNION ALL\n"
-        "SELECT false AS is_debit, origin, held, amount, posted, state, closer, credit_entry AS entry\n"
-        "FROM ledger_transfers WHERE book = ?1 AND credit = ?2",
+        "SELECT id, origin, held, amount, posted, state, closer, created, debit_entry AS entry\n"
+        "FROM ledger_transfers\n"
+        "WHERE book = ?1 AND debit = ?2 AND (created, debit_entry, id) > (?3, ?4, ?5)\n"
+        "ORDER BY created, debit_entry, id LIMIT ?6",
     .postgres =
-        "SELECT true AS is_debit, origin, held, amount, posted, state, closer, debit_entry AS entry\n"
-        "FROM ledger_transfers WHERE book = $1::text AND debit = $2::text\n"
-        "UNION ALL\n"
-        "SELECT false AS is_debit, origin, held, amount, posted, state, closer, credit_entry AS entry\n"
-        "FROM ledger_transfers WHERE book = $1::text AND credit = $2::text",
-    .params = ledger_sql_audit_legs_params,
-    .param_count = 2,
-    .columns = ledger_sql_audit_legs_columns,
-    .column_count = 8,
+        "SELECT id, origin, held, amount, posted, state, closer, created, debit_entry AS entry\n"
+        "FROM ledger_transfers\n"
+        "WHERE book = $1::text AND debit = $2::text AND (created, debit_entry, id) > ($3::timestamptz, $4::bigint, $5::text)\n"
+        "ORDER BY created, debit_entry, id LIMIT $6::bigint",
+    .params = ledger_sql_audit_debits_params,
+    .param_count = 6,
+    .columns = ledger_sql_audit_debits_columns,
+    .column_count = 9,
 };
 
-static const struct store_column ledger_sql_audit_counts_columns[] = {
-    {"transfers", STORE_I64, false},
-    {"orphans", STORE_I64, false},
+static const struct store_column ledger_sql_audit_credits_params[] = {
+    {"book", STORE_TEXT, false},
+    {"path", STORE_TEXT, false},
+    {"created", STORE_TIME, false},
+    {"entry", STORE_I64, false},
+    {"id", STORE_TEXT, false},
+    {"limit", STORE_I64, false},
 };
-const struct store_statement ledger_sql_audit_counts = {
-    .name = "ledger_audit_counts",
+static const struct store_column ledger_sql_audit_credits_columns[] = {
+    {"id", STORE_TEXT, false},
+    {"origin", STORE_I64, false},
+    {"held", STORE_BOOL, false},
+    {"amount", STORE_U256, false},
+    {"posted", STORE_U256, false},
+    {"state", STORE_I64, false},
+    {"closer", STORE_I64, true},
+    {"created", STORE_TIME, false},
+    {"entry", STORE_I64, false},
+};
+const struct store_statement ledger_sql_audit_credits = {
+    .name = "ledger_audit_credits",
     .id = 145,
     .writes = false,
     .sqlite =
-        "SELECT count(*) AS transfers,\n"
-        "       coalesce(sum(CASE WHEN EXISTS (SELECT 1 FROM ledger_accounts a\n"
-        "                                      WHERE a.book = t.book AND a.path = t.debit\n"
-        "                                          AND a.origin = t.origin)\n"
-        "                          AND EXISTS (SELECT 1 FROM ledger_accounts a\n"
-        "                                      WHERE a.book = t.book AND a.path = t.credit\n"
-        "                                          AND a.origin = t.origin)\n"
-        "                         THEN 0 ELSE 1 END), 0) AS orphans\n"
-        "FROM ledger_transfers t",
+        "SELECT id, origin, held, amount, posted, state, closer, created, credit_entry AS entry\n"
+        "FROM ledger_transfers\n"
+        "WHERE book = ?1 AND credit = ?2 AND (created, credit_entry, id) > (?3, ?4, ?5)\n"
+        "ORDER BY created, credit_entry, id LIMIT ?6",
     .postgres =
-        "SELECT count(*) AS transfers,\n"
-        "       coalesce(sum(CASE WHEN EXISTS (SELECT 1 FROM ledger_accounts a\n"
-        "                                      WHERE a.book = t.book AND a.path = t.debit\n"
-        "                                          AND a.origin = t.origin)\n"
-        "                          AND EXISTS (SELECT 1 FROM ledger_accounts a\n"
-        "                                      WHERE a.book = t.book AND a.path = t.credit\n"
-        "                                          AND a.origin = t.origin)\n"
-        "                         THEN 0 ELSE 1 END), 0) AS orphans\n"
-        "FROM ledger_transfers t",
-    .columns = ledger_sql_audit_counts_columns,
-    .column_count = 2,
+        "SELECT id, origin, held, amount, posted, state, closer, created, credit_entry AS entry\n"
+        "FROM ledger_transfers\n"
+        "WHERE book = $1::text AND credit = $2::text AND (created, credit_entry, id) > ($3::timestamptz, $4::bigint, $5::text)\n"
+        "ORDER BY created, credit_entry, id LIMIT $6::bigint",
+    .params = ledger_sql_audit_credits_params,
+    .param_count = 6,
+    .columns = ledger_sql_audit_credits_columns,
+    .column_count = 9,
+};
+
+static const struct store_column ledger_sql_audit_transfers_params[] = {
+    {"id", STORE_TEXT, false},
+    {"limit", STORE_I64, false},
+};
+static const struct store_column ledger_sql_audit_transfers_columns[] = {
+    {"id", STORE_TEXT, false},
+    {"book", STORE_TEXT, false},
+    {"debit", STORE_TEXT, false},
+    {"credit", STORE_TEXT, false},
+    {"origin", STORE_I64, false},
+    {"held", STORE_BOOL, false},
+    {"amount", STORE_U256, false},
+    {"posted", STORE_U256, false},
+    {"state", STORE_I64, false},
+    {"closer", STORE_I64, true},
+    {"kind", STORE_TEXT, false},
+    {"cause", STORE_TEXT, false},
+    {"debit_entry", STORE_I64, false},
+    {"credit_entry", STORE_I64, false},
+    {"created", STORE_TIME, false},
+    {"closed", STORE_TIME, true},
+    {"known", STORE_BOOL, false},
+};
+const struct store_statement ledger_sql_audit_transfers = {
+    .name = "ledger_audit_transfers",
+    .id = 147,
+    .writes = false,
+    .sqlite =
+        "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause,\n"
+        "       debit_entry, credit_entry, created, closed,\n"
+        "       EXISTS (SELECT 1 FROM ledger_accounts a\n"
+        "               WHERE a.book = t.book AND a.path = t.debit AND a.origin = t.origin)\n"
+        "       AND EXISTS (SELECT 1 FROM ledger_accounts a\n"
+        "                   WHERE a.book = t.book AND a.path = t.credit AND a.origin = t.origin)\n"
+        "       AND (t.closer IS NULL OR t.closer = t.origin\n"
+        "            OR (EXISTS (SELECT 1 FROM ledger_accounts a\n"
+        "                        WHERE a.book = t.book AND a.path = t.debit AND a.origin = t.closer)\n"
+        "                AND EXISTS (SELECT 1 FROM ledger_accounts a\n"
+        "                            WHERE a.book = t.book AND a.path = t.credit AND a.origin = t.closer)))\n"
+        "       AS known\n"
+        "FROM ledger_transfers t WHERE id > ?1 ORDER BY id LIMIT ?2",
+    .postgres =
+        "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause,\n"
+        "       debit_entry, credit_entry, created, closed,\n"
+        "       EXISTS (SELECT 1 FROM ledger_accounts a\n"
+        "               WHERE a.book = t.book AND a.path = t.debit AND a.origin = t.origin)\n"
+        "       AND EXISTS (SELECT 1 FROM ledger_accounts a\n"
+        "                   WHERE a.book = t.book AND a.path = t.credit AND a.origin = t.origin)\n"
+        "       AND (t.closer IS NULL OR t.closer = t.origin\n"
+        "            OR (EXISTS (SELECT 1 FROM ledger_accounts a\n"
+        "                        WHERE a.book = t.book AND a.path = t.debit AND a.origin = t.closer)\n"
+        "                AND EXISTS (SELECT 1 FROM ledger_accounts a\n"
+        "                            WHERE a.book = t.book AND a.path = t.credit AND a.origin = t.closer)))\n"
+        "       AS known\n"
+        "FROM ledger_transfers t WHERE id > $1::text ORDER BY id LIMIT $2::bigint",
+    .params = ledger_sql_audit_transfers_params,
+    .param_count = 2,
+    .columns = ledger_sql_audit_transfers_columns,
+    .column_count = 17,
 };

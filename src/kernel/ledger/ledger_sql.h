@@ -87,17 +87,30 @@ extern const struct store_statement ledger_sql_entries;
 extern const struct store_statement ledger_sql_audit_accounts;
 
 /*
- * ledger_sql_audit_legs lists what the transfers of an account say about it.
- * Params: book text, path text
- * Columns: is_debit bool, origin i64, held bool, amount u256, posted u256, state i64, closer i64?,
- * entry i64
+ * ledger_sql_audit_debits lists what an account gave behind a place, in the order of their index.
+ * Params: book text, path text, created time, entry i64, id text, limit i64
+ * Columns: id text, origin i64, held bool, amount u256, posted u256, state i64, closer i64?,
+ * created time, entry i64
  */
-extern const struct store_statement ledger_sql_audit_legs;
+extern const struct store_statement ledger_sql_audit_debits;
 
 /*
- * ledger_sql_audit_counts counts transfers, and those of accounts that have no row.
- * Columns: transfers i64, orphans i64
+ * ledger_sql_audit_credits lists what an account received behind a place, in the order of their
+ * index.
+ * Params: book text, path text, created time, entry i64, id text, limit i64
+ * Columns: id text, origin i64, held bool, amount u256, posted u256, state i64, closer i64?,
+ * created time, entry i64
  */
-extern const struct store_statement ledger_sql_audit_counts;
+extern const struct store_statement ledger_sql_audit_credits;
+
+/*
+ * ledger_sql_audit_transfers lists whole transfers behind an id, and whether the rows that they
+ * moved are there.
+ * Params: id text, limit i64
+ * Columns: id text, book text, debit text, credit text, origin i64, held bool, amount u256, posted
+ * u256, state i64, closer i64?, kind text, cause text, debit_entry i64, credit_entry i64, created
+ * time, closed time?, known bool
+ */
+extern const struct store_statement ledger_sql_audit_transfers;
 
 #endif

@@ -42,9 +42,7 @@ static enum err read_rows(struct store_tx *tx, struct slice book, struct slice p
                           uint64_t origin, struct ledger_row *out_mine, bool *out_stored,
                           struct ledger_balance *out_sum, struct why *why)
 {
-    struct ledger_balance sum = {0};
-    struct u256 released[2] = {U256_ZERO, U256_ZERO};
-    enum err summed = OK;
+    struct ledger_sums sums = {0};
     struct store_query q;
     store_begin(&q, tx, &ledger_sql_account_read);
     store_bind_text(&q, "book", book);
@@ -53,9 +51,7 @@ static enum err read_rows(struct store_tx *tx, struct slice book, struct slice p
         struct ledger_row row = {0};
         uint64_t row_origin = (uint64_t)store_get_i64(&q, "origin");
         ledger_row_read(&q, &row);
-        if (summed == OK) {
-            summed = ledger_sum_row(&sum, released, &row);
-        }
+        ledger_sums_add(&sums, &row);
         if (row_origin == origin && out_mine != NULL) {
             *out_mine = row;
             *out_stored = true;
@@ -65,11 +61,7 @@ static enum err read_rows(struct store_tx *tx, struct slice book, struct slice p
     if (e != OK) {
         return e;
     }
-    if (summed != OK || ledger_sum_end(&sum, released) != OK) {
-        return corrupt(book, path, why);
-    }
-    *out_sum = sum;
-    return OK;
+    return ledger_sums_end(&sums, out_sum) == OK ? OK : corrupt(book, path, why);
 }
 
 enum err ledger_account_load(struct store_tx *tx, uint64_t origin, struct ledger_account *a,

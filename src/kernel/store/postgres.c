@@ -272,7 +272,7 @@ static enum err pg_open(struct store_conn **out, const struct store_config *conf
     }
     struct store_conn *conn = mem_alloc(sizeof(*conn));
     conn->for_writing = for_writing;
-    conn->prepared_len = catalog->statement_count;
+    conn->prepared_len = 2 * (size_t)catalog->statement_count;
     conn->prepared = mem_alloc((conn->prepared_len + 1) * sizeof(conn->prepared[0]));
     e = connect_server(conn, config, why);
     if (e == OK) {
@@ -409,6 +409,7 @@ const struct store_driver store_driver_postgres = {
     .rollback_to = pg_rollback_to,
     .query_begin = pg_query_begin,
     .query_bind = pg_query_bind,
+    .query_row = pg_query_row,
     .query_step = pg_query_step,
     .query_get = pg_query_get,
     .query_changed = pg_query_changed,

@@ -41,6 +41,14 @@ DELETE FROM undo_context;
 -- postgres
 SELECT set_config('freehold.undo', '', true);
 
+-- statement: store_undo_mark
+-- doc: says to the triggers of other tables that the undo log is being replayed
+INSERT INTO undo_log (chain_id, block_number, statement) VALUES (-1, 0, 'replay');
+
+-- statement: store_undo_unmark
+-- doc: ends what store_undo_mark began, before anybody else can see it
+DELETE FROM undo_log WHERE chain_id = -1;
+
 -- statement: store_undo_list
 -- doc: lists the newest changes of a chain from a block on, newest first
 -- params: chain_id i64, from_block i64, limit i64

@@ -35,6 +35,12 @@ extern const struct store_statement store_sql_undo_begin;
 /* store_sql_undo_end stops the triggers of projections. */
 extern const struct store_statement store_sql_undo_end;
 
+/* store_sql_undo_mark says to the triggers of other tables that the undo log is being replayed. */
+extern const struct store_statement store_sql_undo_mark;
+
+/* store_sql_undo_unmark ends what store_undo_mark began, before anybody else can see it. */
+extern const struct store_statement store_sql_undo_unmark;
+
 /*
  * store_sql_undo_list lists the newest changes of a chain from a block on, newest first.
  * Params: chain_id i64, from_block i64, limit i64

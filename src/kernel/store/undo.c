@@ -131,11 +131,21 @@ static enum err rollback_page(struct store_tx *tx, int64_t chain_id, int64_t fro
     return e;
 }
 
+static enum err run_plain(struct store_tx *tx, const struct store_statement *s, struct why *why)
+{
+    struct store_query q;
+    store_begin(&q, tx, s);
+    return store_finish(&q, NULL, why);
+}
+
 enum err store_undo_rollback(struct store_tx *tx, uint64_t chain_id, uint64_t from_block,
                              uint64_t *out_changes, struct why *why)
 {
     ASSERT(tx == store_tx_current() && tx->writes && !tx->undo_open);
     enum err e = check_range(chain_id, from_block, why);
+    if (e == OK) {
+        e = run_plain(tx, &store_sql_undo_mark, why);
+    }
     if (e != OK) {
         return e;
     }
@@ -149,6 +159,9 @@ enum err store_undo_rollback(struct store_tx *tx, uint64_t chain_id, uint64_t fr
         changes += e == OK ? count : 0;
     }
     arena_free(&scratch);
+    if (e == OK) {
+        e = run_plain(tx, &store_sql_undo_unmark, why);
+    }
     if (e == OK && out_changes != NULL) {
         *out_changes = changes;
     }

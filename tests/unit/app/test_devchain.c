@@ -297,6 +297,49 @@ static void test_state_survives_the_death_of_its_parent(void **state)
     devchain_stop(chain);
 }
 
+/* Reads the genesis block, and how far the newest block is from the present. */
+static void look_at_time(const struct devchain *chain, struct hash *out_genesis,
+                         int64_t *out_off_sec)
+{
+    struct arena scratch;
+    struct evm_header header;
+    struct rpc_pool *pool = pool_of(chain);
+    arena_init(&scratch, 0);
+    assert_int_equal(rpc_header(pool, &scratch, 0, &header, NULL), OK);
+    *out_genesis = header.hash;
+    send_ether(pool);
+    uint64_t height = 0;
+    assert_int_equal(rpc_block_number(pool, &height, NULL), OK);
+    assert_int_equal(rpc_header(pool, &scratch, height, &header, NULL), OK);
+    *out_off_sec = clock_wall_usec() / (int64_t)USEC_PER_SEC - (int64_t)header.time_sec;
+    rpc_pool_free(pool);
+    arena_free(&scratch);
+}
+
+/* A follower takes another genesis block for another chain; blocks have the time of the world. */
+static void test_genesis_survives_restarts(void **state)
+{
+    (void)state;
+    need_anvil();
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s/again.json", folder);
+    struct devchain_options options = plain();
+    options.state_path = path;
+    struct hash first = {0};
+    for (int i = 0; i < 6; i++) {
+        struct devchain *chain = NULL;
+        struct hash genesis;
+        int64_t off_sec = 0;
+        assert_int_equal(devchain_start(&options, &chain, NULL), OK);
+        look_at_time(chain, &genesis, &off_sec);
+        assert_true(off_sec > -60 && off_sec < 60);
+        first = i == 0 ? genesis : first;
+        assert_true(hash_equal(&first, &genesis));
+        devchain_stop(chain);
+        clock_sleep_usec((int64_t)USEC_PER_SEC); /* or its time would be the same by chance */
+    }
+}
+
 static void write_script(const char *path, const char *text)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0700);
@@ -467,6 +510,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_nothing_of_ours_is_inherited),
         cmocka_unit_test(test_ends_with_its_parent),
         cmocka_unit_test(test_state_survives_the_death_of_its_parent),
+        cmocka_unit_test(test_genesis_survives_restarts),
         cmocka_unit_test(test_early_end_is_explained),
         cmocka_unit_test(test_named_program_missing),
         cmocka_unit_test(test_where_it_is_looked_for),

@@ -99,6 +99,9 @@ static const struct store_statement table_trace_balances_insert = {
     .postgres =
         "INSERT INTO trace_balances (token, holder, balance)\n"
         "VALUES ($1::bytea, $2::bytea, $3::numeric)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trace_balances (token, holder, balance) FROM STDIN (FORMAT binary)",
     .params = table_trace_balances_insert_params,
     .param_count = 3,
 };
@@ -202,6 +205,9 @@ static const struct store_statement table_trace_journal_insert = {
     .postgres =
         "INSERT INTO trace_journal (position, event_id, block_number, log_index)\n"
         "VALUES ($1::bigint, $2::text, $3::bigint, $4::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trace_journal (position, event_id, block_number, log_index) FROM STDIN (FORMAT binary)",
     .params = table_trace_journal_insert_params,
     .param_count = 4,
 };
@@ -300,6 +306,9 @@ static const struct store_statement table_trace_tokens_insert = {
     .postgres =
         "INSERT INTO trace_tokens (token, factory)\n"
         "VALUES ($1::bytea, $2::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trace_tokens (token, factory) FROM STDIN (FORMAT binary)",
     .params = table_trace_tokens_insert_params,
     .param_count = 2,
 };
@@ -403,6 +412,9 @@ static const struct store_statement table_undo_log_insert = {
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
         "OVERRIDING SYSTEM VALUE\n"
         "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::text)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY undo_log (seq, chain_id, block_number, statement) FROM STDIN (FORMAT binary)",
     .params = table_undo_log_insert_params,
     .param_count = 4,
 };

@@ -5,6 +5,10 @@
 /* Declared here: this folder may not include those of the modules above it. */
 extern const struct store_statement sample_sql_counter_add;
 extern const struct store_statement sample_sql_counter_get;
+extern const struct store_statement sample_sql_counters_copy;
+extern const struct store_statement sample_sql_counters_drop;
+extern const struct store_statement sample_sql_counters_move;
+extern const struct store_statement sample_sql_counters_put;
 extern const struct store_statement sample_sql_counters_sum;
 extern const struct store_statement sample_sql_holding_balance;
 extern const struct store_statement sample_sql_holding_delete;
@@ -13,6 +17,8 @@ extern const struct store_statement sample_sql_holding_put;
 extern const struct store_statement sample_sql_holding_rename;
 extern const struct store_statement sample_sql_holding_replace;
 extern const struct store_statement sample_sql_holdings_dump;
+extern const struct store_statement sample_sql_holdings_load;
+extern const struct store_statement sample_sql_holdings_sum;
 extern const struct store_statement sample_sql_item_add;
 extern const struct store_statement sample_sql_item_default;
 extern const struct store_statement sample_sql_item_delete;
@@ -21,6 +27,8 @@ extern const struct store_statement sample_sql_items_all;
 extern const struct store_statement sample_sql_items_count;
 extern const struct store_statement sample_sql_items_done;
 extern const struct store_statement sample_sql_items_from;
+extern const struct store_statement sample_sql_items_load;
+extern const struct store_statement sample_sql_items_set;
 extern const struct store_statement sample_sql_liar;
 extern const struct store_statement sample_sql_lot_add;
 extern const struct store_statement sample_sql_lots_dump;
@@ -37,7 +45,7 @@ static const struct store_column table_counters_first_fields[] = {
 };
 static const struct store_statement table_counters_first = {
     .name = "table_counters_first",
-    .id = 24,
+    .id = 32,
     .writes = false,
     .sqlite =
         "SELECT name, value\n"
@@ -65,7 +73,7 @@ static const struct store_column table_counters_next_fields[] = {
 };
 static const struct store_statement table_counters_next = {
     .name = "table_counters_next",
-    .id = 25,
+    .id = 33,
     .writes = false,
     .sqlite =
         "SELECT name, value\n"
@@ -90,7 +98,7 @@ static const struct store_column table_counters_count_fields[] = {
 };
 static const struct store_statement table_counters_count = {
     .name = "table_counters_count",
-    .id = 26,
+    .id = 34,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM counters",
@@ -106,7 +114,7 @@ static const struct store_column table_counters_insert_params[] = {
 };
 static const struct store_statement table_counters_insert = {
     .name = "table_counters_insert",
-    .id = 27,
+    .id = 35,
     .writes = true,
     .sqlite =
         "INSERT INTO counters (name, value)\n"
@@ -114,6 +122,9 @@ static const struct store_statement table_counters_insert = {
     .postgres =
         "INSERT INTO counters (name, value)\n"
         "VALUES ($1::text, $2::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY counters (name, value) FROM STDIN (FORMAT binary)",
     .params = table_counters_insert_params,
     .param_count = 2,
 };
@@ -140,7 +151,7 @@ static const struct store_column table_holdings_first_fields[] = {
 };
 static const struct store_statement table_holdings_first = {
     .name = "table_holdings_first",
-    .id = 28,
+    .id = 36,
     .writes = false,
     .sqlite =
         "SELECT asset, holder, balance, label, memo, raw, active, at, note\n"
@@ -176,7 +187,7 @@ static const struct store_column table_holdings_next_fields[] = {
 };
 static const struct store_statement table_holdings_next = {
     .name = "table_holdings_next",
-    .id = 29,
+    .id = 37,
     .writes = false,
     .sqlite =
         "SELECT asset, holder, balance, label, memo, raw, active, at, note\n"
@@ -201,7 +212,7 @@ static const struct store_column table_holdings_count_fields[] = {
 };
 static const struct store_statement table_holdings_count = {
     .name = "table_holdings_count",
-    .id = 30,
+    .id = 38,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM holdings",
@@ -224,7 +235,7 @@ static const struct store_column table_holdings_insert_params[] = {
 };
 static const struct store_statement table_holdings_insert = {
     .name = "table_holdings_insert",
-    .id = 31,
+    .id = 39,
     .writes = true,
     .sqlite =
         "INSERT INTO holdings (asset, holder, balance, label, memo, raw, active, at, note)\n"
@@ -232,6 +243,9 @@ static const struct store_statement table_holdings_insert = {
     .postgres =
         "INSERT INTO holdings (asset, holder, balance, label, memo, raw, active, at, note)\n"
         "VALUES ($1::bigint, $2::bytea, $3::numeric, $4::text, $5::jsonb, $6::bytea, $7::boolean, $8::timestamptz, $9::text)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY holdings (asset, holder, balance, label, memo, raw, active, at, note) FROM STDIN (FORMAT binary)",
     .params = table_holdings_insert_params,
     .param_count = 9,
 };
@@ -267,7 +281,7 @@ static const struct store_column table_items_first_fields[] = {
 };
 static const struct store_statement table_items_first = {
     .name = "table_items_first",
-    .id = 32,
+    .id = 40,
     .writes = false,
     .sqlite =
         "SELECT id, name, payload, raw, digest, owner, amount, at, done, score, parent\n"
@@ -304,7 +318,7 @@ static const struct store_column table_items_next_fields[] = {
 };
 static const struct store_statement table_items_next = {
     .name = "table_items_next",
-    .id = 33,
+    .id = 41,
     .writes = false,
     .sqlite =
         "SELECT id, name, payload, raw, digest, owner, amount, at, done, score, parent\n"
@@ -329,7 +343,7 @@ static const struct store_column table_items_count_fields[] = {
 };
 static const struct store_statement table_items_count = {
     .name = "table_items_count",
-    .id = 34,
+    .id = 42,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM items",
@@ -354,7 +368,7 @@ static const struct store_column table_items_insert_params[] = {
 };
 static const struct store_statement table_items_insert = {
     .name = "table_items_insert",
-    .id = 35,
+    .id = 43,
     .writes = true,
     .sqlite =
         "INSERT INTO items (id, name, payload, raw, digest, owner, amount, at, done, score, parent)\n"
@@ -363,6 +377,9 @@ static const struct store_statement table_items_insert = {
         "INSERT INTO items (id, name, payload, raw, digest, owner, amount, at, done, score, parent)\n"
         "OVERRIDING SYSTEM VALUE\n"
         "VALUES ($1::bigint, $2::text, $3::jsonb, $4::bytea, $5::bytea, $6::bytea, $7::numeric, $8::timestamptz, $9::boolean, $10::bigint, $11::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY items (id, name, payload, raw, digest, owner, amount, at, done, score, parent) FROM STDIN (FORMAT binary)",
     .params = table_items_insert_params,
     .param_count = 11,
 };
@@ -372,7 +389,7 @@ static const struct store_column table_items_number_fields[] = {
 };
 static const struct store_statement table_items_number = {
     .name = "table_items_number",
-    .id = 36,
+    .id = 44,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM items",
@@ -392,7 +409,7 @@ static const struct store_column table_items_renumber_fields[] = {
 };
 static const struct store_statement table_items_renumber = {
     .name = "table_items_renumber",
-    .id = 37,
+    .id = 45,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -430,7 +447,7 @@ static const struct store_column table_lots_first_fields[] = {
 };
 static const struct store_statement table_lots_first = {
     .name = "table_lots_first",
-    .id = 38,
+    .id = 46,
     .writes = false,
     .sqlite =
         "SELECT id, asset, holder, size\n"
@@ -460,7 +477,7 @@ static const struct store_column table_lots_next_fields[] = {
 };
 static const struct store_statement table_lots_next = {
     .name = "table_lots_next",
-    .id = 39,
+    .id = 47,
     .writes = false,
     .sqlite =
         "SELECT id, asset, holder, size\n"
@@ -485,7 +502,7 @@ static const struct store_column table_lots_count_fields[] = {
 };
 static const struct store_statement table_lots_count = {
     .name = "table_lots_count",
-    .id = 40,
+    .id = 48,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lots",
@@ -503,7 +520,7 @@ static const struct store_column table_lots_insert_params[] = {
 };
 static const struct store_statement table_lots_insert = {
     .name = "table_lots_insert",
-    .id = 41,
+    .id = 49,
     .writes = true,
     .sqlite =
         "INSERT INTO lots (id, asset, holder, size)\n"
@@ -512,6 +529,9 @@ static const struct store_statement table_lots_insert = {
         "INSERT INTO lots (id, asset, holder, size)\n"
         "OVERRIDING SYSTEM VALUE\n"
         "VALUES ($1::bigint, $2::bigint, $3::bytea, $4::numeric)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY lots (id, asset, holder, size) FROM STDIN (FORMAT binary)",
     .params = table_lots_insert_params,
     .param_count = 4,
 };
@@ -521,7 +541,7 @@ static const struct store_column table_lots_number_fields[] = {
 };
 static const struct store_statement table_lots_number = {
     .name = "table_lots_number",
-    .id = 42,
+    .id = 50,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM lots",
@@ -541,7 +561,7 @@ static const struct store_column table_lots_renumber_fields[] = {
 };
 static const struct store_statement table_lots_renumber = {
     .name = "table_lots_renumber",
-    .id = 43,
+    .id = 51,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -572,7 +592,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 44,
+    .id = 52,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -602,7 +622,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 45,
+    .id = 53,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -627,7 +647,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 46,
+    .id = 54,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -645,7 +665,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 47,
+    .id = 55,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -654,6 +674,9 @@ static const struct store_statement table_undo_log_insert = {
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
         "OVERRIDING SYSTEM VALUE\n"
         "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::text)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY undo_log (seq, chain_id, block_number, statement) FROM STDIN (FORMAT binary)",
     .params = table_undo_log_insert_params,
     .param_count = 4,
 };
@@ -663,7 +686,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 48,
+    .id = 56,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -683,7 +706,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 49,
+    .id = 57,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -775,6 +798,10 @@ static const struct store_table sample_catalog_tables[] = {
 static const struct store_statement *const sample_catalog_statements[] = {
     &sample_sql_counter_add,
     &sample_sql_counter_get,
+    &sample_sql_counters_copy,
+    &sample_sql_counters_drop,
+    &sample_sql_counters_move,
+    &sample_sql_counters_put,
     &sample_sql_counters_sum,
     &sample_sql_holding_balance,
     &sample_sql_holding_delete,
@@ -783,6 +810,8 @@ static const struct store_statement *const sample_catalog_statements[] = {
     &sample_sql_holding_rename,
     &sample_sql_holding_replace,
     &sample_sql_holdings_dump,
+    &sample_sql_holdings_load,
+    &sample_sql_holdings_sum,
     &sample_sql_item_add,
     &sample_sql_item_default,
     &sample_sql_item_delete,
@@ -791,6 +820,8 @@ static const struct store_statement *const sample_catalog_statements[] = {
     &sample_sql_items_count,
     &sample_sql_items_done,
     &sample_sql_items_from,
+    &sample_sql_items_load,
+    &sample_sql_items_set,
     &sample_sql_liar,
     &sample_sql_lot_add,
     &sample_sql_lots_dump,
@@ -1222,7 +1253,7 @@ static const struct store_migration sample_catalog_migrations[] = {
 
 const struct store_catalog sample_catalog = {
     .statements = sample_catalog_statements,
-    .statement_count = 50,
+    .statement_count = 58,
     .migrations = sample_catalog_migrations,
     .migration_count = 4,
     .tables = sample_catalog_tables,
