@@ -29,6 +29,8 @@ enum err command_db(struct cli *cli, struct why *why) ERR_CHECKED;
 enum err command_audit(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_audit_ledger proves the ledger. */
 enum err command_audit_ledger(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_ledger shows accounts, balances and entries. */
+enum err command_ledger(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_jobs lists, replays and cancels jobs. */
 enum err command_jobs(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_chain shows a chain's cursor and resumes after a halt. */

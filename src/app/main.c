@@ -42,8 +42,12 @@ static const struct cli_option migrate_options[] = {
 static const struct cli_option db_options[] = {
     {"live", NULL,
      "Copy what the source holds at this moment, next to a daemon that runs on it (a rehearsal)."},
-    {NULL, NULL, NULL},
-};
+    static const struct cli_option ledger_options[] = {
+        {"prefix", "PATH", "accounts: only those whose path begins so."},
+        {"after", "NAME", "Go on behind this account, or behind this transfer (entries)."},
+        {"limit", "N", "Rows to show, from 1 to 10000 (default: 200)."},
+        {NULL, NULL, NULL},
+    };
 
 static const struct cli_option jobs_options[] = {
     {"state", "STATE", "Only jobs that are queued, running, done, dead or cancelled."},
@@ -75,6 +79,8 @@ const struct command cli_commands[] = {
      db_options, command_db},
     {"audit", "ledger", "Recompute every balance from its transfers and compare.", NULL,
      command_audit},
+    {"ledger", "accounts|balance|entries [BOOK [ACCOUNT]]",
+     "Show accounts with their balances, or the entries of one.", ledger_options, command_ledger},
     {"jobs", "list|replay|cancel [ID]", "Look at background jobs, replay or cancel them.",
      jobs_options, command_jobs},
     {"chain", "status|resume", "Look at the followed chain, or go on after a halt.", chain_options,

@@ -239,6 +239,31 @@ static const char transaction_schema[] =
     "\"state\":{\"enum\":[\"queued\",\"signed\",\"sent\",\"mined\",\"reverted\",\"failed\","
     "\"replaced\",\"cancelled\"]},\"final\":{\"type\":\"boolean\"}}}";
 
+#define ACCOUNT_SCHEMA                                                                             \
+    "{\"type\":\"object\",\"required\":[\"book\",\"account\",\"mayOverdraw\",\"available\","       \
+    "\"creditsPosted\",\"debitsPosted\",\"creditsPending\",\"debitsPending\",\"entries\"],"        \
+    "\"properties\":{\"book\":{\"type\":\"string\"},\"account\":{\"type\":\"string\"},"            \
+    "\"mayOverdraw\":{\"type\":\"boolean\"},\"available\":{\"type\":\"string\"},"                  \
+    "\"creditsPosted\":{\"type\":\"string\"},\"debitsPosted\":{\"type\":\"string\"},"              \
+    "\"creditsPending\":{\"type\":\"string\"},\"debitsPending\":{\"type\":\"string\"},"            \
+    "\"entries\":{\"type\":\"integer\"}}}"
+
+static const char account_schema[] = ACCOUNT_SCHEMA;
+static const char accounts_schema[] = "{\"type\":\"array\",\"items\":" ACCOUNT_SCHEMA "}";
+static const char entries_schema[] =
+    "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"transferId\",\"debit\","
+    "\"credit\",\"amount\",\"kind\",\"cause\",\"state\",\"createdAt\",\"closedAt\"],\"properties\":"
+    "{"
+    "\"transferId\":{\"type\":\"string\"},\"debit\":{\"type\":\"string\"},"
+    "\"credit\":{\"type\":\"string\"},\"amount\":{\"type\":\"string\"},"
+    "\"kind\":{\"type\":\"string\"},\"cause\":{\"type\":\"string\"},"
+    "\"state\":{\"enum\":[\"pending\",\"posted\",\"voided\"]},"
+    "\"createdAt\":{\"type\":\"string\"},\"closedAt\":{\"type\":[\"string\",\"null\"]}}}}";
+
+static const char *const accounts_keys[] = {"book", "prefix", NULL};
+static const char *const account_keys[] = {"book", "account", NULL};
+static const enum err account_errors[] = {ERR_MISSING_FIELD, ERR_NOT_FOUND, OK};
+
 static const struct http_route routes[] = {
     {
         .method = HTTP_GET,
@@ -293,6 +318,43 @@ static const struct http_route routes[] = {
         .reply_schema = transaction_schema,
         .reply_status = 200,
         .errors = cancel_errors,
+    },
+    {
+        .method = HTTP_GET,
+        .path = "/api/v1/ledger/accounts",
+        .handler = ops_ledger_accounts,
+        .flags = HTTP_LIST,
+        .query_keys = accounts_keys,
+        .tag = "ledger",
+        .operation = "listLedgerAccounts",
+        .summary = "Accounts of the ledger with their balances; of one book, below one path.",
+        .reply_schema = accounts_schema,
+        .reply_status = 200,
+    },
+    {
+        .method = HTTP_GET,
+        .path = "/api/v1/ledger/balance",
+        .handler = ops_ledger_balance,
+        .query_keys = account_keys,
+        .tag = "ledger",
+        .operation = "getLedgerBalance",
+        .summary = "One account of the ledger, named by book and account.",
+        .reply_schema = account_schema,
+        .reply_status = 200,
+        .errors = account_errors,
+    },
+    {
+        .method = HTTP_GET,
+        .path = "/api/v1/ledger/entries",
+        .handler = ops_ledger_entries,
+        .flags = HTTP_LIST,
+        .query_keys = account_keys,
+        .tag = "ledger",
+        .operation = "listLedgerEntries",
+        .summary = "What moved an account, oldest first.",
+        .reply_schema = entries_schema,
+        .reply_status = 200,
+        .errors = account_errors,
     },
     {
         .method = HTTP_GET,
