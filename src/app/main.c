@@ -42,12 +42,15 @@ static const struct cli_option migrate_options[] = {
 static const struct cli_option db_options[] = {
     {"live", NULL,
      "Copy what the source holds at this moment, next to a daemon that runs on it (a rehearsal)."},
-    static const struct cli_option ledger_options[] = {
-        {"prefix", "PATH", "accounts: only those whose path begins so."},
-        {"after", "NAME", "Go on behind this account, or behind this transfer (entries)."},
-        {"limit", "N", "Rows to show, from 1 to 10000 (default: 200)."},
-        {NULL, NULL, NULL},
-    };
+    {NULL, NULL, NULL},
+};
+
+static const struct cli_option ledger_options[] = {
+    {"prefix", "PATH", "accounts: only those whose path begins so."},
+    {"after", "NAME", "Go on behind this account, or behind this transfer (entries)."},
+    {"limit", "N", "Rows to show, from 1 to 10000 (default: 200)."},
+    {NULL, NULL, NULL},
+};
 
 static const struct cli_option jobs_options[] = {
     {"state", "STATE", "Only jobs that are queued, running, done, dead or cancelled."},
