@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "app/cmd_audit.h"
 #include "app/commands.h"
 #include "app/service.h"
 #include "app/wallets.h"
@@ -152,6 +153,7 @@ static void reference_metrics(struct buf *out)
     jobs_metrics_register();
     rpc_metrics_register();
     http_metrics_register();
+    audit_metrics_register();
     metric_reference(out);
 }
 
@@ -161,7 +163,7 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
     static struct ops no_ops;
     const struct http_table routes[] = {ops_http_table(&no_ops), leasing_http_table(NULL)};
     const struct chain_table events = leasing_chain_table(NULL);
-    const struct job_table jobs = leasing_job_table(NULL);
+    const struct job_table jobs[] = {leasing_job_table(NULL), ops_job_table(NULL)};
     buf_format(out, "<!-- Written by `freehold reference %.*s`; do not edit. -->\n\n",
                SLICE_ARG(what));
     if (slice_equal_text(what, "errors")) {
@@ -175,7 +177,10 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
         chain_events_reference(&events, 1, out);
     } else if (slice_equal_text(what, "jobs")) {
         buf_add_text(out, "# Background jobs\n\n");
-        jobs_reference(&jobs, 1, out);
+        jobs_reference(jobs, sizeof jobs / sizeof jobs[0], out);
+    } else if (slice_equal_text(what, "audit")) {
+        buf_add_text(out, "# Audit log\n\nThe actions that `audit_log` records.\n\n");
+        audit_actions_reference(out);
     } else if (slice_equal_text(what, "metrics")) {
         buf_add_text(out, "# Metrics\n\n");
         reference_metrics(out);
@@ -185,7 +190,7 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
         settings_clear(&settings);
     } else {
         return why_set(why, ERR_USAGE, NULL,
-                       "reference errors, routes, metrics, events, jobs or config");
+                       "reference errors, routes, metrics, events, jobs, audit or config");
     }
     return OK;
 }

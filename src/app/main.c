@@ -58,6 +58,11 @@ static const struct cli_option jobs_options[] = {
     {NULL, NULL, NULL},
 };
 
+static const struct cli_option audit_options[] = {
+    {"head", "N:HASH", "verify: a head that was kept elsewhere; the chain must lead to it."},
+    {NULL, NULL, NULL},
+};
+
 static const struct cli_option chain_options[] = {
     {"from", "BLOCK", "resume: first block to apply again."},
     {NULL, NULL, NULL},
@@ -80,8 +85,8 @@ const struct command cli_commands[] = {
      command_migrate},
     {"db", "copy FROM TO", "Copy an installation into an empty database, and prove it equal.",
      db_options, command_db},
-    {"audit", "ledger", "Recompute every balance from its transfers and compare.", NULL,
-     command_audit},
+    {"audit", "ledger|verify", "Prove the balances from their transfers, or the audit log.",
+     audit_options, command_audit},
     {"ledger", "accounts|balance|entries [BOOK [ACCOUNT]]",
      "Show accounts with their balances, or the entries of one.", ledger_options, command_ledger},
     {"jobs", "list|replay|cancel [ID]", "Look at background jobs, replay or cancel them.",
@@ -90,7 +95,7 @@ const struct command cli_commands[] = {
      command_chain},
     {"wallet", "new|import|list", "Make, import or list the relay's encrypted keys.",
      wallet_options, command_wallet},
-    {"reference", "errors|routes|metrics|events|jobs|config",
+    {"reference", "errors|routes|metrics|events|jobs|audit|config",
      "Print a generated reference (Markdown).", NULL, command_reference},
     {"version", NULL, "Print the version.", NULL, command_version},
     {"help", "[COMMAND]", "Explain the program or one command.", NULL, command_help},

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "app/cmd_audit.h"
 #include "app/wallets.h"
 #include "gen/sql_all.h"
 #include "kernel/backup/backup_copy.h"
@@ -36,12 +37,12 @@ static enum err start_store(struct service *s, struct why *why)
     if (e == OK && version.applied < version.known) {
         LOG(LOG_INFO, "store.migrated", log_u64("from", version.applied),
             log_u64("to", version.known));
-        e = store_migrate(s->store, version.known, why);
+        e = operator_migrate(s->store, version.known, why);
     }
-    if (e == OK) {
-        e = store_migrate_verify(s->store, why);
-    }
-    return e == OK ? backup_copy_check(s->store, why) : e;
+    e = e == OK ? store_migrate_verify(s->store, why) : e;
+    e = e == OK ? backup_copy_check(s->store, why) : e;
+    audit_metrics_register();
+    return e == OK ? audit_sealer_start(s->store, &s->settings->audit, &s->sealer, why) : e;
 }
 
 /* ---- nodes ---- */
@@ -343,8 +344,13 @@ static enum err start_relay(struct service *s, struct why *why)
 
 static enum err start_jobs(struct service *s, struct why *why)
 {
+    s->retention = (struct ops_retention){
+        .audit_usec = s->settings->audit.retention_usec,
+        .inbox_usec = s->settings->inbox.retention_usec,
+    };
     s->job_tables[0] = leasing_job_table(s->leasing);
-    s->jobs = jobs_new(s->store, &s->settings->jobs, s->job_tables, 1);
+    s->job_tables[1] = ops_job_table(&s->retention);
+    s->jobs = jobs_new(s->store, &s->settings->jobs, s->job_tables, 2);
     return jobs_start(s->jobs, why);
 }
 
@@ -451,6 +457,7 @@ void service_free(struct service *s)
     }
     rpc_pool_free(s->rpc);
     devchain_stop(s->devchain);
+    audit_sealer_stop(s->sealer);
     store_close(s->store);
     arena_free(&s->boot);
     mem_free(s);

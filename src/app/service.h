@@ -33,7 +33,9 @@ struct service {
     struct leasing *leasing;
     struct relay *relay;
     struct chain *chain;
-    struct job_table job_tables[1];
+    struct job_table job_tables[2];
+    struct ops_retention retention;
+    struct audit_sealer *sealer;
     struct jobs *jobs;
     struct ops ops;
     struct http_table http_tables[2];

@@ -6,10 +6,12 @@
 
 #include "app/cli.h"
 #include "domain/leasing/leasing.h"
+#include "kernel/audit/audit.h"
 #include "kernel/base/config.h"
 #include "kernel/base/log.h"
 #include "kernel/chain/chain.h"
 #include "kernel/http/http.h"
+#include "kernel/inbox/inbox.h"
 #include "kernel/jobs/jobs.h"
 #include "kernel/relay/relay.h"
 #include "kernel/store/store.h"
@@ -39,6 +41,8 @@ struct settings {
     struct chain_config chain;
     struct relay_config relay;
     struct jobs_config jobs;
+    struct audit_config audit;
+    struct inbox_config inbox;
     struct http_config http;
     struct leasing_config leasing;
     struct config *registry; /* rows, sources, text values */

@@ -3,6 +3,17 @@
 #include "gen/sql_all.h"
 
 /* Declared here: this folder may not include those of the modules above it. */
+extern const struct store_statement audit_sql_anchor_move;
+extern const struct store_statement audit_sql_hash_get;
+extern const struct store_statement audit_sql_head_get;
+extern const struct store_statement audit_sql_head_move;
+extern const struct store_statement audit_sql_insert;
+extern const struct store_statement audit_sql_prune;
+extern const struct store_statement audit_sql_prune_find;
+extern const struct store_statement audit_sql_seal;
+extern const struct store_statement audit_sql_sealed_list;
+extern const struct store_statement audit_sql_unsealed_count;
+extern const struct store_statement audit_sql_unsealed_list;
 extern const struct store_statement backup_sql_copy_advance;
 extern const struct store_statement backup_sql_copy_begin;
 extern const struct store_statement backup_sql_copy_end;
@@ -32,6 +43,10 @@ extern const struct store_statement http_sql_idempotency_forget;
 extern const struct store_statement http_sql_idempotency_insert;
 extern const struct store_statement http_sql_idempotency_purge;
 extern const struct store_statement http_sql_idempotency_take;
+extern const struct store_statement inbox_sql_insert;
+extern const struct store_statement inbox_sql_purge;
+extern const struct store_statement inbox_sql_result;
+extern const struct store_statement inbox_sql_seen;
 extern const struct store_statement jobs_sql_bury;
 extern const struct store_statement jobs_sql_cancel;
 extern const struct store_statement jobs_sql_claim;
@@ -220,7 +235,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 197,
+    .id = 212,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -258,7 +273,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 198,
+    .id = 213,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -283,7 +298,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 199,
+    .id = 214,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -309,7 +324,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 200,
+    .id = 215,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -370,7 +385,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 201,
+    .id = 216,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -419,7 +434,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 202,
+    .id = 217,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -444,7 +459,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 203,
+    .id = 218,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -481,7 +496,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 204,
+    .id = 219,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -523,6 +538,275 @@ static const struct store_column table_assets_columns[] = {
 };
 static const uint16_t table_assets_key[] = {0};
 
+static const struct store_column table_audit_head_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_audit_head_first_fields[] = {
+    {"single", STORE_I64, false},
+    {"seq", STORE_I64, false},
+    {"hash", STORE_HASH, false},
+    {"sealed_at", STORE_TIME, false},
+    {"anchor_seq", STORE_I64, false},
+    {"anchor_hash", STORE_HASH, false},
+};
+static const struct store_statement table_audit_head_first = {
+    .name = "table_audit_head_first",
+    .id = 220,
+    .writes = false,
+    .sqlite =
+        "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
+        "FROM audit_head\n"
+        "ORDER BY single\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
+        "FROM audit_head\n"
+        "ORDER BY single\n"
+        "LIMIT $1::bigint",
+    .params = table_audit_head_first_params,
+    .param_count = 1,
+    .columns = table_audit_head_first_fields,
+    .column_count = 6,
+};
+
+static const struct store_column table_audit_head_next_params[] = {
+    {"after_single", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_audit_head_next_fields[] = {
+    {"single", STORE_I64, false},
+    {"seq", STORE_I64, false},
+    {"hash", STORE_HASH, false},
+    {"sealed_at", STORE_TIME, false},
+    {"anchor_seq", STORE_I64, false},
+    {"anchor_hash", STORE_HASH, false},
+};
+static const struct store_statement table_audit_head_next = {
+    .name = "table_audit_head_next",
+    .id = 221,
+    .writes = false,
+    .sqlite =
+        "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
+        "FROM audit_head\n"
+        "WHERE single > ?1\n"
+        "ORDER BY single\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
+        "FROM audit_head\n"
+        "WHERE single > $1::bigint\n"
+        "ORDER BY single\n"
+        "LIMIT $2::bigint",
+    .params = table_audit_head_next_params,
+    .param_count = 2,
+    .columns = table_audit_head_next_fields,
+    .column_count = 6,
+};
+
+static const struct store_column table_audit_head_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_audit_head_count = {
+    .name = "table_audit_head_count",
+    .id = 222,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM audit_head",
+    .postgres =
+        "SELECT count(*) AS rows FROM audit_head",
+    .columns = table_audit_head_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_audit_head_insert_params[] = {
+    {"single", STORE_I64, false},
+    {"seq", STORE_I64, false},
+    {"hash", STORE_HASH, false},
+    {"sealed_at", STORE_TIME, false},
+    {"anchor_seq", STORE_I64, false},
+    {"anchor_hash", STORE_HASH, false},
+};
+static const struct store_statement table_audit_head_insert = {
+    .name = "table_audit_head_insert",
+    .id = 223,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    .postgres =
+        "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bytea, $4::timestamptz, $5::bigint, $6::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash) FROM STDIN (FORMAT binary)",
+    .params = table_audit_head_insert_params,
+    .param_count = 6,
+};
+
+static const struct store_statement table_audit_head_clear = {
+    .name = "table_audit_head_clear",
+    .id = 224,
+    .writes = true,
+    .sqlite =
+        "DELETE FROM audit_head",
+    .postgres =
+        "DELETE FROM audit_head",
+};
+
+static const struct store_column table_audit_head_columns[] = {
+    {"single", STORE_I64, false},
+    {"seq", STORE_I64, false},
+    {"hash", STORE_HASH, false},
+    {"sealed_at", STORE_TIME, false},
+    {"anchor_seq", STORE_I64, false},
+    {"anchor_hash", STORE_HASH, false},
+};
+static const uint16_t table_audit_head_key[] = {0};
+
+static const struct store_column table_audit_log_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_audit_log_first_fields[] = {
+    {"id", STORE_TEXT, false},
+    {"created_at", STORE_TIME, false},
+    {"actor_kind", STORE_I64, false},
+    {"actor", STORE_TEXT, false},
+    {"action", STORE_TEXT, false},
+    {"subject", STORE_TEXT, false},
+    {"outcome", STORE_I64, false},
+    {"details", STORE_JSON, false},
+    {"request_id", STORE_TEXT, true},
+    {"job_id", STORE_I64, true},
+    {"transaction_id", STORE_TEXT, true},
+    {"seq", STORE_I64, true},
+    {"hash", STORE_HASH, true},
+};
+static const struct store_statement table_audit_log_first = {
+    .name = "table_audit_log_first",
+    .id = 225,
+    .writes = false,
+    .sqlite =
+        "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
+        "FROM audit_log\n"
+        "ORDER BY created_at, id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
+        "FROM audit_log\n"
+        "ORDER BY created_at, id\n"
+        "LIMIT $1::bigint",
+    .params = table_audit_log_first_params,
+    .param_count = 1,
+    .columns = table_audit_log_first_fields,
+    .column_count = 13,
+};
+
+static const struct store_column table_audit_log_next_params[] = {
+    {"after_created_at", STORE_TIME, false},
+    {"after_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_audit_log_next_fields[] = {
+    {"id", STORE_TEXT, false},
+    {"created_at", STORE_TIME, false},
+    {"actor_kind", STORE_I64, false},
+    {"actor", STORE_TEXT, false},
+    {"action", STORE_TEXT, false},
+    {"subject", STORE_TEXT, false},
+    {"outcome", STORE_I64, false},
+    {"details", STORE_JSON, false},
+    {"request_id", STORE_TEXT, true},
+    {"job_id", STORE_I64, true},
+    {"transaction_id", STORE_TEXT, true},
+    {"seq", STORE_I64, true},
+    {"hash", STORE_HASH, true},
+};
+static const struct store_statement table_audit_log_next = {
+    .name = "table_audit_log_next",
+    .id = 226,
+    .writes = false,
+    .sqlite =
+        "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
+        "FROM audit_log\n"
+        "WHERE (created_at, id) > (?1, ?2)\n"
+        "ORDER BY created_at, id\n"
+        "LIMIT ?3",
+    .postgres =
+        "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
+        "FROM audit_log\n"
+        "WHERE (created_at, id) > ($1::timestamptz, $2::text)\n"
+        "ORDER BY created_at, id\n"
+        "LIMIT $3::bigint",
+    .params = table_audit_log_next_params,
+    .param_count = 3,
+    .columns = table_audit_log_next_fields,
+    .column_count = 13,
+};
+
+static const struct store_column table_audit_log_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_audit_log_count = {
+    .name = "table_audit_log_count",
+    .id = 227,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM audit_log",
+    .postgres =
+        "SELECT count(*) AS rows FROM audit_log",
+    .columns = table_audit_log_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_audit_log_insert_params[] = {
+    {"id", STORE_TEXT, false},
+    {"created_at", STORE_TIME, false},
+    {"actor_kind", STORE_I64, false},
+    {"actor", STORE_TEXT, false},
+    {"action", STORE_TEXT, false},
+    {"subject", STORE_TEXT, false},
+    {"outcome", STORE_I64, false},
+    {"details", STORE_JSON, false},
+    {"request_id", STORE_TEXT, true},
+    {"job_id", STORE_I64, true},
+    {"transaction_id", STORE_TEXT, true},
+    {"seq", STORE_I64, true},
+    {"hash", STORE_HASH, true},
+};
+static const struct store_statement table_audit_log_insert = {
+    .name = "table_audit_log_insert",
+    .id = 228,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    .postgres =
+        "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
+        "VALUES ($1::text, $2::timestamptz, $3::bigint, $4::text, $5::text, $6::text, $7::bigint, $8::jsonb, $9::text, $10::bigint, $11::text, $12::bigint, $13::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash) FROM STDIN (FORMAT binary)",
+    .params = table_audit_log_insert_params,
+    .param_count = 13,
+};
+
+static const struct store_column table_audit_log_columns[] = {
+    {"id", STORE_TEXT, false},
+    {"created_at", STORE_TIME, false},
+    {"actor_kind", STORE_I64, false},
+    {"actor", STORE_TEXT, false},
+    {"action", STORE_TEXT, false},
+    {"subject", STORE_TEXT, false},
+    {"outcome", STORE_I64, false},
+    {"details", STORE_JSON, false},
+    {"request_id", STORE_TEXT, true},
+    {"job_id", STORE_I64, true},
+    {"transaction_id", STORE_TEXT, true},
+    {"seq", STORE_I64, true},
+    {"hash", STORE_HASH, true},
+};
+static const uint16_t table_audit_log_key[] = {1, 0};
+
 static const struct store_column table_blockchain_events_first_params[] = {
     {"max_rows", STORE_I64, false},
 };
@@ -541,7 +825,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 205,
+    .id = 229,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -580,7 +864,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 206,
+    .id = 230,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -605,7 +889,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 207,
+    .id = 231,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -630,7 +914,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 208,
+    .id = 232,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -672,7 +956,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 209,
+    .id = 233,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -704,7 +988,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 210,
+    .id = 234,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -729,7 +1013,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 211,
+    .id = 235,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -748,7 +1032,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 212,
+    .id = 236,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -785,7 +1069,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 213,
+    .id = 237,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -817,7 +1101,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 214,
+    .id = 238,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -842,7 +1126,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 215,
+    .id = 239,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -862,7 +1146,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 216,
+    .id = 240,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
@@ -902,7 +1186,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 217,
+    .id = 241,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -936,7 +1220,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 218,
+    .id = 242,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -961,7 +1245,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 219,
+    .id = 243,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -983,7 +1267,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 220,
+    .id = 244,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -1004,7 +1288,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 221,
+    .id = 245,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -1024,7 +1308,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 222,
+    .id = 246,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1059,7 +1343,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 223,
+    .id = 247,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1090,7 +1374,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 224,
+    .id = 248,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1115,7 +1399,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 225,
+    .id = 249,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -1133,7 +1417,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 226,
+    .id = 250,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -1174,7 +1458,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 227,
+    .id = 251,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1213,7 +1497,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 228,
+    .id = 252,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1238,7 +1522,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 229,
+    .id = 253,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -1263,7 +1547,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 230,
+    .id = 254,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -1293,6 +1577,122 @@ static const struct store_column table_http_idempotency_columns[] = {
 };
 static const uint16_t table_http_idempotency_key[] = {0, 1, 2};
 
+static const struct store_column table_inbox_events_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_inbox_events_first_fields[] = {
+    {"source", STORE_TEXT, false},
+    {"event_id", STORE_TEXT, false},
+    {"content_hash", STORE_HASH, false},
+    {"first_seen_at", STORE_TIME, false},
+    {"seen", STORE_I64, false},
+    {"result", STORE_JSON, true},
+};
+static const struct store_statement table_inbox_events_first = {
+    .name = "table_inbox_events_first",
+    .id = 255,
+    .writes = false,
+    .sqlite =
+        "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
+        "FROM inbox_events\n"
+        "ORDER BY source, event_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
+        "FROM inbox_events\n"
+        "ORDER BY source, event_id\n"
+        "LIMIT $1::bigint",
+    .params = table_inbox_events_first_params,
+    .param_count = 1,
+    .columns = table_inbox_events_first_fields,
+    .column_count = 6,
+};
+
+static const struct store_column table_inbox_events_next_params[] = {
+    {"after_source", STORE_TEXT, false},
+    {"after_event_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_inbox_events_next_fields[] = {
+    {"source", STORE_TEXT, false},
+    {"event_id", STORE_TEXT, false},
+    {"content_hash", STORE_HASH, false},
+    {"first_seen_at", STORE_TIME, false},
+    {"seen", STORE_I64, false},
+    {"result", STORE_JSON, true},
+};
+static const struct store_statement table_inbox_events_next = {
+    .name = "table_inbox_events_next",
+    .id = 256,
+    .writes = false,
+    .sqlite =
+        "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
+        "FROM inbox_events\n"
+        "WHERE (source, event_id) > (?1, ?2)\n"
+        "ORDER BY source, event_id\n"
+        "LIMIT ?3",
+    .postgres =
+        "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
+        "FROM inbox_events\n"
+        "WHERE (source, event_id) > ($1::text, $2::text)\n"
+        "ORDER BY source, event_id\n"
+        "LIMIT $3::bigint",
+    .params = table_inbox_events_next_params,
+    .param_count = 3,
+    .columns = table_inbox_events_next_fields,
+    .column_count = 6,
+};
+
+static const struct store_column table_inbox_events_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_inbox_events_count = {
+    .name = "table_inbox_events_count",
+    .id = 257,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM inbox_events",
+    .postgres =
+        "SELECT count(*) AS rows FROM inbox_events",
+    .columns = table_inbox_events_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_inbox_events_insert_params[] = {
+    {"source", STORE_TEXT, false},
+    {"event_id", STORE_TEXT, false},
+    {"content_hash", STORE_HASH, false},
+    {"first_seen_at", STORE_TIME, false},
+    {"seen", STORE_I64, false},
+    {"result", STORE_JSON, true},
+};
+static const struct store_statement table_inbox_events_insert = {
+    .name = "table_inbox_events_insert",
+    .id = 258,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    .postgres =
+        "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
+        "VALUES ($1::text, $2::text, $3::bytea, $4::timestamptz, $5::bigint, $6::jsonb)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY inbox_events (source, event_id, content_hash, first_seen_at, seen, result) FROM STDIN (FORMAT binary)",
+    .params = table_inbox_events_insert_params,
+    .param_count = 6,
+};
+
+static const struct store_column table_inbox_events_columns[] = {
+    {"source", STORE_TEXT, false},
+    {"event_id", STORE_TEXT, false},
+    {"content_hash", STORE_HASH, false},
+    {"first_seen_at", STORE_TIME, false},
+    {"seen", STORE_I64, false},
+    {"result", STORE_JSON, true},
+};
+static const uint16_t table_inbox_events_key[] = {0, 1};
+
 static const struct store_column table_job_crons_first_params[] = {
     {"max_rows", STORE_I64, false},
 };
@@ -1303,7 +1703,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 231,
+    .id = 259,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired\n"
@@ -1332,7 +1732,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 232,
+    .id = 260,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired\n"
@@ -1357,7 +1757,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 233,
+    .id = 261,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -1374,7 +1774,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 234,
+    .id = 262,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired)\n"
@@ -1420,7 +1820,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 235,
+    .id = 263,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error\n"
@@ -1463,7 +1863,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 236,
+    .id = 264,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error\n"
@@ -1488,7 +1888,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 237,
+    .id = 265,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -1519,7 +1919,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 238,
+    .id = 266,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error)\n"
@@ -1540,7 +1940,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 239,
+    .id = 267,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -1560,7 +1960,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 240,
+    .id = 268,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1609,7 +2009,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 241,
+    .id = 269,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -1647,7 +2047,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 242,
+    .id = 270,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -1672,7 +2072,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 243,
+    .id = 271,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -1695,7 +2095,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 244,
+    .id = 272,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -1739,7 +2139,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 245,
+    .id = 273,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -1777,7 +2177,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 246,
+    .id = 274,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -1802,7 +2202,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 247,
+    .id = 275,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -1825,7 +2225,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 248,
+    .id = 276,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -1870,7 +2270,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 249,
+    .id = 277,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -1908,7 +2308,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 250,
+    .id = 278,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -1933,7 +2333,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 251,
+    .id = 279,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -1957,7 +2357,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 252,
+    .id = 280,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -2001,7 +2401,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 253,
+    .id = 281,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2037,7 +2437,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 254,
+    .id = 282,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2062,7 +2462,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 255,
+    .id = 283,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -2084,7 +2484,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 256,
+    .id = 284,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -2154,7 +2554,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 257,
+    .id = 285,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -2216,7 +2616,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 258,
+    .id = 286,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -2241,7 +2641,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 259,
+    .id = 287,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -2291,7 +2691,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 260,
+    .id = 288,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -2361,7 +2761,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 261,
+    .id = 289,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -2395,7 +2795,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 262,
+    .id = 290,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -2420,7 +2820,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 263,
+    .id = 291,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -2442,7 +2842,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 264,
+    .id = 292,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -2487,7 +2887,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 265,
+    .id = 293,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -2526,7 +2926,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 266,
+    .id = 294,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -2551,7 +2951,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 267,
+    .id = 295,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -2576,7 +2976,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 268,
+    .id = 296,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -2629,7 +3029,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 269,
+    .id = 297,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -2671,7 +3071,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 270,
+    .id = 298,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -2696,7 +3096,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 271,
+    .id = 299,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -2726,7 +3126,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 272,
+    .id = 300,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -2775,7 +3175,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 273,
+    .id = 301,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -2811,7 +3211,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 274,
+    .id = 302,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -2836,7 +3236,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 275,
+    .id = 303,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -2857,7 +3257,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 276,
+    .id = 304,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -2897,7 +3297,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 277,
+    .id = 305,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -2932,7 +3332,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 278,
+    .id = 306,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -2957,7 +3357,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 279,
+    .id = 307,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -2978,7 +3378,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 280,
+    .id = 308,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -3042,7 +3442,7 @@ static const struct store_column table_relay_intents_first_fields[] = {
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 281,
+    .id = 309,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
@@ -3099,7 +3499,7 @@ static const struct store_column table_relay_intents_next_fields[] = {
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 282,
+    .id = 310,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
@@ -3124,7 +3524,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 283,
+    .id = 311,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -3169,7 +3569,7 @@ static const struct store_column table_relay_intents_insert_params[] = {
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 284,
+    .id = 312,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at)\n"
@@ -3190,7 +3590,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 285,
+    .id = 313,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -3210,7 +3610,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 286,
+    .id = 314,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -3273,7 +3673,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 287,
+    .id = 315,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -3309,7 +3709,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 288,
+    .id = 316,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -3334,7 +3734,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 289,
+    .id = 317,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -3357,7 +3757,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 290,
+    .id = 318,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -3396,7 +3796,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 291,
+    .id = 319,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -3427,7 +3827,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 292,
+    .id = 320,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -3452,7 +3852,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 293,
+    .id = 321,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -3470,7 +3870,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 294,
+    .id = 322,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -3505,7 +3905,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 295,
+    .id = 323,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -3538,7 +3938,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 296,
+    .id = 324,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -3563,7 +3963,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 297,
+    .id = 325,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -3582,7 +3982,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 298,
+    .id = 326,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -3627,7 +4027,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 299,
+    .id = 327,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -3668,7 +4068,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 300,
+    .id = 328,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -3693,7 +4093,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 301,
+    .id = 329,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -3721,7 +4121,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 302,
+    .id = 330,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -3769,7 +4169,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 303,
+    .id = 331,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -3805,7 +4205,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 304,
+    .id = 332,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -3830,7 +4230,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 305,
+    .id = 333,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -3852,7 +4252,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 306,
+    .id = 334,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -3892,7 +4292,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 307,
+    .id = 335,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -3928,7 +4328,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 308,
+    .id = 336,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -3953,7 +4353,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 309,
+    .id = 337,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -3973,7 +4373,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 310,
+    .id = 338,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -4009,7 +4409,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 311,
+    .id = 339,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -4041,7 +4441,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 312,
+    .id = 340,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -4066,7 +4466,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 313,
+    .id = 341,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -4084,7 +4484,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 314,
+    .id = 342,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -4118,7 +4518,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 315,
+    .id = 343,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -4148,7 +4548,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 316,
+    .id = 344,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -4173,7 +4573,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 317,
+    .id = 345,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -4191,7 +4591,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 318,
+    .id = 346,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -4212,7 +4612,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 319,
+    .id = 347,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -4232,7 +4632,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 320,
+    .id = 348,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -4276,6 +4676,31 @@ static const struct store_table sql_catalog_tables[] = {
         .next = &table_assets_next,
         .count = &table_assets_count,
         .insert = &table_assets_insert,
+    },
+    {
+        .name = "audit_head",
+        .columns = table_audit_head_columns,
+        .column_count = 6,
+        .key = table_audit_head_key,
+        .key_count = 1,
+        .rows_fresh = 1,
+        .first = &table_audit_head_first,
+        .next = &table_audit_head_next,
+        .count = &table_audit_head_count,
+        .insert = &table_audit_head_insert,
+        .clear = &table_audit_head_clear,
+    },
+    {
+        .name = "audit_log",
+        .columns = table_audit_log_columns,
+        .column_count = 13,
+        .key = table_audit_log_key,
+        .key_count = 2,
+        .rows_fresh = 0,
+        .first = &table_audit_log_first,
+        .next = &table_audit_log_next,
+        .count = &table_audit_log_count,
+        .insert = &table_audit_log_insert,
     },
     {
         .name = "blockchain_events",
@@ -4350,6 +4775,18 @@ static const struct store_table sql_catalog_tables[] = {
         .next = &table_http_idempotency_next,
         .count = &table_http_idempotency_count,
         .insert = &table_http_idempotency_insert,
+    },
+    {
+        .name = "inbox_events",
+        .columns = table_inbox_events_columns,
+        .column_count = 6,
+        .key = table_inbox_events_key,
+        .key_count = 2,
+        .rows_fresh = 0,
+        .first = &table_inbox_events_first,
+        .next = &table_inbox_events_next,
+        .count = &table_inbox_events_count,
+        .insert = &table_inbox_events_insert,
     },
     {
         .name = "job_crons",
@@ -4612,6 +5049,17 @@ static const struct store_table sql_catalog_tables[] = {
 };
 
 static const struct store_statement *const sql_catalog_statements[] = {
+    &audit_sql_anchor_move,
+    &audit_sql_hash_get,
+    &audit_sql_head_get,
+    &audit_sql_head_move,
+    &audit_sql_insert,
+    &audit_sql_prune,
+    &audit_sql_prune_find,
+    &audit_sql_seal,
+    &audit_sql_sealed_list,
+    &audit_sql_unsealed_count,
+    &audit_sql_unsealed_list,
     &backup_sql_copy_advance,
     &backup_sql_copy_begin,
     &backup_sql_copy_end,
@@ -4641,6 +5089,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &http_sql_idempotency_insert,
     &http_sql_idempotency_purge,
     &http_sql_idempotency_take,
+    &inbox_sql_insert,
+    &inbox_sql_purge,
+    &inbox_sql_result,
+    &inbox_sql_seen,
     &jobs_sql_bury,
     &jobs_sql_cancel,
     &jobs_sql_claim,
@@ -4817,6 +5269,15 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_assets_next,
     &table_assets_count,
     &table_assets_insert,
+    &table_audit_head_first,
+    &table_audit_head_next,
+    &table_audit_head_count,
+    &table_audit_head_insert,
+    &table_audit_head_clear,
+    &table_audit_log_first,
+    &table_audit_log_next,
+    &table_audit_log_count,
+    &table_audit_log_insert,
     &table_blockchain_events_first,
     &table_blockchain_events_next,
     &table_blockchain_events_count,
@@ -4843,6 +5304,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_http_idempotency_next,
     &table_http_idempotency_count,
     &table_http_idempotency_insert,
+    &table_inbox_events_first,
+    &table_inbox_events_next,
+    &table_inbox_events_count,
+    &table_inbox_events_insert,
     &table_job_crons_first,
     &table_job_crons_next,
     &table_job_crons_count,
@@ -7060,15 +7525,137 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 10,
         .name = "audit",
-        .checksum = "7efdcc68f2a60908556439f4608696cfee69be224474013865afa502a2571479",
+        .checksum = "fc6fb7d0e991e094ba3ce6caebcd2b6f3ed5950cdd3e9b1f8c677e18591a7426",
         .up_sqlite =
-            "",
+            "CREATE TABLE audit_log (\n"
+            "    id TEXT NOT NULL,\n"
+            "    created_at INTEGER NOT NULL,\n"
+            "    actor_kind INTEGER NOT NULL CHECK (actor_kind BETWEEN 1 AND 4),\n"
+            "    actor TEXT NOT NULL,\n"
+            "    action TEXT NOT NULL,\n"
+            "    subject TEXT NOT NULL,\n"
+            "    outcome INTEGER NOT NULL CHECK (outcome BETWEEN 1 AND 3),\n"
+            "    details TEXT NOT NULL,\n"
+            "    request_id TEXT,\n"
+            "    job_id INTEGER,\n"
+            "    transaction_id TEXT,\n"
+            "    seq INTEGER,\n"
+            "    hash BLOB CONSTRAINT hash_is_hash CHECK (length(hash) = 32),\n"
+            "    PRIMARY KEY (created_at, id),\n"
+            "    CONSTRAINT audit_log_sealed CHECK ((seq IS NULL) = (hash IS NULL))\n"
+            ") STRICT;\n"
+            "CREATE INDEX audit_log_seq ON audit_log (seq, id) WHERE seq IS NOT NULL;\n"
+            "CREATE INDEX audit_log_unsealed ON audit_log (created_at, id) WHERE seq IS NULL;\n"
+            "CREATE INDEX audit_log_subject ON audit_log (subject, created_at);\n"
+            "CREATE TABLE audit_head (\n"
+            "    single INTEGER PRIMARY KEY CHECK (single = 1),\n"
+            "    seq INTEGER NOT NULL,\n"
+            "    hash BLOB CONSTRAINT hash_is_hash CHECK (length(hash) = 32) NOT NULL,\n"
+            "    sealed_at INTEGER NOT NULL,\n"
+            "    anchor_seq INTEGER NOT NULL,\n"
+            "    anchor_hash BLOB CONSTRAINT anchor_hash_is_hash CHECK (length(anchor_hash) = 32) NOT NULL,\n"
+            "    CHECK (anchor_seq <= seq)\n"
+            ") STRICT;\n"
+            "INSERT INTO audit_head VALUES (1, 0, zeroblob(32), (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) * 1000), 0, zeroblob(32));\n"
+            "CREATE TRIGGER audit_log_stay BEFORE UPDATE ON audit_log\n"
+            "WHEN OLD.seq IS NOT NULL OR NEW.seq IS NULL OR NEW.id <> OLD.id\n"
+            "    OR NEW.created_at <> OLD.created_at OR NEW.actor_kind <> OLD.actor_kind\n"
+            "    OR NEW.actor <> OLD.actor OR NEW.action <> OLD.action OR NEW.subject <> OLD.subject\n"
+            "    OR NEW.outcome <> OLD.outcome OR NEW.details <> OLD.details\n"
+            "    OR NEW.request_id IS NOT OLD.request_id OR NEW.job_id IS NOT OLD.job_id\n"
+            "    OR NEW.transaction_id IS NOT OLD.transaction_id\n"
+            "BEGIN\n"
+            "    SELECT RAISE(ABORT, 'a row of the audit log is not changed: audit_log_stay');\n"
+            "END;\n"
+            "CREATE TRIGGER audit_log_keep BEFORE DELETE ON audit_log\n"
+            "WHEN OLD.seq IS NULL OR OLD.seq > (SELECT anchor_seq FROM audit_head)\n"
+            "BEGIN\n"
+            "    SELECT RAISE(ABORT, 'a row of the audit log is not deleted: audit_log_keep');\n"
+            "END;\n"
+            "CREATE TABLE inbox_events (\n"
+            "    source TEXT NOT NULL,\n"
+            "    event_id TEXT NOT NULL,\n"
+            "    content_hash BLOB CONSTRAINT content_hash_is_hash CHECK (length(content_hash) = 32) NOT NULL,\n"
+            "    first_seen_at INTEGER NOT NULL,\n"
+            "    seen INTEGER NOT NULL DEFAULT 1,\n"
+            "    result TEXT,\n"
+            "    PRIMARY KEY (source, event_id)\n"
+            ") STRICT;\n"
+            "CREATE INDEX inbox_events_first_seen ON inbox_events (first_seen_at);",
         .up_postgres =
-            "",
+            "CREATE TABLE audit_log (\n"
+            "    id TEXT NOT NULL,\n"
+            "    created_at TIMESTAMPTZ NOT NULL,\n"
+            "    actor_kind BIGINT NOT NULL CHECK (actor_kind BETWEEN 1 AND 4),\n"
+            "    actor TEXT NOT NULL,\n"
+            "    action TEXT NOT NULL,\n"
+            "    subject TEXT NOT NULL,\n"
+            "    outcome BIGINT NOT NULL CHECK (outcome BETWEEN 1 AND 3),\n"
+            "    details JSONB NOT NULL,\n"
+            "    request_id TEXT,\n"
+            "    job_id BIGINT,\n"
+            "    transaction_id TEXT,\n"
+            "    seq BIGINT,\n"
+            "    hash BYTEA CONSTRAINT hash_is_hash CHECK (octet_length(hash) = 32),\n"
+            "    PRIMARY KEY (created_at, id),\n"
+            "    CONSTRAINT audit_log_sealed CHECK ((seq IS NULL) = (hash IS NULL))\n"
+            ")\n"
+            "PARTITION BY RANGE (created_at)\n"
+            ";\n"
+            "CREATE TABLE audit_log_default PARTITION OF audit_log DEFAULT;\n"
+            "CREATE INDEX audit_log_seq ON audit_log (seq, id) WHERE seq IS NOT NULL;\n"
+            "CREATE INDEX audit_log_unsealed ON audit_log (created_at, id) WHERE seq IS NULL;\n"
+            "CREATE INDEX audit_log_subject ON audit_log (subject, created_at);\n"
+            "CREATE TABLE audit_head (\n"
+            "    single BIGINT PRIMARY KEY CHECK (single = 1),\n"
+            "    seq BIGINT NOT NULL,\n"
+            "    hash BYTEA CONSTRAINT hash_is_hash CHECK (octet_length(hash) = 32) NOT NULL,\n"
+            "    sealed_at TIMESTAMPTZ NOT NULL,\n"
+            "    anchor_seq BIGINT NOT NULL,\n"
+            "    anchor_hash BYTEA CONSTRAINT anchor_hash_is_hash CHECK (octet_length(anchor_hash) = 32) NOT NULL,\n"
+            "    CHECK (anchor_seq <= seq)\n"
+            ");\n"
+            "INSERT INTO audit_head\n"
+            "VALUES (1, 0, decode(repeat('00', 32), 'hex'), now(), 0, decode(repeat('00', 32), 'hex'));\n"
+            "CREATE FUNCTION audit_log_refuse() RETURNS trigger LANGUAGE plpgsql AS $refuse$\n"
+            "BEGIN\n"
+            "    IF TG_OP = 'DELETE' AND OLD.seq <= (SELECT anchor_seq FROM audit_head) THEN\n"
+            "        RETURN OLD;\n"
+            "    END IF;\n"
+            "    RAISE EXCEPTION 'a row of the audit log is neither changed nor deleted'\n"
+            "        USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = TG_NAME;\n"
+            "END;\n"
+            "$refuse$;\n"
+            "CREATE TRIGGER audit_log_stay BEFORE UPDATE ON audit_log FOR EACH ROW\n"
+            "WHEN (OLD.seq IS NOT NULL OR NEW.seq IS NULL OR NEW.id <> OLD.id\n"
+            "    OR NEW.created_at <> OLD.created_at OR NEW.actor_kind <> OLD.actor_kind\n"
+            "    OR NEW.actor <> OLD.actor OR NEW.action <> OLD.action OR NEW.subject <> OLD.subject\n"
+            "    OR NEW.outcome <> OLD.outcome OR NEW.details <> OLD.details\n"
+            "    OR NEW.request_id IS DISTINCT FROM OLD.request_id\n"
+            "    OR NEW.job_id IS DISTINCT FROM OLD.job_id\n"
+            "    OR NEW.transaction_id IS DISTINCT FROM OLD.transaction_id)\n"
+            "EXECUTE FUNCTION audit_log_refuse();\n"
+            "CREATE TRIGGER audit_log_keep BEFORE DELETE ON audit_log FOR EACH ROW\n"
+            "EXECUTE FUNCTION audit_log_refuse();\n"
+            "CREATE TABLE inbox_events (\n"
+            "    source TEXT NOT NULL,\n"
+            "    event_id TEXT NOT NULL,\n"
+            "    content_hash BYTEA CONSTRAINT content_hash_is_hash CHECK (octet_length(content_hash) = 32) NOT NULL,\n"
+            "    first_seen_at TIMESTAMPTZ NOT NULL,\n"
+            "    seen BIGINT NOT NULL DEFAULT 1,\n"
+            "    result JSONB,\n"
+            "    PRIMARY KEY (source, event_id)\n"
+            ");\n"
+            "CREATE INDEX inbox_events_first_seen ON inbox_events (first_seen_at);",
         .down_sqlite =
-            "",
+            "DROP TABLE inbox_events;\n"
+            "DROP TABLE audit_head;\n"
+            "DROP TABLE audit_log;",
         .down_postgres =
-            "",
+            "DROP TABLE inbox_events;\n"
+            "DROP TABLE audit_head;\n"
+            "DROP TABLE audit_log;\n"
+            "DROP FUNCTION audit_log_refuse();",
     },
     {
         .version = 11,
@@ -7195,9 +7782,9 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 321,
+    .statement_count = 349,
     .migrations = sql_catalog_migrations,
     .migration_count = 13,
     .tables = sql_catalog_tables,
-    .table_count = 29,
+    .table_count = 32,
 };

@@ -49,6 +49,7 @@
 #ifndef KERNEL_CHAIN_CHAIN_H
 #define KERNEL_CHAIN_CHAIN_H
 
+#include "kernel/audit/audit.h"
 #include "kernel/base/config.h"
 #include "kernel/evm/abi.h"
 #include "kernel/evm/block.h"
@@ -182,11 +183,15 @@ enum err chain_cursor_read(struct store_tx *tx, uint64_t chain_id, uint64_t *out
 bool chain_wait_block(struct chain *chain, uint64_t block, int64_t timeout_usec);
 
 /*
- * chain_resume clears a halt and undoes everything from `from_block` on (the human's decision).
+ * chain_resume clears a halt and undoes everything from `from_block` on: the decision of a human,
+ * whose name `by` goes into the audit log.
  * Errors: ERR_CONFLICT (not applied yet, or too long ago to be undone), ERR_DB.
  */
-enum err chain_resume(struct store *store, uint64_t chain_id, uint64_t from_block,
+enum err chain_resume(struct store *store, uint64_t chain_id, uint64_t from_block, struct slice by,
                       struct why *why) ERR_CHECKED;
+
+/* chain_audit_table has the actions that chains record (kernel/audit/audit.h). */
+struct audit_table chain_audit_table(void);
 
 /* chain_metrics_register makes the metric rows part of /metrics and of the reference, once. */
 void chain_metrics_register(void);

@@ -3,14 +3,7 @@
 #include "kernel/http/http_internal.h"
 #include "kernel/http/http_sql.h"
 
-#define KEY_LIFE_USEC (INT64_C(7) * 24 * 3600 * USEC_PER_SEC)
 #define RUN_MAX_USEC (INT64_C(10) * 60 * USEC_PER_SEC)
-
-/*
- * Each claim adds at most one row and drops up to this many that have expired: so the table holds
- * little more than the keys of one life, without a job that cleans up.
- */
-#define PURGE_ROWS 2
 
 enum {
     STATE_RUNNING = 1,
@@ -58,13 +51,19 @@ static void begin_for(struct store_query *q, struct store_tx *tx, const struct s
     store_bind_text(q, "principal", run->principal);
 }
 
-static enum err purge(struct store_tx *tx, int64_t now_usec, struct why *why)
+enum err http_keys_purge(struct store_tx *tx, int64_t before_usec, uint64_t limit,
+                         uint64_t *out_rows, struct why *why)
 {
+    int64_t changed = 0;
     struct store_query q;
     store_begin(&q, tx, &http_sql_idempotency_purge);
-    store_bind_time(&q, "before", now_usec - KEY_LIFE_USEC);
-    store_bind_i64(&q, "limit", PURGE_ROWS);
-    return store_finish(&q, NULL, why);
+    store_bind_time(&q, "before", before_usec);
+    store_bind_i64(&q, "limit", (int64_t)limit);
+    enum err e = store_finish(&q, &changed, why);
+    if (e == OK) {
+        *out_rows = (uint64_t)changed;
+    }
+    return e;
 }
 
 /* Writes the row of a new run, by the statement that inserts it or the one that takes it over. */
@@ -121,8 +120,7 @@ static enum err begin_tx(struct store_tx *tx, void *ctx, struct why *why)
     int64_t changed = 0;
     struct row row = {.state = 0};
     b->verdict = HTTP_IDEMPOTENCY_RUN;
-    enum err e = purge(tx, now, why);
-    e = e ? e : claim(b, tx, &http_sql_idempotency_insert, &changed, why);
+    enum err e = claim(b, tx, &http_sql_idempotency_insert, &changed, why);
     if (e || changed > 0) {
         return e;
     }
@@ -130,7 +128,7 @@ static enum err begin_tx(struct store_tx *tx, void *ctx, struct why *why)
     if (e) {
         return e;
     }
-    if (row.started_usec < now - KEY_LIFE_USEC) {
+    if (row.started_usec < now - HTTP_KEY_LIFE_USEC) {
         return claim(b, tx, &http_sql_idempotency_take, NULL, why);
     }
     if (memcmp(row.body_hash, b->run->body_hash, HASH_BYTES) != 0) {

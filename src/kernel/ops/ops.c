@@ -88,10 +88,25 @@ static enum err transactions_list(struct http_call *call, struct why *why)
     return OK;
 }
 
+static const struct audit_action ops_transaction_cancelled = {
+    "ops.transaction_cancelled", "It was asked to cancel a transaction, and that was done."};
+
+struct audit_table ops_audit_table(void)
+{
+    return (struct audit_table){&ops_transaction_cancelled, 1};
+}
+
 static enum err cancel_and_read(struct store_tx *tx, void *ctx, struct why *why)
 {
-    struct one *one = ctx;
-    return relay_cancel(tx, one->id, why);
+    const struct one *one = ctx;
+    enum err e = relay_cancel(tx, one->id, why);
+    if (e != OK) {
+        return e;
+    }
+    struct audit_entry entry = http_audit(one->call, &ops_transaction_cancelled);
+    entry.subject = slice_format(one->call->req, "transaction/%.*s", SLICE_ARG(one->id));
+    entry.transaction_id = one->id;
+    return audit_write(tx, &entry, why);
 }
 
 static enum err transaction_cancel(struct http_call *call, struct why *why)

@@ -1,5 +1,6 @@
 #include "kernel/ops/ops_internal.h"
 
+#include "kernel/audit/audit.h"
 #include "kernel/base/metric.h"
 
 enum health {
@@ -28,12 +29,14 @@ static enum health worse(enum health a, enum health b)
 
 struct database_look {
     int64_t dead;
+    struct audit_head audit;
 };
 
 static enum err look_at_database(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct database_look *look = ctx;
-    return jobs_count(tx, JOB_DEAD, &look->dead, why);
+    enum err e = jobs_count(tx, JOB_DEAD, &look->dead, why);
+    return e == OK ? audit_head_read(tx, &look->audit, why) : e;
 }
 
 static void part(struct json_out *j, const char *name, enum health h, const char *detail)
@@ -60,6 +63,21 @@ static enum health database_part(struct ops *ops, struct json_out *j, enum healt
     json_end_object(j);
     *jobs = (uint64_t)look->dead > ops->dead_alert ? DEGRADED : HEALTHY;
     return h;
+}
+
+/* The head is for whoever keeps it elsewhere: `freehold audit verify --head`. */
+static void audit_part(struct json_out *j, enum health database, const struct audit_head *head)
+{
+    char text[AUDIT_PLACE_TEXT_MAX];
+    part(j, "audit", database, NULL);
+    if (database == HEALTHY) {
+        audit_place_format(&head->place, text);
+        json_key(j, "head");
+        json_text(j, text);
+        json_key(j, "sealedAt");
+        json_time(j, head->sealed_usec);
+    }
+    json_end_object(j);
 }
 
 static enum health chain_part(struct ops *ops, struct json_out *j)
@@ -101,6 +119,7 @@ enum err ops_health(struct http_call *call, struct why *why)
     json_out_init(&p, &parts);
     json_begin_object(&p);
     all = worse(all, database_part(ops, &p, &jobs, &look));
+    audit_part(&p, all, &look.audit);
     all = worse(all, chain_part(ops, &p));
     all = worse(all, jobs);
     part(&p, "jobs", jobs, NULL);

@@ -68,6 +68,7 @@
 #ifndef KERNEL_RELAY_RELAY_H
 #define KERNEL_RELAY_RELAY_H
 
+#include "kernel/audit/audit.h"
 #include "kernel/base/config.h"
 #include "kernel/evm/abi.h"
 #include "kernel/evm/address.h"
@@ -267,5 +268,8 @@ enum err relay_key_new(const struct secret *key, struct relay_key **out) ERR_CHE
 struct relay_signer relay_key_signer(struct relay_key *key);
 /* relay_key_free wipes and frees; NULL is fine. */
 void relay_key_free(struct relay_key *key);
+
+/* relay_audit_table has the actions that the relay records (kernel/audit/audit.h). */
+struct audit_table relay_audit_table(void);
 
 #endif

@@ -230,7 +230,7 @@ enum err relay_receipt_put(struct relay *relay, struct store_tx *tx, struct slic
 enum err relay_run_by_id(struct store_tx *tx, const struct store_statement *statement,
                          struct slice id, struct why *why) ERR_CHECKED;
 
-/* relay_tell calls the watcher with the intent's current row. */
+/* relay_tell records the state that an intent came to, and tells the watcher. */
 enum err relay_tell(struct relay *relay, struct store_tx *tx, struct slice id,
                     struct why *why) ERR_CHECKED;
 
@@ -251,5 +251,14 @@ enum err relay_nonce_put(struct store_tx *tx, uint64_t chain_id, const struct ad
  */
 enum err relay_counts(struct relay *relay, const struct address *const *wallets, size_t count,
                       bool pending, uint64_t *out, struct why *why) ERR_CHECKED;
+
+/* ---- relay_audit.c ---- */
+
+/* relay_audit_submitted records a new intent in its transaction. */
+enum err relay_audit_submitted(struct store_tx *tx, const struct relay_intent *intent,
+                               struct slice id, struct why *why) ERR_CHECKED;
+/* relay_audit_state records the state that an intent came to, in the transaction of that. */
+enum err relay_audit_state(struct store_tx *tx, const struct relay_row *row,
+                           struct why *why) ERR_CHECKED;
 
 #endif

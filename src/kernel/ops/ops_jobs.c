@@ -1,0 +1,102 @@
+/*
+ * What is let go in time: rows of the audit log, idempotency keys, ids of outside events.
+ */
+#include "kernel/audit/audit.h"
+#include "kernel/inbox/inbox.h"
+#include "kernel/ops/ops.h"
+
+#define PURGE_ROWS 1000
+
+typedef enum err (*purge_fn)(struct store_tx *tx, int64_t before_usec, uint64_t limit,
+                             uint64_t *out_rows, struct why *why);
+
+struct purge {
+    purge_fn fn;
+    int64_t before_usec;
+    uint64_t rows;
+};
+
+static enum err purge_tx(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct purge *p = ctx;
+    return p->fn(tx, p->before_usec, PURGE_ROWS, &p->rows, why);
+}
+
+/* Purges in short transactions until less than a whole portion was left. */
+static enum err purge_all(struct job_call *call, purge_fn fn, int64_t age_usec, struct why *why)
+{
+    struct purge p = {.fn = fn, .before_usec = clock_wall_usec() - age_usec, .rows = PURGE_ROWS};
+    enum err e = OK;
+    while (e == OK && p.rows == PURGE_ROWS) {
+        e = store_write(call->store, purge_tx, &p, why);
+        if (e == OK) {
+            e = jobs_heartbeat(call, why);
+        }
+    }
+    return e;
+}
+
+static enum err purge_keys(struct job_call *call, struct why *why)
+{
+    return purge_all(call, http_keys_purge, HTTP_KEY_LIFE_USEC, why);
+}
+
+static enum err purge_inbox(struct job_call *call, struct why *why)
+{
+    const struct ops_retention *r = call->ctx;
+    return purge_all(call, inbox_purge, r->inbox_usec, why);
+}
+
+static enum err prune_audit(struct job_call *call, struct why *why)
+{
+    const struct ops_retention *r = call->ctx;
+    uint64_t rows = 0;
+    return r->audit_usec > 0
+               ? audit_prune(call->store, clock_wall_usec() - r->audit_usec, &rows, why)
+               : OK;
+}
+
+#define MAINTENANCE                                                                                \
+    .queue = "maintenance", .attempts_max = 3, .backoff = JOB_BACKOFF_FIXED,                       \
+    .backoff_usec = 60ll * USEC_PER_SEC, .timeout_usec = 600ll * USEC_PER_SEC
+
+static const struct job_kind kinds[] = {
+    {.name = "ops.prune_audit",
+     .handler = prune_audit,
+     MAINTENANCE,
+     .doc = "Lets rows of the audit log go that are older than audit.retention."},
+    {.name = "ops.purge_keys",
+     .handler = purge_keys,
+     MAINTENANCE,
+     .doc = "Forgets idempotency keys, and the answers kept for them, after seven days."},
+    {.name = "ops.purge_inbox",
+     .handler = purge_inbox,
+     MAINTENANCE,
+     .doc = "Forgets ids of outside events that are older than inbox.retention."},
+};
+
+static const struct job_cron crons[] = {
+    {.name = "ops.prune_audit",
+     .kind = "ops.prune_audit",
+     .every_usec = 24 * 3600ll * USEC_PER_SEC,
+     .doc = "Keeps the audit log as long as the settings say."},
+    {.name = "ops.purge_keys",
+     .kind = "ops.purge_keys",
+     .every_usec = 3600ll * USEC_PER_SEC,
+     .doc = "Keeps the table of answers small."},
+    {.name = "ops.purge_inbox",
+     .kind = "ops.purge_inbox",
+     .every_usec = 3600ll * USEC_PER_SEC,
+     .doc = "Keeps the table of outside events small."},
+};
+
+struct job_table ops_job_table(struct ops_retention *retention)
+{
+    return (struct job_table){
+        .kinds = kinds,
+        .kind_count = sizeof(kinds) / sizeof(kinds[0]),
+        .crons = crons,
+        .cron_count = sizeof(crons) / sizeof(crons[0]),
+        .ctx = retention,
+    };
+}
