@@ -330,8 +330,7 @@ static bool take_row(struct reader *r, struct inverse *inverse)
         return false;
     }
     do {
-        if (count == STORE_FIELDS_MAX ||
-            !take_column(r, inverse->table, &inverse->terms[count])) {
+        if (count == STORE_FIELDS_MAX || !take_column(r, inverse->table, &inverse->terms[count])) {
             return false;
         }
         count++;
@@ -503,8 +502,8 @@ static bool write_inverse(struct buf *out, const struct inverse *inverse, bool p
         return write_terms(out, key, key_count, " AND ", postgres);
     case VERB_UPDATE: {
         buf_format(out, "UPDATE \"%s\" SET ", inverse->table->name);
-        bool can = write_terms(out, inverse->terms, inverse->set_count, postgres ? ", " : ",",
-                               postgres);
+        bool can =
+            write_terms(out, inverse->terms, inverse->set_count, postgres ? ", " : ",", postgres);
         buf_add_text(out, " WHERE ");
         return can && write_terms(out, key, key_count, " AND ", postgres);
     }
