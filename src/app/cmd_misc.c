@@ -12,6 +12,7 @@
 #include "kernel/base/metric.h"
 #include "kernel/crypto/keystore.h"
 #include "kernel/http/http.h"
+#include "kernel/store/store_lease.h"
 
 #define SCRYPT_LOG2_N 17
 
@@ -153,6 +154,7 @@ static void reference_metrics(struct buf *out)
     jobs_metrics_register();
     rpc_metrics_register();
     http_metrics_register();
+    store_lease_metrics_register();
     audit_metrics_register();
     metric_reference(out);
 }
@@ -161,7 +163,8 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
 {
     struct settings settings;
     static struct ops no_ops;
-    const struct http_table routes[] = {ops_http_table(&no_ops), leasing_http_table(NULL)};
+    const struct http_table routes[] = {ops_http_table(&no_ops), ops_api_table(&no_ops),
+                                        leasing_http_table(NULL)};
     const struct chain_table events = leasing_chain_table(NULL);
     const struct job_table jobs[] = {leasing_job_table(NULL), ops_job_table(NULL)};
     buf_format(out, "<!-- Written by `freehold reference %.*s`; do not edit. -->\n\n",

@@ -10,6 +10,9 @@
 #include "app/commands.h"
 
 static const struct cli_option serve_options[] = {
+    {"role", "ROLES",
+     "Do a part only: api, chain, relay, jobs, match, apart by commas (service.roles). match is "
+     "for the trading venue, which is still to come: it is idle."},
     {"until-eof", NULL,
      "Stop when standard input ends without a byte (for programs that start this one)."},
     {NULL, NULL, NULL},
@@ -76,8 +79,8 @@ static const struct cli_option wallet_options[] = {
 };
 
 const struct command cli_commands[] = {
-    {"serve", NULL, "Run the API, chain following, relay and jobs in one process.", serve_options,
-     command_serve},
+    {"serve", NULL, "Run the API, chain following, relay and jobs, or a part of them.",
+     serve_options, command_serve},
     {"demo", "complete|asset|lease|revenue", "Run the leasing lifecycle and check every step.",
      demo_options, command_demo},
     {"config", NULL, "Check, show or explain the configuration.", config_options, command_config},
@@ -93,6 +96,8 @@ const struct command cli_commands[] = {
      jobs_options, command_jobs},
     {"chain", "status|resume", "Look at the followed chain, or go on after a halt.", chain_options,
      command_chain},
+    {"leases", NULL, "List the processes on the database and who has what only one may do.", NULL,
+     command_leases},
     {"wallet", "new|import|list", "Make, import or list the relay's encrypted keys.",
      wallet_options, command_wallet},
     {"reference", "errors|routes|metrics|events|jobs|audit|config",

@@ -5,6 +5,7 @@
 #define APP_SETTINGS_H
 
 #include "app/cli.h"
+#include "app/roles.h"
 #include "domain/leasing/leasing.h"
 #include "kernel/audit/audit.h"
 #include "kernel/base/config.h"
@@ -33,7 +34,13 @@ struct settings_devchain {
     const char *anvil; /* program, or "": looked for */
 };
 
+struct settings_service {
+    const char *roles;
+    unsigned role_set; /* of enum role */
+};
+
 struct settings {
+    struct settings_service service;
     struct settings_log log;
     struct settings_wallets wallets;
     struct settings_devchain devchain;

@@ -37,6 +37,7 @@ extern const struct store_statement chain_sql_events_cut;
 extern const struct store_statement chain_sql_reorg_insert;
 extern const struct store_statement chain_sql_source_insert;
 extern const struct store_statement chain_sql_sources_list;
+extern const struct store_statement chain_sql_totals;
 extern const struct store_statement http_sql_idempotency_answer;
 extern const struct store_statement http_sql_idempotency_find;
 extern const struct store_statement http_sql_idempotency_forget;
@@ -204,6 +205,16 @@ extern const struct store_statement relay_sql_unfinal_fresh;
 extern const struct store_statement relay_sql_unfinal_intents;
 extern const struct store_statement relay_sql_wallet_get;
 extern const struct store_statement relay_sql_wallet_put;
+extern const struct store_statement store_lease_sql_beat;
+extern const struct store_statement store_lease_sql_fence;
+extern const struct store_statement store_lease_sql_forget;
+extern const struct store_statement store_lease_sql_give;
+extern const struct store_statement store_lease_sql_leave;
+extern const struct store_statement store_lease_sql_list;
+extern const struct store_statement store_lease_sql_lives;
+extern const struct store_statement store_lease_sql_make;
+extern const struct store_statement store_lease_sql_processes;
+extern const struct store_statement store_lease_sql_take;
 extern const struct store_statement store_sql_migrations_add;
 extern const struct store_statement store_sql_migrations_create;
 extern const struct store_statement store_sql_migrations_list;
@@ -235,7 +246,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 212,
+    .id = 223,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -273,7 +284,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 213,
+    .id = 224,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -298,7 +309,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 214,
+    .id = 225,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -324,7 +335,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 215,
+    .id = 226,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -385,7 +396,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 216,
+    .id = 227,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -434,7 +445,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 217,
+    .id = 228,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -459,7 +470,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 218,
+    .id = 229,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -496,7 +507,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 219,
+    .id = 230,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -551,7 +562,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 220,
+    .id = 231,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -583,7 +594,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 221,
+    .id = 232,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -608,7 +619,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 222,
+    .id = 233,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -628,7 +639,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 223,
+    .id = 234,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -645,7 +656,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 224,
+    .id = 235,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -683,7 +694,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 225,
+    .id = 236,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -723,7 +734,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 226,
+    .id = 237,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -748,7 +759,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 227,
+    .id = 238,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -775,7 +786,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 228,
+    .id = 239,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -825,7 +836,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 229,
+    .id = 240,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -864,7 +875,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 230,
+    .id = 241,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -889,7 +900,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 231,
+    .id = 242,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -914,7 +925,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 232,
+    .id = 243,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -956,7 +967,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 233,
+    .id = 244,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -988,7 +999,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 234,
+    .id = 245,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1013,7 +1024,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 235,
+    .id = 246,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -1032,7 +1043,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 236,
+    .id = 247,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -1069,7 +1080,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 237,
+    .id = 248,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1101,7 +1112,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 238,
+    .id = 249,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1126,7 +1137,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 239,
+    .id = 250,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -1146,7 +1157,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 240,
+    .id = 251,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
@@ -1186,7 +1197,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 241,
+    .id = 252,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1220,7 +1231,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 242,
+    .id = 253,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1245,7 +1256,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 243,
+    .id = 254,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -1267,7 +1278,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 244,
+    .id = 255,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -1288,7 +1299,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 245,
+    .id = 256,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -1308,7 +1319,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 246,
+    .id = 257,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1343,7 +1354,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 247,
+    .id = 258,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1374,7 +1385,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 248,
+    .id = 259,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1399,7 +1410,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 249,
+    .id = 260,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -1417,7 +1428,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 250,
+    .id = 261,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -1458,7 +1469,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 251,
+    .id = 262,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1497,7 +1508,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 252,
+    .id = 263,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1522,7 +1533,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 253,
+    .id = 264,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -1547,7 +1558,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 254,
+    .id = 265,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -1590,7 +1601,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 255,
+    .id = 266,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1623,7 +1634,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 256,
+    .id = 267,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1648,7 +1659,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 257,
+    .id = 268,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -1668,7 +1679,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 258,
+    .id = 269,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -1703,7 +1714,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 259,
+    .id = 270,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired\n"
@@ -1732,7 +1743,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 260,
+    .id = 271,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired\n"
@@ -1757,7 +1768,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 261,
+    .id = 272,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -1774,7 +1785,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 262,
+    .id = 273,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired)\n"
@@ -1820,7 +1831,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 263,
+    .id = 274,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error\n"
@@ -1863,7 +1874,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 264,
+    .id = 275,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error\n"
@@ -1888,7 +1899,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 265,
+    .id = 276,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -1919,7 +1930,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 266,
+    .id = 277,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error)\n"
@@ -1940,7 +1951,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 267,
+    .id = 278,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -1960,7 +1971,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 268,
+    .id = 279,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2009,7 +2020,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 269,
+    .id = 280,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2047,7 +2058,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 270,
+    .id = 281,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2072,7 +2083,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 271,
+    .id = 282,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -2095,7 +2106,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 272,
+    .id = 283,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -2139,7 +2150,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 273,
+    .id = 284,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2177,7 +2188,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 274,
+    .id = 285,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2202,7 +2213,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 275,
+    .id = 286,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -2225,7 +2236,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 276,
+    .id = 287,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -2270,7 +2281,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 277,
+    .id = 288,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2308,7 +2319,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 278,
+    .id = 289,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2333,7 +2344,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 279,
+    .id = 290,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -2357,7 +2368,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 280,
+    .id = 291,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -2401,7 +2412,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 281,
+    .id = 292,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2437,7 +2448,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 282,
+    .id = 293,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2462,7 +2473,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 283,
+    .id = 294,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -2484,7 +2495,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 284,
+    .id = 295,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -2554,7 +2565,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 285,
+    .id = 296,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -2616,7 +2627,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 286,
+    .id = 297,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -2641,7 +2652,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 287,
+    .id = 298,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -2691,7 +2702,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 288,
+    .id = 299,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -2761,7 +2772,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 289,
+    .id = 300,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -2795,7 +2806,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 290,
+    .id = 301,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -2820,7 +2831,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 291,
+    .id = 302,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -2842,7 +2853,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 292,
+    .id = 303,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -2887,7 +2898,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 293,
+    .id = 304,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -2926,7 +2937,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 294,
+    .id = 305,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -2951,7 +2962,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 295,
+    .id = 306,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -2976,7 +2987,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 296,
+    .id = 307,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -3029,7 +3040,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 297,
+    .id = 308,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3071,7 +3082,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 298,
+    .id = 309,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3096,7 +3107,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 299,
+    .id = 310,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -3126,7 +3137,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 300,
+    .id = 311,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -3175,7 +3186,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 301,
+    .id = 312,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3211,7 +3222,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 302,
+    .id = 313,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3236,7 +3247,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 303,
+    .id = 314,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -3257,7 +3268,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 304,
+    .id = 315,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -3297,7 +3308,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 305,
+    .id = 316,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3332,7 +3343,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 306,
+    .id = 317,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3357,7 +3368,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 307,
+    .id = 318,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -3378,7 +3389,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 308,
+    .id = 319,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -3403,6 +3414,236 @@ static const struct store_column table_onchain_types_columns[] = {
     {"transaction_hash", STORE_HASH, false},
 };
 static const uint16_t table_onchain_types_key[] = {0, 1, 2};
+
+static const struct store_column table_process_leases_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_process_leases_first_fields[] = {
+    {"name", STORE_TEXT, false},
+    {"owner", STORE_TEXT, false},
+    {"fence", STORE_I64, false},
+    {"since", STORE_TIME, false},
+};
+static const struct store_statement table_process_leases_first = {
+    .name = "table_process_leases_first",
+    .id = 320,
+    .writes = false,
+    .sqlite =
+        "SELECT name, owner, fence, since\n"
+        "FROM process_leases\n"
+        "ORDER BY name\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT name, owner, fence, since\n"
+        "FROM process_leases\n"
+        "ORDER BY name\n"
+        "LIMIT $1::bigint",
+    .params = table_process_leases_first_params,
+    .param_count = 1,
+    .columns = table_process_leases_first_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_process_leases_next_params[] = {
+    {"after_name", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_process_leases_next_fields[] = {
+    {"name", STORE_TEXT, false},
+    {"owner", STORE_TEXT, false},
+    {"fence", STORE_I64, false},
+    {"since", STORE_TIME, false},
+};
+static const struct store_statement table_process_leases_next = {
+    .name = "table_process_leases_next",
+    .id = 321,
+    .writes = false,
+    .sqlite =
+        "SELECT name, owner, fence, since\n"
+        "FROM process_leases\n"
+        "WHERE name > ?1\n"
+        "ORDER BY name\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT name, owner, fence, since\n"
+        "FROM process_leases\n"
+        "WHERE name > $1::text\n"
+        "ORDER BY name\n"
+        "LIMIT $2::bigint",
+    .params = table_process_leases_next_params,
+    .param_count = 2,
+    .columns = table_process_leases_next_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_process_leases_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_process_leases_count = {
+    .name = "table_process_leases_count",
+    .id = 322,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM process_leases",
+    .postgres =
+        "SELECT count(*) AS rows FROM process_leases",
+    .columns = table_process_leases_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_process_leases_insert_params[] = {
+    {"name", STORE_TEXT, false},
+    {"owner", STORE_TEXT, false},
+    {"fence", STORE_I64, false},
+    {"since", STORE_TIME, false},
+};
+static const struct store_statement table_process_leases_insert = {
+    .name = "table_process_leases_insert",
+    .id = 323,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO process_leases (name, owner, fence, since)\n"
+        "VALUES (?1, ?2, ?3, ?4)",
+    .postgres =
+        "INSERT INTO process_leases (name, owner, fence, since)\n"
+        "VALUES ($1::text, $2::text, $3::bigint, $4::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY process_leases (name, owner, fence, since) FROM STDIN (FORMAT binary)",
+    .params = table_process_leases_insert_params,
+    .param_count = 4,
+};
+
+static const struct store_column table_process_leases_columns[] = {
+    {"name", STORE_TEXT, false},
+    {"owner", STORE_TEXT, false},
+    {"fence", STORE_I64, false},
+    {"since", STORE_TIME, false},
+};
+static const uint16_t table_process_leases_key[] = {0};
+
+static const struct store_column table_processes_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_processes_first_fields[] = {
+    {"process_id", STORE_TEXT, false},
+    {"host", STORE_TEXT, false},
+    {"pid", STORE_I64, false},
+    {"roles", STORE_TEXT, false},
+    {"version", STORE_TEXT, false},
+    {"lease_usec", STORE_I64, false},
+    {"started_at", STORE_TIME, false},
+    {"until", STORE_TIME, true},
+};
+static const struct store_statement table_processes_first = {
+    .name = "table_processes_first",
+    .id = 324,
+    .writes = false,
+    .sqlite =
+        "SELECT process_id, host, pid, roles, version, lease_usec, started_at, until\n"
+        "FROM processes\n"
+        "ORDER BY process_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT process_id, host, pid, roles, version, lease_usec, started_at, until\n"
+        "FROM processes\n"
+        "ORDER BY process_id\n"
+        "LIMIT $1::bigint",
+    .params = table_processes_first_params,
+    .param_count = 1,
+    .columns = table_processes_first_fields,
+    .column_count = 8,
+};
+
+static const struct store_column table_processes_next_params[] = {
+    {"after_process_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_processes_next_fields[] = {
+    {"process_id", STORE_TEXT, false},
+    {"host", STORE_TEXT, false},
+    {"pid", STORE_I64, false},
+    {"roles", STORE_TEXT, false},
+    {"version", STORE_TEXT, false},
+    {"lease_usec", STORE_I64, false},
+    {"started_at", STORE_TIME, false},
+    {"until", STORE_TIME, true},
+};
+static const struct store_statement table_processes_next = {
+    .name = "table_processes_next",
+    .id = 325,
+    .writes = false,
+    .sqlite =
+        "SELECT process_id, host, pid, roles, version, lease_usec, started_at, until\n"
+        "FROM processes\n"
+        "WHERE process_id > ?1\n"
+        "ORDER BY process_id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT process_id, host, pid, roles, version, lease_usec, started_at, until\n"
+        "FROM processes\n"
+        "WHERE process_id > $1::text\n"
+        "ORDER BY process_id\n"
+        "LIMIT $2::bigint",
+    .params = table_processes_next_params,
+    .param_count = 2,
+    .columns = table_processes_next_fields,
+    .column_count = 8,
+};
+
+static const struct store_column table_processes_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_processes_count = {
+    .name = "table_processes_count",
+    .id = 326,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM processes",
+    .postgres =
+        "SELECT count(*) AS rows FROM processes",
+    .columns = table_processes_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_processes_insert_params[] = {
+    {"process_id", STORE_TEXT, false},
+    {"host", STORE_TEXT, false},
+    {"pid", STORE_I64, false},
+    {"roles", STORE_TEXT, false},
+    {"version", STORE_TEXT, false},
+    {"lease_usec", STORE_I64, false},
+    {"started_at", STORE_TIME, false},
+    {"until", STORE_TIME, true},
+};
+static const struct store_statement table_processes_insert = {
+    .name = "table_processes_insert",
+    .id = 327,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO processes (process_id, host, pid, roles, version, lease_usec, started_at, until)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    .postgres =
+        "INSERT INTO processes (process_id, host, pid, roles, version, lease_usec, started_at, until)\n"
+        "VALUES ($1::text, $2::text, $3::bigint, $4::text, $5::text, $6::bigint, $7::timestamptz, $8::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY processes (process_id, host, pid, roles, version, lease_usec, started_at, until) FROM STDIN (FORMAT binary)",
+    .params = table_processes_insert_params,
+    .param_count = 8,
+};
+
+static const struct store_column table_processes_columns[] = {
+    {"process_id", STORE_TEXT, false},
+    {"host", STORE_TEXT, false},
+    {"pid", STORE_I64, false},
+    {"roles", STORE_TEXT, false},
+    {"version", STORE_TEXT, false},
+    {"lease_usec", STORE_I64, false},
+    {"started_at", STORE_TIME, false},
+    {"until", STORE_TIME, true},
+};
+static const uint16_t table_processes_key[] = {0};
 
 static const struct store_column table_relay_intents_first_params[] = {
     {"max_rows", STORE_I64, false},
@@ -3442,7 +3683,7 @@ static const struct store_column table_relay_intents_first_fields[] = {
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 309,
+    .id = 328,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
@@ -3499,7 +3740,7 @@ static const struct store_column table_relay_intents_next_fields[] = {
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 310,
+    .id = 329,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
@@ -3524,7 +3765,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 311,
+    .id = 330,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -3569,7 +3810,7 @@ static const struct store_column table_relay_intents_insert_params[] = {
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 312,
+    .id = 331,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at)\n"
@@ -3590,7 +3831,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 313,
+    .id = 332,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -3610,7 +3851,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 314,
+    .id = 333,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -3673,7 +3914,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 315,
+    .id = 334,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -3709,7 +3950,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 316,
+    .id = 335,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -3734,7 +3975,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 317,
+    .id = 336,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -3757,7 +3998,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 318,
+    .id = 337,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -3796,7 +4037,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 319,
+    .id = 338,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -3827,7 +4068,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 320,
+    .id = 339,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -3852,7 +4093,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 321,
+    .id = 340,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -3870,7 +4111,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 322,
+    .id = 341,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -3905,7 +4146,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 323,
+    .id = 342,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -3938,7 +4179,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 324,
+    .id = 343,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -3963,7 +4204,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 325,
+    .id = 344,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -3982,7 +4223,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 326,
+    .id = 345,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -4027,7 +4268,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 327,
+    .id = 346,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4068,7 +4309,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 328,
+    .id = 347,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4093,7 +4334,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 329,
+    .id = 348,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -4121,7 +4362,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 330,
+    .id = 349,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -4169,7 +4410,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 331,
+    .id = 350,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4205,7 +4446,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 332,
+    .id = 351,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4230,7 +4471,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 333,
+    .id = 352,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -4252,7 +4493,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 334,
+    .id = 353,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -4292,7 +4533,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 335,
+    .id = 354,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -4328,7 +4569,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 336,
+    .id = 355,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -4353,7 +4594,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 337,
+    .id = 356,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -4373,7 +4614,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 338,
+    .id = 357,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -4409,7 +4650,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 339,
+    .id = 358,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -4441,7 +4682,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 340,
+    .id = 359,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -4466,7 +4707,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 341,
+    .id = 360,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -4484,7 +4725,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 342,
+    .id = 361,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -4518,7 +4759,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 343,
+    .id = 362,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -4548,7 +4789,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 344,
+    .id = 363,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -4573,7 +4814,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 345,
+    .id = 364,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -4591,7 +4832,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 346,
+    .id = 365,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -4612,7 +4853,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 347,
+    .id = 366,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -4632,7 +4873,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 348,
+    .id = 367,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -4935,6 +5176,30 @@ static const struct store_table sql_catalog_tables[] = {
         .insert = &table_onchain_types_insert,
     },
     {
+        .name = "process_leases",
+        .columns = table_process_leases_columns,
+        .column_count = 4,
+        .key = table_process_leases_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_process_leases_first,
+        .next = &table_process_leases_next,
+        .count = &table_process_leases_count,
+        .insert = &table_process_leases_insert,
+    },
+    {
+        .name = "processes",
+        .columns = table_processes_columns,
+        .column_count = 8,
+        .key = table_processes_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_processes_first,
+        .next = &table_processes_next,
+        .count = &table_processes_count,
+        .insert = &table_processes_insert,
+    },
+    {
         .name = "relay_intents",
         .columns = table_relay_intents_columns,
         .column_count = 31,
@@ -5083,6 +5348,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &chain_sql_reorg_insert,
     &chain_sql_source_insert,
     &chain_sql_sources_list,
+    &chain_sql_totals,
     &http_sql_idempotency_answer,
     &http_sql_idempotency_find,
     &http_sql_idempotency_forget,
@@ -5250,6 +5516,16 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &relay_sql_unfinal_intents,
     &relay_sql_wallet_get,
     &relay_sql_wallet_put,
+    &store_lease_sql_beat,
+    &store_lease_sql_fence,
+    &store_lease_sql_forget,
+    &store_lease_sql_give,
+    &store_lease_sql_leave,
+    &store_lease_sql_list,
+    &store_lease_sql_lives,
+    &store_lease_sql_make,
+    &store_lease_sql_processes,
+    &store_lease_sql_take,
     &store_sql_migrations_add,
     &store_sql_migrations_create,
     &store_sql_migrations_list,
@@ -5358,6 +5634,14 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_onchain_types_next,
     &table_onchain_types_count,
     &table_onchain_types_insert,
+    &table_process_leases_first,
+    &table_process_leases_next,
+    &table_process_leases_count,
+    &table_process_leases_insert,
+    &table_processes_first,
+    &table_processes_next,
+    &table_processes_count,
+    &table_processes_insert,
     &table_relay_intents_first,
     &table_relay_intents_next,
     &table_relay_intents_count,
@@ -7512,15 +7796,71 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 9,
         .name = "leases",
-        .checksum = "532ddd46a17d3795b32cb787a4fdff27cb478fc1e482176ddf76abb8526ecdb8",
+        .checksum = "00f67f168cf3067e1d707b054ce8aace80dc3ac578ea0d69ed3c969fe5a291d0",
         .up_sqlite =
-            "",
+            "CREATE TABLE processes (\n"
+            "    process_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    host TEXT NOT NULL,\n"
+            "    pid INTEGER NOT NULL,\n"
+            "    roles TEXT NOT NULL,\n"
+            "    version TEXT NOT NULL,\n"
+            "    lease_usec INTEGER NOT NULL CHECK (lease_usec > 0),\n"
+            "    started_at INTEGER NOT NULL,\n"
+            "    until INTEGER\n"
+            ") STRICT;\n"
+            "CREATE TABLE process_leases (\n"
+            "    name TEXT NOT NULL PRIMARY KEY,\n"
+            "    owner TEXT NOT NULL,\n"
+            "    fence INTEGER NOT NULL CHECK (fence >= 0),\n"
+            "    since INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "CREATE VIEW database_clock AS SELECT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) * 1000) AS at;\n"
+            "CREATE VIEW live_processes AS SELECT process_id FROM processes;\n"
+            "CREATE VIEW relay_holders AS\n"
+            "    SELECT w.chain_id, w.address, l.owner,\n"
+            "        EXISTS (SELECT 1 FROM processes p WHERE p.process_id = l.owner) AS claimed\n"
+            "    FROM relay_wallets w\n"
+            "    JOIN process_leases l ON l.name = 'relay/' || w.chain_id || '/0x' || lower(hex(w.address));",
         .up_postgres =
-            "",
+            "CREATE TABLE processes (\n"
+            "    process_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    host TEXT NOT NULL,\n"
+            "    pid BIGINT NOT NULL,\n"
+            "    roles TEXT NOT NULL,\n"
+            "    version TEXT NOT NULL,\n"
+            "    lease_usec BIGINT NOT NULL CHECK (lease_usec > 0),\n"
+            "    started_at TIMESTAMPTZ NOT NULL,\n"
+            "    until TIMESTAMPTZ\n"
+            ");\n"
+            "CREATE TABLE process_leases (\n"
+            "    name TEXT NOT NULL PRIMARY KEY,\n"
+            "    owner TEXT NOT NULL,\n"
+            "    fence BIGINT NOT NULL CHECK (fence >= 0),\n"
+            "    since TIMESTAMPTZ NOT NULL\n"
+            ");\n"
+            "CREATE VIEW database_clock AS SELECT clock_timestamp() AS at;\n"
+            "CREATE VIEW live_processes AS\n"
+            "    SELECT process_id FROM processes\n"
+            "    WHERE until > clock_timestamp()\n"
+            "        AND until - 2 * lease_usec * interval '1 microsecond' < clock_timestamp();\n"
+            "CREATE VIEW relay_holders AS\n"
+            "    SELECT w.chain_id, w.address, l.owner,\n"
+            "        COALESCE(p.until, l.since) > clock_timestamp() - interval '1 day' AS claimed\n"
+            "    FROM relay_wallets w\n"
+            "    JOIN process_leases l ON l.name = concat('relay/', w.chain_id, '/0x', encode(w.address, 'hex'))\n"
+            "    LEFT JOIN processes p ON p.process_id = l.owner;",
         .down_sqlite =
-            "",
+            "DROP VIEW relay_holders;\n"
+            "DROP VIEW live_processes;\n"
+            "DROP VIEW database_clock;\n"
+            "DROP TABLE process_leases;\n"
+            "DROP TABLE processes;",
         .down_postgres =
-            "",
+            "DROP VIEW relay_holders;\n"
+            "DROP VIEW live_processes;\n"
+            "DROP VIEW database_clock;\n"
+            "DROP TABLE process_leases;\n"
+            "DROP TABLE processes;",
     },
     {
         .version = 10,
@@ -7782,9 +8122,9 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 349,
+    .statement_count = 368,
     .migrations = sql_catalog_migrations,
     .migration_count = 13,
     .tables = sql_catalog_tables,
-    .table_count = 32,
+    .table_count = 34,
 };

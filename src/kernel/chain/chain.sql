@@ -5,6 +5,14 @@
 SELECT block_number, block_hash, genesis_hash, halted_why, updated_at
 FROM chain_cursors WHERE chain_id = :chain_id;
 
+-- statement: chain_totals
+-- doc: What became of a chain so far: reorganisations undone, events that handlers refused.
+-- params: chain_id i64
+-- columns: reorgs i64, refused i64
+SELECT (SELECT COUNT(*) FROM chain_reorgs r WHERE r.chain_id = :chain_id) AS reorgs,
+       (SELECT COUNT(*) FROM blockchain_events e
+        WHERE e.chain_id = :chain_id AND NOT e.processed) AS refused;
+
 -- statement: chain_cursor_insert
 -- doc: The first cursor of a chain.
 -- params: chain_id i64, block_number i64, block_hash hash, genesis_hash hash, now time

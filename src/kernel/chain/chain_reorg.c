@@ -325,7 +325,6 @@ static void note_reorg(struct chain *chain, const struct rollback *r)
     metric_add(&chain_metrics[CHAIN_METRIC_REORGS], 1);
     metric_set(&chain_metrics[CHAIN_METRIC_REORG_DEPTH], (int64_t)depth);
     (void)pthread_mutex_lock(&chain->lock);
-    chain->status.reorgs++;
     chain->status.reorg_depth_last = depth;
     (void)pthread_mutex_unlock(&chain->lock);
     LOG(LOG_WARN, "chain.reorg_undone", log_u64("chain", chain->config.chain_id),
@@ -355,10 +354,10 @@ enum err chain_reorg_handle(struct chain *chain, const struct chain_position *at
         return e;
     }
     if (finding == LOST) {
-        e = store_write(chain->store, run_halt, &r, why);
+        e = chain_write(chain, run_halt, &r, why);
         return e != OK ? e : why_set(why, ERR_CHAIN_HALTED, NULL, "%s", r.halted);
     }
-    e = store_write(chain->store, run_rollback, &r, why);
+    e = chain_write(chain, run_rollback, &r, why);
     if (e == OK) {
         *out_undone = true;
         note_reorg(chain, &r);

@@ -28,6 +28,31 @@ const struct store_statement chain_sql_cursor_get = {
     .column_count = 5,
 };
 
+static const struct store_column chain_sql_totals_params[] = {
+    {"chain_id", STORE_I64, false},
+};
+static const struct store_column chain_sql_totals_columns[] = {
+    {"reorgs", STORE_I64, false},
+    {"refused", STORE_I64, false},
+};
+const struct store_statement chain_sql_totals = {
+    .name = "chain_totals",
+    .id = 34,
+    .writes = false,
+    .sqlite =
+        "SELECT (SELECT COUNT(*) FROM chain_reorgs r WHERE r.chain_id = ?1) AS reorgs,\n"
+        "       (SELECT COUNT(*) FROM blockchain_events e\n"
+        "        WHERE e.chain_id = ?1 AND NOT e.processed) AS refused",
+    .postgres =
+        "SELECT (SELECT COUNT(*) FROM chain_reorgs r WHERE r.chain_id = $1::bigint) AS reorgs,\n"
+        "       (SELECT COUNT(*) FROM blockchain_events e\n"
+        "        WHERE e.chain_id = $1::bigint AND NOT e.processed) AS refused",
+    .params = chain_sql_totals_params,
+    .param_count = 1,
+    .columns = chain_sql_totals_columns,
+    .column_count = 2,
+};
+
 static const struct store_column chain_sql_cursor_insert_params[] = {
     {"chain_id", STORE_I64, false},
     {"block_number", STORE_I64, false},

@@ -41,11 +41,11 @@
  * row is written before the handler runs; answers with 5xx, and those that may be tried again
  * unchanged (err_retryable), are not kept. Keys live 7 days (HTTP_KEY_LIFE_USEC).
  *   A crash between the row and the answer leaves the row "running". Rows carry the id of the
- *   server's start and a time: one of an earlier start, or older than 10 minutes, is taken over by
- *   the next request with that key, which runs the handler again although an unknown part of the
- *   first run may be durable. Handlers must therefore key their own effects (intents, jobs, ledger
- *   transfers) by call->idempotency_key when it is not empty: then the second run finds what the
- *   first one did. The late finish of a run that was taken over changes nothing.
+ *   process and a time: one of a process that does not live any more, or older than 10 minutes, is
+ *   taken over by the next request with that key, which runs the handler again although an unknown
+ * part of the first run may be durable. Handlers must therefore key their own effects (intents,
+ * jobs, ledger transfers) by call->idempotency_key when it is not empty: then the second run finds
+ * what the first one did. The late finish of a run that was taken over changes nothing.
  *
  * Graceful stop: listening ends, idle connections close, requests that have arrived finish within
  * `drain_usec`; after that, waiting ones get 503 and connections are cut. A handler that runs is

@@ -100,17 +100,23 @@ static enum err read_row(const struct begin *b, struct store_tx *tx, struct row 
 }
 
 /*
- * A running row that another server began before this one started belongs, in embedded use, to a
- * process that died. Where several processes share a database it may belong to a live one, but only
- * if it runs since before our start; rows that others begin later get the long limit like our own.
+ * A running row of another server belongs to one that died, unless that one is known to live on the
+ * same database. Servers that are not known as processes (store_lease.h) are told by the time: one
+ * that began after our start gets the long limit, like our own.
  */
-static bool is_abandoned(const struct http_server *server, const struct row *row, int64_t now_usec)
+static enum err is_abandoned(struct store_tx *tx, const struct http_server *server,
+                             const struct row *row, int64_t now_usec, bool *out, struct why *why)
 {
-    if (now_usec - row->started_usec >= RUN_MAX_USEC) {
-        return true;
+    bool lives = false;
+    bool ours = slice_equal_text(row->boot, server->boot_id);
+    bool known = store_leases_started(server->store);
+    enum err e = ours || !known ? OK : store_process_lives(tx, row->boot, &lives, why);
+    if (e) {
+        return e;
     }
-    return !slice_equal_text(row->boot, server->boot_id) &&
-           row->started_usec < server->started_usec;
+    bool others = !ours && (known ? !lives : row->started_usec < server->started_usec);
+    *out = others || now_usec - row->started_usec >= RUN_MAX_USEC;
+    return OK;
 }
 
 static enum err begin_tx(struct store_tx *tx, void *ctx, struct why *why)
@@ -141,7 +147,12 @@ static enum err begin_tx(struct store_tx *tx, void *ctx, struct why *why)
         return OK;
     }
     ASSERT(row.state == STATE_RUNNING);
-    if (!is_abandoned(b->req->server, &row, now)) {
+    bool abandoned = false;
+    e = is_abandoned(tx, b->req->server, &row, now, &abandoned, why);
+    if (e) {
+        return e;
+    }
+    if (!abandoned) {
         return why_set(why, ERR_IN_PROGRESS, "Idempotency-Key", "%s",
                        err_sentence(ERR_IN_PROGRESS));
     }

@@ -254,6 +254,9 @@ static const char transaction_schema[] =
     "\"state\":{\"enum\":[\"queued\",\"signed\",\"sent\",\"mined\",\"reverted\",\"failed\","
     "\"replaced\",\"cancelled\"]},\"final\":{\"type\":\"boolean\"}}}";
 
+static const char leases_schema[] =
+    "{\"type\":\"object\",\"required\":[\"processes\",\"leases\"],\"properties\":{"
+    "\"processes\":{\"type\":\"array\"},\"leases\":{\"type\":\"array\"}}}";
 #define ACCOUNT_SCHEMA                                                                             \
     "{\"type\":\"object\",\"required\":[\"book\",\"account\",\"mayOverdraw\",\"available\","       \
     "\"creditsPosted\",\"debitsPosted\",\"creditsPending\",\"debitsPending\",\"entries\"],"        \
@@ -301,6 +304,19 @@ static const struct http_route routes[] = {
         .summary = "Metrics in the Prometheus text format.",
         .reply_status = 200,
     },
+    {
+        .method = HTTP_GET,
+        .path = "/api/v1/processes",
+        .handler = ops_processes,
+        .tag = "operations",
+        .operation = "listProcesses",
+        .summary = "Processes on this database, and which of them has what only one may do.",
+        .reply_schema = leases_schema,
+        .reply_status = 200,
+    },
+};
+
+static const struct http_route api_routes[] = {
     {
         .method = HTTP_GET,
         .path = "/api/v1/transactions",
@@ -398,4 +414,10 @@ struct http_table ops_http_table(struct ops *ops)
 {
     return (struct http_table){
         .routes = routes, .count = sizeof routes / sizeof routes[0], .ctx = ops};
+}
+
+struct http_table ops_api_table(struct ops *ops)
+{
+    return (struct http_table){
+        .routes = api_routes, .count = sizeof api_routes / sizeof api_routes[0], .ctx = ops};
 }

@@ -1,10 +1,11 @@
 /*
  * ops.h: what an operator asks: is it healthy, what does it do, where is my transaction.
  *
- * Routes: /health (each part healthy, degraded or unhealthy; 503 when unhealthy), /metrics
- * (Prometheus text 0.0.4), /api/v1/transactions, /api/v1/blockchain/network and
- * /api/v1/blockchain/events. Health reads memory and two rows; it answers while the database or the
- * node is away, which is what it is for. Jobs: what is let go in time.
+ * Routes of every process: /health (each part healthy, degraded or unhealthy; 503 when unhealthy),
+ * /metrics (Prometheus text 0.0.4) and /api/v1/processes (who has which work). Routes of the API:
+ * /api/v1/transactions, /api/v1/blockchain/network and /api/v1/blockchain/events. Health reads
+ * memory and a few rows; it answers while the database or the node is away, which is what it is
+ * for. Jobs: what is let go in time.
  */
 #ifndef KERNEL_OPS_OPS_H
 #define KERNEL_OPS_OPS_H
@@ -14,10 +15,11 @@
 #include "kernel/jobs/jobs.h"
 #include "kernel/relay/relay.h"
 #include "kernel/rpc/rpc.h"
-#include "kernel/store/store.h"
+#include "kernel/store/store_lease.h"
 
 struct ops {
     const char *version;
+    const char *roles; /* of this process, for people */
     uint64_t chain_id;
     uint64_t dead_alert; /* dead jobs that turn health to degraded */
     int64_t started_usec;
@@ -36,8 +38,15 @@ struct ops_retention {
 /* ops_job_table makes the maintenance jobs; `retention` must outlive the runner. */
 struct job_table ops_job_table(struct ops_retention *retention);
 
-/* ops_http_table makes the routes; `ops` must outlive the server. */
+/* ops_http_table makes the routes of every process; `ops` must outlive the server. */
 struct http_table ops_http_table(struct ops *ops);
+/* ops_api_table makes the routes of the API. */
+struct http_table ops_api_table(struct ops *ops);
+
+/* ops_processes_json writes the member "processes" of the open object. */
+void ops_processes_json(struct json_out *j, const struct store_process_row *rows, size_t count);
+/* ops_leases_json writes the member "leases" of the open object. */
+void ops_leases_json(struct json_out *j, const struct store_lease_row *rows, size_t count);
 
 /* ops_audit_table has the actions of these routes (kernel/audit/audit.h). */
 struct audit_table ops_audit_table(void);

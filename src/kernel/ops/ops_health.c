@@ -84,9 +84,12 @@ static enum health chain_part(struct ops *ops, struct json_out *j)
 {
     struct chain_status s;
     chain_status_read(ops->chain, &s);
-    enum health h = s.halted ? UNHEALTHY : s.node_ok ? HEALTHY : DEGRADED;
+    enum health h = s.halted ? UNHEALTHY : s.node_ok && s.followed ? HEALTHY : DEGRADED;
     part(j, "chain", h,
-         s.halted ? s.halted_why : (s.node_ok ? NULL : "no node answers at the moment"));
+         s.halted      ? s.halted_why
+         : !s.followed ? "no process applies its blocks at the moment"
+         : s.node_ok   ? NULL
+                       : "no node answers at the moment");
     json_key(j, "chainId");
     json_u64(j, s.chain_id);
     json_key(j, "block");
@@ -100,6 +103,34 @@ static enum health chain_part(struct ops *ops, struct json_out *j)
     json_key(j, "eventsFailed");
     json_u64(j, s.events_failed);
     rpc_health(ops->rpc, j);
+    json_end_object(j);
+    return h;
+}
+
+/* What only one process does, as this one sees it. */
+static void leases_part(const struct ops *ops, struct json_out *j)
+{
+    struct store_lease_state states[STORE_LEASES_MAX];
+    size_t count = store_lease_states(ops->store, states, STORE_LEASES_MAX);
+    json_key(j, "leases");
+    json_begin_array(j);
+    for (size_t i = 0; i < count && i < STORE_LEASES_MAX; i++) {
+        json_begin_object(j);
+        json_key(j, "name");
+        json_text(j, states[i].name);
+        json_key(j, "state");
+        json_text(j, states[i].held ? "held" : "standby");
+        json_key(j, "fence");
+        json_u64(j, states[i].fence);
+        json_end_object(j);
+    }
+    json_end_array(j);
+}
+
+static enum health relay_part(const struct ops *ops, struct json_out *j)
+{
+    enum health h = relay_is_working(ops->relay) ? HEALTHY : DEGRADED;
+    part(j, "relay", h, h == HEALTHY ? NULL : "no process sends transactions at the moment");
     json_end_object(j);
     return h;
 }
@@ -121,6 +152,7 @@ enum err ops_health(struct http_call *call, struct why *why)
     all = worse(all, database_part(ops, &p, &jobs, &look));
     audit_part(&p, all, &look.audit);
     all = worse(all, chain_part(ops, &p));
+    all = worse(all, relay_part(ops, &p));
     all = worse(all, jobs);
     part(&p, "jobs", jobs, NULL);
     json_key(&p, "dead");
@@ -136,6 +168,11 @@ enum err ops_health(struct http_call *call, struct why *why)
     json_text(&j, "freehold");
     json_key(&j, "version");
     json_text(&j, ops->version);
+    json_key(&j, "process");
+    json_text(&j, store_process_id(ops->store));
+    json_key(&j, "roles");
+    json_text(&j, ops->roles);
+    leases_part(ops, &j);
     json_key(&j, "timestamp");
     json_time(&j, clock_wall_usec());
     json_key(&j, "uptimeSeconds");

@@ -8,6 +8,8 @@
 
 /* ops_health answers /health. */
 enum err ops_health(struct http_call *call, struct why *why) ERR_CHECKED;
+/* ops_processes answers /api/v1/processes. */
+enum err ops_processes(struct http_call *call, struct why *why) ERR_CHECKED;
 /* ops_metrics answers /metrics. */
 enum err ops_metrics(struct http_call *call, struct why *why) ERR_CHECKED;
 /* ops_ledger_accounts lists accounts of the ledger. */

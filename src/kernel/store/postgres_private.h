@@ -68,6 +68,7 @@ struct store_conn {
     bool for_writing;
     bool is_new;
     bool committing;
+    bool rested; /* for too long in a transaction, which the server has ended */
     enum store_rerun rerun;
     bool worn;                               /* not to be used for another transaction */
     const struct store_statement **prepared; /* by statement id: the one, the set */
@@ -83,6 +84,12 @@ struct store_conn {
  */
 enum err pg_fail(struct store_conn *conn, const PGresult *result, const char *doing,
                  struct why *why);
+
+/*
+ * pg_still_there says whether the server has not ended the connection by now: before a commit is
+ * sent, that is a lost transaction; after it, nobody would know.
+ */
+bool pg_still_there(struct store_conn *conn);
 
 /* pg_command runs one command without parameters. Errors: as pg_fail. */
 enum err pg_command(struct store_conn *conn, const char *sql, const char *doing, struct why *why);

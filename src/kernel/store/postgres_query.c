@@ -26,6 +26,9 @@ enum err pg_begin(struct store_conn *conn, bool for_writing, struct why *why)
 enum err pg_commit(struct store_conn *conn, struct why *why)
 {
     end_unfinished(conn);
+    if (!pg_still_there(conn)) {
+        return pg_fail(conn, NULL, "commit", why);
+    }
     conn->committing = true;
     PGresult *result = PQexec(conn->pq, "COMMIT");
     enum err e = OK;

@@ -176,6 +176,7 @@ struct store_config {
     int64_t busy_usec;       /* how long a statement waits for a lock */
     int64_t connect_usec;    /* PostgreSQL: how long connecting may take */
     int64_t statement_usec;  /* PostgreSQL: how long a statement may run, 0: for ever */
+    int64_t lease_usec;      /* PostgreSQL: how long a silent process counts as alive */
     uint64_t batch_max;      /* functions in one group commit */
     const char *synchronous; /* SQLite: full | normal */
     bool read_only;          /* not a row: no writer, no lock, next to a running owner */
