@@ -3,8 +3,9 @@
  *
  * store.c opens and closes, tx.c runs functions (on the writer thread, or on a connection of a
  * pool), pool.c lends connections, query.c runs statements, listener.c carries signals between
- * processes, store_lease.c and store_keeper.c see to work that one process does, migrate.c, undo.c
- * and signal.c do what their names say, sqlite.c and postgres.c are the drivers.
+ * processes, store_lease.c and store_keeper.c see to work that one process does, undo_text.c turns
+ * inverses into the words of another database, migrate.c, undo.c and signal.c do what their names
+ * say, sqlite.c and postgres.c are the drivers.
  *
  * Locks: `queue_lock` guards the queue of writes and the statistics, a pool's `lock` its idle
  * connections, `outage.lock` when to connect again, `signal_lock` the channels, the listener's
@@ -206,6 +207,14 @@ void store_listener_tell(struct store *store, uint32_t channels);
 struct store_tx *store_tx_current(void);
 /* store_tx_fail remembers the first refusal of the database; the function cannot succeed now. */
 void store_tx_fail(struct store_tx *tx, enum err e, const struct why *why);
+
+/*
+ * store_undo_translate turns a portable inverse into PostgreSQL's words, or those into the portable
+ * form. Owns: the arena. Errors: ERR_CORRUPT.
+ */
+enum err store_undo_translate(const struct store_catalog *catalog, struct arena *arena,
+                              struct slice statement, bool to_postgres, struct slice *out,
+                              struct why *why) ERR_CHECKED;
 
 /* store_signal_publish bumps the channels whose bits are set. */
 void store_signal_publish(struct store *store, uint32_t channels);
