@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { Api, Daemon, SLOW, assetBody, fresh, leaseBody, rows, sleep, typeBody } from './support.mjs';
 import { ON_POSTGRES } from '../support/program.mjs';
-import { PostgresServer } from '../support/postgres.mjs';
+import { PostgresServer } from '../support/own-postgres.mjs';
 
 const V1 = '/api/v1';
 const WORKERS = 8;
