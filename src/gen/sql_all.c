@@ -206,6 +206,7 @@ extern const struct store_statement store_lease_sql_leave;
 extern const struct store_statement store_lease_sql_list;
 extern const struct store_statement store_lease_sql_lives;
 extern const struct store_statement store_lease_sql_make;
+extern const struct store_statement store_lease_sql_neighbours;
 extern const struct store_statement store_lease_sql_processes;
 extern const struct store_statement store_lease_sql_take;
 extern const struct store_statement store_sql_migrations_add;
@@ -424,6 +425,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &store_lease_sql_list,
     &store_lease_sql_lives,
     &store_lease_sql_make,
+    &store_lease_sql_neighbours,
     &store_lease_sql_processes,
     &store_lease_sql_take,
     &store_sql_migrations_add,
@@ -2551,12 +2553,13 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 9,
         .name = "leases",
-        .checksum = "00f67f168cf3067e1d707b054ce8aace80dc3ac578ea0d69ed3c969fe5a291d0",
+        .checksum = "67b914abd76e69b83e1424310c1128cade6a1a4b41106462fe233fd8818a6f1c",
         .up_sqlite =
             "CREATE TABLE processes (\n"
             "    process_id TEXT NOT NULL PRIMARY KEY,\n"
             "    host TEXT NOT NULL,\n"
             "    pid INTEGER NOT NULL,\n"
+            "    place TEXT NOT NULL,\n"
             "    roles TEXT NOT NULL,\n"
             "    version TEXT NOT NULL,\n"
             "    lease_usec INTEGER NOT NULL CHECK (lease_usec > 0),\n"
@@ -2581,6 +2584,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    process_id TEXT NOT NULL PRIMARY KEY,\n"
             "    host TEXT NOT NULL,\n"
             "    pid BIGINT NOT NULL,\n"
+            "    place TEXT NOT NULL,\n"
             "    roles TEXT NOT NULL,\n"
             "    version TEXT NOT NULL,\n"
             "    lease_usec BIGINT NOT NULL CHECK (lease_usec > 0),\n"
@@ -2851,7 +2855,7 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 216,
+    .statement_count = 217,
     .migrations = sql_catalog_migrations,
     .migration_count = 13,
 };
