@@ -41,6 +41,9 @@ static const struct cli_option migrate_options[] = {
 
 static const struct cli_option jobs_options[] = {
     {"state", "STATE", "Only jobs that are queued, running, done, dead or cancelled."},
+    {"kind", "KIND", "list, replay: only jobs of this kind."},
+    {"queue", "QUEUE", "list: only jobs of this queue."},
+    {"limit", "N", "list: at most so many (50)."},
     {"all", NULL, "replay: every dead job."},
     {NULL, NULL, NULL},
 };
@@ -67,7 +70,8 @@ const struct command cli_commands[] = {
      command_migrate},
     {"audit", "ledger", "Recompute every balance from its transfers and compare.", NULL,
      command_audit},
-    {"jobs", "list|replay|cancel [ID]", "Look at background jobs, replay or cancel them.",
+    {"jobs", "list|show|retry|cancel|replay|queues|schedules [ID]",
+     "Look at background jobs, run, cancel or replay them.",
      jobs_options, command_jobs},
     {"chain", "status|resume", "Look at the followed chain, or go on after a halt.", chain_options,
      command_chain},

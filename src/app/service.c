@@ -337,16 +337,10 @@ static enum err start_relay(struct service *s, struct why *why)
     return relay_start(s->relay, why);
 }
 
-static enum err start_jobs(struct service *s, struct why *why)
-{
-    s->job_tables[0] = leasing_job_table(s->leasing);
-    s->jobs = jobs_new(s->store, &s->settings->jobs, s->job_tables, 1);
-    return jobs_start(s->jobs, why);
-}
-
-static enum err start_http(struct service *s, struct why *why)
+static void fill_ops(struct service *s)
 {
     s->ops = (struct ops){
+        .config = &s->settings->ops,
         .version = FREEHOLD_VERSION,
         .chain_id = s->settings->chain.chain_id,
         .dead_alert = s->settings->jobs.dead_alert,
@@ -356,9 +350,29 @@ static enum err start_http(struct service *s, struct why *why)
         .chain = s->chain,
         .relay = s->relay,
     };
+    for (size_t i = 0; i < s->signer_count && i < OPS_WALLETS_MAX; i++) {
+        s->ops.wallets[s->ops.wallet_count++] = s->signers[i].address;
+    }
+    ops_metrics_register();
+}
+
+static enum err start_jobs(struct service *s, struct why *why)
+{
+    fill_ops(s);
+    size_t count = schedules_job_tables(&s->ops, s->leasing, s->job_tables);
+    enum err e = jobs_catalog_new(&s->boot, s->job_tables, count, &s->ops.jobs, why);
+    if (e == OK) {
+        e = jobs_new(&s->jobs, s->store, &s->settings->jobs, s->job_tables, count, why);
+    }
+    return e == OK ? jobs_start(s->jobs, why) : e;
+}
+
+static enum err start_http(struct service *s, struct why *why)
+{
     s->http_tables[0] = ops_http_table(&s->ops);
-    s->http_tables[1] = leasing_http_table(s->leasing);
-    return http_start(&s->http, &s->settings->http, s->http_tables, 2, s->store, why);
+    s->http_tables[1] = ops_jobs_http_table(&s->ops);
+    s->http_tables[2] = leasing_http_table(s->leasing);
+    return http_start(&s->http, &s->settings->http, s->http_tables, 3, s->store, why);
 }
 
 static void no_progress(const struct service *s, enum service_stage stage)

@@ -13,6 +13,7 @@
 
 #include "app/deploy.h"
 #include "app/devchain.h"
+#include "app/schedules.h"
 #include "app/settings.h"
 #include "kernel/ops/ops.h"
 
@@ -33,10 +34,10 @@ struct service {
     struct leasing *leasing;
     struct relay *relay;
     struct chain *chain;
-    struct job_table job_tables[1];
+    struct job_table job_tables[SCHEDULES_TABLES_MAX];
     struct jobs *jobs;
     struct ops ops;
-    struct http_table http_tables[2];
+    struct http_table http_tables[3];
     struct http_server *http;
     struct arena boot;
 };

@@ -78,6 +78,7 @@ void settings_init(struct settings *s)
     add(s, "Relay", relay_config_rows, relay_config_row_count, &s->relay);
     add(s, "Wallets", wallet_rows, COUNT(wallet_rows), &s->wallets);
     add(s, "Jobs", jobs_config_rows, jobs_config_row_count, &s->jobs);
+    add(s, "Operations", ops_config_rows, ops_config_row_count, &s->ops);
     add(s, "Leasing", leasing_config_rows, leasing_config_row_count, &s->leasing);
     add(s, "Development chain", devchain_rows, COUNT(devchain_rows), &s->devchain);
     add(s, "Log", log_rows, COUNT(log_rows), &s->log);

@@ -11,6 +11,7 @@
 #include "kernel/chain/chain.h"
 #include "kernel/http/http.h"
 #include "kernel/jobs/jobs.h"
+#include "kernel/ops/ops.h"
 #include "kernel/relay/relay.h"
 #include "kernel/store/store.h"
 
@@ -39,6 +40,7 @@ struct settings {
     struct chain_config chain;
     struct relay_config relay;
     struct jobs_config jobs;
+    struct ops_config ops;
     struct http_config http;
     struct leasing_config leasing;
     struct config *registry; /* rows, sources, text values */

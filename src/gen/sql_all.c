@@ -27,27 +27,43 @@ extern const struct store_statement http_sql_idempotency_purge;
 extern const struct store_statement http_sql_idempotency_take;
 extern const struct store_statement jobs_sql_bury;
 extern const struct store_statement jobs_sql_cancel;
+extern const struct store_statement jobs_sql_cancel_running;
 extern const struct store_statement jobs_sql_claim;
 extern const struct store_statement jobs_sql_claim_suspect;
 extern const struct store_statement jobs_sql_count;
+extern const struct store_statement jobs_sql_count_kinds;
 extern const struct store_statement jobs_sql_cron_get;
 extern const struct store_statement jobs_sql_cron_insert;
 extern const struct store_statement jobs_sql_cron_move;
 extern const struct store_statement jobs_sql_dead;
 extern const struct store_statement jobs_sql_enqueue;
+extern const struct store_statement jobs_sql_enqueue_many;
 extern const struct store_statement jobs_sql_find_live;
 extern const struct store_statement jobs_sql_finish;
+extern const struct store_statement jobs_sql_finish_forgotten;
+extern const struct store_statement jobs_sql_finish_many;
+extern const struct store_statement jobs_sql_get;
 extern const struct store_statement jobs_sql_heads;
+extern const struct store_statement jobs_sql_heads_from;
 extern const struct store_statement jobs_sql_lapsed;
 extern const struct store_statement jobs_sql_list;
 extern const struct store_statement jobs_sql_list_ended;
 extern const struct store_statement jobs_sql_list_live;
 extern const struct store_statement jobs_sql_mark_started;
+extern const struct store_statement jobs_sql_next;
+extern const struct store_statement jobs_sql_next_all;
+extern const struct store_statement jobs_sql_progress;
+extern const struct store_statement jobs_sql_queue_lock;
+extern const struct store_statement jobs_sql_queue_make;
+extern const struct store_statement jobs_sql_queue_running;
+extern const struct store_statement jobs_sql_queue_starts;
 extern const struct store_statement jobs_sql_rebase;
 extern const struct store_statement jobs_sql_renew;
 extern const struct store_statement jobs_sql_replay;
 extern const struct store_statement jobs_sql_requeue;
+extern const struct store_statement jobs_sql_retry;
 extern const struct store_statement jobs_sql_state;
+extern const struct store_statement jobs_sql_suspects;
 extern const struct store_statement jobs_sql_sweep;
 extern const struct store_statement leasing_api_sql_account_bids;
 extern const struct store_statement leasing_api_sql_account_tokens;
@@ -218,27 +234,43 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &http_sql_idempotency_take,
     &jobs_sql_bury,
     &jobs_sql_cancel,
+    &jobs_sql_cancel_running,
     &jobs_sql_claim,
     &jobs_sql_claim_suspect,
     &jobs_sql_count,
+    &jobs_sql_count_kinds,
     &jobs_sql_cron_get,
     &jobs_sql_cron_insert,
     &jobs_sql_cron_move,
     &jobs_sql_dead,
     &jobs_sql_enqueue,
+    &jobs_sql_enqueue_many,
     &jobs_sql_find_live,
     &jobs_sql_finish,
+    &jobs_sql_finish_forgotten,
+    &jobs_sql_finish_many,
+    &jobs_sql_get,
     &jobs_sql_heads,
+    &jobs_sql_heads_from,
     &jobs_sql_lapsed,
     &jobs_sql_list,
     &jobs_sql_list_ended,
     &jobs_sql_list_live,
     &jobs_sql_mark_started,
+    &jobs_sql_next,
+    &jobs_sql_next_all,
+    &jobs_sql_progress,
+    &jobs_sql_queue_lock,
+    &jobs_sql_queue_make,
+    &jobs_sql_queue_running,
+    &jobs_sql_queue_starts,
     &jobs_sql_rebase,
     &jobs_sql_renew,
     &jobs_sql_replay,
     &jobs_sql_requeue,
+    &jobs_sql_retry,
     &jobs_sql_state,
+    &jobs_sql_suspects,
     &jobs_sql_sweep,
     &leasing_api_sql_account_bids,
     &leasing_api_sql_account_tokens,
@@ -2484,15 +2516,95 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 8,
         .name = "job_limits",
-        .checksum = "987dac8a20dafc7682832ea449ddacc4cefe2de7884919d84c65a61ec52eacdd",
+        .checksum = "95c1f9f8a8f1e57e7a9747dcc0156f402562e4f45dc99b714844d6b56d516dbc",
         .up_sqlite =
-            "",
+            "ALTER TABLE jobs ADD COLUMN queue TEXT;\n"
+            "ALTER TABLE jobs ADD COLUMN order_key TEXT;\n"
+            "ALTER TABLE jobs ADD COLUMN behind INTEGER CONSTRAINT behind_is_bool CHECK (behind IN (0, 1)) NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE jobs ADD COLUMN cancelling INTEGER CONSTRAINT cancelling_is_bool CHECK (cancelling IN (0, 1)) NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE jobs ADD COLUMN progress_done INTEGER;\n"
+            "ALTER TABLE jobs ADD COLUMN progress_total INTEGER;\n"
+            "ALTER TABLE jobs ADD COLUMN progress_note TEXT;\n"
+            "DROP INDEX jobs_ready;\n"
+            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id)\n"
+            "    WHERE state = 1 AND lapses = 0 AND NOT behind;\n"
+            "DROP INDEX jobs_live_key;\n"
+            "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2) AND key IS NOT NULL;\n"
+            "CREATE INDEX jobs_order ON jobs (order_key, id) WHERE state IN (1, 2) AND order_key IS NOT NULL;\n"
+            "CREATE UNIQUE INDEX jobs_order_running ON jobs (order_key)\n"
+            "    WHERE state = 2 AND order_key IS NOT NULL;\n"
+            "CREATE INDEX jobs_behind ON jobs (order_key, id) WHERE state = 1 AND behind;\n"
+            "CREATE INDEX jobs_limited ON jobs (queue) WHERE state = 2 AND queue IS NOT NULL;\n"
+            "CREATE TABLE job_queues (\n"
+            "    name TEXT NOT NULL PRIMARY KEY,\n"
+            "    starts TEXT NOT NULL,\n"
+            "    updated INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "ALTER TABLE job_crons ADD COLUMN spec TEXT NOT NULL DEFAULT '';",
         .up_postgres =
-            "",
+            "ALTER TABLE jobs ADD COLUMN queue TEXT;\n"
+            "ALTER TABLE jobs ADD COLUMN order_key TEXT;\n"
+            "ALTER TABLE jobs ADD COLUMN behind BOOLEAN NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE jobs ADD COLUMN cancelling BOOLEAN NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE jobs ADD COLUMN progress_done BIGINT;\n"
+            "ALTER TABLE jobs ADD COLUMN progress_total BIGINT;\n"
+            "ALTER TABLE jobs ADD COLUMN progress_note TEXT;\n"
+            "DROP INDEX jobs_ready;\n"
+            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id)\n"
+            "    WHERE state = 1 AND lapses = 0 AND NOT behind;\n"
+            "DROP INDEX jobs_live_key;\n"
+            "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2) AND key IS NOT NULL;\n"
+            "CREATE INDEX jobs_order ON jobs (order_key, id) WHERE state IN (1, 2) AND order_key IS NOT NULL;\n"
+            "CREATE UNIQUE INDEX jobs_order_running ON jobs (order_key)\n"
+            "    WHERE state = 2 AND order_key IS NOT NULL;\n"
+            "CREATE INDEX jobs_behind ON jobs (order_key, id) WHERE state = 1 AND behind;\n"
+            "CREATE INDEX jobs_limited ON jobs (queue) WHERE state = 2 AND queue IS NOT NULL;\n"
+            "ALTER TABLE jobs SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0,\n"
+            "                      autovacuum_vacuum_insert_scale_factor = 0.2);\n"
+            "CREATE TABLE job_queues (\n"
+            "    name TEXT NOT NULL PRIMARY KEY,\n"
+            "    starts JSONB NOT NULL,\n"
+            "    updated TIMESTAMPTZ NOT NULL\n"
+            ");\n"
+            "ALTER TABLE job_crons ADD COLUMN spec TEXT NOT NULL DEFAULT '';",
         .down_sqlite =
-            "",
+            "ALTER TABLE job_crons DROP COLUMN spec;\n"
+            "DROP TABLE job_queues;\n"
+            "DROP INDEX jobs_limited;\n"
+            "DROP INDEX jobs_behind;\n"
+            "DROP INDEX jobs_order_running;\n"
+            "DROP INDEX jobs_order;\n"
+            "DROP INDEX jobs_live_key;\n"
+            "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2);\n"
+            "DROP INDEX jobs_ready;\n"
+            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id) WHERE state = 1 AND lapses = 0;\n"
+            "ALTER TABLE jobs DROP COLUMN progress_note;\n"
+            "ALTER TABLE jobs DROP COLUMN progress_total;\n"
+            "ALTER TABLE jobs DROP COLUMN progress_done;\n"
+            "ALTER TABLE jobs DROP COLUMN cancelling;\n"
+            "ALTER TABLE jobs DROP COLUMN behind;\n"
+            "ALTER TABLE jobs DROP COLUMN order_key;\n"
+            "ALTER TABLE jobs DROP COLUMN queue;",
         .down_postgres =
-            "",
+            "ALTER TABLE job_crons DROP COLUMN spec;\n"
+            "DROP TABLE job_queues;\n"
+            "DROP INDEX jobs_limited;\n"
+            "DROP INDEX jobs_behind;\n"
+            "DROP INDEX jobs_order_running;\n"
+            "DROP INDEX jobs_order;\n"
+            "DROP INDEX jobs_live_key;\n"
+            "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2);\n"
+            "DROP INDEX jobs_ready;\n"
+            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id) WHERE state = 1 AND lapses = 0;\n"
+            "ALTER TABLE jobs DROP COLUMN progress_note;\n"
+            "ALTER TABLE jobs DROP COLUMN progress_total;\n"
+            "ALTER TABLE jobs DROP COLUMN progress_done;\n"
+            "ALTER TABLE jobs DROP COLUMN cancelling;\n"
+            "ALTER TABLE jobs DROP COLUMN behind;\n"
+            "ALTER TABLE jobs DROP COLUMN order_key;\n"
+            "ALTER TABLE jobs DROP COLUMN queue;\n"
+            "ALTER TABLE jobs RESET (autovacuum_vacuum_scale_factor, autovacuum_vacuum_cost_delay,\n"
+            "                        autovacuum_vacuum_insert_scale_factor);",
     },
     {
         .version = 9,
@@ -2619,7 +2731,7 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 189,
+    .statement_count = 205,
     .migrations = sql_catalog_migrations,
     .migration_count = 13,
 };

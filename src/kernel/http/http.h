@@ -47,6 +47,11 @@
  *   transfers) by call->idempotency_key when it is not empty: then the second run finds what the
  *   first one did. The late finish of a run that was taken over changes nothing.
  *
+ * Operators: a route with HTTP_OPERATOR is answered to callers with `Authorization: Bearer` and
+ * http.operator_token, compared in constant time (401 unauthenticated otherwise). Without a token
+ * configured it is answered to clients of this machine only (403 forbidden otherwise). A proxy on
+ * this machine makes everybody such a client: set the token then.
+ *
  * Graceful stop: listening ends, idle connections close, requests that have arrived finish within
  * `drain_usec`; after that, waiting ones get 503 and connections are cut. A handler that runs is
  * always waited for (what it stands on is about to be freed), then threads join.
@@ -120,6 +125,7 @@ enum http_flags {
     HTTP_NO_STORE = 1 << 2,       /* handler works while the database is away (health) */
     HTTP_LIST = 1 << 3,           /* takes limit, cursor, offset */
     HTTP_NO_IDEMPOTENCY = 1 << 4, /* POST without effect (verify): the key is ignored */
+    HTTP_OPERATOR = 1 << 5,       /* for operators only, see below */
 };
 
 struct http_route {
@@ -160,6 +166,7 @@ struct http_config {
     int64_t idle_usec;
     int64_t drain_usec;
     bool access_log;
+    struct secret operator_token; /* empty: operators are who calls from this machine */
 };
 
 /* http_config_rows are the rows of section "http". */
@@ -203,6 +210,13 @@ enum err http_page_read(const struct http_call *call, struct http_page *out,
 void http_cursor_set(struct http_call *call, struct slice position);
 /* http_details opens the "details" value of a failure answer; the handler writes one value. */
 struct json_out *http_details(struct http_call *call);
+
+/*
+ * http_answers_forget deletes kept answers that are older than the life of a key, at most `limit`;
+ * requests do so as well, a few at a time. Errors: ERR_DB.
+ */
+enum err http_answers_forget(struct store_tx *tx, int64_t now_usec, int64_t limit,
+                             int64_t *out_count, struct why *why) ERR_CHECKED;
 
 /* http_metrics_register makes the metric rows part of /metrics and of the reference, once. */
 void http_metrics_register(void);

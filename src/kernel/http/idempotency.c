@@ -58,13 +58,14 @@ static void begin_for(struct store_query *q, struct store_tx *tx, const struct s
     store_bind_text(q, "principal", run->principal);
 }
 
-static enum err purge(struct store_tx *tx, int64_t now_usec, struct why *why)
+enum err http_answers_forget(struct store_tx *tx, int64_t now_usec, int64_t limit,
+                             int64_t *out_count, struct why *why)
 {
     struct store_query q;
     store_begin(&q, tx, &http_sql_idempotency_purge);
     store_bind_time(&q, "before", now_usec - KEY_LIFE_USEC);
-    store_bind_i64(&q, "limit", PURGE_ROWS);
-    return store_finish(&q, NULL, why);
+    store_bind_i64(&q, "limit", limit);
+    return store_finish(&q, out_count, why);
 }
 
 /* Writes the row of a new run, by the statement that inserts it or the one that takes it over. */
@@ -121,7 +122,7 @@ static enum err begin_tx(struct store_tx *tx, void *ctx, struct why *why)
     int64_t changed = 0;
     struct row row = {.state = 0};
     b->verdict = HTTP_IDEMPOTENCY_RUN;
-    enum err e = purge(tx, now, why);
+    enum err e = http_answers_forget(tx, now, PURGE_ROWS, NULL, why);
     e = e ? e : claim(b, tx, &http_sql_idempotency_insert, &changed, why);
     if (e || changed > 0) {
         return e;

@@ -12,7 +12,7 @@ static const struct store_column ledger_sql_account_lock_columns[] = {
 };
 const struct store_statement ledger_sql_account_lock = {
     .name = "ledger_account_lock",
-    .id = 133,
+    .id = 149,
     .writes = true,
     .sqlite =
         "SELECT origin, flags FROM ledger_accounts WHERE book = ?1 AND path = ?2 ORDER BY origin",
@@ -41,7 +41,7 @@ static const struct store_column ledger_sql_account_read_columns[] = {
 };
 const struct store_statement ledger_sql_account_read = {
     .name = "ledger_account_read",
-    .id = 134,
+    .id = 150,
     .writes = false,
     .sqlite =
         "SELECT origin, debits_pending, debits_released, debits_posted, credits_pending, credits_released,\n"
@@ -72,7 +72,7 @@ static const struct store_column ledger_sql_account_insert_params[] = {
 };
 const struct store_statement ledger_sql_account_insert = {
     .name = "ledger_account_insert",
-    .id = 132,
+    .id = 148,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released,\n"
@@ -99,7 +99,7 @@ static const struct store_column ledger_sql_account_touch_params[] = {
 };
 const struct store_statement ledger_sql_account_touch = {
     .name = "ledger_account_touch",
-    .id = 135,
+    .id = 151,
     .writes = true,
     .sqlite =
         "UPDATE ledger_accounts SET flags = flags\n"
@@ -125,7 +125,7 @@ static const struct store_column ledger_sql_account_update_params[] = {
 };
 const struct store_statement ledger_sql_account_update = {
     .name = "ledger_account_update",
-    .id = 136,
+    .id = 152,
     .writes = true,
     .sqlite =
         "UPDATE ledger_accounts\n"
@@ -160,7 +160,7 @@ static const struct store_column ledger_sql_transfer_find_columns[] = {
 };
 const struct store_statement ledger_sql_transfer_find = {
     .name = "ledger_transfer_find",
-    .id = 144,
+    .id = 160,
     .writes = false,
     .sqlite =
         "SELECT book, debit, credit, origin, held, amount, posted, state, kind, cause\n"
@@ -194,7 +194,7 @@ static const struct store_column ledger_sql_transfer_insert_params[] = {
 };
 const struct store_statement ledger_sql_transfer_insert = {
     .name = "ledger_transfer_insert",
-    .id = 145,
+    .id = 161,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer,\n"
@@ -221,7 +221,7 @@ static const struct store_column ledger_sql_transfer_close_params[] = {
 };
 const struct store_statement ledger_sql_transfer_close = {
     .name = "ledger_transfer_close",
-    .id = 143,
+    .id = 159,
     .writes = true,
     .sqlite =
         "UPDATE ledger_transfers\n"
@@ -246,7 +246,7 @@ static const struct store_column ledger_sql_entry_place_columns[] = {
 };
 const struct store_statement ledger_sql_entry_place = {
     .name = "ledger_entry_place",
-    .id = 142,
+    .id = 158,
     .writes = false,
     .sqlite =
         "SELECT created, CASE WHEN debit = ?3 THEN debit_entry ELSE credit_entry END AS entry\n"
@@ -283,7 +283,7 @@ static const struct store_column ledger_sql_entries_columns[] = {
 };
 const struct store_statement ledger_sql_entries = {
     .name = "ledger_entries",
-    .id = 141,
+    .id = 157,
     .writes = false,
     .sqlite =
         "SELECT id, debit, credit, amount, posted, kind, cause, state, created, closed, debit_entry AS entry\n"
@@ -330,7 +330,7 @@ static const struct store_column ledger_sql_audit_accounts_columns[] = {
 };
 const struct store_statement ledger_sql_audit_accounts = {
     .name = "ledger_audit_accounts",
-    .id = 137,
+    .id = 153,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending,\n"
@@ -369,7 +369,7 @@ static const struct store_column ledger_sql_audit_debits_columns[] = {
 };
 const struct store_statement ledger_sql_audit_debits = {
     .name = "ledger_audit_debits",
-    .id = 139,
+    .id = 155,
     .writes = false,
     .sqlite =
         "SELECT id, origin, held, amount, posted, state, closer, created, debit_entry AS entry\n"
@@ -408,7 +408,7 @@ static const struct store_column ledger_sql_audit_credits_columns[] = {
 };
 const struct store_statement ledger_sql_audit_credits = {
     .name = "ledger_audit_credits",
-    .id = 138,
+    .id = 154,
     .writes = false,
     .sqlite =
         "SELECT id, origin, held, amount, posted, state, closer, created, credit_entry AS entry\n"
@@ -451,7 +451,7 @@ static const struct store_column ledger_sql_audit_transfers_columns[] = {
 };
 const struct store_statement ledger_sql_audit_transfers = {
     .name = "ledger_audit_transfers",
-    .id = 140,
+    .id = 156,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause,\n"
