@@ -62,6 +62,7 @@ help:
 ## make demo        install what is missing, build, run the leasing lifecycle end to end
 ## make test        everything headless: unit, vectors, differential, contracts, API, crash, reorg
 ## make unit-postgres  the unit tests of what is stored, on a PostgreSQL of their own
+## make soak-ledger random sequences on the ledger for long, on both databases
 ## make api-postgres   the black-box tests on one; make api runs them on SQLite
 ## make run         the daemon on a development chain (Ctrl-C stops both)
 ## make check       format, layers, headers, banned calls, generated files, clang-tidy, cppcheck
@@ -109,11 +110,17 @@ unit: $(TEST_BIN)
 	@tools/run-units $(TEST_BIN)
 
 # What stands on the database, on a server of its own instead of SQLite.
-PG_TESTS := kernel/store/% kernel/ledger/% kernel/jobs/% kernel/http/test_idempotency domain/leasing/%
+PG_TESTS := kernel/store/% kernel/audit/% kernel/inbox/% kernel/ledger/% kernel/jobs/% kernel/http/test_idempotency domain/leasing/%
 PG_TEST_BIN := $(filter $(PG_TESTS:%=$(B)/unit/%),$(TEST_BIN))
 .PHONY: unit-postgres
 unit-postgres: $(PG_TEST_BIN)
 	@TEST_DATABASE=postgres tools/with-postgres tools/run-units $(PG_TEST_BIN)
+
+# Random sequences for long; SOAK_SEEDS and SOAK_ROUNDS say how long.
+.PHONY: soak-ledger
+soak-ledger:
+	@$(MAKE) --no-print-directory unit-build T='kernel/ledger/test_ledger_random kernel/ledger/test_ledger_trading'
+	@B='$(B)' tools/soak-ledger
 
 # The black-box tests; API=tests/api/x.test.mjs runs one file.
 API ?=

@@ -1,6 +1,7 @@
 /*
- * cmd_data.c: commands on the configuration and the database: config, migrate, audit, chain.
+ * cmd_data.c: commands on the configuration and the database: config, migrate, chain.
  */
+#include "app/cmd_audit.h"
 #include "app/commands.h"
 #include "app/settings.h"
 #include "gen/sql_all.h"
@@ -85,7 +86,7 @@ static enum err run_migrate(struct cli *cli, struct store *store, const struct s
         e = why_set(why, ERR_USAGE, NULL, "--to is a version from 0 to %u", v.known);
     }
     if (e == OK && (slice_equal_text(what, "up") || slice_equal_text(what, "down"))) {
-        e = store_migrate(store, (uint32_t)target, why);
+        e = operator_migrate(store, (uint32_t)target, why);
     } else if (e == OK && slice_equal_text(what, "verify")) {
         e = store_migrate_verify(store, why);
         e = e == OK && v.applied == v.known ? store_prepare_all(store, why) : e;
@@ -106,17 +107,6 @@ enum err command_migrate(struct cli *cli, struct why *why)
     const char *word = cli_word(cli, 0);
     bool writes = word != NULL && (strcmp(word, "up") == 0 || strcmp(word, "down") == 0);
     return command_with_store(cli, !writes, run_migrate, why);
-}
-
-/* ---- audit ---- */
-
-enum err command_audit(struct cli *cli, struct why *why)
-{
-    const char *word = cli_word(cli, 0);
-    if (word != NULL && strcmp(word, "ledger") == 0) {
-        return command_audit_ledger(cli, why);
-    }
-    return why_set(why, ERR_USAGE, NULL, "audit ledger");
 }
 
 /* ---- chain ---- */
@@ -145,7 +135,7 @@ static enum err run_chain(struct cli *cli, struct store *store, const struct set
         if (text == NULL || slice_parse_u64(slice_text(text), &from) != OK) {
             return why_set(why, ERR_USAGE, NULL, "chain resume --from BLOCK");
         }
-        e = chain_resume(store, c.chain_id, from, why);
+        e = chain_resume(store, c.chain_id, from, operator_name(cli->boot), why);
     } else if (word != NULL && strcmp(word, "status") != 0) {
         return why_set(why, ERR_USAGE, NULL, "chain status, or chain resume --from BLOCK");
     }

@@ -3,6 +3,7 @@
  * database, so that it needs no running server; on SQLite, whose file one process owns, changes go
  * through the API of the running one.
  */
+#include "app/cmd_audit.h"
 #include "app/commands.h"
 #include "app/schedules.h"
 #include "kernel/jobs/jobs_admin.h"
@@ -136,28 +137,46 @@ static enum err run_show(struct job_command *c, struct why *why)
 
 /* ---- moving ---- */
 
+static enum err audit_one(struct store_tx *tx, const struct job_command *c,
+                          enum operator_action action, struct why *why)
+{
+    char subject[40];
+    (void)snprintf(subject, sizeof subject, "job/%lld", (long long)c->id);
+    return operator_write(tx, action, slice_text(subject), SLICE_LIT("{\"jobs\":1}"), why);
+}
+
 static enum err retry_fn(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct job_command *c = ctx;
-    return jobs_retry(tx, c->id, why);
+    enum err e = jobs_retry(tx, c->id, why);
+    return e == OK ? audit_one(tx, c, OPERATOR_JOB_RETRIED, why) : e;
 }
 
 static enum err cancel_fn(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct job_command *c = ctx;
-    return jobs_cancel(tx, c->id, &c->running, why);
+    enum err e = jobs_cancel(tx, c->id, &c->running, why);
+    return e == OK ? audit_one(tx, c, OPERATOR_JOB_CANCELLED, why) : e;
 }
 
 static enum err replay_fn(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct job_command *c = ctx;
-    return jobs_replay(tx, c->id, why);
+    enum err e = jobs_replay(tx, c->id, why);
+    return e == OK ? audit_one(tx, c, OPERATOR_JOB_REPLAYED, why) : e;
 }
 
 static enum err replay_page_fn(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct job_command *c = ctx;
-    return jobs_replay_page(tx, &c->replay, JOBS_LIST_MAX, why);
+    enum err e = jobs_replay_page(tx, &c->replay, JOBS_LIST_MAX, why);
+    if (e != OK || c->replay.replayed == 0) {
+        return e;
+    }
+    char details[40];
+    (void)snprintf(details, sizeof details, "{\"jobs\":%lld}", (long long)c->replay.replayed);
+    return operator_write(tx, OPERATOR_JOB_REPLAYED, SLICE_LIT("job/dead"), slice_text(details),
+                          why);
 }
 
 static void say_changed(struct job_command *c, int64_t changed, const char *what)
@@ -347,7 +366,7 @@ static enum err run_jobs(struct cli *cli, struct store *store, const struct sett
     struct job_command c = {.cli = cli, .store = store};
     arena_init(&c.arena, 0);
     buf_init(&c.out, &c.arena, 4096);
-    size_t count = schedules_job_tables(NULL, NULL, tables);
+    size_t count = schedules_job_tables(NULL, NULL, NULL, tables);
     enum err e = jobs_catalog_new(&c.arena, tables, count, &c.catalog, why);
     if (e == OK) {
         e = find_word(cli)->run(&c, why);

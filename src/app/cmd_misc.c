@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "app/cmd_audit.h"
 #include "app/commands.h"
 #include "app/service.h"
 #include "app/wallets.h"
@@ -11,6 +12,7 @@
 #include "kernel/base/metric.h"
 #include "kernel/crypto/keystore.h"
 #include "kernel/http/http.h"
+#include "kernel/store/store_lease.h"
 
 #define SCRYPT_LOG2_N 17
 
@@ -153,6 +155,8 @@ static void reference_metrics(struct buf *out)
     rpc_metrics_register();
     http_metrics_register();
     ops_metrics_register();
+    store_lease_metrics_register();
+    audit_metrics_register();
     metric_reference(out);
 }
 
@@ -160,11 +164,11 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
 {
     struct settings settings;
     static struct ops no_ops;
-    const struct http_table routes[] = {ops_http_table(&no_ops), ops_jobs_http_table(&no_ops),
-                                        leasing_http_table(NULL)};
+    const struct http_table routes[] = {ops_http_table(&no_ops), ops_api_table(&no_ops),
+                                        ops_jobs_http_table(&no_ops), leasing_http_table(NULL)};
     const struct chain_table events = leasing_chain_table(NULL);
     struct job_table jobs[SCHEDULES_TABLES_MAX];
-    size_t job_tables = schedules_job_tables(&no_ops, NULL, jobs);
+    size_t job_tables = schedules_job_tables(NULL, NULL, NULL, jobs);
     buf_format(out, "<!-- Written by `freehold reference %.*s`; do not edit. -->\n\n",
                SLICE_ARG(what));
     if (slice_equal_text(what, "errors")) {
@@ -179,6 +183,9 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
     } else if (slice_equal_text(what, "jobs")) {
         buf_add_text(out, "# Background jobs\n\n");
         jobs_reference(jobs, job_tables, out);
+    } else if (slice_equal_text(what, "audit")) {
+        buf_add_text(out, "# Audit log\n\nThe actions that `audit_log` records.\n\n");
+        audit_actions_reference(out);
     } else if (slice_equal_text(what, "metrics")) {
         buf_add_text(out, "# Metrics\n\n");
         reference_metrics(out);
@@ -188,7 +195,7 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
         settings_clear(&settings);
     } else {
         return why_set(why, ERR_USAGE, NULL,
-                       "reference errors, routes, metrics, events, jobs or config");
+                       "reference errors, routes, metrics, events, jobs, audit or config");
     }
     return OK;
 }

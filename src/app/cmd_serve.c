@@ -45,6 +45,8 @@ static void print_stage(struct json_out *j, const struct service *s, enum servic
                                     (unsigned)http_port(s->http)));
         json_key(j, "rpc");
         json_text(j, s->settings->chain.rpc_urls);
+        json_key(j, "roles");
+        json_text(j, s->roles);
         json_key(j, "pid");
         json_i64(j, getpid());
         return;
@@ -54,8 +56,8 @@ static void print_stage(struct json_out *j, const struct service *s, enum servic
 /* The line that tells a person where the API is. */
 static void greet(const struct service *s)
 {
-    (void)printf("Freehold %s serves http://%s:%u (chain %llu at %s)\n", FREEHOLD_VERSION,
-                 s->settings->http.host, (unsigned)http_port(s->http),
+    (void)printf("Freehold %s serves http://%s:%u (%s; chain %llu at %s)\n", FREEHOLD_VERSION,
+                 s->settings->http.host, (unsigned)http_port(s->http), s->roles,
                  (unsigned long long)s->settings->chain.chain_id,
                  s->devchain ? devchain_url(s->devchain) : "the configured nodes");
     (void)fflush(stdout);
@@ -125,6 +127,10 @@ enum err command_serve(struct cli *cli, struct why *why)
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     int signals = signalfd(-1, &set, SFD_CLOEXEC);
     settings_init(&settings);
+    const char *roles = cli_option_value(cli, "role");
+    if (roles != NULL && cli->setting_count < CLI_FLAGS_MAX) {
+        cli->settings[cli->setting_count++] = (struct config_flag){"service.roles", roles};
+    }
     enum err e = signals >= 0 ? settings_load(&settings, cli, why)
                               : why_set(why, ERR_IO, NULL, "signals cannot be waited for");
     if (e == OK) {
@@ -132,6 +138,8 @@ enum err command_serve(struct cli *cli, struct why *why)
     }
     if (e == OK) {
         LOG(LOG_INFO, "service.started", log_u64("port", http_port(service->http)),
+            log_text("roles", service->roles),
+            log_text("process", store_process_id(service->store)),
             log_text("database", store_url_shown(service->store)));
         e = wait_for_end(service, signals, cli_option_value(cli, "until-eof") != NULL, why);
         LOG(LOG_INFO, "service.stopping", log_err(e));

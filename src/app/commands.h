@@ -27,10 +27,14 @@ enum err command_migrate(struct cli *cli, struct why *why) ERR_CHECKED;
 enum err command_audit(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_audit_ledger proves the ledger. */
 enum err command_audit_ledger(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_ledger shows accounts, balances and entries. */
+enum err command_ledger(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_jobs lists, replays and cancels jobs. */
 enum err command_jobs(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_chain shows a chain's cursor and resumes after a halt. */
 enum err command_chain(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_leases shows the processes on the database and what each of them has. */
+enum err command_leases(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_wallet manages keystore files. */
 enum err command_wallet(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_reference prints generated documentation. */

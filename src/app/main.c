@@ -10,6 +10,9 @@
 #include "app/commands.h"
 
 static const struct cli_option serve_options[] = {
+    {"role", "ROLES",
+     "Do a part only: api, chain, relay, jobs, match, apart by commas (service.roles). match is "
+     "for the trading venue, which is still to come: it is idle."},
     {"until-eof", NULL,
      "Stop when standard input ends without a byte (for programs that start this one)."},
     {NULL, NULL, NULL},
@@ -39,12 +42,24 @@ static const struct cli_option migrate_options[] = {
     {NULL, NULL, NULL},
 };
 
+static const struct cli_option ledger_options[] = {
+    {"prefix", "PATH", "accounts: only those whose path begins so."},
+    {"after", "NAME", "Go on behind this account, or behind this transfer (entries)."},
+    {"limit", "N", "Rows to show, from 1 to 10000 (default: 200)."},
+    {NULL, NULL, NULL},
+};
+
 static const struct cli_option jobs_options[] = {
     {"state", "STATE", "Only jobs that are queued, running, done, dead or cancelled."},
     {"kind", "KIND", "list, replay: only jobs of this kind."},
     {"queue", "QUEUE", "list: only jobs of this queue."},
     {"limit", "N", "list: at most so many (50)."},
     {"all", NULL, "replay: every dead job."},
+    {NULL, NULL, NULL},
+};
+
+static const struct cli_option audit_options[] = {
+    {"head", "N:HASH", "verify: a head that was kept elsewhere; the chain must lead to it."},
     {NULL, NULL, NULL},
 };
 
@@ -61,23 +76,26 @@ static const struct cli_option wallet_options[] = {
 };
 
 const struct command cli_commands[] = {
-    {"serve", NULL, "Run the API, chain following, relay and jobs in one process.", serve_options,
-     command_serve},
+    {"serve", NULL, "Run the API, chain following, relay and jobs, or a part of them.",
+     serve_options, command_serve},
     {"demo", "complete|asset|lease|revenue", "Run the leasing lifecycle and check every step.",
      demo_options, command_demo},
     {"config", NULL, "Check, show or explain the configuration.", config_options, command_config},
     {"migrate", "status|up|down|verify", "Look at or move the database schema.", migrate_options,
      command_migrate},
-    {"audit", "ledger", "Recompute every balance from its transfers and compare.", NULL,
-     command_audit},
+    {"audit", "ledger|verify", "Prove the balances from their transfers, or the audit log.",
+     audit_options, command_audit},
+    {"ledger", "accounts|balance|entries [BOOK [ACCOUNT]]",
+     "Show accounts with their balances, or the entries of one.", ledger_options, command_ledger},
     {"jobs", "list|show|retry|cancel|replay|queues|schedules [ID]",
-     "Look at background jobs, run, cancel or replay them.",
-     jobs_options, command_jobs},
+     "Look at background jobs, run, cancel or replay them.", jobs_options, command_jobs},
     {"chain", "status|resume", "Look at the followed chain, or go on after a halt.", chain_options,
      command_chain},
+    {"leases", NULL, "List the processes on the database and who has what only one may do.", NULL,
+     command_leases},
     {"wallet", "new|import|list", "Make, import or list the relay's encrypted keys.",
      wallet_options, command_wallet},
-    {"reference", "errors|routes|metrics|events|jobs|config",
+    {"reference", "errors|routes|metrics|events|jobs|audit|config",
      "Print a generated reference (Markdown).", NULL, command_reference},
     {"version", NULL, "Print the version.", NULL, command_version},
     {"help", "[COMMAND]", "Explain the program or one command.", NULL, command_help},

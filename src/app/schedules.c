@@ -150,8 +150,8 @@ static const struct job_cron crons[] = {
     },
 };
 
-size_t schedules_job_tables(struct ops *ops, struct leasing *leasing,
-                            struct job_table out[SCHEDULES_TABLES_MAX])
+size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
+                            struct leasing *leasing, struct job_table out[SCHEDULES_TABLES_MAX])
 {
     const struct job_table tables[] = {
         {
@@ -160,7 +160,8 @@ size_t schedules_job_tables(struct ops *ops, struct leasing *leasing,
             .crons = crons,
             .cron_count = sizeof crons / sizeof crons[0],
         },
-        ops_job_table(ops),
+        ops_job_table(retention),
+        ops_watch_table(ops),
         leasing_job_table(leasing),
     };
     size_t count = sizeof tables / sizeof tables[0];

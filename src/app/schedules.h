@@ -18,10 +18,10 @@
 #define SCHEDULES_TABLES_MAX 8
 
 /*
- * schedules_job_tables writes all job tables of the program; returns how many. NULL for both gives
- * tables to look at, not to run.
+ * schedules_job_tables writes all job tables of the program; returns how many. NULL everywhere
+ * gives tables to look at, not to run.
  */
-size_t schedules_job_tables(struct ops *ops, struct leasing *leasing,
-                            struct job_table out[SCHEDULES_TABLES_MAX]);
+size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
+                            struct leasing *leasing, struct job_table out[SCHEDULES_TABLES_MAX]);
 
 #endif

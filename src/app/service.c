@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "app/cmd_audit.h"
 #include "app/wallets.h"
 #include "gen/sql_all.h"
 #include "kernel/base/check.h"
 #include "kernel/base/log.h"
 #include "kernel/crypto/keystore.h"
 #include "kernel/net/http_client.h"
+#include "kernel/store/store_lease.h"
 
 #define PATH_BYTES_MAX 4096
 /* On a development chain blocks are looked for this often. Units: microseconds. */
@@ -21,6 +23,7 @@
 /* Accounts of the development mnemonic that the relay signs for: the first holds all roles. */
 #define DEV_WALLETS 5
 #define ENDPOINTS_MAX 16
+#define DEVCHAIN_LOOK_USEC 50000
 
 /* ---- database ---- */
 
@@ -35,12 +38,42 @@ static enum err start_store(struct service *s, struct why *why)
     if (e == OK && version.applied < version.known) {
         LOG(LOG_INFO, "store.migrated", log_u64("from", version.applied),
             log_u64("to", version.known));
-        e = store_migrate(s->store, version.known, why);
+        e = operator_migrate(s->store, version.known, why);
     }
-    return e == OK ? store_migrate_verify(s->store, why) : e;
+    e = e == OK ? store_migrate_verify(s->store, why) : e;
+    roles_format(s->settings->service.role_set, s->roles);
+    if (e == OK) {
+        e = store_leases_start(s->store, s->roles, FREEHOLD_VERSION, why);
+    }
+    audit_metrics_register();
+    return e == OK ? audit_sealer_start(s->store, &s->settings->audit, &s->sealer, why) : e;
+}
+
+static bool has_role(const struct service *s, enum role role)
+{
+    return (s->settings->service.role_set & (unsigned)role) != 0;
 }
 
 /* ---- nodes ---- */
+
+/*
+ * One process runs the development chain of a database. After a crash its lease may last for a
+ * moment.
+ */
+static enum err own_devchain(struct service *s, struct why *why)
+{
+    const struct store_lease *lease = store_lease_want(s->store, "devchain", "devchain");
+    int64_t deadline = clock_mono_usec() + 2 * s->settings->store.lease_usec;
+    while (store_lease_held(s->store, lease) == 0) {
+        if (clock_mono_usec() > deadline) {
+            return why_set(why, ERR_LOCKED, "chain.rpc_urls",
+                           "another process runs the development chain of this database; set "
+                           "chain.rpc_urls to its node, and the addresses of its contracts");
+        }
+        clock_sleep_usec(DEVCHAIN_LOOK_USEC);
+    }
+    return OK;
+}
 
 static enum err make_directories(const char *path, struct why *why)
 {
@@ -66,7 +99,10 @@ static enum err make_directories(const char *path, struct why *why)
 static enum err start_devchain(struct service *s, struct why *why)
 {
     struct settings *set = s->settings;
-    enum err e = make_directories(set->devchain.dir, why);
+    enum err e = own_devchain(s, why);
+    if (e == OK) {
+        e = make_directories(set->devchain.dir, why);
+    }
     if (e != OK) {
         return e;
     }
@@ -272,12 +308,6 @@ static enum err start_contracts(struct service *s, struct why *why)
 
 /* ---- the rest ---- */
 
-static void poke_chain(void *ctx)
-{
-    struct service *s = ctx;
-    chain_poke(s->chain);
-}
-
 static enum err start_leasing(struct service *s, struct why *why)
 {
     struct leasing_config *config = &s->settings->leasing;
@@ -311,6 +341,8 @@ static enum err start_chain(struct service *s, struct why *why)
         .source_count = source_count,
         .tables = table,
         .table_count = 1,
+        .leased = true,
+        .watch_only = !has_role(s, ROLE_CHAIN),
     };
     s->chain = chain_new(&options);
     return chain_start(s->chain, why);
@@ -327,14 +359,13 @@ static enum err start_relay(struct service *s, struct why *why)
         .signer_count = s->signer_count,
         .watch = leasing_watch,
         .watch_ctx = s->leasing,
-        .mined = poke_chain,
-        .mined_ctx = s,
+        .leased = true,
     };
     options.policies = leasing_policies(s->leasing, &options.policy_count);
     options.contracts = leasing_abis(&options.contract_count);
     s->relay = relay_new(&options);
     leasing_set_relay(s->leasing, s->relay);
-    return relay_start(s->relay, why);
+    return has_role(s, ROLE_RELAY) ? relay_start(s->relay, why) : OK;
 }
 
 static void fill_ops(struct service *s)
@@ -342,6 +373,7 @@ static void fill_ops(struct service *s)
     s->ops = (struct ops){
         .config = &s->settings->ops,
         .version = FREEHOLD_VERSION,
+        .roles = s->roles,
         .chain_id = s->settings->chain.chain_id,
         .dead_alert = s->settings->jobs.dead_alert,
         .started_usec = clock_wall_usec(),
@@ -358,8 +390,12 @@ static void fill_ops(struct service *s)
 
 static enum err start_jobs(struct service *s, struct why *why)
 {
+    s->retention = (struct ops_retention){
+        .audit_usec = s->settings->audit.retention_usec,
+        .inbox_usec = s->settings->inbox.retention_usec,
+    };
     fill_ops(s);
-    size_t count = schedules_job_tables(&s->ops, s->leasing, s->job_tables);
+    size_t count = schedules_job_tables(&s->ops, &s->retention, s->leasing, s->job_tables);
     enum err e = jobs_catalog_new(&s->boot, s->job_tables, count, &s->ops.jobs, why);
     if (e == OK) {
         e = jobs_new(&s->jobs, s->store, &s->settings->jobs, s->job_tables, count, why);
@@ -370,9 +406,11 @@ static enum err start_jobs(struct service *s, struct why *why)
 static enum err start_http(struct service *s, struct why *why)
 {
     s->http_tables[0] = ops_http_table(&s->ops);
-    s->http_tables[1] = ops_jobs_http_table(&s->ops);
-    s->http_tables[2] = leasing_http_table(s->leasing);
-    return http_start(&s->http, &s->settings->http, s->http_tables, 3, s->store, why);
+    s->http_tables[1] = ops_api_table(&s->ops);
+    s->http_tables[2] = ops_jobs_http_table(&s->ops);
+    s->http_tables[3] = leasing_http_table(s->leasing);
+    size_t count = has_role(s, ROLE_API) ? 4 : 1;
+    return http_start(&s->http, &s->settings->http, s->http_tables, count, s->store, why);
 }
 
 static void no_progress(const struct service *s, enum service_stage stage)
@@ -399,7 +437,7 @@ enum err service_new(struct settings *settings, service_progress_fn progress, st
     }
     if (e == OK) {
         progress(s, SERVICE_CHAIN_READY);
-        e = start_wallets(s, why);
+        e = has_role(s, ROLE_RELAY) ? start_wallets(s, why) : OK;
     }
     if (e == OK) {
         e = start_contracts(s, why);
@@ -416,7 +454,7 @@ enum err service_new(struct settings *settings, service_progress_fn progress, st
     if (e == OK) {
         e = start_relay(s, why);
     }
-    if (e == OK) {
+    if (e == OK && has_role(s, ROLE_JOBS)) {
         e = start_jobs(s, why);
     }
     if (e == OK) {
@@ -461,6 +499,7 @@ void service_free(struct service *s)
     }
     rpc_pool_free(s->rpc);
     devchain_stop(s->devchain);
+    audit_sealer_stop(s->sealer);
     store_close(s->store);
     arena_free(&s->boot);
     mem_free(s);

@@ -4,7 +4,12 @@
  *
  *   database, migrations → development chain (when no node is configured) → nodes → wallets →
  *   contracts (deployed on the development chain, else as configured) → leasing → relay → chain →
- * jobs → http
+ *   jobs → http
+ *
+ * What runs of it is the process's roles: each process has the database, the nodes, the domain's
+ * tables and an HTTP server (health, metrics, leases); `api` adds the routes, `chain` applies
+ * blocks instead of watching others do it, `relay` opens the wallets and sends, `jobs` runs
+ * handlers. `match` has nothing to do yet.
  *
  * A start that fails stops what was started, in reverse order.
  */
@@ -35,9 +40,12 @@ struct service {
     struct relay *relay;
     struct chain *chain;
     struct job_table job_tables[SCHEDULES_TABLES_MAX];
+    struct ops_retention retention;
+    struct audit_sealer *sealer;
     struct jobs *jobs;
     struct ops ops;
-    struct http_table http_tables[3];
+    char roles[ROLES_TEXT_MAX];
+    struct http_table http_tables[4];
     struct http_server *http;
     struct arena boot;
 };

@@ -4,6 +4,16 @@
 
 #include "kernel/net/http_client.h"
 
+static const struct config_row service_rows[] = {
+    {.key = "service.roles",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct settings_service, roles),
+     .default_ = "all",
+     .doc = "What this process does: api, chain, relay, jobs, match, or all of it. A part of the "
+            "roles needs a PostgreSQL database and configured nodes; match is reserved for the "
+            "trading venue and has nothing to do yet."},
+};
+
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 
 static const struct config_row log_rows[] = {
@@ -72,6 +82,7 @@ void settings_init(struct settings *s)
 {
     memset(s, 0, sizeof *s);
     s->registry = config_new();
+    add(s, "Process", service_rows, COUNT(service_rows), &s->service);
     add(s, "HTTP server", http_config_rows, http_config_row_count, &s->http);
     add(s, "Database", store_config_rows, store_config_row_count, &s->store);
     add(s, "Chain", chain_config_rows, chain_config_row_count, &s->chain);
@@ -79,6 +90,8 @@ void settings_init(struct settings *s)
     add(s, "Wallets", wallet_rows, COUNT(wallet_rows), &s->wallets);
     add(s, "Jobs", jobs_config_rows, jobs_config_row_count, &s->jobs);
     add(s, "Operations", ops_config_rows, ops_config_row_count, &s->ops);
+    add(s, "Audit log", audit_config_rows, audit_config_row_count, &s->audit);
+    add(s, "Outside events", inbox_config_rows, inbox_config_row_count, &s->inbox);
     add(s, "Leasing", leasing_config_rows, leasing_config_row_count, &s->leasing);
     add(s, "Development chain", devchain_rows, COUNT(devchain_rows), &s->devchain);
     add(s, "Log", log_rows, COUNT(log_rows), &s->log);
@@ -115,6 +128,37 @@ static bool all_local(const char *urls)
     return local;
 }
 
+/* What a process that does a part of the whole must be told, because it cannot find it out. */
+static enum err check_roles(const struct settings *s, struct why *why)
+{
+    char roles[ROLES_TEXT_MAX];
+    roles_format(s->service.role_set, roles);
+    if (s->service.role_set == ROLE_ALL) {
+        return OK;
+    }
+    if (strncmp(s->store.url, "sqlite:", strlen("sqlite:")) == 0) {
+        return why_set(why, ERR_CONFIG, "service.roles",
+                       "service.roles is %s: the other roles belong to other processes, but a "
+                       "SQLite file has one process; set store.url to a PostgreSQL database",
+                       roles);
+    }
+    if (s->chain.rpc_urls[0] == '\0') {
+        return why_set(why, ERR_CONFIG, "chain.rpc_urls",
+                       "service.roles is %s: the other processes must follow the same chain, so "
+                       "set chain.rpc_urls instead of starting a development chain here",
+                       roles);
+    }
+    bool asks = (s->service.role_set & (ROLE_API | ROLE_JOBS)) != 0;
+    bool signs = (s->service.role_set & ROLE_RELAY) != 0;
+    if (asks && !signs && s->leasing.registrar[0] == '\0') {
+        return why_set(why, ERR_CONFIG, "leasing.registrar",
+                       "service.roles is %s: leasing.registrar must be set where the relay's "
+                       "wallets are in another process",
+                       roles);
+    }
+    return OK;
+}
+
 static enum err check_together(const struct settings *s, struct why *why)
 {
     const struct chain_config *c = &s->chain;
@@ -136,13 +180,16 @@ static enum err check_together(const struct settings *s, struct why *why)
         return why_set(why, ERR_CONFIG, "wallets.password_file",
                        "wallets.keystore_dir needs wallets.password_file");
     }
-    return OK;
+    return check_roles(s, why);
 }
 
 enum err settings_load(struct settings *s, const struct cli *cli, struct why *why)
 {
     enum err e =
         config_load(s->registry, cli->config_path, environ, cli->settings, cli->setting_count, why);
+    if (e == OK) {
+        e = roles_parse(slice_text(s->service.roles), &s->service.role_set, why);
+    }
     if (e == OK) {
         e = check_together(s, why);
     }

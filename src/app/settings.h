@@ -5,11 +5,14 @@
 #define APP_SETTINGS_H
 
 #include "app/cli.h"
+#include "app/roles.h"
 #include "domain/leasing/leasing.h"
+#include "kernel/audit/audit.h"
 #include "kernel/base/config.h"
 #include "kernel/base/log.h"
 #include "kernel/chain/chain.h"
 #include "kernel/http/http.h"
+#include "kernel/inbox/inbox.h"
 #include "kernel/jobs/jobs.h"
 #include "kernel/ops/ops.h"
 #include "kernel/relay/relay.h"
@@ -32,7 +35,13 @@ struct settings_devchain {
     const char *anvil; /* program, or "": looked for */
 };
 
+struct settings_service {
+    const char *roles;
+    unsigned role_set; /* of enum role */
+};
+
 struct settings {
+    struct settings_service service;
     struct settings_log log;
     struct settings_wallets wallets;
     struct settings_devchain devchain;
@@ -41,6 +50,8 @@ struct settings {
     struct relay_config relay;
     struct jobs_config jobs;
     struct ops_config ops;
+    struct audit_config audit;
+    struct inbox_config inbox;
     struct http_config http;
     struct leasing_config leasing;
     struct config *registry; /* rows, sources, text values */

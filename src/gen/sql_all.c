@@ -3,6 +3,17 @@
 #include "gen/sql_all.h"
 
 /* Declared here: this folder may not include those of the modules above it. */
+extern const struct store_statement audit_sql_anchor_move;
+extern const struct store_statement audit_sql_hash_get;
+extern const struct store_statement audit_sql_head_get;
+extern const struct store_statement audit_sql_head_move;
+extern const struct store_statement audit_sql_insert;
+extern const struct store_statement audit_sql_prune;
+extern const struct store_statement audit_sql_prune_find;
+extern const struct store_statement audit_sql_seal;
+extern const struct store_statement audit_sql_sealed_list;
+extern const struct store_statement audit_sql_unsealed_count;
+extern const struct store_statement audit_sql_unsealed_list;
 extern const struct store_statement chain_sql_block_get;
 extern const struct store_statement chain_sql_block_insert;
 extern const struct store_statement chain_sql_blocks_cut;
@@ -19,12 +30,17 @@ extern const struct store_statement chain_sql_events_cut;
 extern const struct store_statement chain_sql_reorg_insert;
 extern const struct store_statement chain_sql_source_insert;
 extern const struct store_statement chain_sql_sources_list;
+extern const struct store_statement chain_sql_totals;
 extern const struct store_statement http_sql_idempotency_answer;
 extern const struct store_statement http_sql_idempotency_find;
 extern const struct store_statement http_sql_idempotency_forget;
 extern const struct store_statement http_sql_idempotency_insert;
 extern const struct store_statement http_sql_idempotency_purge;
 extern const struct store_statement http_sql_idempotency_take;
+extern const struct store_statement inbox_sql_insert;
+extern const struct store_statement inbox_sql_purge;
+extern const struct store_statement inbox_sql_result;
+extern const struct store_statement inbox_sql_seen;
 extern const struct store_statement jobs_sql_bury;
 extern const struct store_statement jobs_sql_cancel;
 extern const struct store_statement jobs_sql_cancel_running;
@@ -156,6 +172,7 @@ extern const struct store_statement ledger_sql_account_lock;
 extern const struct store_statement ledger_sql_account_read;
 extern const struct store_statement ledger_sql_account_touch;
 extern const struct store_statement ledger_sql_account_update;
+extern const struct store_statement ledger_sql_accounts;
 extern const struct store_statement ledger_sql_audit_accounts;
 extern const struct store_statement ledger_sql_audit_credits;
 extern const struct store_statement ledger_sql_audit_debits;
@@ -197,6 +214,16 @@ extern const struct store_statement relay_sql_unfinal_fresh;
 extern const struct store_statement relay_sql_unfinal_intents;
 extern const struct store_statement relay_sql_wallet_get;
 extern const struct store_statement relay_sql_wallet_put;
+extern const struct store_statement store_lease_sql_beat;
+extern const struct store_statement store_lease_sql_fence;
+extern const struct store_statement store_lease_sql_forget;
+extern const struct store_statement store_lease_sql_give;
+extern const struct store_statement store_lease_sql_leave;
+extern const struct store_statement store_lease_sql_list;
+extern const struct store_statement store_lease_sql_lives;
+extern const struct store_statement store_lease_sql_make;
+extern const struct store_statement store_lease_sql_processes;
+extern const struct store_statement store_lease_sql_take;
 extern const struct store_statement store_sql_migrations_add;
 extern const struct store_statement store_sql_migrations_create;
 extern const struct store_statement store_sql_migrations_list;
@@ -210,6 +237,17 @@ extern const struct store_statement store_sql_undo_prune;
 extern const struct store_statement store_sql_undo_unmark;
 
 static const struct store_statement *const sql_catalog_statements[] = {
+    &audit_sql_anchor_move,
+    &audit_sql_hash_get,
+    &audit_sql_head_get,
+    &audit_sql_head_move,
+    &audit_sql_insert,
+    &audit_sql_prune,
+    &audit_sql_prune_find,
+    &audit_sql_seal,
+    &audit_sql_sealed_list,
+    &audit_sql_unsealed_count,
+    &audit_sql_unsealed_list,
     &chain_sql_block_get,
     &chain_sql_block_insert,
     &chain_sql_blocks_cut,
@@ -226,12 +264,17 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &chain_sql_reorg_insert,
     &chain_sql_source_insert,
     &chain_sql_sources_list,
+    &chain_sql_totals,
     &http_sql_idempotency_answer,
     &http_sql_idempotency_find,
     &http_sql_idempotency_forget,
     &http_sql_idempotency_insert,
     &http_sql_idempotency_purge,
     &http_sql_idempotency_take,
+    &inbox_sql_insert,
+    &inbox_sql_purge,
+    &inbox_sql_result,
+    &inbox_sql_seen,
     &jobs_sql_bury,
     &jobs_sql_cancel,
     &jobs_sql_cancel_running,
@@ -363,6 +406,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &ledger_sql_account_read,
     &ledger_sql_account_touch,
     &ledger_sql_account_update,
+    &ledger_sql_accounts,
     &ledger_sql_audit_accounts,
     &ledger_sql_audit_credits,
     &ledger_sql_audit_debits,
@@ -404,6 +448,16 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &relay_sql_unfinal_intents,
     &relay_sql_wallet_get,
     &relay_sql_wallet_put,
+    &store_lease_sql_beat,
+    &store_lease_sql_fence,
+    &store_lease_sql_forget,
+    &store_lease_sql_give,
+    &store_lease_sql_leave,
+    &store_lease_sql_list,
+    &store_lease_sql_lives,
+    &store_lease_sql_make,
+    &store_lease_sql_processes,
+    &store_lease_sql_take,
     &store_sql_migrations_add,
     &store_sql_migrations_create,
     &store_sql_migrations_list,
@@ -2609,28 +2663,206 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 9,
         .name = "leases",
-        .checksum = "532ddd46a17d3795b32cb787a4fdff27cb478fc1e482176ddf76abb8526ecdb8",
+        .checksum = "00f67f168cf3067e1d707b054ce8aace80dc3ac578ea0d69ed3c969fe5a291d0",
         .up_sqlite =
-            "",
+            "CREATE TABLE processes (\n"
+            "    process_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    host TEXT NOT NULL,\n"
+            "    pid INTEGER NOT NULL,\n"
+            "    roles TEXT NOT NULL,\n"
+            "    version TEXT NOT NULL,\n"
+            "    lease_usec INTEGER NOT NULL CHECK (lease_usec > 0),\n"
+            "    started_at INTEGER NOT NULL,\n"
+            "    until INTEGER\n"
+            ") STRICT;\n"
+            "CREATE TABLE process_leases (\n"
+            "    name TEXT NOT NULL PRIMARY KEY,\n"
+            "    owner TEXT NOT NULL,\n"
+            "    fence INTEGER NOT NULL CHECK (fence >= 0),\n"
+            "    since INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "CREATE VIEW database_clock AS SELECT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) * 1000) AS at;\n"
+            "CREATE VIEW live_processes AS SELECT process_id FROM processes;\n"
+            "CREATE VIEW relay_holders AS\n"
+            "    SELECT w.chain_id, w.address, l.owner,\n"
+            "        EXISTS (SELECT 1 FROM processes p WHERE p.process_id = l.owner) AS claimed\n"
+            "    FROM relay_wallets w\n"
+            "    JOIN process_leases l ON l.name = 'relay/' || w.chain_id || '/0x' || lower(hex(w.address));",
         .up_postgres =
-            "",
+            "CREATE TABLE processes (\n"
+            "    process_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    host TEXT NOT NULL,\n"
+            "    pid BIGINT NOT NULL,\n"
+            "    roles TEXT NOT NULL,\n"
+            "    version TEXT NOT NULL,\n"
+            "    lease_usec BIGINT NOT NULL CHECK (lease_usec > 0),\n"
+            "    started_at TIMESTAMPTZ NOT NULL,\n"
+            "    until TIMESTAMPTZ\n"
+            ");\n"
+            "CREATE TABLE process_leases (\n"
+            "    name TEXT NOT NULL PRIMARY KEY,\n"
+            "    owner TEXT NOT NULL,\n"
+            "    fence BIGINT NOT NULL CHECK (fence >= 0),\n"
+            "    since TIMESTAMPTZ NOT NULL\n"
+            ");\n"
+            "CREATE VIEW database_clock AS SELECT clock_timestamp() AS at;\n"
+            "CREATE VIEW live_processes AS\n"
+            "    SELECT process_id FROM processes\n"
+            "    WHERE until > clock_timestamp()\n"
+            "        AND until - 2 * lease_usec * interval '1 microsecond' < clock_timestamp();\n"
+            "CREATE VIEW relay_holders AS\n"
+            "    SELECT w.chain_id, w.address, l.owner,\n"
+            "        COALESCE(p.until, l.since) > clock_timestamp() - interval '1 day' AS claimed\n"
+            "    FROM relay_wallets w\n"
+            "    JOIN process_leases l ON l.name = concat('relay/', w.chain_id, '/0x', encode(w.address, 'hex'))\n"
+            "    LEFT JOIN processes p ON p.process_id = l.owner;",
         .down_sqlite =
-            "",
+            "DROP VIEW relay_holders;\n"
+            "DROP VIEW live_processes;\n"
+            "DROP VIEW database_clock;\n"
+            "DROP TABLE process_leases;\n"
+            "DROP TABLE processes;",
         .down_postgres =
-            "",
+            "DROP VIEW relay_holders;\n"
+            "DROP VIEW live_processes;\n"
+            "DROP VIEW database_clock;\n"
+            "DROP TABLE process_leases;\n"
+            "DROP TABLE processes;",
     },
     {
         .version = 10,
         .name = "audit",
-        .checksum = "7efdcc68f2a60908556439f4608696cfee69be224474013865afa502a2571479",
+        .checksum = "fc6fb7d0e991e094ba3ce6caebcd2b6f3ed5950cdd3e9b1f8c677e18591a7426",
         .up_sqlite =
-            "",
+            "CREATE TABLE audit_log (\n"
+            "    id TEXT NOT NULL,\n"
+            "    created_at INTEGER NOT NULL,\n"
+            "    actor_kind INTEGER NOT NULL CHECK (actor_kind BETWEEN 1 AND 4),\n"
+            "    actor TEXT NOT NULL,\n"
+            "    action TEXT NOT NULL,\n"
+            "    subject TEXT NOT NULL,\n"
+            "    outcome INTEGER NOT NULL CHECK (outcome BETWEEN 1 AND 3),\n"
+            "    details TEXT NOT NULL,\n"
+            "    request_id TEXT,\n"
+            "    job_id INTEGER,\n"
+            "    transaction_id TEXT,\n"
+            "    seq INTEGER,\n"
+            "    hash BLOB CONSTRAINT hash_is_hash CHECK (length(hash) = 32),\n"
+            "    PRIMARY KEY (created_at, id),\n"
+            "    CONSTRAINT audit_log_sealed CHECK ((seq IS NULL) = (hash IS NULL))\n"
+            ") STRICT;\n"
+            "CREATE INDEX audit_log_seq ON audit_log (seq, id) WHERE seq IS NOT NULL;\n"
+            "CREATE INDEX audit_log_unsealed ON audit_log (created_at, id) WHERE seq IS NULL;\n"
+            "CREATE INDEX audit_log_subject ON audit_log (subject, created_at);\n"
+            "CREATE TABLE audit_head (\n"
+            "    single INTEGER PRIMARY KEY CHECK (single = 1),\n"
+            "    seq INTEGER NOT NULL,\n"
+            "    hash BLOB CONSTRAINT hash_is_hash CHECK (length(hash) = 32) NOT NULL,\n"
+            "    sealed_at INTEGER NOT NULL,\n"
+            "    anchor_seq INTEGER NOT NULL,\n"
+            "    anchor_hash BLOB CONSTRAINT anchor_hash_is_hash CHECK (length(anchor_hash) = 32) NOT NULL,\n"
+            "    CHECK (anchor_seq <= seq)\n"
+            ") STRICT;\n"
+            "INSERT INTO audit_head VALUES (1, 0, zeroblob(32), (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) * 1000), 0, zeroblob(32));\n"
+            "CREATE TRIGGER audit_log_stay BEFORE UPDATE ON audit_log\n"
+            "WHEN OLD.seq IS NOT NULL OR NEW.seq IS NULL OR NEW.id <> OLD.id\n"
+            "    OR NEW.created_at <> OLD.created_at OR NEW.actor_kind <> OLD.actor_kind\n"
+            "    OR NEW.actor <> OLD.actor OR NEW.action <> OLD.action OR NEW.subject <> OLD.subject\n"
+            "    OR NEW.outcome <> OLD.outcome OR NEW.details <> OLD.details\n"
+            "    OR NEW.request_id IS NOT OLD.request_id OR NEW.job_id IS NOT OLD.job_id\n"
+            "    OR NEW.transaction_id IS NOT OLD.transaction_id\n"
+            "BEGIN\n"
+            "    SELECT RAISE(ABORT, 'a row of the audit log is not changed: audit_log_stay');\n"
+            "END;\n"
+            "CREATE TRIGGER audit_log_keep BEFORE DELETE ON audit_log\n"
+            "WHEN OLD.seq IS NULL OR OLD.seq > (SELECT anchor_seq FROM audit_head)\n"
+            "BEGIN\n"
+            "    SELECT RAISE(ABORT, 'a row of the audit log is not deleted: audit_log_keep');\n"
+            "END;\n"
+            "CREATE TABLE inbox_events (\n"
+            "    source TEXT NOT NULL,\n"
+            "    event_id TEXT NOT NULL,\n"
+            "    content_hash BLOB CONSTRAINT content_hash_is_hash CHECK (length(content_hash) = 32) NOT NULL,\n"
+            "    first_seen_at INTEGER NOT NULL,\n"
+            "    seen INTEGER NOT NULL DEFAULT 1,\n"
+            "    result TEXT,\n"
+            "    PRIMARY KEY (source, event_id)\n"
+            ") STRICT;\n"
+            "CREATE INDEX inbox_events_first_seen ON inbox_events (first_seen_at);",
         .up_postgres =
-            "",
+            "CREATE TABLE audit_log (\n"
+            "    id TEXT NOT NULL,\n"
+            "    created_at TIMESTAMPTZ NOT NULL,\n"
+            "    actor_kind BIGINT NOT NULL CHECK (actor_kind BETWEEN 1 AND 4),\n"
+            "    actor TEXT NOT NULL,\n"
+            "    action TEXT NOT NULL,\n"
+            "    subject TEXT NOT NULL,\n"
+            "    outcome BIGINT NOT NULL CHECK (outcome BETWEEN 1 AND 3),\n"
+            "    details JSONB NOT NULL,\n"
+            "    request_id TEXT,\n"
+            "    job_id BIGINT,\n"
+            "    transaction_id TEXT,\n"
+            "    seq BIGINT,\n"
+            "    hash BYTEA CONSTRAINT hash_is_hash CHECK (octet_length(hash) = 32),\n"
+            "    PRIMARY KEY (created_at, id),\n"
+            "    CONSTRAINT audit_log_sealed CHECK ((seq IS NULL) = (hash IS NULL))\n"
+            ")\n"
+            "PARTITION BY RANGE (created_at)\n"
+            ";\n"
+            "CREATE TABLE audit_log_default PARTITION OF audit_log DEFAULT;\n"
+            "CREATE INDEX audit_log_seq ON audit_log (seq, id) WHERE seq IS NOT NULL;\n"
+            "CREATE INDEX audit_log_unsealed ON audit_log (created_at, id) WHERE seq IS NULL;\n"
+            "CREATE INDEX audit_log_subject ON audit_log (subject, created_at);\n"
+            "CREATE TABLE audit_head (\n"
+            "    single BIGINT PRIMARY KEY CHECK (single = 1),\n"
+            "    seq BIGINT NOT NULL,\n"
+            "    hash BYTEA CONSTRAINT hash_is_hash CHECK (octet_length(hash) = 32) NOT NULL,\n"
+            "    sealed_at TIMESTAMPTZ NOT NULL,\n"
+            "    anchor_seq BIGINT NOT NULL,\n"
+            "    anchor_hash BYTEA CONSTRAINT anchor_hash_is_hash CHECK (octet_length(anchor_hash) = 32) NOT NULL,\n"
+            "    CHECK (anchor_seq <= seq)\n"
+            ");\n"
+            "INSERT INTO audit_head\n"
+            "VALUES (1, 0, decode(repeat('00', 32), 'hex'), now(), 0, decode(repeat('00', 32), 'hex'));\n"
+            "CREATE FUNCTION audit_log_refuse() RETURNS trigger LANGUAGE plpgsql AS $refuse$\n"
+            "BEGIN\n"
+            "    IF TG_OP = 'DELETE' AND OLD.seq <= (SELECT anchor_seq FROM audit_head) THEN\n"
+            "        RETURN OLD;\n"
+            "    END IF;\n"
+            "    RAISE EXCEPTION 'a row of the audit log is neither changed nor deleted'\n"
+            "        USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = TG_NAME;\n"
+            "END;\n"
+            "$refuse$;\n"
+            "CREATE TRIGGER audit_log_stay BEFORE UPDATE ON audit_log FOR EACH ROW\n"
+            "WHEN (OLD.seq IS NOT NULL OR NEW.seq IS NULL OR NEW.id <> OLD.id\n"
+            "    OR NEW.created_at <> OLD.created_at OR NEW.actor_kind <> OLD.actor_kind\n"
+            "    OR NEW.actor <> OLD.actor OR NEW.action <> OLD.action OR NEW.subject <> OLD.subject\n"
+            "    OR NEW.outcome <> OLD.outcome OR NEW.details <> OLD.details\n"
+            "    OR NEW.request_id IS DISTINCT FROM OLD.request_id\n"
+            "    OR NEW.job_id IS DISTINCT FROM OLD.job_id\n"
+            "    OR NEW.transaction_id IS DISTINCT FROM OLD.transaction_id)\n"
+            "EXECUTE FUNCTION audit_log_refuse();\n"
+            "CREATE TRIGGER audit_log_keep BEFORE DELETE ON audit_log FOR EACH ROW\n"
+            "EXECUTE FUNCTION audit_log_refuse();\n"
+            "CREATE TABLE inbox_events (\n"
+            "    source TEXT NOT NULL,\n"
+            "    event_id TEXT NOT NULL,\n"
+            "    content_hash BYTEA CONSTRAINT content_hash_is_hash CHECK (octet_length(content_hash) = 32) NOT NULL,\n"
+            "    first_seen_at TIMESTAMPTZ NOT NULL,\n"
+            "    seen BIGINT NOT NULL DEFAULT 1,\n"
+            "    result JSONB,\n"
+            "    PRIMARY KEY (source, event_id)\n"
+            ");\n"
+            "CREATE INDEX inbox_events_first_seen ON inbox_events (first_seen_at);",
         .down_sqlite =
-            "",
+            "DROP TABLE inbox_events;\n"
+            "DROP TABLE audit_head;\n"
+            "DROP TABLE audit_log;",
         .down_postgres =
-            "",
+            "DROP TABLE inbox_events;\n"
+            "DROP TABLE audit_head;\n"
+            "DROP TABLE audit_log;\n"
+            "DROP FUNCTION audit_log_refuse();",
     },
     {
         .version = 11,
@@ -2731,7 +2963,7 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 205,
+    .statement_count = 232,
     .migrations = sql_catalog_migrations,
     .migration_count = 13,
 };

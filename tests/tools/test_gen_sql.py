@@ -200,5 +200,82 @@ class GenSql(unittest.TestCase):
         self.assertIn("good_sql_go", self.read("src/kernel/good/good_sql.h"))
 
 
+    # ---- many rows ----
+
+    ADD = """-- statement: thing_add
+-- params: name text, size u256
+-- rows: %s
+INSERT INTO things (name, size) VALUES (:name, :size)%s;
+"""
+
+    def test_a_load_becomes_a_copy(self):
+        self.accepts("src/kernel/thing/thing.sql", self.ADD % ("load", ""))
+        made = self.read("src/kernel/thing/thing_sql.c")
+        self.assertIn('"COPY things (name, size) FROM STDIN (FORMAT binary)"', made)
+        self.assertIn(".rows = STORE_ROWS_LOAD,", made)
+
+    def test_a_load_copies_in_the_order_of_its_parameters(self):
+        self.accepts("src/kernel/thing/thing.sql", """-- statement: thing_add
+-- params: size u256, name text
+-- rows: load
+INSERT INTO things (name, size) VALUES (:name, :size);
+""")
+        self.assertIn('"COPY things (size, name) FROM', self.read("src/kernel/thing/thing_sql.c"))
+
+    def test_a_load_is_a_plain_insert(self):
+        for behind in (" ON CONFLICT DO NOTHING", " RETURNING id"):
+            text = self.ADD % ("load", behind)
+            if "RETURNING" in behind:
+                text = text.replace("-- rows", "-- columns: id i64\n-- rows")
+            self.refuses_statement("1: 'thing_add' is loaded, so it must be", text)
+
+    def test_a_load_has_the_types_of_its_columns(self):
+        self.refuses_statement("1: 'thing_add' loads text into things.size, which is @u256",
+                               (self.ADD % ("load", "")).replace("size u256", "size text"))
+
+    def test_a_set_reads_arrays(self):
+        self.accepts("src/kernel/thing/thing.sql",
+                     self.ADD % ("set", " ON CONFLICT (id) DO UPDATE SET size = excluded.size"))
+        self.assertIn("SELECT r.p_name, r.p_size FROM unnest($1::text[], $2::numeric[]) AS r "
+                      "(p_name, p_size) ON CONFLICT", self.read("src/kernel/thing/thing_sql.c"))
+
+    def test_a_set_of_updates_and_deletes(self):
+        self.accepts("src/kernel/thing/thing.sql", """-- statement: thing_grow
+-- params: name text, size u256
+-- rows: set
+UPDATE things SET size = (SELECT :size WHERE true) WHERE name = :name;
+
+-- statement: thing_drop
+-- params: name text
+-- rows: set
+DELETE FROM things WHERE name = :name;
+""")
+        made = self.read("src/kernel/thing/thing_sql.c")
+        self.assertIn("SET size = (SELECT r.p_size WHERE true) FROM unnest(", made)
+        self.assertIn("DELETE FROM things USING unnest($1::text[]) AS r (p_name)", made)
+
+    def test_a_set_of_another_form_says_where_its_rows_come_from(self):
+        text = """-- statement: thing_copy
+-- params: from text, to text
+-- rows: set
+INSERT INTO things (name, size) SELECT :to, o.size FROM %sthings o WHERE o.name = :from;
+"""
+        self.refuses_statement("1: 'thing_copy' is not INSERT ... VALUES", text % "")
+        self.accepts("src/kernel/thing/thing.sql", text % "@rows, ")
+        made = self.read("src/kernel/thing/thing_sql.c")
+        self.assertIn("FROM (SELECT 1) AS r, things o", made)
+        self.assertIn("FROM unnest($1::text[], $2::text[]) AS r (p_from, p_to), things o", made)
+
+    def test_a_set_sees_its_rows_before_the_conflict_only(self):
+        self.refuses_statement("1: 'thing_add' uses ':size' where a set cannot see its rows",
+                               self.ADD % ("set", " ON CONFLICT (id) DO UPDATE SET size = :size"))
+
+    def test_two_tuples_are_no_set(self):
+        self.refuses_statement("1: 'thing_add' is not INSERT ... VALUES",
+                               self.ADD % ("set", ", (:name, :size)"))
+
+    def test_rows_are_load_or_set(self):
+        self.refuses_statement("3: '-- rows:' is load or set, not 'many'", self.ADD % ("many", ""))
+
 if __name__ == "__main__":
     unittest.main()

@@ -127,4 +127,7 @@ const struct abi_contract *const *leasing_abis(size_t *out_count);
 enum err leasing_watch(struct store_tx *tx, void *ctx, const struct relay_row *row,
                        struct why *why) ERR_CHECKED;
 
+/* leasing_audit_table has the actions that leasing records. */
+struct audit_table leasing_audit_table(void);
+
 #endif

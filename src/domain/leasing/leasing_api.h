@@ -230,6 +230,31 @@ void leasing_json_column_i64(struct json_out *j, struct store_query *q, const ch
 void leasing_json_column_text(struct json_out *j, struct store_query *q, const char *column,
                               struct arena *arena);
 
+/* ---- leasing_audit.c ---- */
+
+enum leasing_audit_action {
+    LEASING_AUDIT_TYPE_CREATED,
+    LEASING_AUDIT_ASSET_REGISTERED,
+    LEASING_AUDIT_LEASE_CREATED,
+    LEASING_AUDIT_LEASE_SIGNED,
+    LEASING_AUDIT_LEASE_TERMINATED,
+    LEASING_AUDIT_OFFER_CANCELLED,
+    LEASING_AUDIT_BID_PLACED,
+    LEASING_AUDIT_BID_ACCEPTED,
+    LEASING_AUDIT_BID_WITHDRAWN,
+    LEASING_AUDIT_CLAIM_REQUESTED,
+    LEASING_AUDIT_COUNT
+};
+
+/*
+ * leasing_audit records what a call does, in its transaction. `subject` is "kind/id"; the
+ * transaction may be empty, so may be the details (a JSON object). Errors: those of the store.
+ */
+enum err leasing_audit(struct store_tx *tx, const struct http_call *call,
+                       enum leasing_audit_action action, struct slice subject,
+                       struct slice transaction_id, struct slice details,
+                       struct why *why) ERR_CHECKED;
+
 /* ---- handlers, by the file that has them ---- */
 
 /* leasing_api_types.c */

@@ -412,7 +412,11 @@ static enum err put_asset(struct store_tx *tx, const struct asset_request *r, st
     store_bind_text(&q, "intent_id", r->intent_id);
     store_bind_bytes(&q, "contract_address", address_slice(&r->leasing->registry));
     store_bind_time(&q, "now", clock_wall_usec());
-    return store_finish(&q, NULL, why);
+    enum err e = store_finish(&q, NULL, why);
+    struct slice subject = slice_format(arena, "asset/%.*s", SLICE_ARG(r->id));
+    return e == OK ? leasing_audit(tx, r->call, LEASING_AUDIT_ASSET_REGISTERED, subject,
+                                   r->intent_id, SLICE_EMPTY, why)
+                   : e;
 }
 
 static enum err write_asset(struct store_tx *tx, void *ctx, struct why *why)

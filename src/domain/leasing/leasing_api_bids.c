@@ -186,6 +186,26 @@ static enum err put_request(struct store_tx *tx, const struct bid_request *r, st
     return store_finish(&q, NULL, why);
 }
 
+static enum err audit_bid(struct store_tx *tx, const struct bid_request *r, struct why *why)
+{
+    struct arena *arena = r->call->req;
+    struct buf details;
+    struct json_out j;
+    buf_init(&details, arena, 192);
+    json_out_init(&j, &details);
+    json_begin_object(&j);
+    json_key(&j, "leaseId");
+    json_string(&j, r->lease.id);
+    json_key(&j, "bidder");
+    json_address(&j, &r->bidder);
+    json_key(&j, "funds");
+    json_u256(&j, stable_raw(r->funds));
+    json_end_object(&j);
+    return leasing_audit(tx, r->call, LEASING_AUDIT_BID_PLACED,
+                         slice_format(arena, "bid/%.*s", SLICE_ARG(r->id)), r->intent_id,
+                         buf_slice(&details), why);
+}
+
 static enum err write_bid(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct bid_request *r = ctx;
@@ -214,7 +234,10 @@ static enum err write_bid(struct store_tx *tx, void *ctx, struct why *why)
     if (r->ours) {
         e = submit_bid(tx, r, why);
     }
-    return e == OK ? put_request(tx, r, why) : e;
+    if (e == OK) {
+        e = put_request(tx, r, why);
+    }
+    return e == OK ? audit_bid(tx, r, why) : e;
 }
 
 /* ---- answers ---- */

@@ -511,7 +511,13 @@ static enum err write_lease(struct store_tx *tx, void *ctx, struct why *why)
     }
     const struct leasing_lease *lease = found ? &row : &r->lease;
     bool offers = !r->lease.has_lessee && r->ours && (!found || leasing_lease_is_unsigned(&row));
-    return e == OK && offers ? offer_lease(tx, r, lease, why) : e;
+    if (e == OK && offers) {
+        e = offer_lease(tx, r, lease, why);
+    }
+    struct slice subject = slice_format(r->call->req, "lease/%.*s", SLICE_ARG(r->lease.id));
+    return e == OK && !found ? leasing_audit(tx, r->call, LEASING_AUDIT_LEASE_CREATED, subject,
+                                             r->intent_id, SLICE_EMPTY, why)
+                             : e;
 }
 
 static enum err request_member(struct lease_request *r, const struct leasing_lease *row,

@@ -103,7 +103,20 @@ static bool is_same_effect(struct slice key, struct slice base)
            (slice_starts(key, base) && key.len > base.len && key.ptr[base.len] == '/');
 }
 
-static enum err submit_action(struct store_tx *tx, struct offer_request *r, struct why *why)
+static enum err audit_action(struct store_tx *tx, const struct offer_request *r,
+                             enum leasing_audit_action action, struct why *why)
+{
+    struct arena *arena = r->call->req;
+    bool cancels = action == LEASING_AUDIT_OFFER_CANCELLED;
+    struct slice details =
+        slice_format(arena, "{\"bidIndex\":%llu}", (unsigned long long)r->bid_index);
+    return leasing_audit(tx, r->call, action,
+                         slice_format(arena, "lease/%.*s", SLICE_ARG(r->lease.id)), r->intent_id,
+                         cancels ? SLICE_EMPTY : details, why);
+}
+
+static enum err submit_action(struct store_tx *tx, struct offer_request *r,
+                              enum leasing_audit_action action, struct why *why)
 {
     const struct leasing_tx *before = &r->lease.action;
     struct relay_row row;
@@ -132,7 +145,8 @@ static enum err submit_action(struct store_tx *tx, struct offer_request *r, stru
         store_bind_null(&q, "lessor_signature");
     }
     store_bind_time(&q, "now", clock_wall_usec());
-    return store_finish(&q, NULL, why);
+    e = store_finish(&q, NULL, why);
+    return e == OK ? audit_action(tx, r, action, why) : e;
 }
 
 static void write_action_answer(struct offer_request *r)
@@ -197,7 +211,7 @@ static enum err write_acceptance(struct store_tx *tx, void *ctx, struct why *why
     if (e == OK) {
         e = may_be_accepted(r, why);
     }
-    return e == OK ? submit_action(tx, r, why) : e;
+    return e == OK ? submit_action(tx, r, LEASING_AUDIT_BID_ACCEPTED, why) : e;
 }
 
 static enum err make_acceptance(struct offer_request *r, struct why *why)
@@ -269,7 +283,7 @@ static enum err write_cancellation(struct store_tx *tx, void *ctx, struct why *w
     if (e == OK) {
         e = leasing_offer_must_be_open(&r->lease, why);
     }
-    return e == OK ? submit_action(tx, r, why) : e;
+    return e == OK ? submit_action(tx, r, LEASING_AUDIT_OFFER_CANCELLED, why) : e;
 }
 
 enum err leasing_api_offer_cancel(struct http_call *call, struct why *why)
@@ -342,8 +356,9 @@ static enum err write_withdrawal(struct store_tx *tx, void *ctx, struct why *why
     if (e != OK || r->intent_id.len > 0) {
         return e;
     }
-    return leasing_effect_submit(tx, r->call->req, r->leasing, &r->effect, previous, &r->intent_id,
-                                 why);
+    e = leasing_effect_submit(tx, r->call->req, r->leasing, &r->effect, previous, &r->intent_id,
+                              why);
+    return e == OK ? audit_action(tx, r, LEASING_AUDIT_BID_WITHDRAWN, why) : e;
 }
 
 static enum err write_withdrawal_answer(struct store_tx *tx, void *ctx, struct why *why)

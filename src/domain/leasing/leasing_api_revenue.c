@@ -423,7 +423,13 @@ static enum err ask_payment(struct store_tx *tx, struct claim_request *r,
     for (size_t i = 0; e == OK && i < open->count; i++) {
         e = put_request(tx, r, open->rounds[i], why);
     }
-    return e;
+    struct arena *arena = r->round.call->req;
+    char holder[ADDRESS_TEXT_MAX];
+    address_format(&r->holder, holder);
+    return e == OK ? leasing_audit(tx, r->round.call, LEASING_AUDIT_CLAIM_REQUESTED,
+                                   slice_format(arena, "holder/%s", holder), r->intent_id,
+                                   slice_format(arena, "{\"rounds\":%zu}", open->count), why)
+                   : e;
 }
 
 static enum err write_claim(struct store_tx *tx, void *ctx, struct why *why)

@@ -190,6 +190,16 @@ static void bind_party(struct store_query *q, const char *name, bool given, stru
     }
 }
 
+static const char *party(const struct sign_request *r)
+{
+    return r->by_lessor ? "lessor" : "lessee";
+}
+
+static struct slice lease_subject(const struct sign_request *r)
+{
+    return slice_format(r->call->req, "lease/%.*s", SLICE_ARG(r->lease.id));
+}
+
 static enum err write_signature(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct sign_request *r = ctx;
@@ -210,6 +220,10 @@ static enum err write_signature(struct store_tx *tx, void *ctx, struct why *why)
     bind_party(&q, "lessee_signature", !r->by_lessor, r->signature);
     store_bind_time(&q, "now", clock_wall_usec());
     e = store_finish(&q, NULL, why);
+    if (e == OK) {
+        e = leasing_audit(tx, r->call, LEASING_AUDIT_LEASE_SIGNED, lease_subject(r), SLICE_EMPTY,
+                          slice_format(r->call->req, "{\"by\":\"%s\"}", party(r)), why);
+    }
     struct slice other = r->by_lessor ? row.lessee_signature : row.lessor_signature;
     if (e != OK || other.len == 0) {
         return e;
@@ -391,7 +405,12 @@ static enum err write_termination(struct store_tx *tx, void *ctx, struct why *wh
     store_bind_text(&q, "termination_reason", r->reason);
     store_bind_text(&q, "status", ends ? SLICE_LIT("terminated") : row.status);
     store_bind_time(&q, "now", clock_wall_usec());
-    return store_finish(&q, NULL, why);
+    e = store_finish(&q, NULL, why);
+    struct slice details = slice_format(r->call->req, "{\"by\":\"%s\",\"ended\":%s}", party(r),
+                                        ends ? "true" : "false");
+    return e == OK ? leasing_audit(tx, r->call, LEASING_AUDIT_LEASE_TERMINATED, lease_subject(r),
+                                   SLICE_EMPTY, details, why)
+                   : e;
 }
 
 enum err leasing_api_lease_terminate(struct http_call *call, struct why *why)

@@ -487,7 +487,11 @@ static enum err put_type(struct store_tx *tx, struct type_request *r, const char
     }
     store_bind_text(&q, "status", slice_text(status));
     store_bind_time(&q, "now", clock_wall_usec());
-    return store_finish(&q, NULL, why);
+    enum err e = store_finish(&q, NULL, why);
+    struct slice subject = slice_format(r->call->req, "asset-type/%.*s", SLICE_ARG(r->name));
+    return e == OK ? leasing_audit(tx, r->call, LEASING_AUDIT_TYPE_CREATED, subject, r->intent_id,
+                                   SLICE_EMPTY, why)
+                   : e;
 }
 
 /* Creating a type that the registry has would overwrite it: it is taken as it is, or refused. */

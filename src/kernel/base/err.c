@@ -108,6 +108,7 @@ static const struct err_row err_rows[] = {
     {ERR_DB_VERSION, "db_version", 500, false,
      "The database was made by another version of the program."},
     {ERR_LOCKED, "locked", 503, true, "Another process owns it."},
+    {ERR_FENCED, "fenced", 503, true, "Another process has taken this work over."},
     {ERR_LIMIT, "limit", 422, false, "A limit was reached."},
     {ERR_OVERFLOW, "overflow", 422, false, "The result is out of range."},
     {ERR_CRYPTO, "crypto", 500, false, "A cryptographic operation failed."},

@@ -85,6 +85,7 @@ enum err {
     ERR_DB_UNAVAILABLE,
     ERR_DB_VERSION, /* database newer than the program, or edited migration */
     ERR_LOCKED,     /* another process owns it */
+    ERR_FENCED,     /* another process has taken over what this one was doing */
     ERR_LIMIT,      /* a configured cap was reached */
     ERR_OVERFLOW,   /* checked arithmetic refused */
     ERR_CRYPTO,

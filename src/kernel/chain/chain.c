@@ -6,6 +6,8 @@
 #include "kernel/chain/chain_sql.h"
 #include "kernel/evm/address.h"
 
+/* Who only watches asks this often. Units: microseconds. */
+#define WATCH_USEC_MIN (1 * (int64_t)USEC_PER_SEC)
 /* Waiting time after a failure doubles up to this. Units: microseconds. */
 #define BACKOFF_USEC_MAX (10 * (int64_t)USEC_PER_SEC)
 
@@ -37,6 +39,8 @@ struct chain *chain_new(const struct chain_options *options)
     chain->statics = options->sources;
     chain->static_count = options->source_count;
     chain->span = chain->config.range_max;
+    chain->leased = options->leased;
+    chain->watch_only = options->watch_only;
     arena_init(&chain->followed_arena, 0);
     arena_init(&chain->step, 256 * 1024);
     arena_init(&chain->reading, 0);
@@ -56,6 +60,47 @@ void chain_free(struct chain *chain)
     arena_free(&chain->reading);
     (void)pthread_mutex_destroy(&chain->lock);
     mem_free(chain);
+}
+
+/* ---- whose chain it is ---- */
+
+enum err chain_write(struct chain *chain, store_fn fn, void *ctx, struct why *why)
+{
+    size_t holds = chain->hold.lease != NULL ? 1 : 0;
+    return store_lease_write(chain->store, &chain->hold, holds, fn, ctx, why);
+}
+
+/* Says whether the next step is ours to make, and forgets what was true of an earlier hold. */
+static bool take_hold(struct chain *chain)
+{
+    bool owned = !chain->leased;
+    if (chain->hold.lease != NULL) {
+        uint64_t fence = store_lease_held(chain->store, chain->hold.lease);
+        if (fence != chain->hold.fence) {
+            chain->opened = false;
+            chain->followed_known = false;
+        }
+        chain->hold.fence = fence;
+        owned = fence != 0;
+    }
+    (void)pthread_mutex_lock(&chain->lock);
+    chain->status.owned = owned;
+    chain->status.fence = chain->hold.fence;
+    (void)pthread_mutex_unlock(&chain->lock);
+    return owned;
+}
+
+static void lease_name(const struct chain *chain, char out[STORE_LEASE_NAME_MAX])
+{
+    (void)snprintf(out, STORE_LEASE_NAME_MAX, "chain/%llu",
+                   (unsigned long long)chain->config.chain_id);
+}
+
+static void want_lease(struct chain *chain)
+{
+    char name[STORE_LEASE_NAME_MAX];
+    lease_name(chain, name);
+    chain->hold.lease = store_lease_want(chain->store, name, "chain_poke");
 }
 
 /* ---- one step ---- */
@@ -130,9 +175,7 @@ static void note_applied(struct chain *chain, const struct chain_batch *batch, i
     metric_add(&chain_metrics[CHAIN_METRIC_EVENTS_FAILED], (int64_t)failed);
     metric_observe(&chain_metrics[CHAIN_METRIC_BATCH], clock_mono_usec() - started);
     (void)pthread_mutex_lock(&chain->lock);
-    chain->status.applied_usec = clock_wall_usec();
     chain->status.events += batch->item_count;
-    chain->status.events_failed += failed;
     (void)pthread_mutex_unlock(&chain->lock);
 }
 
@@ -141,7 +184,7 @@ static enum err apply_batch(struct chain *chain, struct chain_batch *batch, stru
     int64_t started = clock_mono_usec();
     enum err e = chain_collect(chain, batch, why);
     if (e == OK) {
-        e = store_write(chain->store, chain_apply, batch, why);
+        e = chain_write(chain, chain_apply, batch, why);
     }
     if (e == OK) {
         /* Without an event nothing new is followed: what is loaded is right for the new cursor. */
@@ -267,13 +310,18 @@ static bool is_of_node(enum err e)
            e == ERR_NODE_RESPONSE || e == ERR_NODE_ERROR || e == ERR_WRONG_CHAIN;
 }
 
+static void note_no_node(struct chain *chain)
+{
+    (void)pthread_mutex_lock(&chain->lock);
+    chain->status.node_ok = false;
+    (void)pthread_mutex_unlock(&chain->lock);
+}
+
 /* Logs when a step begins to fail, fails otherwise than before, or works again. */
 static void note_outcome(struct chain *chain, enum err *last, enum err e, const struct why *why)
 {
     if (is_of_node(e)) {
-        (void)pthread_mutex_lock(&chain->lock);
-        chain->status.node_ok = false;
-        (void)pthread_mutex_unlock(&chain->lock);
+        note_no_node(chain);
     }
     if (e == *last) {
         return;
@@ -290,6 +338,24 @@ static void note_outcome(struct chain *chain, enum err *last, enum err e, const 
     *last = e;
 }
 
+/* Another process applies the blocks: all there is to do is to know how far it is. */
+static void watch(struct chain *chain, uint64_t *seen)
+{
+    struct position_read r = {.chain_id = chain->config.chain_id};
+    uint64_t head = 0;
+    if (store_read(chain->store, read_position, &r, NULL) == OK && r.position.found) {
+        note_position(chain, &r.position);
+    }
+    if (rpc_block_number(chain->rpc, &head, NULL) == OK) {
+        note_head(chain, head);
+    } else {
+        note_no_node(chain);
+    }
+    int64_t pause = chain->config.poll_usec;
+    (void)store_wait(chain->store, "chain_poke", seen,
+                     pause > WATCH_USEC_MIN ? pause : WATCH_USEC_MIN);
+}
+
 static void *run(void *ctx)
 {
     struct chain *chain = ctx;
@@ -299,7 +365,14 @@ static void *run(void *ctx)
     while (!atomic_load(&chain->stopping)) {
         bool progress = false;
         struct why why = {0};
+        if (!take_hold(chain)) {
+            watch(chain, &seen);
+            continue;
+        }
         enum err e = chain_sync_once(chain, &progress, &why);
+        if (e == ERR_FENCED) {
+            continue; /* the keeper has said so */
+        }
         bool failed_before = last != OK;
         note_outcome(chain, &last, e, &why);
         if (e == OK && progress) {
@@ -312,19 +385,37 @@ static void *run(void *ctx)
     return NULL;
 }
 
+static void release(struct chain *chain)
+{
+    if (chain->hold.lease != NULL) {
+        store_lease_release(chain->store, chain->hold.lease);
+        chain->hold = (struct store_hold){0};
+    }
+}
+
 enum err chain_start(struct chain *chain, struct why *why)
 {
     ASSERT(!chain->running);
     struct chain_position at;
     arena_clear(&chain->step);
-    enum err e = chain_open(chain, &at, why);
-    if (e != OK) {
-        return e;
+    if (chain->leased && !chain->watch_only) {
+        want_lease(chain);
     }
-    note_position(chain, &at);
-    atomic_store(&chain->stopping, false);
-    if (pthread_create(&chain->thread, NULL, run, chain) != 0) {
-        return why_set(why, ERR_INTERNAL, NULL, "no thread for following the chain");
+    bool owned = take_hold(chain);
+    enum err e = owned ? chain_open(chain, &at, why) : ERR_FENCED;
+    if (e == ERR_FENCED) {
+        e = chain_look(chain, &at, why);
+    }
+    if (e == OK) {
+        note_position(chain, &at);
+        atomic_store(&chain->stopping, false);
+        if (pthread_create(&chain->thread, NULL, run, chain) != 0) {
+            e = why_set(why, ERR_INTERNAL, NULL, "no thread for following the chain");
+        }
+    }
+    if (e != OK) {
+        release(chain);
+        return e;
     }
     (void)pthread_setname_np(chain->thread, "chain");
     chain->running = true;
@@ -340,6 +431,7 @@ void chain_stop(struct chain *chain)
     store_wake(chain->store, "chain_poke");
     (void)pthread_join(chain->thread, NULL);
     chain->running = false;
+    release(chain);
 }
 
 void chain_poke(struct chain *chain)
@@ -347,11 +439,52 @@ void chain_poke(struct chain *chain)
     store_wake(chain->store, "chain_poke");
 }
 
+struct status_read {
+    uint64_t chain_id;
+    struct chain_position position;
+    uint64_t reorgs;
+    uint64_t refused;
+};
+
+static enum err read_status(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct status_read *r = ctx;
+    enum err e = chain_position_read(tx, r->chain_id, &r->position, why);
+    if (e != OK) {
+        return e;
+    }
+    struct store_query q;
+    store_begin(&q, tx, &chain_sql_totals);
+    store_bind_i64(&q, "chain_id", (int64_t)r->chain_id);
+    if (store_step(&q)) {
+        r->reorgs = (uint64_t)store_get_i64(&q, "reorgs");
+        r->refused = (uint64_t)store_get_i64(&q, "refused");
+    }
+    return store_finish(&q, NULL, why);
+}
+
 void chain_status_read(struct chain *chain, struct chain_status *out)
 {
+    struct status_read r = {.chain_id = chain->config.chain_id};
+    bool known = store_read(chain->store, read_status, &r, NULL) == OK && r.position.found;
     (void)pthread_mutex_lock(&chain->lock);
-    *out = chain->status;
+    struct chain_status *s = &chain->status;
+    if (known) {
+        s->cursor_block = r.position.block;
+        s->cursor_hash = r.position.hash;
+        s->halted = r.position.halted_why[0] != '\0';
+        memcpy(s->halted_why, r.position.halted_why, sizeof s->halted_why);
+        s->applied_usec = r.position.updated_usec;
+        s->reorgs = r.reorgs;
+        s->events_failed = r.refused;
+    }
+    *out = *s;
     (void)pthread_mutex_unlock(&chain->lock);
+    /* Who applied a block has seen a newer head than a watcher that has not looked since. */
+    char name[STORE_LEASE_NAME_MAX];
+    lease_name(chain, name);
+    out->followed = !chain->leased || store_lease_known(chain->store, name, 0);
+    out->head_block = out->head_block > out->cursor_block ? out->head_block : out->cursor_block;
 }
 
 bool chain_wait_block(struct chain *chain, uint64_t block, int64_t timeout_usec)

@@ -39,6 +39,11 @@
  * is past it. There is no state outside the database: two processes may follow one chain into one
  * database, and each batch is applied by one of them.
  *
+ * Many processes: with `leased` the thread works while it holds the lease "chain/<id>", and its
+ * writes are refused when it does not (store_lease.h). Without the lease it stands by: it follows
+ * cursor and head for those who ask, and takes over where the owner stopped. With `watch_only` it
+ * never asks for the lease.
+ *
  * An event whose handler returns an error that says something of the event does not block the
  * chain: it is recorded with its error (`blockchain_events.error`), logged at level error and
  * counted, its partial writes are rolled back. A retryable error, ERR_DB and ERR_CORRUPT say
@@ -49,6 +54,7 @@
 #ifndef KERNEL_CHAIN_CHAIN_H
 #define KERNEL_CHAIN_CHAIN_H
 
+#include "kernel/audit/audit.h"
 #include "kernel/base/config.h"
 #include "kernel/evm/abi.h"
 #include "kernel/evm/block.h"
@@ -125,14 +131,17 @@ struct chain_options {
     size_t source_count;
     const struct chain_table *tables;
     size_t table_count;
+    bool leased;     /* other processes may follow the chain: work under a lease */
+    bool watch_only; /* others do: only know where it is */
 };
 
 /* chain_new makes a follower (duplicate handlers are a bug). Owns: the caller, chain_free. */
 struct chain *chain_new(const struct chain_options *options);
 /*
  * chain_start checks the node's chain id and genesis against the stored ones and starts the thread.
- * Errors: ERR_WRONG_CHAIN, ERR_CONFIG (a contract that was not followed from its start, a start
- * block that the chain has not reached), node and store errors.
+ * What is to be followed is looked at here when the chain is ours, else when it becomes so. Errors:
+ * ERR_WRONG_CHAIN, ERR_CONFIG (a contract that was not followed from its start, a start block that
+ * the chain has not reached), node and store errors.
  */
 enum err chain_start(struct chain *chain, struct why *why) ERR_CHECKED;
 /* chain_stop ends the thread after the current batch. */
@@ -153,20 +162,26 @@ void chain_poke(struct chain *chain);
 
 struct chain_status {
     uint64_t chain_id;
-    uint64_t cursor_block; /* last applied */
+    bool followed;         /* by some process, as of a moment ago */
+    bool owned;            /* this process applies blocks, and none of the others does */
+    uint64_t fence;        /* under which it does; 0 without leases */
+    uint64_t cursor_block; /* last applied, by whichever process */
     struct hash cursor_hash;
     uint64_t head_block; /* last seen at the node */
     bool halted;
     char halted_why[WHY_TEXT_MAX];
     bool node_ok;
-    int64_t applied_usec; /* wall time of the last commit that moved the cursor */
-    uint64_t reorgs;
+    int64_t applied_usec; /* wall time of the last commit that moved the cursor; row */
+    uint64_t reorgs;      /* undone in all, by whichever process */
     uint64_t reorg_depth_last;
-    uint64_t events;
+    uint64_t events; /* applied by this process */
     uint64_t events_failed;
 };
 
-/* chain_status_read reads the follower's state (memory and row). */
+/*
+ * chain_status_read reads the state of the chain: of the database what all processes see alike,
+ * or, while it is away, what was last seen of it; of memory what the node said to this process.
+ */
 void chain_status_read(struct chain *chain, struct chain_status *out);
 
 /*
@@ -182,11 +197,15 @@ enum err chain_cursor_read(struct store_tx *tx, uint64_t chain_id, uint64_t *out
 bool chain_wait_block(struct chain *chain, uint64_t block, int64_t timeout_usec);
 
 /*
- * chain_resume clears a halt and undoes everything from `from_block` on (the human's decision).
+ * chain_resume clears a halt and undoes everything from `from_block` on: the decision of a human,
+ * whose name `by` goes into the audit log.
  * Errors: ERR_CONFLICT (not applied yet, or too long ago to be undone), ERR_DB.
  */
-enum err chain_resume(struct store *store, uint64_t chain_id, uint64_t from_block,
+enum err chain_resume(struct store *store, uint64_t chain_id, uint64_t from_block, struct slice by,
                       struct why *why) ERR_CHECKED;
+
+/* chain_audit_table has the actions that chains record (kernel/audit/audit.h). */
+struct audit_table chain_audit_table(void);
 
 /* chain_metrics_register makes the metric rows part of /metrics and of the reference, once. */
 void chain_metrics_register(void);

@@ -5,6 +5,14 @@
 SELECT block_number, block_hash, genesis_hash, halted_why, updated_at
 FROM chain_cursors WHERE chain_id = :chain_id;
 
+-- statement: chain_totals
+-- doc: What became of a chain so far: reorganisations undone, events that handlers refused.
+-- params: chain_id i64
+-- columns: reorgs i64, refused i64
+SELECT (SELECT COUNT(*) FROM chain_reorgs r WHERE r.chain_id = :chain_id) AS reorgs,
+       (SELECT COUNT(*) FROM blockchain_events e
+        WHERE e.chain_id = :chain_id AND NOT e.processed) AS refused;
+
 -- statement: chain_cursor_insert
 -- doc: The first cursor of a chain.
 -- params: chain_id i64, block_number i64, block_hash hash, genesis_hash hash, now time
@@ -34,6 +42,7 @@ WHERE chain_id = :chain_id;
 
 -- statement: chain_block_insert
 -- doc: Remembers a block.
+-- rows: load
 -- params: chain_id i64, block_number i64, block_hash hash, parent_hash hash, block_time time
 INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)
 VALUES (:chain_id, :block_number, :block_hash, :parent_hash, :block_time);
@@ -78,6 +87,7 @@ WHERE chain_id = :chain_id ORDER BY address;
 
 -- statement: chain_event_insert
 -- doc: Stores an applied log.
+-- rows: load
 -- params: chain_id i64, block_number i64, log_index i64, block_hash hash, transaction_hash hash
 -- params: contract_address address, event_type text, event_data json, processed bool, error text?
 -- params: now time

@@ -98,32 +98,31 @@ static struct slice event_data(struct arena *scratch, const struct chain_item *i
     return buf_slice(&buf);
 }
 
-static enum err insert_event(struct store_tx *tx, const struct application *a, struct why *why)
+/* Adds a row to those of the batch, which go to the database together. */
+static void add_event(struct store_query *rows, const struct application *a)
 {
     const struct evm_log *log = &a->item->log;
     enum err outcome = a->item->outcome;
-    struct store_query q;
-    store_begin(&q, tx, &chain_sql_event_insert);
-    store_bind_i64(&q, "chain_id", (int64_t)a->event.chain_id);
-    store_bind_i64(&q, "block_number", (int64_t)log->block_number);
-    store_bind_i64(&q, "log_index", log->log_index);
-    store_bind_bytes(&q, "block_hash", hash_slice(&log->block_hash));
-    store_bind_bytes(&q, "transaction_hash", hash_slice(&log->tx_hash));
-    store_bind_bytes(&q, "contract_address", address_slice(&log->address));
-    store_bind_text(&q, "event_type",
+    store_bind_i64(rows, "chain_id", (int64_t)a->event.chain_id);
+    store_bind_i64(rows, "block_number", (int64_t)log->block_number);
+    store_bind_i64(rows, "log_index", log->log_index);
+    store_bind_bytes(rows, "block_hash", hash_slice(&log->block_hash));
+    store_bind_bytes(rows, "transaction_hash", hash_slice(&log->tx_hash));
+    store_bind_bytes(rows, "contract_address", address_slice(&log->address));
+    store_bind_text(rows, "event_type",
                     slice_text(a->item->event ? a->item->event->name : "unknown"));
-    store_bind_json(&q, "event_data", event_data(a->scratch, a->item));
-    store_bind_bool(&q, "processed", outcome == OK);
+    store_bind_json(rows, "event_data", event_data(a->scratch, a->item));
+    store_bind_bool(rows, "processed", outcome == OK);
     if (outcome == OK) {
-        store_bind_null(&q, "error");
+        store_bind_null(rows, "error");
     } else {
         store_bind_text(
-            &q, "error",
+            rows, "error",
             slice_format(a->scratch, "%s: %s", err_code(outcome), why_text(a->item->why, outcome)));
     }
     /* The block's own time, so that a fresh index writes the same row. */
-    store_bind_time(&q, "now", a->event.block_time_usec);
-    return store_finish(&q, NULL, why);
+    store_bind_time(rows, "now", a->event.block_time_usec);
+    store_row(rows);
 }
 
 /* What says more about the database than about the event must not be held against the event. */
@@ -133,7 +132,7 @@ static bool stops_the_batch(enum err e)
 }
 
 static enum err apply_item(struct store_tx *tx, struct chain_batch *batch, struct chain_item *item,
-                           struct arena *scratch, struct why *why)
+                           struct store_query *rows, struct arena *scratch, struct why *why)
 {
     char tx_text[2 * HASH_BYTES + 3];
     hex_encode_to(hash_slice(&item->log.tx_hash), tx_text);
@@ -175,28 +174,41 @@ static enum err apply_item(struct store_tx *tx, struct chain_batch *batch, struc
             item->why = kept;
         }
     }
-    return insert_event(tx, &a, why);
+    add_event(rows, &a);
+    return OK;
 }
 
 static enum err apply_items(struct store_tx *tx, struct chain_batch *batch, struct why *why)
 {
     struct arena scratch;
+    struct store_query rows;
     arena_init(&scratch, 0);
+    store_begin_rows(&rows, tx, &chain_sql_event_insert);
     enum err e = OK;
     uint64_t chain_id = batch->chain->config.chain_id;
     for (size_t i = 0; e == OK && i < batch->item_count;) {
         uint64_t block = batch->items[i].log.block_number;
         e = store_undo_begin(tx, chain_id, block, why);
         for (; e == OK && i < batch->item_count && batch->items[i].log.block_number == block; i++) {
-            e = apply_item(tx, batch, &batch->items[i], &scratch, why);
+            e = apply_item(tx, batch, &batch->items[i], &rows, &scratch, why);
             arena_clear(&scratch);
         }
         if (e == OK) {
             e = store_undo_end(tx, why);
         }
     }
+    enum err finished = store_finish(&rows, NULL, e == OK ? why : NULL);
     arena_free(&scratch);
-    return e;
+    return e != OK ? e : finished;
+}
+
+static void bind_block(struct store_query *q, uint64_t chain_id, const struct evm_header *header)
+{
+    store_bind_i64(q, "chain_id", (int64_t)chain_id);
+    store_bind_i64(q, "block_number", (int64_t)header->number);
+    store_bind_bytes(q, "block_hash", hash_slice(&header->hash));
+    store_bind_bytes(q, "parent_hash", hash_slice(&header->parent_hash));
+    store_bind_time(q, "block_time", header->time_sec * USEC_PER_SEC);
 }
 
 enum err chain_block_put(struct store_tx *tx, uint64_t chain_id, const struct evm_header *header,
@@ -204,11 +216,7 @@ enum err chain_block_put(struct store_tx *tx, uint64_t chain_id, const struct ev
 {
     struct store_query q;
     store_begin(&q, tx, &chain_sql_block_insert);
-    store_bind_i64(&q, "chain_id", (int64_t)chain_id);
-    store_bind_i64(&q, "block_number", (int64_t)header->number);
-    store_bind_bytes(&q, "block_hash", hash_slice(&header->hash));
-    store_bind_bytes(&q, "parent_hash", hash_slice(&header->parent_hash));
-    store_bind_time(&q, "block_time", header->time_sec * USEC_PER_SEC);
+    bind_block(&q, chain_id, header);
     return store_finish(&q, NULL, why);
 }
 
@@ -219,16 +227,18 @@ static enum err remember_blocks(struct store_tx *tx, const struct chain_batch *b
     const struct chain_config *config = &batch->chain->config;
     uint64_t last = batch->headers[batch->header_count - 1].number;
     uint64_t keep_from = last > config->undo_depth ? last - config->undo_depth : 0;
-    enum err e = OK;
-    for (size_t i = 0; e == OK && i < batch->header_count; i++) {
+    struct store_query q;
+    store_begin_rows(&q, tx, &chain_sql_block_insert);
+    for (size_t i = 0; i < batch->header_count; i++) {
         if (batch->headers[i].number >= keep_from) {
-            e = chain_block_put(tx, config->chain_id, &batch->headers[i], why);
+            bind_block(&q, config->chain_id, &batch->headers[i]);
+            store_row(&q);
         }
     }
+    enum err e = store_finish(&q, NULL, why);
     if (e != OK) {
         return e;
     }
-    struct store_query q;
     store_begin(&q, tx, &chain_sql_blocks_prune);
     store_bind_i64(&q, "chain_id", (int64_t)config->chain_id);
     store_bind_i64(&q, "below_block", (int64_t)keep_from);

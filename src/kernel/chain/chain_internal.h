@@ -16,6 +16,7 @@
 
 #include "kernel/base/metric.h"
 #include "kernel/chain/chain.h"
+#include "kernel/store/store_lease.h"
 
 /* Blocks whose headers are fetched and applied as one transaction at most. */
 #define CHAIN_BATCH_MAX 512
@@ -41,6 +42,7 @@ struct chain_position {
     struct hash hash;
     struct hash genesis;
     char halted_why[WHY_TEXT_MAX];
+    int64_t updated_usec; /* wall time of the last change of the row */
 };
 
 /* A contract whose logs are read. */
@@ -66,6 +68,10 @@ struct chain {
     size_t followed_count;
     bool followed_known;
     struct hash followed_at;
+
+    bool leased;
+    bool watch_only;
+    struct store_hold hold; /* of the lease; its lease is NULL without one */
 
     bool opened;          /* this process has looked whether node and rows belong together */
     uint64_t span;        /* blocks that the node lets us ask for in one eth_getLogs */
@@ -114,6 +120,12 @@ enum err chain_position_read(struct store_tx *tx, uint64_t chain_id, struct chai
  */
 enum err chain_open(struct chain *chain, struct chain_position *out, struct why *why) ERR_CHECKED;
 
+/*
+ * chain_look only checks that the node serves the chain that the rows are about, if there are any
+ * yet. Errors: ERR_WRONG_CHAIN, node and store errors.
+ */
+enum err chain_look(struct chain *chain, struct chain_position *out, struct why *why) ERR_CHECKED;
+
 /* ---- chain_followed.c ---- */
 
 /* chain_followed_load reads the followed contracts as of a position, if they are not known yet. */
@@ -137,6 +149,9 @@ enum err chain_follow_statics(struct store_tx *tx, const struct chain *chain,
                               const struct chain_position *applied, struct why *why) ERR_CHECKED;
 
 /* ---- the others ---- */
+
+/* chain_write is store_write, refused when the chain is another process's (ERR_FENCED). */
+enum err chain_write(struct chain *chain, store_fn fn, void *ctx, struct why *why) ERR_CHECKED;
 
 /* chain_collect reads and decodes the logs of a range of verified headers, in order. */
 enum err chain_collect(struct chain *chain, struct chain_batch *batch, struct why *why) ERR_CHECKED;

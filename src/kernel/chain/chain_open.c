@@ -18,7 +18,7 @@ enum err chain_position_read(struct store_tx *tx, uint64_t chain_id, struct chai
         store_get_fixed(&q, "genesis_hash", p.genesis.bytes, HASH_BYTES);
         struct slice halted = store_get_text(&q, "halted_why", &scratch);
         (void)snprintf(p.halted_why, sizeof p.halted_why, "%.*s", SLICE_ARG(halted));
-        store_ignore(&q, "updated_at");
+        p.updated_usec = store_get_time(&q, "updated_at");
     }
     enum err e = store_finish(&q, NULL, why);
     arena_free(&scratch);
@@ -73,6 +73,17 @@ static enum err insert_cursor(struct store_tx *tx, const struct opening *o, stru
     return e == OK ? chain_block_put(tx, chain_id, &o->base, why) : e;
 }
 
+static enum err check_genesis(const struct opening *o, struct why *why)
+{
+    if (!o->position.found || hash_equal(&o->position.genesis, &o->genesis.hash)) {
+        return OK;
+    }
+    return why_set(why, ERR_WRONG_CHAIN, "chain.rpc_urls",
+                   "the node serves another chain %llu than the database was made from (other "
+                   "genesis block); use a new database or the right node",
+                   (unsigned long long)o->chain->config.chain_id);
+}
+
 /* One transaction: a cursor without the contracts that it is about would skip their events. */
 static enum err run_open(struct store_tx *tx, void *ctx, struct why *why)
 {
@@ -90,11 +101,8 @@ static enum err run_open(struct store_tx *tx, void *ctx, struct why *why)
         o->position.genesis = o->genesis.hash;
         return e;
     }
-    if (e == OK && !hash_equal(&o->position.genesis, &o->genesis.hash)) {
-        e = why_set(why, ERR_WRONG_CHAIN, "chain.rpc_urls",
-                    "the node serves another chain %llu than the database was made from (other "
-                    "genesis block); use a new database or the right node",
-                    (unsigned long long)o->chain->config.chain_id);
+    if (e == OK) {
+        e = check_genesis(o, why);
     }
     return e == OK ? chain_follow_statics(tx, o->chain, &o->position, why) : e;
 }
@@ -114,23 +122,41 @@ static enum err read_base(struct opening *o, struct why *why)
     return e;
 }
 
-enum err chain_open(struct chain *chain, struct chain_position *out, struct why *why)
+/* What node and rows say of the chain, without changing anything. */
+static enum err read_both(struct opening *o, struct why *why)
 {
-    struct opening o = {.chain = chain};
+    struct chain *chain = o->chain;
     uint64_t served = 0;
     enum err e = rpc_chain_id(chain->rpc, &served, why);
     if (e == OK) {
         ASSERT(served == chain->config.chain_id); /* the pool was made for another chain */
-        e = rpc_header(chain->rpc, &chain->step, 0, &o.genesis, why);
+        e = rpc_header(chain->rpc, &chain->step, 0, &o->genesis, why);
+    }
+    return e == OK ? store_read(chain->store, read_position, o, why) : e;
+}
+
+enum err chain_look(struct chain *chain, struct chain_position *out, struct why *why)
+{
+    struct opening o = {.chain = chain};
+    enum err e = read_both(&o, why);
+    if (e == OK) {
+        e = check_genesis(&o, why);
     }
     if (e == OK) {
-        e = store_read(chain->store, read_position, &o, why);
+        *out = o.position;
     }
+    return e;
+}
+
+enum err chain_open(struct chain *chain, struct chain_position *out, struct why *why)
+{
+    struct opening o = {.chain = chain};
+    enum err e = read_both(&o, why);
     if (e == OK && !o.position.found) {
         e = read_base(&o, why);
     }
     if (e == OK) {
-        e = store_write(chain->store, run_open, &o, why);
+        e = chain_write(chain, run_open, &o, why);
     }
     if (e == OK) {
         chain->opened = true;

@@ -150,6 +150,56 @@ static enum err record(struct store_tx *tx, const struct rollback *r, struct why
     return store_finish(&q, NULL, why);
 }
 
+/* ---- the audit log ---- */
+
+enum { ACTION_REORG_UNDONE, ACTION_HALTED, ACTION_RESUMED, ACTION_COUNT };
+
+static const struct audit_action actions[ACTION_COUNT] = {
+    [ACTION_REORG_UNDONE] = {"chain.reorg_undone",
+                             "Blocks were no longer canonical: what had followed from them was "
+                             "taken back. Rows of the audit log that they caused stay."},
+    [ACTION_HALTED] = {"chain.halted", "The chain was stopped until a human looks at it."},
+    [ACTION_RESUMED] = {"chain.resumed",
+                        "An operator let the chain go on from a block; what had followed from it "
+                        "and from later ones was taken back."},
+};
+
+struct audit_table chain_audit_table(void)
+{
+    return (struct audit_table){actions, ACTION_COUNT};
+}
+
+struct turn {
+    const struct audit_action *action;
+    struct slice by; /* empty: the chain itself */
+    enum audit_outcome outcome;
+    uint64_t chain_id;
+    uint64_t from; /* the cursor before and after */
+    uint64_t to;
+    uint64_t changes;
+};
+
+static enum err audit(struct store_tx *tx, const struct turn *turn, struct why *why)
+{
+    char chain[32];
+    char subject[40];
+    char details[128];
+    (void)snprintf(chain, sizeof chain, "%llu", (unsigned long long)turn->chain_id);
+    (void)snprintf(subject, sizeof subject, "chain/%s", chain);
+    (void)snprintf(details, sizeof details, "{\"from\":%llu,\"to\":%llu,\"changes\":%llu}",
+                   (unsigned long long)turn->from, (unsigned long long)turn->to,
+                   (unsigned long long)turn->changes);
+    const struct audit_entry entry = {
+        .action = turn->action,
+        .actor_kind = turn->by.len > 0 ? AUDIT_OPERATOR : AUDIT_CHAIN,
+        .actor = turn->by.len > 0 ? turn->by : slice_text(chain),
+        .subject = slice_text(subject),
+        .outcome = turn->outcome,
+        .details = slice_text(details),
+    };
+    return audit_write(tx, &entry, why);
+}
+
 static enum err cut(struct store_tx *tx, const struct store_statement *statement, uint64_t chain_id,
                     uint64_t from_block, struct why *why)
 {
@@ -219,6 +269,16 @@ static enum err run_rollback(struct store_tx *tx, void *ctx, struct why *why)
         e = record(tx, r, why);
     }
     if (e == OK) {
+        const struct turn turn = {
+            .action = &actions[ACTION_REORG_UNDONE],
+            .chain_id = chain_id,
+            .from = r->at.block,
+            .to = r->fork.number,
+            .changes = r->changes,
+        };
+        e = audit(tx, &turn, why);
+    }
+    if (e == OK) {
         store_notify(tx, "chain");
         store_notify(tx, "chain_reorg"); /* transactions may have fallen out */
         store_notify(tx, "relay");
@@ -247,6 +307,14 @@ static enum err run_halt(struct store_tx *tx, void *ctx, struct why *why)
     e = store_finish(&q, NULL, why);
     if (e == OK) {
         store_notify(tx, "chain");
+        const struct turn turn = {
+            .action = &actions[ACTION_HALTED],
+            .outcome = AUDIT_FAILED,
+            .chain_id = r->chain->config.chain_id,
+            .from = r->at.block,
+            .to = r->at.block,
+        };
+        e = audit(tx, &turn, why);
     }
     return e;
 }
@@ -257,7 +325,6 @@ static void note_reorg(struct chain *chain, const struct rollback *r)
     metric_add(&chain_metrics[CHAIN_METRIC_REORGS], 1);
     metric_set(&chain_metrics[CHAIN_METRIC_REORG_DEPTH], (int64_t)depth);
     (void)pthread_mutex_lock(&chain->lock);
-    chain->status.reorgs++;
     chain->status.reorg_depth_last = depth;
     (void)pthread_mutex_unlock(&chain->lock);
     LOG(LOG_WARN, "chain.reorg_undone", log_u64("chain", chain->config.chain_id),
@@ -287,10 +354,10 @@ enum err chain_reorg_handle(struct chain *chain, const struct chain_position *at
         return e;
     }
     if (finding == LOST) {
-        e = store_write(chain->store, run_halt, &r, why);
+        e = chain_write(chain, run_halt, &r, why);
         return e != OK ? e : why_set(why, ERR_CHAIN_HALTED, NULL, "%s", r.halted);
     }
-    e = store_write(chain->store, run_rollback, &r, why);
+    e = chain_write(chain, run_rollback, &r, why);
     if (e == OK) {
         *out_undone = true;
         note_reorg(chain, &r);
@@ -303,6 +370,7 @@ enum err chain_reorg_handle(struct chain *chain, const struct chain_position *at
 struct resume {
     uint64_t chain_id;
     uint64_t from_block;
+    struct slice by;
 };
 
 static enum err run_resume(struct store_tx *tx, void *ctx, struct why *why)
@@ -342,12 +410,22 @@ static enum err run_resume(struct store_tx *tx, void *ctx, struct why *why)
     if (e == OK) {
         store_notify(tx, "chain");
         store_notify(tx, "chain_poke");
+        const struct turn turn = {
+            .action = &actions[ACTION_RESUMED],
+            .by = r->by,
+            .chain_id = r->chain_id,
+            .from = at.block,
+            .to = fork.number,
+            .changes = changes,
+        };
+        e = audit(tx, &turn, why);
     }
     return e;
 }
 
-enum err chain_resume(struct store *store, uint64_t chain_id, uint64_t from_block, struct why *why)
+enum err chain_resume(struct store *store, uint64_t chain_id, uint64_t from_block, struct slice by,
+                      struct why *why)
 {
-    struct resume r = {.chain_id = chain_id, .from_block = from_block};
+    struct resume r = {.chain_id = chain_id, .from_block = from_block, .by = by};
     return store_write(store, run_resume, &r, why);
 }

@@ -14,7 +14,7 @@ static const struct store_column chain_sql_cursor_get_columns[] = {
 };
 const struct store_statement chain_sql_cursor_get = {
     .name = "chain_cursor_get",
-    .id = 5,
+    .id = 16,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -28,6 +28,31 @@ const struct store_statement chain_sql_cursor_get = {
     .column_count = 5,
 };
 
+static const struct store_column chain_sql_totals_params[] = {
+    {"chain_id", STORE_I64, false},
+};
+static const struct store_column chain_sql_totals_columns[] = {
+    {"reorgs", STORE_I64, false},
+    {"refused", STORE_I64, false},
+};
+const struct store_statement chain_sql_totals = {
+    .name = "chain_totals",
+    .id = 27,
+    .writes = false,
+    .sqlite =
+        "SELECT (SELECT COUNT(*) FROM chain_reorgs r WHERE r.chain_id = ?1) AS reorgs,\n"
+        "       (SELECT COUNT(*) FROM blockchain_events e\n"
+        "        WHERE e.chain_id = ?1 AND NOT e.processed) AS refused",
+    .postgres =
+        "SELECT (SELECT COUNT(*) FROM chain_reorgs r WHERE r.chain_id = $1::bigint) AS reorgs,\n"
+        "       (SELECT COUNT(*) FROM blockchain_events e\n"
+        "        WHERE e.chain_id = $1::bigint AND NOT e.processed) AS refused",
+    .params = chain_sql_totals_params,
+    .param_count = 1,
+    .columns = chain_sql_totals_columns,
+    .column_count = 2,
+};
+
 static const struct store_column chain_sql_cursor_insert_params[] = {
     {"chain_id", STORE_I64, false},
     {"block_number", STORE_I64, false},
@@ -37,7 +62,7 @@ static const struct store_column chain_sql_cursor_insert_params[] = {
 };
 const struct store_statement chain_sql_cursor_insert = {
     .name = "chain_cursor_insert",
-    .id = 7,
+    .id = 18,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors\n"
@@ -61,7 +86,7 @@ static const struct store_column chain_sql_cursor_move_params[] = {
 };
 const struct store_statement chain_sql_cursor_move = {
     .name = "chain_cursor_move",
-    .id = 8,
+    .id = 19,
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors\n"
@@ -84,7 +109,7 @@ static const struct store_column chain_sql_cursor_halt_params[] = {
 };
 const struct store_statement chain_sql_cursor_halt = {
     .name = "chain_cursor_halt",
-    .id = 6,
+    .id = 17,
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors SET halted_why = ?2, updated_at = ?3 WHERE chain_id = ?1",
@@ -102,7 +127,7 @@ static const struct store_column chain_sql_cursor_rewind_params[] = {
 };
 const struct store_statement chain_sql_cursor_rewind = {
     .name = "chain_cursor_rewind",
-    .id = 9,
+    .id = 20,
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors\n"
@@ -125,7 +150,7 @@ static const struct store_column chain_sql_block_insert_params[] = {
 };
 const struct store_statement chain_sql_block_insert = {
     .name = "chain_block_insert",
-    .id = 1,
+    .id = 12,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -133,6 +158,9 @@ const struct store_statement chain_sql_block_insert = {
     .postgres =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
         "VALUES ($1::bigint, $2::bigint, $3::bytea, $4::bytea, $5::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time) FROM STDIN (FORMAT binary)",
     .params = chain_sql_block_insert_params,
     .param_count = 5,
 };
@@ -146,7 +174,7 @@ static const struct store_column chain_sql_block_get_columns[] = {
 };
 const struct store_statement chain_sql_block_get = {
     .name = "chain_block_get",
-    .id = 0,
+    .id = 11,
     .writes = false,
     .sqlite =
         "SELECT block_hash FROM chain_blocks WHERE chain_id = ?1 AND block_number = ?2",
@@ -169,7 +197,7 @@ static const struct store_column chain_sql_blocks_range_columns[] = {
 };
 const struct store_statement chain_sql_blocks_range = {
     .name = "chain_blocks_range",
-    .id = 4,
+    .id = 15,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM chain_blocks\n"
@@ -191,7 +219,7 @@ static const struct store_column chain_sql_blocks_cut_params[] = {
 };
 const struct store_statement chain_sql_blocks_cut = {
     .name = "chain_blocks_cut",
-    .id = 2,
+    .id = 13,
     .writes = true,
     .sqlite =
         "DELETE FROM chain_blocks WHERE chain_id = ?1 AND block_number >= ?2",
@@ -207,7 +235,7 @@ static const struct store_column chain_sql_blocks_prune_params[] = {
 };
 const struct store_statement chain_sql_blocks_prune = {
     .name = "chain_blocks_prune",
-    .id = 3,
+    .id = 14,
     .writes = true,
     .sqlite =
         "DELETE FROM chain_blocks WHERE chain_id = ?1 AND block_number < ?2",
@@ -225,7 +253,7 @@ static const struct store_column chain_sql_source_insert_params[] = {
 };
 const struct store_statement chain_sql_source_insert = {
     .name = "chain_source_insert",
-    .id = 14,
+    .id = 25,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -249,7 +277,7 @@ static const struct store_column chain_sql_sources_list_columns[] = {
 };
 const struct store_statement chain_sql_sources_list = {
     .name = "chain_sources_list",
-    .id = 15,
+    .id = 26,
     .writes = false,
     .sqlite =
         "SELECT address, contract, from_block FROM chain_sources\n"
@@ -278,7 +306,7 @@ static const struct store_column chain_sql_event_insert_params[] = {
 };
 const struct store_statement chain_sql_event_insert = {
     .name = "chain_event_insert",
-    .id = 10,
+    .id = 21,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events\n"
@@ -292,6 +320,9 @@ const struct store_statement chain_sql_event_insert = {
         "     event_type, event_data, processed, error, created_at)\n"
         "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::bytea, $5::bytea, $6::bytea,\n"
         "        $7::text, $8::jsonb, $9::boolean, $10::text, $11::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at) FROM STDIN (FORMAT binary)",
     .params = chain_sql_event_insert_params,
     .param_count = 11,
 };
@@ -302,7 +333,7 @@ static const struct store_column chain_sql_events_cut_params[] = {
 };
 const struct store_statement chain_sql_events_cut = {
     .name = "chain_events_cut",
-    .id = 12,
+    .id = 23,
     .writes = true,
     .sqlite =
         "DELETE FROM blockchain_events WHERE chain_id = ?1 AND block_number >= ?2",
@@ -321,7 +352,7 @@ static const struct store_column chain_sql_events_below_columns[] = {
 };
 const struct store_statement chain_sql_events_below = {
     .name = "chain_events_below",
-    .id = 11,
+    .id = 22,
     .writes = false,
     .sqlite =
         "SELECT block_number FROM blockchain_events\n"
@@ -348,7 +379,7 @@ static const struct store_column chain_sql_reorg_insert_params[] = {
 };
 const struct store_statement chain_sql_reorg_insert = {
     .name = "chain_reorg_insert",
-    .id = 13,
+    .id = 24,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs\n"

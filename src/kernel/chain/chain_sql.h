@@ -13,6 +13,14 @@
 extern const struct store_statement chain_sql_cursor_get;
 
 /*
+ * chain_sql_totals: What became of a chain so far: reorganisations undone, events that handlers
+ * refused.
+ * Params: chain_id i64
+ * Columns: reorgs i64, refused i64
+ */
+extern const struct store_statement chain_sql_totals;
+
+/*
  * chain_sql_cursor_insert: The first cursor of a chain.
  * Params: chain_id i64, block_number i64, block_hash hash, genesis_hash hash, now time
  */

@@ -39,13 +39,13 @@
  * and principal: the stored answer is given again (header Idempotency-Replayed: true), another body
  * is 409 idempotency_mismatch, a first one still running is 409 in_progress with Retry-After. The
  * row is written before the handler runs; answers with 5xx, and those that may be tried again
- * unchanged (err_retryable), are not kept. Keys live 7 days.
+ * unchanged (err_retryable), are not kept. Keys live 7 days (HTTP_KEY_LIFE_USEC).
  *   A crash between the row and the answer leaves the row "running". Rows carry the id of the
- *   server's start and a time: one of an earlier start, or older than 10 minutes, is taken over by
- *   the next request with that key, which runs the handler again although an unknown part of the
- *   first run may be durable. Handlers must therefore key their own effects (intents, jobs, ledger
- *   transfers) by call->idempotency_key when it is not empty: then the second run finds what the
- *   first one did. The late finish of a run that was taken over changes nothing.
+ *   process and a time: one of a process that does not live any more, or older than 10 minutes, is
+ *   taken over by the next request with that key, which runs the handler again although an unknown
+ * part of the first run may be durable. Handlers must therefore key their own effects (intents,
+ * jobs, ledger transfers) by call->idempotency_key when it is not empty: then the second run finds
+ * what the first one did. The late finish of a run that was taken over changes nothing.
  *
  * Operators: a route with HTTP_OPERATOR is answered to callers with `Authorization: Bearer` and
  * http.operator_token, compared in constant time (401 unauthenticated otherwise). Without a token
@@ -62,6 +62,7 @@
 #ifndef KERNEL_HTTP_HTTP_H
 #define KERNEL_HTTP_HTTP_H
 
+#include "kernel/audit/audit.h"
 #include "kernel/base/config.h"
 #include "kernel/base/json.h"
 #include "kernel/store/store.h"
@@ -173,6 +174,15 @@ struct http_config {
 extern const struct config_row http_config_rows[];
 extern const size_t http_config_row_count;
 
+#define HTTP_KEY_LIFE_USEC (INT64_C(7) * 24 * 3600 * USEC_PER_SEC)
+
+/*
+ * http_keys_purge forgets at most `limit` idempotency keys from before `before_usec`, and says how
+ * many. Whoever serves calls it from time to time. Errors: those of the store.
+ */
+enum err http_keys_purge(struct store_tx *tx, int64_t before_usec, uint64_t limit,
+                         uint64_t *out_rows, struct why *why) ERR_CHECKED;
+
 /*
  * http_start listens and serves. `store` may be NULL when all routes are HTTP_NO_STORE.
  * Errors: ERR_IO (port in use: the sentence names it), ERR_CONFIG (conflicting routes).
@@ -180,6 +190,12 @@ extern const size_t http_config_row_count;
 enum err http_start(struct http_server **out, const struct http_config *config,
                     const struct http_table *tables, size_t table_count, struct store *store,
                     struct why *why) ERR_CHECKED;
+
+/*
+ * http_audit begins a row of the audit log for what a call does: who called, and in which request.
+ * The subject is the caller's to add.
+ */
+struct audit_entry http_audit(const struct http_call *call, const struct audit_action *action);
 
 /* http_port returns the port that is listened on. */
 uint16_t http_port(const struct http_server *server);
@@ -210,13 +226,6 @@ enum err http_page_read(const struct http_call *call, struct http_page *out,
 void http_cursor_set(struct http_call *call, struct slice position);
 /* http_details opens the "details" value of a failure answer; the handler writes one value. */
 struct json_out *http_details(struct http_call *call);
-
-/*
- * http_answers_forget deletes kept answers that are older than the life of a key, at most `limit`;
- * requests do so as well, a few at a time. Errors: ERR_DB.
- */
-enum err http_answers_forget(struct store_tx *tx, int64_t now_usec, int64_t limit,
-                             int64_t *out_count, struct why *why) ERR_CHECKED;
 
 /* http_metrics_register makes the metric rows part of /metrics and of the reference, once. */
 void http_metrics_register(void);

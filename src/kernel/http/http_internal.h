@@ -24,6 +24,7 @@
 #include "kernel/base/rand.h"
 #include "kernel/http/http.h"
 #include "kernel/http/request.h"
+#include "kernel/store/store_lease.h"
 
 #define HTTP_METHODS 5
 #define HTTP_METHOD_NONE (-1)

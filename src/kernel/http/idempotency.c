@@ -3,14 +3,7 @@
 #include "kernel/http/http_internal.h"
 #include "kernel/http/http_sql.h"
 
-#define KEY_LIFE_USEC (INT64_C(7) * 24 * 3600 * USEC_PER_SEC)
 #define RUN_MAX_USEC (INT64_C(10) * 60 * USEC_PER_SEC)
-
-/*
- * Each claim adds at most one row and drops up to this many that have expired: so the table holds
- * little more than the keys of one life, without a job that cleans up.
- */
-#define PURGE_ROWS 2
 
 enum {
     STATE_RUNNING = 1,
@@ -58,14 +51,19 @@ static void begin_for(struct store_query *q, struct store_tx *tx, const struct s
     store_bind_text(q, "principal", run->principal);
 }
 
-enum err http_answers_forget(struct store_tx *tx, int64_t now_usec, int64_t limit,
-                             int64_t *out_count, struct why *why)
+enum err http_keys_purge(struct store_tx *tx, int64_t before_usec, uint64_t limit,
+                         uint64_t *out_rows, struct why *why)
 {
+    int64_t changed = 0;
     struct store_query q;
     store_begin(&q, tx, &http_sql_idempotency_purge);
-    store_bind_time(&q, "before", now_usec - KEY_LIFE_USEC);
-    store_bind_i64(&q, "limit", limit);
-    return store_finish(&q, out_count, why);
+    store_bind_time(&q, "before", before_usec);
+    store_bind_i64(&q, "limit", (int64_t)limit);
+    enum err e = store_finish(&q, &changed, why);
+    if (e == OK) {
+        *out_rows = (uint64_t)changed;
+    }
+    return e;
 }
 
 /* Writes the row of a new run, by the statement that inserts it or the one that takes it over. */
@@ -102,17 +100,23 @@ static enum err read_row(const struct begin *b, struct store_tx *tx, struct row 
 }
 
 /*
- * A running row that another server began before this one started belongs, in embedded use, to a
- * process that died. Where several processes share a database it may belong to a live one, but only
- * if it runs since before our start; rows that others begin later get the long limit like our own.
+ * A running row of another server belongs to one that died, unless that one is known to live on the
+ * same database. Servers that are not known as processes (store_lease.h) are told by the time: one
+ * that began after our start gets the long limit, like our own.
  */
-static bool is_abandoned(const struct http_server *server, const struct row *row, int64_t now_usec)
+static enum err is_abandoned(struct store_tx *tx, const struct http_server *server,
+                             const struct row *row, int64_t now_usec, bool *out, struct why *why)
 {
-    if (now_usec - row->started_usec >= RUN_MAX_USEC) {
-        return true;
+    bool lives = false;
+    bool ours = slice_equal_text(row->boot, server->boot_id);
+    bool known = store_leases_started(server->store);
+    enum err e = ours || !known ? OK : store_process_lives(tx, row->boot, &lives, why);
+    if (e) {
+        return e;
     }
-    return !slice_equal_text(row->boot, server->boot_id) &&
-           row->started_usec < server->started_usec;
+    bool others = !ours && (known ? !lives : row->started_usec < server->started_usec);
+    *out = others || now_usec - row->started_usec >= RUN_MAX_USEC;
+    return OK;
 }
 
 static enum err begin_tx(struct store_tx *tx, void *ctx, struct why *why)
@@ -122,8 +126,7 @@ static enum err begin_tx(struct store_tx *tx, void *ctx, struct why *why)
     int64_t changed = 0;
     struct row row = {.state = 0};
     b->verdict = HTTP_IDEMPOTENCY_RUN;
-    enum err e = http_answers_forget(tx, now, PURGE_ROWS, NULL, why);
-    e = e ? e : claim(b, tx, &http_sql_idempotency_insert, &changed, why);
+    enum err e = claim(b, tx, &http_sql_idempotency_insert, &changed, why);
     if (e || changed > 0) {
         return e;
     }
@@ -131,7 +134,7 @@ static enum err begin_tx(struct store_tx *tx, void *ctx, struct why *why)
     if (e) {
         return e;
     }
-    if (row.started_usec < now - KEY_LIFE_USEC) {
+    if (row.started_usec < now - HTTP_KEY_LIFE_USEC) {
         return claim(b, tx, &http_sql_idempotency_take, NULL, why);
     }
     if (memcmp(row.body_hash, b->run->body_hash, HASH_BYTES) != 0) {
@@ -144,7 +147,12 @@ static enum err begin_tx(struct store_tx *tx, void *ctx, struct why *why)
         return OK;
     }
     ASSERT(row.state == STATE_RUNNING);
-    if (!is_abandoned(b->req->server, &row, now)) {
+    bool abandoned = false;
+    e = is_abandoned(tx, b->req->server, &row, now, &abandoned, why);
+    if (e) {
+        return e;
+    }
+    if (!abandoned) {
         return why_set(why, ERR_IN_PROGRESS, "Idempotency-Key", "%s",
                        err_sentence(ERR_IN_PROGRESS));
     }

@@ -135,7 +135,11 @@ static struct http_server *server_new(const struct http_config *config, struct s
     server->conns.wake_fd = -1;
     server->conns.per_client_max = (size_t)config->connections_per_client_max;
     server->started_usec = clock_wall_usec();
-    rand_id("boot", server->boot_id);
+    if (store != NULL && store_leases_started(store)) {
+        (void)snprintf(server->boot_id, sizeof server->boot_id, "%s", store_process_id(store));
+    } else {
+        rand_id("boot", server->boot_id);
+    }
     init_sync(server);
     return server;
 }

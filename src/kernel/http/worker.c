@@ -145,6 +145,16 @@ void http_serve(struct http_request *req)
     }
 }
 
+struct audit_entry http_audit(const struct http_call *call, const struct audit_action *action)
+{
+    return (struct audit_entry){
+        .action = action,
+        .actor_kind = AUDIT_CALLER,
+        .actor = call->principal,
+        .request_id = call->request_id,
+    };
+}
+
 /* ---- the queue ------------------------------------------------------------------------------- */
 
 bool http_workers_reserve(struct http_server *server)

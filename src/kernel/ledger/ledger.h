@@ -58,6 +58,7 @@
 #ifndef KERNEL_LEDGER_LEDGER_H
 #define KERNEL_LEDGER_LEDGER_H
 
+#include "kernel/base/json.h"
 #include "kernel/crypto/hash.h"
 #include "kernel/store/store.h"
 
@@ -153,6 +154,49 @@ struct u256 ledger_available(const struct ledger_balance *balance);
 enum err ledger_entries(struct store_tx *tx, struct arena *arena, struct slice book,
                         struct slice path, struct slice after, size_t limit,
                         struct ledger_entry **out, size_t *out_count, struct why *why) ERR_CHECKED;
+
+/* ---- for operators ---- */
+
+/* An account as operators see it. */
+struct ledger_account_info {
+    struct slice book;
+    struct slice path;
+    unsigned flags;
+    struct ledger_balance balance;
+    int64_t entries;
+};
+
+struct ledger_accounts_ask {
+    struct slice book;       /* "": of every book */
+    struct slice prefix;     /* of the path; "": all */
+    struct slice after_book; /* the account before the first one that is wanted; "": none */
+    struct slice after_path;
+    size_t limit;
+};
+
+/*
+ * ledger_accounts lists accounts in the order of the database's (book, path). Owns: the arena.
+ * Errors: ERR_CORRUPT, ERR_DB.
+ */
+enum err ledger_accounts(struct store_tx *tx, struct arena *arena,
+                         const struct ledger_accounts_ask *ask, struct ledger_account_info **out,
+                         size_t *out_count, struct why *why) ERR_CHECKED;
+
+/*
+ * ledger_account_get reads one account, whose names are lent. Errors: ERR_NOT_FOUND (unopened),
+ * ERR_CORRUPT, ERR_DB.
+ */
+enum err ledger_account_get(struct store_tx *tx, struct slice book, struct slice path,
+                            struct ledger_account_info *out, struct why *why) ERR_CHECKED;
+
+/* ledger_account_json writes an account for the API. */
+void ledger_account_json(struct json_out *j, const struct ledger_account_info *account);
+
+/* ledger_entry_json writes an entry for the API. */
+void ledger_entry_json(struct json_out *j, const struct ledger_entry *entry);
+
+/* ledger_state_text returns "pending", "posted" or "voided". */
+const char *ledger_state_text(enum ledger_state state);
 
 /* ---- the proof ---- */
 

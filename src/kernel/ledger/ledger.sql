@@ -1,11 +1,14 @@
 -- Statements of the ledger. u256 arithmetic is done in C; here totals are only read and written.
 
 -- statement: ledger_account_lock
--- doc: locks all rows of an account; their flags
+-- doc: locks and reads the totals of an account, one row an origin
 -- params: book text, path text
--- columns: origin i64, flags i64
+-- columns: origin i64, flags i64, debits_pending u256, debits_released u256, debits_posted u256
+-- columns: credits_pending u256, credits_released u256, credits_posted u256, entries i64
 -- both
-SELECT origin, flags FROM ledger_accounts WHERE book = :book AND path = :path ORDER BY origin
+SELECT origin, flags, debits_pending, debits_released, debits_posted, credits_pending,
+       credits_released, credits_posted, entries
+FROM ledger_accounts WHERE book = :book AND path = :path ORDER BY origin
 -- postgres
 FOR UPDATE
 -- both
@@ -14,10 +17,10 @@ FOR UPDATE
 -- statement: ledger_account_read
 -- doc: reads the totals of an account, one row an origin
 -- params: book text, path text
--- columns: origin i64, debits_pending u256, debits_released u256, debits_posted u256
+-- columns: origin i64, flags i64, debits_pending u256, debits_released u256, debits_posted u256
 -- columns: credits_pending u256, credits_released u256, credits_posted u256, entries i64
-SELECT origin, debits_pending, debits_released, debits_posted, credits_pending, credits_released,
-       credits_posted, entries
+SELECT origin, flags, debits_pending, debits_released, debits_posted, credits_pending,
+       credits_released, credits_posted, entries
 FROM ledger_accounts WHERE book = :book AND path = :path ORDER BY origin;
 
 -- statement: ledger_account_insert
@@ -96,6 +99,21 @@ SELECT id, debit, credit, amount, posted, kind, cause, state, created, closed, c
 FROM ledger_transfers
 WHERE book = :book AND credit = :path AND (created, credit_entry, id) > (:created, :entry, :id)
 ORDER BY created, entry, id LIMIT :limit;
+
+-- statement: ledger_accounts
+-- doc: lists the rows of the next accounts, of one book and below one path unless these are empty
+-- params: book text, prefix text, after_book text, after_path text, limit i64
+-- columns: book text, path text, flags i64, debits_pending u256, debits_released u256
+-- columns: debits_posted u256, credits_pending u256, credits_released u256, credits_posted u256
+-- columns: entries i64
+SELECT a.book, a.path, a.flags, a.debits_pending, a.debits_released, a.debits_posted,
+       a.credits_pending, a.credits_released, a.credits_posted, a.entries
+FROM ledger_accounts a
+JOIN (SELECT DISTINCT book, path FROM ledger_accounts
+      WHERE (:book = '' OR book = :book) AND substr(path, 1, length(:prefix)) = :prefix
+          AND (book, path) > (:after_book, :after_path)
+      ORDER BY book, path LIMIT :limit) k ON k.book = a.book AND k.path = a.path
+ORDER BY a.book, a.path, a.origin;
 
 -- statement: ledger_audit_accounts
 -- doc: lists rows of accounts behind one, in the order of their key

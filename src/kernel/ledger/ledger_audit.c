@@ -132,9 +132,7 @@ struct account {
 struct book {
     struct slice book;
     uint64_t accounts;
-    struct ledger_wide pending[2];
-    struct ledger_wide released[2];
-    struct ledger_wide posted[2];
+    struct ledger_sums sums;
 };
 
 /* The account and the book in progress. */
@@ -269,17 +267,18 @@ static void judge_account(struct walk *w)
 {
     struct account *a = &w->account;
     struct ledger_balance balance = {0};
-    struct u256 released[2] = {U256_ZERO, U256_ZERO};
+    struct ledger_sums sums = {0};
     bool totals = true;
     bool numbers = true;
     bool flags = true;
     for (size_t i = 0; i < a->count; i++) {
         const struct row *r = &a->rows[i];
-        totals = totals && totals_equal(r) && ledger_sum_row(&balance, released, &r->stored) == OK;
+        totals = totals && totals_equal(r);
+        ledger_sums_add(&sums, &r->stored);
         numbers = numbers && numbers_right(r);
         flags = flags && r->flags == a->rows[0].flags;
     }
-    totals = totals && ledger_sum_end(&balance, released) == OK;
+    totals = ledger_sums_end(&sums, &balance) == OK && totals;
     const struct {
         bool right;
         enum ledger_finding finding;
@@ -314,15 +313,14 @@ static enum err end_account(struct walk *w, struct why *why)
 static void end_book(struct walk *w)
 {
     struct audit *audit = w->audit;
-    struct book *b = &w->book;
-    bool balanced = true;
+    const struct book *b = &w->book;
+    struct ledger_sums s = b->sums;
+    bool balanced = ledger_wide_equal(&s.released[LEDGER_DEBIT], &s.released[LEDGER_CREDIT]) &&
+                    ledger_wide_equal(&s.pending[LEDGER_DEBIT], &s.pending[LEDGER_CREDIT]) &&
+                    ledger_wide_equal(&s.posted[LEDGER_DEBIT], &s.posted[LEDGER_CREDIT]);
     for (size_t i = 0; i < 2; i++) {
-        balanced = ledger_wide_sub(&b->pending[i], &b->released[i]) && balanced;
+        balanced = ledger_wide_sub(&s.pending[i], &s.released[i]) && balanced;
     }
-    balanced = balanced &&
-               ledger_wide_equal(&b->pending[LEDGER_DEBIT], &b->pending[LEDGER_CREDIT]) &&
-               ledger_wide_equal(&b->released[LEDGER_DEBIT], &b->released[LEDGER_CREDIT]) &&
-               ledger_wide_equal(&b->posted[LEDGER_DEBIT], &b->posted[LEDGER_CREDIT]);
     audit->report.books++;
     if (!balanced) {
         audit_found(audit, LEDGER_BOOK_UNBALANCED, b->book, SLICE_EMPTY, SLICE_EMPTY);
@@ -331,10 +329,10 @@ static void end_book(struct walk *w)
         const struct ledger_book told = {
             .book = b->book,
             .accounts = b->accounts,
-            .debits_pending = b->pending[LEDGER_DEBIT],
-            .debits_posted = b->posted[LEDGER_DEBIT],
-            .credits_pending = b->pending[LEDGER_CREDIT],
-            .credits_posted = b->posted[LEDGER_CREDIT],
+            .debits_pending = s.pending[LEDGER_DEBIT],
+            .debits_posted = s.posted[LEDGER_DEBIT],
+            .credits_pending = s.pending[LEDGER_CREDIT],
+            .credits_posted = s.posted[LEDGER_CREDIT],
         };
         audit->each(audit->each_ctx, &told);
     }
@@ -393,6 +391,7 @@ static void add_row(struct walk *w, const struct stored_row *r)
         a->rows = rows;
         a->cap *= 2;
     }
+    ledger_sums_add(&w->book.sums, &r->row);
     a->rows[a->count++] = (struct row){.origin = r->origin, .flags = r->flags, .stored = r->row};
     struct audit_digest d;
     audit_digest_begin(&d, w->audit, TAG_ACCOUNT);
@@ -403,9 +402,6 @@ static void add_row(struct walk *w, const struct stored_row *r)
     audit_digest_i64(&d, r->row.entries);
     for (size_t i = 0; i < 2; i++) {
         const struct ledger_total *t = &r->row.side[i];
-        ledger_wide_add(&w->book.pending[i], t->pending);
-        ledger_wide_add(&w->book.released[i], t->released);
-        ledger_wide_add(&w->book.posted[i], t->posted);
         audit_digest_u256(&d, t->pending);
         audit_digest_u256(&d, t->released);
         audit_digest_u256(&d, t->posted);

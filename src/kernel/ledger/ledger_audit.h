@@ -40,13 +40,6 @@ void audit_digest_u256(struct audit_digest *d, struct u256 value);
 /* audit_digest_end adds the row to the digest. */
 void audit_digest_end(struct audit_digest *d);
 
-/* ledger_wide_add adds to a wide sum. */
-void ledger_wide_add(struct ledger_wide *sum, struct u256 value);
-/* ledger_wide_sub takes off a wide sum; false when it would be negative. */
-bool ledger_wide_sub(struct ledger_wide *sum, const struct ledger_wide *value);
-/* ledger_wide_equal compares. */
-bool ledger_wide_equal(const struct ledger_wide *a, const struct ledger_wide *b);
-
 /* audit_transfers goes over all transfers. Errors: as ledger_audit. */
 enum err audit_transfers(struct audit *audit, struct why *why) ERR_CHECKED;
 

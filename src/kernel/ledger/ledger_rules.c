@@ -67,35 +67,34 @@ enum err ledger_check_transfer(const struct ledger_transfer *t, struct why *why)
 
 /* ---- totals ---- */
 
-enum err ledger_sum_row(struct ledger_balance *sum, struct u256 released[2],
-                        const struct ledger_row *row)
+void ledger_sums_add(struct ledger_sums *sums, const struct ledger_row *row)
 {
-    struct ledger_balance s = *sum;
-    struct u256 out[2];
-    const struct ledger_total *debit = &row->side[LEDGER_DEBIT];
-    const struct ledger_total *credit = &row->side[LEDGER_CREDIT];
-    if (u256_add(s.debits_pending, debit->pending, &s.debits_pending) != OK ||
-        u256_add(s.debits_posted, debit->posted, &s.debits_posted) != OK ||
-        u256_add(s.credits_pending, credit->pending, &s.credits_pending) != OK ||
-        u256_add(s.credits_posted, credit->posted, &s.credits_posted) != OK ||
-        u256_add(released[LEDGER_DEBIT], debit->released, &out[LEDGER_DEBIT]) != OK ||
-        u256_add(released[LEDGER_CREDIT], credit->released, &out[LEDGER_CREDIT]) != OK) {
-        return ERR_OVERFLOW;
+    for (size_t i = 0; i < 2; i++) {
+        ledger_wide_add(&sums->pending[i], row->side[i].pending);
+        ledger_wide_add(&sums->released[i], row->side[i].released);
+        ledger_wide_add(&sums->posted[i], row->side[i].posted);
     }
-    *sum = s;
-    released[LEDGER_DEBIT] = out[LEDGER_DEBIT];
-    released[LEDGER_CREDIT] = out[LEDGER_CREDIT];
-    return OK;
 }
 
-enum err ledger_sum_end(struct ledger_balance *sum, const struct u256 released[2])
+static struct u256 narrow(const struct ledger_wide *sum)
 {
-    struct ledger_balance s = *sum;
-    if (u256_sub(s.debits_pending, released[LEDGER_DEBIT], &s.debits_pending) != OK ||
-        u256_sub(s.credits_pending, released[LEDGER_CREDIT], &s.credits_pending) != OK) {
-        return ERR_OVERFLOW;
+    return sum->carries == 0 ? sum->low : U256_MAX;
+}
+
+enum err ledger_sums_end(const struct ledger_sums *sums, struct ledger_balance *out)
+{
+    struct ledger_sums s = *sums;
+    for (size_t i = 0; i < 2; i++) {
+        if (!ledger_wide_sub(&s.pending[i], &s.released[i])) {
+            return ERR_CORRUPT;
+        }
     }
-    *sum = s;
+    *out = (struct ledger_balance){
+        .debits_pending = narrow(&s.pending[LEDGER_DEBIT]),
+        .debits_posted = narrow(&s.posted[LEDGER_DEBIT]),
+        .credits_pending = narrow(&s.pending[LEDGER_CREDIT]),
+        .credits_posted = narrow(&s.posted[LEDGER_CREDIT]),
+    };
     return OK;
 }
 

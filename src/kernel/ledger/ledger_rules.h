@@ -39,11 +39,32 @@ struct ledger_account {
 /* ledger_check_transfer validates what the caller gave. Errors: as ledger_post. */
 enum err ledger_check_transfer(const struct ledger_transfer *t, struct why *why) ERR_CHECKED;
 
-/* ledger_sum_row adds the row of one origin to a balance. Errors: ERR_OVERFLOW. */
-enum err ledger_sum_row(struct ledger_balance *sum, struct u256 released[2],
-                        const struct ledger_row *row) ERR_CHECKED;
-/* ledger_sum_end takes what was released off what is pending. Errors: ERR_OVERFLOW. */
-enum err ledger_sum_end(struct ledger_balance *sum, const struct u256 released[2]) ERR_CHECKED;
+/*
+ * The sums over the rows of an account on the way. They may leave 256 bits where the account does
+ * not: what one origin holds and another has ended is in both of their rows.
+ */
+struct ledger_sums {
+    struct ledger_wide pending[2];
+    struct ledger_wide released[2];
+    struct ledger_wide posted[2];
+};
+
+/* ledger_sums_add adds the row of one origin. */
+void ledger_sums_add(struct ledger_sums *sums, const struct ledger_row *row);
+/*
+ * ledger_sums_end makes the balance. A reorganisation may bring back a hold that the engine took
+ * for ended, and with it a total beyond 256 bits, which is then told as 2^256 - 1: new transfers
+ * are refused as they should be, and the rows, which are what is stored, know better.
+ * Errors: ERR_CORRUPT (more was ended than was held).
+ */
+enum err ledger_sums_end(const struct ledger_sums *sums, struct ledger_balance *out) ERR_CHECKED;
+
+/* ledger_wide_add adds to a wide sum. */
+void ledger_wide_add(struct ledger_wide *sum, struct u256 value);
+/* ledger_wide_sub takes off a wide sum; false, and nothing done, when it would be negative. */
+bool ledger_wide_sub(struct ledger_wide *sum, const struct ledger_wide *value);
+/* ledger_wide_equal compares. */
+bool ledger_wide_equal(const struct ledger_wide *a, const struct ledger_wide *b);
 
 /* ledger_account_hold adds a pending amount to a side. Errors: ERR_OVERFLOW. */
 enum err ledger_account_hold(struct ledger_account *a, enum ledger_side side,

@@ -9,20 +9,31 @@ static const struct store_column ledger_sql_account_lock_params[] = {
 static const struct store_column ledger_sql_account_lock_columns[] = {
     {"origin", STORE_I64, false},
     {"flags", STORE_I64, false},
+    {"debits_pending", STORE_U256, false},
+    {"debits_released", STORE_U256, false},
+    {"debits_posted", STORE_U256, false},
+    {"credits_pending", STORE_U256, false},
+    {"credits_released", STORE_U256, false},
+    {"credits_posted", STORE_U256, false},
+    {"entries", STORE_I64, false},
 };
 const struct store_statement ledger_sql_account_lock = {
     .name = "ledger_account_lock",
-    .id = 149,
+    .id = 165,
     .writes = true,
     .sqlite =
-        "SELECT origin, flags FROM ledger_accounts WHERE book = ?1 AND path = ?2 ORDER BY origin",
+        "SELECT origin, flags, debits_pending, debits_released, debits_posted, credits_pending,\n"
+        "       credits_released, credits_posted, entries\n"
+        "FROM ledger_accounts WHERE book = ?1 AND path = ?2 ORDER BY origin",
     .postgres =
-        "SELECT origin, flags FROM ledger_accounts WHERE book = $1::text AND path = $2::text ORDER BY origin\n"
+        "SELECT origin, flags, debits_pending, debits_released, debits_posted, credits_pending,\n"
+        "       credits_released, credits_posted, entries\n"
+        "FROM ledger_accounts WHERE book = $1::text AND path = $2::text ORDER BY origin\n"
         "FOR UPDATE",
     .params = ledger_sql_account_lock_params,
     .param_count = 2,
     .columns = ledger_sql_account_lock_columns,
-    .column_count = 2,
+    .column_count = 9,
 };
 
 static const struct store_column ledger_sql_account_read_params[] = {
@@ -31,6 +42,7 @@ static const struct store_column ledger_sql_account_read_params[] = {
 };
 static const struct store_column ledger_sql_account_read_columns[] = {
     {"origin", STORE_I64, false},
+    {"flags", STORE_I64, false},
     {"debits_pending", STORE_U256, false},
     {"debits_released", STORE_U256, false},
     {"debits_posted", STORE_U256, false},
@@ -41,20 +53,20 @@ static const struct store_column ledger_sql_account_read_columns[] = {
 };
 const struct store_statement ledger_sql_account_read = {
     .name = "ledger_account_read",
-    .id = 150,
+    .id = 166,
     .writes = false,
     .sqlite =
-        "SELECT origin, debits_pending, debits_released, debits_posted, credits_pending, credits_released,\n"
-        "       credits_posted, entries\n"
+        "SELECT origin, flags, debits_pending, debits_released, debits_posted, credits_pending,\n"
+        "       credits_released, credits_posted, entries\n"
         "FROM ledger_accounts WHERE book = ?1 AND path = ?2 ORDER BY origin",
     .postgres =
-        "SELECT origin, debits_pending, debits_released, debits_posted, credits_pending, credits_released,\n"
-        "       credits_posted, entries\n"
+        "SELECT origin, flags, debits_pending, debits_released, debits_posted, credits_pending,\n"
+        "       credits_released, credits_posted, entries\n"
         "FROM ledger_accounts WHERE book = $1::text AND path = $2::text ORDER BY origin",
     .params = ledger_sql_account_read_params,
     .param_count = 2,
     .columns = ledger_sql_account_read_columns,
-    .column_count = 8,
+    .column_count = 9,
 };
 
 static const struct store_column ledger_sql_account_insert_params[] = {
@@ -72,7 +84,7 @@ static const struct store_column ledger_sql_account_insert_params[] = {
 };
 const struct store_statement ledger_sql_account_insert = {
     .name = "ledger_account_insert",
-    .id = 148,
+    .id = 164,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released,\n"
@@ -99,7 +111,7 @@ static const struct store_column ledger_sql_account_touch_params[] = {
 };
 const struct store_statement ledger_sql_account_touch = {
     .name = "ledger_account_touch",
-    .id = 151,
+    .id = 167,
     .writes = true,
     .sqlite =
         "UPDATE ledger_accounts SET flags = flags\n"
@@ -125,7 +137,7 @@ static const struct store_column ledger_sql_account_update_params[] = {
 };
 const struct store_statement ledger_sql_account_update = {
     .name = "ledger_account_update",
-    .id = 152,
+    .id = 168,
     .writes = true,
     .sqlite =
         "UPDATE ledger_accounts\n"
@@ -160,7 +172,7 @@ static const struct store_column ledger_sql_transfer_find_columns[] = {
 };
 const struct store_statement ledger_sql_transfer_find = {
     .name = "ledger_transfer_find",
-    .id = 160,
+    .id = 177,
     .writes = false,
     .sqlite =
         "SELECT book, debit, credit, origin, held, amount, posted, state, kind, cause\n"
@@ -194,7 +206,7 @@ static const struct store_column ledger_sql_transfer_insert_params[] = {
 };
 const struct store_statement ledger_sql_transfer_insert = {
     .name = "ledger_transfer_insert",
-    .id = 161,
+    .id = 178,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer,\n"
@@ -221,7 +233,7 @@ static const struct store_column ledger_sql_transfer_close_params[] = {
 };
 const struct store_statement ledger_sql_transfer_close = {
     .name = "ledger_transfer_close",
-    .id = 159,
+    .id = 176,
     .writes = true,
     .sqlite =
         "UPDATE ledger_transfers\n"
@@ -246,7 +258,7 @@ static const struct store_column ledger_sql_entry_place_columns[] = {
 };
 const struct store_statement ledger_sql_entry_place = {
     .name = "ledger_entry_place",
-    .id = 158,
+    .id = 175,
     .writes = false,
     .sqlite =
         "SELECT created, CASE WHEN debit = ?3 THEN debit_entry ELSE credit_entry END AS entry\n"
@@ -283,7 +295,7 @@ static const struct store_column ledger_sql_entries_columns[] = {
 };
 const struct store_statement ledger_sql_entries = {
     .name = "ledger_entries",
-    .id = 157,
+    .id = 174,
     .writes = false,
     .sqlite =
         "SELECT id, debit, credit, amount, posted, kind, cause, state, created, closed, debit_entry AS entry\n"
@@ -309,6 +321,53 @@ const struct store_statement ledger_sql_entries = {
     .column_count = 11,
 };
 
+static const struct store_column ledger_sql_accounts_params[] = {
+    {"book", STORE_TEXT, false},
+    {"prefix", STORE_TEXT, false},
+    {"after_book", STORE_TEXT, false},
+    {"after_path", STORE_TEXT, false},
+    {"limit", STORE_I64, false},
+};
+static const struct store_column ledger_sql_accounts_columns[] = {
+    {"book", STORE_TEXT, false},
+    {"path", STORE_TEXT, false},
+    {"flags", STORE_I64, false},
+    {"debits_pending", STORE_U256, false},
+    {"debits_released", STORE_U256, false},
+    {"debits_posted", STORE_U256, false},
+    {"credits_pending", STORE_U256, false},
+    {"credits_released", STORE_U256, false},
+    {"credits_posted", STORE_U256, false},
+    {"entries", STORE_I64, false},
+};
+const struct store_statement ledger_sql_accounts = {
+    .name = "ledger_accounts",
+    .id = 169,
+    .writes = false,
+    .sqlite =
+        "SELECT a.book, a.path, a.flags, a.debits_pending, a.debits_released, a.debits_posted,\n"
+        "       a.credits_pending, a.credits_released, a.credits_posted, a.entries\n"
+        "FROM ledger_accounts a\n"
+        "JOIN (SELECT DISTINCT book, path FROM ledger_accounts\n"
+        "      WHERE (?1 = '' OR book = ?1) AND substr(path, 1, length(?2)) = ?2\n"
+        "          AND (book, path) > (?3, ?4)\n"
+        "      ORDER BY book, path LIMIT ?5) k ON k.book = a.book AND k.path = a.path\n"
+        "ORDER BY a.book, a.path, a.origin",
+    .postgres =
+        "SELECT a.book, a.path, a.flags, a.debits_pending, a.debits_released, a.debits_posted,\n"
+        "       a.credits_pending, a.credits_released, a.credits_posted, a.entries\n"
+        "FROM ledger_accounts a\n"
+        "JOIN (SELECT DISTINCT book, path FROM ledger_accounts\n"
+        "      WHERE ($1::text = '' OR book = $1::text) AND substr(path, 1, length($2::text)) = $2::text\n"
+        "          AND (book, path) > ($3::text, $4::text)\n"
+        "      ORDER BY book, path LIMIT $5::bigint) k ON k.book = a.book AND k.path = a.path\n"
+        "ORDER BY a.book, a.path, a.origin",
+    .params = ledger_sql_accounts_params,
+    .param_count = 5,
+    .columns = ledger_sql_accounts_columns,
+    .column_count = 10,
+};
+
 static const struct store_column ledger_sql_audit_accounts_params[] = {
     {"book", STORE_TEXT, false},
     {"path", STORE_TEXT, false},
@@ -330,7 +389,7 @@ static const struct store_column ledger_sql_audit_accounts_columns[] = {
 };
 const struct store_statement ledger_sql_audit_accounts = {
     .name = "ledger_audit_accounts",
-    .id = 153,
+    .id = 170,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending,\n"
@@ -369,7 +428,7 @@ static const struct store_column ledger_sql_audit_debits_columns[] = {
 };
 const struct store_statement ledger_sql_audit_debits = {
     .name = "ledger_audit_debits",
-    .id = 155,
+    .id = 172,
     .writes = false,
     .sqlite =
         "SELECT id, origin, held, amount, posted, state, closer, created, debit_entry AS entry\n"
@@ -408,7 +467,7 @@ static const struct store_column ledger_sql_audit_credits_columns[] = {
 };
 const struct store_statement ledger_sql_audit_credits = {
     .name = "ledger_audit_credits",
-    .id = 154,
+    .id = 171,
     .writes = false,
     .sqlite =
         "SELECT id, origin, held, amount, posted, state, closer, created, credit_entry AS entry\n"
@@ -451,7 +510,7 @@ static const struct store_column ledger_sql_audit_transfers_columns[] = {
 };
 const struct store_statement ledger_sql_audit_transfers = {
     .name = "ledger_audit_transfers",
-    .id = 156,
+    .id = 173,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause,\n"

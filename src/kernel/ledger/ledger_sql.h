@@ -6,16 +6,17 @@
 #include "kernel/store/store.h"
 
 /*
- * ledger_sql_account_lock locks all rows of an account; their flags.
+ * ledger_sql_account_lock locks and reads the totals of an account, one row an origin.
  * Params: book text, path text
- * Columns: origin i64, flags i64
+ * Columns: origin i64, flags i64, debits_pending u256, debits_released u256, debits_posted u256,
+ * credits_pending u256, credits_released u256, credits_posted u256, entries i64
  */
 extern const struct store_statement ledger_sql_account_lock;
 
 /*
  * ledger_sql_account_read reads the totals of an account, one row an origin.
  * Params: book text, path text
- * Columns: origin i64, debits_pending u256, debits_released u256, debits_posted u256,
+ * Columns: origin i64, flags i64, debits_pending u256, debits_released u256, debits_posted u256,
  * credits_pending u256, credits_released u256, credits_posted u256, entries i64
  */
 extern const struct store_statement ledger_sql_account_read;
@@ -77,6 +78,15 @@ extern const struct store_statement ledger_sql_entry_place;
  * i64, created time, closed time?, entry i64
  */
 extern const struct store_statement ledger_sql_entries;
+
+/*
+ * ledger_sql_accounts lists the rows of the next accounts, of one book and below one path unless
+ * these are empty.
+ * Params: book text, prefix text, after_book text, after_path text, limit i64
+ * Columns: book text, path text, flags i64, debits_pending u256, debits_released u256,
+ * debits_posted u256, credits_pending u256, credits_released u256, credits_posted u256, entries i64
+ */
+extern const struct store_statement ledger_sql_accounts;
 
 /*
  * ledger_sql_audit_accounts lists rows of accounts behind one, in the order of their key.

@@ -37,39 +37,32 @@ static enum err corrupt(struct slice book, struct slice path, struct why *why)
                    SLICE_ARG(path), SLICE_ARG(book));
 }
 
-/* Sums the rows of all origins; *out_mine is that of `origin`, untouched when it has none. */
-static enum err read_rows(struct store_tx *tx, struct slice book, struct slice path,
-                          uint64_t origin, struct ledger_row *out_mine, bool *out_stored,
-                          struct ledger_balance *out_sum, struct why *why)
+/* Gathers the rows of all origins of an account; `mine` is that of `origin`. */
+static enum err gather_rows(struct store_query *q, uint64_t origin, struct ledger_account *out,
+                            struct why *why)
 {
-    struct ledger_balance sum = {0};
-    struct u256 released[2] = {U256_ZERO, U256_ZERO};
-    enum err summed = OK;
-    struct store_query q;
-    store_begin(&q, tx, &ledger_sql_account_read);
-    store_bind_text(&q, "book", book);
-    store_bind_text(&q, "path", path);
-    while (store_step(&q)) {
+    struct ledger_account a = *out;
+    struct ledger_sums sums = {0};
+    while (store_step(q)) {
         struct ledger_row row = {0};
-        uint64_t row_origin = (uint64_t)store_get_i64(&q, "origin");
-        ledger_row_read(&q, &row);
-        if (summed == OK) {
-            summed = ledger_sum_row(&sum, released, &row);
+        uint64_t row_origin = (uint64_t)store_get_i64(q, "origin");
+        a.flags = (unsigned)store_get_i64(q, "flags");
+        a.open = true;
+        ledger_row_read(q, &row);
+        ledger_sums_add(&sums, &row);
+        if (row_origin == origin) {
+            a.mine = row;
+            a.stored = true;
         }
-        if (row_origin == origin && out_mine != NULL) {
-            *out_mine = row;
-            *out_stored = true;
-        }
     }
-    enum err e = store_finish(&q, NULL, why);
-    if (e != OK) {
-        return e;
+    enum err e = store_finish(q, NULL, why);
+    if (e == OK && ledger_sums_end(&sums, &a.sum) != OK) {
+        e = corrupt(a.book, a.path, why);
     }
-    if (summed != OK || ledger_sum_end(&sum, released) != OK) {
-        return corrupt(book, path, why);
+    if (e == OK) {
+        *out = a;
     }
-    *out_sum = sum;
-    return OK;
+    return e;
 }
 
 enum err ledger_account_load(struct store_tx *tx, uint64_t origin, struct ledger_account *a,
@@ -79,22 +72,22 @@ enum err ledger_account_load(struct store_tx *tx, uint64_t origin, struct ledger
     store_begin(&q, tx, &ledger_sql_account_lock);
     store_bind_text(&q, "book", a->book);
     store_bind_text(&q, "path", a->path);
-    while (store_step(&q)) {
-        store_ignore(&q, "origin");
-        a->flags = (unsigned)store_get_i64(&q, "flags");
-        a->open = true;
-    }
-    enum err e = store_finish(&q, NULL, why);
-    if (e != OK || !a->open) {
-        return e;
-    }
-    return read_rows(tx, a->book, a->path, origin, &a->mine, &a->stored, &a->sum, why);
+    return gather_rows(&q, origin, a, why);
 }
 
 enum err ledger_account_sum(struct store_tx *tx, struct slice book, struct slice path,
                             struct ledger_balance *out, struct why *why)
 {
-    return read_rows(tx, book, path, 0, NULL, NULL, out, why);
+    struct ledger_account a = {.book = book, .path = path};
+    struct store_query q;
+    store_begin(&q, tx, &ledger_sql_account_read);
+    store_bind_text(&q, "book", book);
+    store_bind_text(&q, "path", path);
+    enum err e = gather_rows(&q, 0, &a, why);
+    if (e == OK) {
+        *out = a.sum;
+    }
+    return e;
 }
 
 static enum err insert_account(struct store_tx *tx, uint64_t origin, const struct ledger_account *a,

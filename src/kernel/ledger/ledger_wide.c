@@ -2,7 +2,7 @@
  * Sums over accounts, which may leave 256 bits.
  */
 #include "kernel/base/check.h"
-#include "kernel/ledger/ledger_audit.h"
+#include "kernel/ledger/ledger_rules.h"
 
 /* The largest power of ten in 64 bits, and its digits. */
 #define CHUNK 10000000000000000000U

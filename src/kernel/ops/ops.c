@@ -88,10 +88,25 @@ static enum err transactions_list(struct http_call *call, struct why *why)
     return OK;
 }
 
+static const struct audit_action ops_transaction_cancelled = {
+    "ops.transaction_cancelled", "It was asked to cancel a transaction, and that was done."};
+
+struct audit_table ops_audit_table(void)
+{
+    return (struct audit_table){&ops_transaction_cancelled, 1};
+}
+
 static enum err cancel_and_read(struct store_tx *tx, void *ctx, struct why *why)
 {
-    struct one *one = ctx;
-    return relay_cancel(tx, one->id, why);
+    const struct one *one = ctx;
+    enum err e = relay_cancel(tx, one->id, why);
+    if (e != OK) {
+        return e;
+    }
+    struct audit_entry entry = http_audit(one->call, &ops_transaction_cancelled);
+    entry.subject = slice_format(one->call->req, "transaction/%.*s", SLICE_ARG(one->id));
+    entry.transaction_id = one->id;
+    return audit_write(tx, &entry, why);
 }
 
 static enum err transaction_cancel(struct http_call *call, struct why *why)
@@ -239,6 +254,34 @@ static const char transaction_schema[] =
     "\"state\":{\"enum\":[\"queued\",\"signed\",\"sent\",\"mined\",\"reverted\",\"failed\","
     "\"replaced\",\"cancelled\"]},\"final\":{\"type\":\"boolean\"}}}";
 
+static const char leases_schema[] =
+    "{\"type\":\"object\",\"required\":[\"processes\",\"leases\"],\"properties\":{"
+    "\"processes\":{\"type\":\"array\"},\"leases\":{\"type\":\"array\"}}}";
+#define ACCOUNT_SCHEMA                                                                             \
+    "{\"type\":\"object\",\"required\":[\"book\",\"account\",\"mayOverdraw\",\"available\","       \
+    "\"creditsPosted\",\"debitsPosted\",\"creditsPending\",\"debitsPending\",\"entries\"],"        \
+    "\"properties\":{\"book\":{\"type\":\"string\"},\"account\":{\"type\":\"string\"},"            \
+    "\"mayOverdraw\":{\"type\":\"boolean\"},\"available\":{\"type\":\"string\"},"                  \
+    "\"creditsPosted\":{\"type\":\"string\"},\"debitsPosted\":{\"type\":\"string\"},"              \
+    "\"creditsPending\":{\"type\":\"string\"},\"debitsPending\":{\"type\":\"string\"},"            \
+    "\"entries\":{\"type\":\"integer\"}}}"
+
+static const char account_schema[] = ACCOUNT_SCHEMA;
+static const char accounts_schema[] = "{\"type\":\"array\",\"items\":" ACCOUNT_SCHEMA "}";
+static const char entries_schema[] =
+    "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"transferId\",\"debit\","
+    "\"credit\",\"amount\",\"kind\",\"cause\",\"state\",\"createdAt\",\"closedAt\"],\"properties\":"
+    "{"
+    "\"transferId\":{\"type\":\"string\"},\"debit\":{\"type\":\"string\"},"
+    "\"credit\":{\"type\":\"string\"},\"amount\":{\"type\":\"string\"},"
+    "\"kind\":{\"type\":\"string\"},\"cause\":{\"type\":\"string\"},"
+    "\"state\":{\"enum\":[\"pending\",\"posted\",\"voided\"]},"
+    "\"createdAt\":{\"type\":\"string\"},\"closedAt\":{\"type\":[\"string\",\"null\"]}}}}";
+
+static const char *const accounts_keys[] = {"book", "prefix", NULL};
+static const char *const account_keys[] = {"book", "account", NULL};
+static const enum err account_errors[] = {ERR_MISSING_FIELD, ERR_NOT_FOUND, OK};
+
 static const struct http_route routes[] = {
     {
         .method = HTTP_GET,
@@ -261,6 +304,19 @@ static const struct http_route routes[] = {
         .summary = "Metrics in the Prometheus text format.",
         .reply_status = 200,
     },
+    {
+        .method = HTTP_GET,
+        .path = "/api/v1/processes",
+        .handler = ops_processes,
+        .tag = "operations",
+        .operation = "listProcesses",
+        .summary = "Processes on this database, and which of them has what only one may do.",
+        .reply_schema = leases_schema,
+        .reply_status = 200,
+    },
+};
+
+static const struct http_route api_routes[] = {
     {
         .method = HTTP_GET,
         .path = "/api/v1/transactions",
@@ -296,6 +352,43 @@ static const struct http_route routes[] = {
     },
     {
         .method = HTTP_GET,
+        .path = "/api/v1/ledger/accounts",
+        .handler = ops_ledger_accounts,
+        .flags = HTTP_LIST,
+        .query_keys = accounts_keys,
+        .tag = "ledger",
+        .operation = "listLedgerAccounts",
+        .summary = "Accounts of the ledger with their balances; of one book, below one path.",
+        .reply_schema = accounts_schema,
+        .reply_status = 200,
+    },
+    {
+        .method = HTTP_GET,
+        .path = "/api/v1/ledger/balance",
+        .handler = ops_ledger_balance,
+        .query_keys = account_keys,
+        .tag = "ledger",
+        .operation = "getLedgerBalance",
+        .summary = "One account of the ledger, named by book and account.",
+        .reply_schema = account_schema,
+        .reply_status = 200,
+        .errors = account_errors,
+    },
+    {
+        .method = HTTP_GET,
+        .path = "/api/v1/ledger/entries",
+        .handler = ops_ledger_entries,
+        .flags = HTTP_LIST,
+        .query_keys = account_keys,
+        .tag = "ledger",
+        .operation = "listLedgerEntries",
+        .summary = "What moved an account, oldest first.",
+        .reply_schema = entries_schema,
+        .reply_status = 200,
+        .errors = account_errors,
+    },
+    {
+        .method = HTTP_GET,
         .path = "/api/v1/blockchain/network",
         .aliases = network_aliases,
         .handler = network_get,
@@ -321,4 +414,10 @@ struct http_table ops_http_table(struct ops *ops)
 {
     return (struct http_table){
         .routes = routes, .count = sizeof routes / sizeof routes[0], .ctx = ops};
+}
+
+struct http_table ops_api_table(struct ops *ops)
+{
+    return (struct http_table){
+        .routes = api_routes, .count = sizeof api_routes / sizeof api_routes[0], .ctx = ops};
 }

@@ -1,13 +1,12 @@
 /*
  * ops.h: what an operator asks: is it healthy, what does it do, where is my transaction.
  *
- * Jobs: what an operator does by hand at set times (ops_job_table), and his view of the queue under
- * /api/v1/jobs, which is for operators only (HTTP_OPERATOR).
- *
- * Routes: /health (each part healthy, degraded or unhealthy; 503 when unhealthy), /metrics
- * (Prometheus text 0.0.4), /api/v1/transactions, /api/v1/blockchain/network and
- * /api/v1/blockchain/events. Health reads memory and one row; it answers while the database or the
- * node is away, which is what it is for.
+ * Routes of every process: /health (each part healthy, degraded or unhealthy; 503 when unhealthy),
+ * /metrics (Prometheus text 0.0.4) and /api/v1/processes (who has which work). Routes of the API:
+ * /api/v1/transactions, /api/v1/blockchain/network and /api/v1/blockchain/events. Health reads
+ * memory and a few rows; it answers while the database or the node is away, which is what it is
+ * for. Jobs: what is let go in time (ops_job_table), what is looked after at set times
+ * (ops_watch_table), and the operator's view of the queue under /api/v1/jobs (HTTP_OPERATOR).
  */
 #ifndef KERNEL_OPS_OPS_H
 #define KERNEL_OPS_OPS_H
@@ -17,7 +16,7 @@
 #include "kernel/jobs/jobs_admin.h"
 #include "kernel/relay/relay.h"
 #include "kernel/rpc/rpc.h"
-#include "kernel/store/store.h"
+#include "kernel/store/store_lease.h"
 
 /* So many wallets are looked after. */
 #define OPS_WALLETS_MAX 64
@@ -33,6 +32,7 @@ extern const size_t ops_config_row_count;
 struct ops {
     const struct ops_config *config;
     const char *version;
+    const char *roles; /* of this process, for people */
     uint64_t chain_id;
     uint64_t dead_alert; /* dead jobs that turn health to degraded */
     int64_t started_usec;
@@ -45,14 +45,36 @@ struct ops {
     size_t wallet_count;
 };
 
-/* ops_job_table makes the kinds of jobs; `ops` must outlive the runner. NULL is for looking. */
-struct job_table ops_job_table(struct ops *ops);
+/* How long rows are kept; 0 is for ever. Units: microseconds. */
+struct ops_retention {
+    int64_t audit_usec;
+    int64_t inbox_usec;
+};
+
+/* ops_job_table makes the maintenance jobs; `retention` must outlive the runner. */
+struct job_table ops_job_table(struct ops_retention *retention);
+
+/* ops_watch_table makes the jobs that look after nodes and wallets; `ops` must outlive the runner.
+ */
+struct job_table ops_watch_table(struct ops *ops);
 /* ops_jobs_http_table makes the routes under /api/v1/jobs; `ops` must outlive the server. */
 struct http_table ops_jobs_http_table(struct ops *ops);
 /* ops_metrics_register makes the metric rows part of /metrics and of the reference, once. */
 void ops_metrics_register(void);
 
-/* ops_http_table makes the routes; `ops` must outlive the server. */
+/* ops_http_table makes the routes of every process; `ops` must outlive the server. */
 struct http_table ops_http_table(struct ops *ops);
+/* ops_api_table makes the routes of the API. */
+struct http_table ops_api_table(struct ops *ops);
+
+/* ops_processes_json writes the member "processes" of the open object. */
+void ops_processes_json(struct json_out *j, const struct store_process_row *rows, size_t count);
+/* ops_leases_json writes the member "leases" of the open object. */
+void ops_leases_json(struct json_out *j, const struct store_lease_row *rows, size_t count);
+
+/* ops_audit_table has the actions of these routes (kernel/audit/audit.h). */
+struct audit_table ops_audit_table(void);
+/* ops_jobs_audit_table has those of ops_jobs_http_table. */
+struct audit_table ops_jobs_audit_table(void);
 
 #endif

@@ -1,5 +1,6 @@
 #include "kernel/ops/ops_internal.h"
 
+#include "kernel/audit/audit.h"
 #include "kernel/base/metric.h"
 
 enum health {
@@ -28,12 +29,14 @@ static enum health worse(enum health a, enum health b)
 
 struct database_look {
     int64_t dead;
+    struct audit_head audit;
 };
 
 static enum err look_at_database(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct database_look *look = ctx;
-    return jobs_count(tx, JOB_DEAD, &look->dead, why);
+    enum err e = jobs_count(tx, JOB_DEAD, &look->dead, why);
+    return e == OK ? audit_head_read(tx, &look->audit, why) : e;
 }
 
 static void part(struct json_out *j, const char *name, enum health h, const char *detail)
@@ -62,13 +65,31 @@ static enum health database_part(struct ops *ops, struct json_out *j, enum healt
     return h;
 }
 
+/* The head is for whoever keeps it elsewhere: `freehold audit verify --head`. */
+static void audit_part(struct json_out *j, enum health database, const struct audit_head *head)
+{
+    char text[AUDIT_PLACE_TEXT_MAX];
+    part(j, "audit", database, NULL);
+    if (database == HEALTHY) {
+        audit_place_format(&head->place, text);
+        json_key(j, "head");
+        json_text(j, text);
+        json_key(j, "sealedAt");
+        json_time(j, head->sealed_usec);
+    }
+    json_end_object(j);
+}
+
 static enum health chain_part(struct ops *ops, struct json_out *j)
 {
     struct chain_status s;
     chain_status_read(ops->chain, &s);
-    enum health h = s.halted ? UNHEALTHY : s.node_ok ? HEALTHY : DEGRADED;
+    enum health h = s.halted ? UNHEALTHY : s.node_ok && s.followed ? HEALTHY : DEGRADED;
     part(j, "chain", h,
-         s.halted ? s.halted_why : (s.node_ok ? NULL : "no node answers at the moment"));
+         s.halted      ? s.halted_why
+         : !s.followed ? "no process applies its blocks at the moment"
+         : s.node_ok   ? NULL
+                       : "no node answers at the moment");
     json_key(j, "chainId");
     json_u64(j, s.chain_id);
     json_key(j, "block");
@@ -82,6 +103,34 @@ static enum health chain_part(struct ops *ops, struct json_out *j)
     json_key(j, "eventsFailed");
     json_u64(j, s.events_failed);
     rpc_health(ops->rpc, j);
+    json_end_object(j);
+    return h;
+}
+
+/* What only one process does, as this one sees it. */
+static void leases_part(const struct ops *ops, struct json_out *j)
+{
+    struct store_lease_state states[STORE_LEASES_MAX];
+    size_t count = store_lease_states(ops->store, states, STORE_LEASES_MAX);
+    json_key(j, "leases");
+    json_begin_array(j);
+    for (size_t i = 0; i < count && i < STORE_LEASES_MAX; i++) {
+        json_begin_object(j);
+        json_key(j, "name");
+        json_text(j, states[i].name);
+        json_key(j, "state");
+        json_text(j, states[i].held ? "held" : "standby");
+        json_key(j, "fence");
+        json_u64(j, states[i].fence);
+        json_end_object(j);
+    }
+    json_end_array(j);
+}
+
+static enum health relay_part(const struct ops *ops, struct json_out *j)
+{
+    enum health h = relay_is_working(ops->relay) ? HEALTHY : DEGRADED;
+    part(j, "relay", h, h == HEALTHY ? NULL : "no process sends transactions at the moment");
     json_end_object(j);
     return h;
 }
@@ -101,7 +150,9 @@ enum err ops_health(struct http_call *call, struct why *why)
     json_out_init(&p, &parts);
     json_begin_object(&p);
     all = worse(all, database_part(ops, &p, &jobs, &look));
+    audit_part(&p, all, &look.audit);
     all = worse(all, chain_part(ops, &p));
+    all = worse(all, relay_part(ops, &p));
     all = worse(all, jobs);
     part(&p, "jobs", jobs, NULL);
     json_key(&p, "dead");
@@ -117,6 +168,11 @@ enum err ops_health(struct http_call *call, struct why *why)
     json_text(&j, "freehold");
     json_key(&j, "version");
     json_text(&j, ops->version);
+    json_key(&j, "process");
+    json_text(&j, store_process_id(ops->store));
+    json_key(&j, "roles");
+    json_text(&j, ops->roles);
+    leases_part(ops, &j);
     json_key(&j, "timestamp");
     json_time(&j, clock_wall_usec());
     json_key(&j, "uptimeSeconds");

@@ -1,143 +1,105 @@
 /*
- * What an operator would do at set times. None of it is a job that has to succeed: the next slot
- * looks again, and what was found is a line of the log and a metric.
+ * What is let go in time: rows of the audit log, idempotency keys, ids of outside events.
  */
-#include <pthread.h>
+#include "kernel/audit/audit.h"
+#include "kernel/inbox/inbox.h"
+#include "kernel/ops/ops.h"
 
-#include "kernel/base/log.h"
-#include "kernel/base/metric.h"
-#include "kernel/evm/address.h"
-#include "kernel/ops/ops_internal.h"
+#define PURGE_ROWS 1000
 
-#define FORGET_ROWS 1000
-#define MINUTE_USEC (60ll * USEC_PER_SEC)
+typedef enum err (*purge_fn)(struct store_tx *tx, int64_t before_usec, uint64_t limit,
+                             uint64_t *out_rows, struct why *why);
 
-const struct config_row ops_config_rows[] = {
-    {.key = "ops.balance_alert",
-     .type = CONFIG_WEI,
-     .offset = offsetof(struct ops_config, balance_wei_alert),
-     .default_ = "0.5ether",
-     .doc = "A wallet of the relay that has less is warned of in the log and by "
-            "freehold_ops_wallets_low."},
-};
-const size_t ops_config_row_count = sizeof(ops_config_rows) / sizeof(ops_config_rows[0]);
-
-enum ops_metric {
-    OPS_METRIC_NODE_OK,
-    OPS_METRIC_WALLETS_LOW,
-    OPS_METRIC_COUNT,
+struct purge {
+    purge_fn fn;
+    int64_t before_usec;
+    uint64_t rows;
 };
 
-static const struct metric_row metric_rows[OPS_METRIC_COUNT] = {
-    [OPS_METRIC_NODE_OK] = {.name = "freehold_ops_node_ok",
-                            .type = METRIC_GAUGE,
-                            .help = "1 when a node answered the last health check."},
-    [OPS_METRIC_WALLETS_LOW] = {.name = "freehold_ops_wallets_low",
-                                .type = METRIC_GAUGE,
-                                .help = "Wallets of the relay with less than ops.balance_alert."},
-};
-
-static struct metric_value metrics[OPS_METRIC_COUNT];
-
-static void register_rows(void)
+static enum err purge_tx(struct store_tx *tx, void *ctx, struct why *why)
 {
-    metric_register(metric_rows, metrics, OPS_METRIC_COUNT);
+    struct purge *p = ctx;
+    return p->fn(tx, p->before_usec, PURGE_ROWS, &p->rows, why);
 }
 
-void ops_metrics_register(void)
+/* Purges in short transactions until less than a whole portion was left. */
+static enum err purge_all(struct job_call *call, purge_fn fn, int64_t age_usec, struct why *why)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, register_rows);
-}
-
-/* ---- ops.cleanup_sessions ---- */
-
-static enum err forget_fn(struct store_tx *tx, void *ctx, struct why *why)
-{
-    return http_answers_forget(tx, clock_wall_usec(), FORGET_ROWS, ctx, why);
-}
-
-static enum err cleanup_sessions(struct job_call *call, struct why *why)
-{
-    int64_t count = FORGET_ROWS;
-    int64_t all = 0;
+    struct purge p = {.fn = fn, .before_usec = clock_wall_usec() - age_usec, .rows = PURGE_ROWS};
     enum err e = OK;
-    while (e == OK && count == FORGET_ROWS && !jobs_cancelled(call)) {
-        e = store_write(call->store, forget_fn, &count, why);
-        all += e == OK ? count : 0;
-        jobs_progress(call, all, all, SLICE_LIT("answers forgotten"));
-    }
-    return e == OK && jobs_cancelled(call) ? ERR_CANCELLED : e;
-}
-
-/* ---- ops.health_check ---- */
-
-static enum err health_check(struct job_call *call, struct why *why)
-{
-    (void)why;
-    struct ops *ops = call->ctx;
-    struct why detail = {0};
-    struct chain_status s;
-    uint64_t chain_id = 0;
-    enum err e = rpc_chain_id(ops->rpc, &chain_id, &detail);
-    metric_set(&metrics[OPS_METRIC_NODE_OK], e == OK);
-    if (e != OK) {
-        LOG(LOG_WARN, "ops.node_unwell", log_err(e), log_why(&detail, e));
-    }
-    chain_status_read(ops->chain, &s);
-    if (s.halted) {
-        LOG(LOG_ERROR, "ops.chain_halted", log_u64("chain", s.chain_id),
-            log_text("why", s.halted_why));
-    }
-    return OK; /* the database answered, or this would not run */
-}
-
-/* ---- ops.relayer_balance ---- */
-
-static enum err relayer_balance(struct job_call *call, struct why *why)
-{
-    struct ops *ops = call->ctx;
-    struct wei_amount alert = wei_of(ops->config->balance_wei_alert);
-    size_t low = 0;
-    for (size_t i = 0; i < ops->wallet_count; i++) {
-        struct wei_amount balance;
-        enum err e = rpc_balance(ops->rpc, &ops->wallets[i], &balance, why);
-        if (e != OK) {
-            return e;
+    while (e == OK && p.rows == PURGE_ROWS) {
+        e = store_write(call->store, purge_tx, &p, why);
+        if (e == OK) {
+            e = jobs_heartbeat(call, why);
         }
-        if (wei_compare(balance, alert) < 0) {
-            low++;
-            char wallet[ADDRESS_TEXT_MAX];
-            address_format(&ops->wallets[i], wallet);
-            LOG(LOG_WARN, "ops.relayer_balance_low", log_text("wallet", wallet),
-                log_u256("wei", wei_raw(balance)));
-        }
-        jobs_progress(call, (int64_t)i + 1, (int64_t)ops->wallet_count, SLICE_LIT("wallets"));
     }
-    metric_set(&metrics[OPS_METRIC_WALLETS_LOW], (int64_t)low);
-    return OK;
+    return e;
 }
+
+static enum err purge_keys(struct job_call *call, struct why *why)
+{
+    return purge_all(call, http_keys_purge, HTTP_KEY_LIFE_USEC, why);
+}
+
+static enum err purge_inbox(struct job_call *call, struct why *why)
+{
+    const struct ops_retention *r = call->ctx;
+    return purge_all(call, inbox_purge, r->inbox_usec, why);
+}
+
+static enum err prune_audit(struct job_call *call, struct why *why)
+{
+    const struct ops_retention *r = call->ctx;
+    uint64_t rows = 0;
+    return r->audit_usec > 0
+               ? audit_prune(call->store, clock_wall_usec() - r->audit_usec, &rows, why)
+               : OK;
+}
+
+#define MAINTENANCE .queue = "maintenance", .timeout_usec = 600ll * USEC_PER_SEC
 
 static const struct job_kind kinds[] = {
+    {.name = "ops.prune_audit",
+     .handler = prune_audit,
+     MAINTENANCE,
+     .doc = "Lets rows of the audit log go that are older than audit.retention."},
+    {.name = "ops.purge_keys",
+     .handler = purge_keys,
+     MAINTENANCE,
+     .doc = "Forgets idempotency keys, and the answers kept for them, after seven days."},
     {.name = "ops.cleanup_sessions",
+     .handler = purge_keys,
      .queue = "cleanup-sessions",
-     .handler = cleanup_sessions,
-     .timeout_usec = MINUTE_USEC,
-     .doc = "Forgets answers that were kept for repeated requests and have expired."},
-    {.name = "ops.health_check",
-     .queue = "health-check",
-     .handler = health_check,
-     .timeout_usec = MINUTE_USEC,
-     .doc = "Asks a node for its chain, and logs a chain that has halted."},
-    {.name = "ops.relayer_balance",
-     .queue = "health-check",
-     .handler = relayer_balance,
-     .timeout_usec = MINUTE_USEC,
-     .doc = "Reads the balances of the relay's wallets and warns of low ones."},
+     .timeout_usec = 600ll * USEC_PER_SEC,
+     .doc = "What ops.purge_keys does; sessions join it when callers have some."},
+    {.name = "ops.purge_inbox",
+     .handler = purge_inbox,
+     MAINTENANCE,
+     .doc = "Forgets ids of outside events that are older than inbox.retention."},
 };
 
-struct job_table ops_job_table(struct ops *ops)
+static const struct job_cron crons[] = {
+    {.name = "ops.prune_audit",
+     .kind = "ops.prune_audit",
+     .every_usec = 24 * 3600ll * USEC_PER_SEC,
+     .doc = "Keeps the audit log as long as the settings say."},
+    {.name = "ops.purge_keys",
+     .kind = "ops.purge_keys",
+     .every_usec = 3600ll * USEC_PER_SEC,
+     .doc = "Keeps the table of answers small."},
+    {.name = "ops.purge_inbox",
+     .kind = "ops.purge_inbox",
+     .every_usec = 3600ll * USEC_PER_SEC,
+     .doc = "Keeps the table of outside events small."},
+};
+
+struct job_table ops_job_table(struct ops_retention *retention)
 {
     return (struct job_table){
-        .kinds = kinds, .kind_count = sizeof kinds / sizeof kinds[0], .ctx = ops};
+        .kinds = kinds,
+        .kind_count = sizeof(kinds) / sizeof(kinds[0]),
+        .crons = crons,
+        .cron_count = sizeof(crons) / sizeof(crons[0]),
+        .ctx = retention,
+    };
 }

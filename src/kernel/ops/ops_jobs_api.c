@@ -201,22 +201,59 @@ static enum err schedules_index(struct http_call *call, struct why *why)
 
 /* ---- moving ---- */
 
+enum move {
+    MOVE_RETRY,
+    MOVE_CANCEL,
+    MOVE_REPLAY,
+    MOVE_COUNT,
+};
+
+static const struct audit_action actions[MOVE_COUNT] = {
+    [MOVE_RETRY] = {"ops.job_retried", "It was asked to run a queued job at once."},
+    [MOVE_CANCEL] = {"ops.job_cancelled", "It was asked to cancel a job."},
+    [MOVE_REPLAY] = {"ops.job_replayed", "It was asked to queue dead jobs again."},
+};
+
+struct audit_table ops_jobs_audit_table(void)
+{
+    return (struct audit_table){actions, MOVE_COUNT};
+}
+
+static enum err audit_move(struct store_tx *tx, const struct http_call *call, enum move move,
+                           struct slice subject, int64_t jobs, struct why *why)
+{
+    struct audit_entry entry = http_audit(call, &actions[move]);
+    entry.subject = subject;
+    entry.details = slice_format(call->req, "{\"jobs\":%lld}", (long long)jobs);
+    return audit_write(tx, &entry, why);
+}
+
+static enum err audit_one(struct store_tx *tx, const struct one *one, enum move move,
+                          struct why *why)
+{
+    struct slice subject = slice_format(one->call->req, "job/%lld", (long long)one->id);
+    return audit_move(tx, one->call, move, subject, 1, why);
+}
+
 static enum err retry_one(struct store_tx *tx, void *ctx, struct why *why)
 {
     const struct one *one = ctx;
-    return jobs_retry(tx, one->id, why);
+    enum err e = jobs_retry(tx, one->id, why);
+    return e == OK ? audit_one(tx, one, MOVE_RETRY, why) : e;
 }
 
 static enum err cancel_one(struct store_tx *tx, void *ctx, struct why *why)
 {
     const struct one *one = ctx;
-    return jobs_cancel(tx, one->id, NULL, why);
+    enum err e = jobs_cancel(tx, one->id, NULL, why);
+    return e == OK ? audit_one(tx, one, MOVE_CANCEL, why) : e;
 }
 
 static enum err replay_one(struct store_tx *tx, void *ctx, struct why *why)
 {
     const struct one *one = ctx;
-    return jobs_replay(tx, one->id, why);
+    enum err e = jobs_replay(tx, one->id, why);
+    return e == OK ? audit_one(tx, one, MOVE_REPLAY, why) : e;
 }
 
 static enum err move_one(struct http_call *call, store_fn fn, struct why *why)
@@ -246,6 +283,7 @@ static enum err job_replay_one(struct http_call *call, struct why *why)
 }
 
 struct many {
+    struct http_call *call;
     struct job_replay replay;
     size_t page;
 };
@@ -253,7 +291,11 @@ struct many {
 static enum err replay_page(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct many *many = ctx;
-    return jobs_replay_page(tx, &many->replay, many->page, why);
+    enum err e = jobs_replay_page(tx, &many->replay, many->page, why);
+    return e == OK && many->replay.replayed > 0
+               ? audit_move(tx, many->call, MOVE_REPLAY, SLICE_LIT("job/dead"),
+                            many->replay.replayed, why)
+               : e;
 }
 
 /* Page by page, each durable, up to the caller's limit; `more` says whether to ask again. */
@@ -261,7 +303,7 @@ static enum err replay_many(struct http_call *call, struct why *why)
 {
     static const char *const members[] = {"kind", "limit", NULL};
     const struct ops *ops = call->ctx;
-    struct many many = {.replay = {.more = true}};
+    struct many many = {.call = call, .replay = {.more = true}};
     struct slice kind = SLICE_EMPTY;
     uint64_t limit = REPLAY_LIMIT_DEFAULT;
     enum err e = json_only(call->json, members, why);

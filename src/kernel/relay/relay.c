@@ -9,6 +9,8 @@
 /* Receipts of fresh transactions are looked for this soon, then ever more seldom. */
 #define FRESH_USEC 2000
 #define BACKOFF_USEC_MAX (10 * (int64_t)USEC_PER_SEC)
+/* Who has nothing to do looks this often whether that has changed. Units: microseconds. */
+#define STANDBY_USEC (200 * 1000)
 
 struct relay *relay_new(const struct relay_options *options)
 {
@@ -26,8 +28,7 @@ struct relay *relay_new(const struct relay_options *options)
     relay->contract_count = options->contract_count;
     relay->watch = options->watch;
     relay->watch_ctx = options->watch_ctx;
-    relay->mined = options->mined;
-    relay->mined_ctx = options->mined_ctx;
+    relay->leased = options->leased;
     relay->wallets = mem_alloc((options->signer_count + 1) * sizeof *relay->wallets);
     arena_init(&relay->step, 256 * 1024);
     return relay;
@@ -43,16 +44,11 @@ void relay_free(struct relay *relay)
     }
 }
 
-bool relay_has_wallet(const struct relay *relay, const struct address *address)
-{
-    return relay_signer_find(relay, address) != NULL;
-}
-
 enum err relay_step(struct relay *relay, bool *out_progress, struct why *why)
 {
     *out_progress = false;
     arena_clear(&relay->step);
-    enum err e = relay_pass_final(relay, out_progress, why);
+    enum err e = relay_watches(relay) ? relay_pass_final(relay, out_progress, why) : OK;
     if (e == OK) {
         e = relay_pass_open(relay, out_progress, why);
     }
@@ -151,10 +147,15 @@ enum err relay_reconcile(struct relay *relay, struct why *why)
     enum err e = OK;
     for (size_t i = 0; e == OK && i < relay->signer_count; i++) {
         struct wallet_check c = {.relay = relay, .wallet = &relay->signers[i].address};
+        struct relay_wallet *w = &relay->wallets[i];
+        if (w->reconciled || !relay_works_on(relay, c.wallet)) {
+            continue;
+        }
         e = rpc_nonce(relay->rpc, c.wallet, true, &c.pending, why);
         if (e == OK) {
-            e = store_write(relay->store, check_wallet, &c, why);
+            e = relay_write_one(relay, c.wallet, check_wallet, &c, why);
         }
+        w->reconciled = e == OK && relay->leased;
     }
     return e;
 }
@@ -219,7 +220,19 @@ static void *run(void *ctx)
     while (!atomic_load(&relay->stopping)) {
         struct why why = {0};
         bool progress = false;
-        enum err e = relay_step(relay, &progress, &why);
+        if (!relay_lease_take(relay)) {
+            /* Another process does it all; we are woken when it ends. */
+            (void)store_wait(relay->store, "relay_stop", &seen_stop, STANDBY_USEC);
+            continue;
+        }
+        arena_clear(&relay->step);
+        enum err e = relay->leased ? relay_reconcile(relay, &why) : OK;
+        if (e == OK) {
+            e = relay_step(relay, &progress, &why);
+        }
+        if (e == ERR_FENCED) {
+            continue; /* the keeper has said so */
+        }
         bool failed_before = last != OK;
         note_outcome(relay, &last, e, &why);
         if (e != OK) {
@@ -243,13 +256,19 @@ enum err relay_start(struct relay *relay, struct why *why)
 {
     ASSERT(!relay->running);
     relay->reorg_seen = store_signal_now(relay->store, "chain_reorg");
-    enum err e = relay_reconcile(relay, why);
-    if (e != OK) {
-        return e;
+    if (relay->leased) {
+        relay_lease_want(relay);
+        (void)relay_lease_take(relay);
     }
+    enum err e = relay_reconcile(relay, why);
+    e = e == ERR_FENCED ? OK : e; /* somebody took it just now */
     atomic_store(&relay->stopping, false);
-    if (pthread_create(&relay->thread, NULL, run, relay) != 0) {
-        return why_set(why, ERR_INTERNAL, NULL, "no thread for relaying");
+    if (e == OK && pthread_create(&relay->thread, NULL, run, relay) != 0) {
+        e = why_set(why, ERR_INTERNAL, NULL, "no thread for relaying");
+    }
+    if (e != OK) {
+        relay_lease_release(relay);
+        return e;
     }
     (void)pthread_setname_np(relay->thread, "relay");
     relay->running = true;
@@ -266,4 +285,5 @@ void relay_stop(struct relay *relay)
     store_wake(relay->store, "relay_stop");
     (void)pthread_join(relay->thread, NULL);
     relay->running = false;
+    relay_lease_release(relay);
 }

@@ -60,14 +60,21 @@
  * are sent (again). Between send and SENT: "already known" is success. On a node that lost its
  * memory pool: sent again every 15 s.
  *
- * Two relays on one store (a stopping and a starting process) do no harm: every transition checks
- * the state and the version that it started from.
+ * Many processes: with `leased` each wallet is worked on by the one process that holds its lease
+ * "relay/<chain>/<wallet>", of those that have its key; what belongs to no wallet by the one that
+ * holds "relay/<chain>". Their writes are refused when they do not (store_lease.h). Bytes that a
+ * paused process sends late are bytes that are stored. Processes without keys submit for wallets
+ * that others have, or had within a day; after that, what is queued for them fails.
+ *
+ * Two relays on one store without leases do no harm either: every transition checks the state and
+ * the version that it started from.
  *
  * Threads: one relay thread a chain; all other functions from anywhere.
  */
 #ifndef KERNEL_RELAY_RELAY_H
 #define KERNEL_RELAY_RELAY_H
 
+#include "kernel/audit/audit.h"
 #include "kernel/base/config.h"
 #include "kernel/evm/abi.h"
 #include "kernel/evm/address.h"
@@ -197,13 +204,15 @@ struct relay_options {
     size_t contract_count;
     relay_watch_fn watch; /* or NULL */
     void *watch_ctx;
-    void (*mined)(void *ctx); /* poke for the chain follower; or NULL */
-    void *mined_ctx;
+    bool leased; /* other processes may relay for this chain: work under leases */
 };
 
 /* relay_new makes a relay. Owns: the caller, relay_free. */
 struct relay *relay_new(const struct relay_options *options);
-/* relay_start reconciles wallets with the node and starts the thread. Errors: as rpc. */
+/*
+ * relay_start reconciles the wallets that are ours with the node and starts the thread; a relay
+ * that is never started serves those who submit. Errors: as rpc.
+ */
 enum err relay_start(struct relay *relay, struct why *why) ERR_CHECKED;
 /*
  * relay_reconcile compares each wallet's next nonce with the node's, as relay_start does; for those
@@ -226,8 +235,14 @@ enum err relay_step(struct relay *relay, bool *out_progress, struct why *why) ER
 enum err relay_submit(struct store_tx *tx, struct arena *arena, const struct relay_intent *intent,
                       struct slice *out_id, struct why *why) ERR_CHECKED;
 
-/* relay_has_wallet says whether the relay can sign for `address`. */
+/*
+ * relay_has_wallet says whether this relay can sign for `address`, or another process (as of a
+ * moment ago).
+ */
 bool relay_has_wallet(const struct relay *relay, const struct address *address);
+
+/* relay_is_working says whether some process sees to the chain's intents, as of a moment ago. */
+bool relay_is_working(const struct relay *relay);
 
 /* relay_get reads an intent. Owns: the arena. Errors: ERR_NOT_FOUND. */
 enum err relay_get(struct store_tx *tx, struct arena *arena, struct slice id, struct relay_row *out,
@@ -267,5 +282,8 @@ enum err relay_key_new(const struct secret *key, struct relay_key **out) ERR_CHE
 struct relay_signer relay_key_signer(struct relay_key *key);
 /* relay_key_free wipes and frees; NULL is fine. */
 void relay_key_free(struct relay_key *key);
+
+/* relay_audit_table has the actions that the relay records (kernel/audit/audit.h). */
+struct audit_table relay_audit_table(void);
 
 #endif

@@ -72,8 +72,10 @@ SELECT intent_id FROM relay_attempts WHERE transaction_hash = :transaction_hash;
 -- doc: Queued intents to look at now, one wallet after the other in turns: those of each wallet in
 -- doc: order, as many as may still be signed. What they wait for is told by its state; `behind`
 -- doc: says that something submitted before is still under way. A time far ahead was written before
--- doc: the clock was put back.
--- params: chain_id i64, now time, far time, inflight_max i64, max_rows i64
+-- doc: the clock was put back. With an owner, only of wallets that it holds and, if it watches, of
+-- doc: those that nobody has claimed.
+-- params: owner text, watches bool, chain_id i64, now time, far time, inflight_max i64
+-- params: max_rows i64
 -- columns: intent_id text, wallet address, to_address address?, value u256, data bytes, role text
 -- columns: purpose text, gas_limit i64, deadline time?, tries i64, after_state i64?, after_id text?
 -- columns: behind bool
@@ -87,6 +89,11 @@ FROM (
            ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.seq) AS place
     FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id
     WHERE i.chain_id = :chain_id AND i.state = 1
+        AND (:owner = ''
+            OR i.wallet IN (SELECT h.address FROM relay_holders h
+                            WHERE h.chain_id = :chain_id AND h.owner = :owner)
+            OR (:watches AND i.wallet NOT IN (SELECT h.address FROM relay_holders h
+                                              WHERE h.chain_id = :chain_id AND h.claimed)))
         AND (i.deadline < :now
             OR ((i.try_at <= :now OR i.try_at > :far)
                 AND (i.after_id IS NULL OR a.intent_id IS NULL OR a.state > 3)))

@@ -243,7 +243,7 @@ static enum err run_watch(struct watch *w, bool *out_progress, struct why *why)
     }
     e = ask_receipts(w, why);
     if (e == OK) {
-        e = store_write(relay->store, store_fates, w, why);
+        e = relay_write_one(relay, NULL, store_fates, w, why);
     }
     if (e == OK) {
         report(w);

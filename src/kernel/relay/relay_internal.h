@@ -8,6 +8,7 @@
  *   relay_open.c    signed bytes are sent until a receipt tells what became of them
  *   relay_stuck.c   what neither moves nor is mined: bumped, given up, or its nonce filled
  *   relay_final.c   mined intents are watched until a reorganisation cannot take them
+ *   relay_lease.c   which wallets are ours, when other processes have keys too
  *   relay_policy.c  what the signer allows; fees
  *   relay_key.c     a signer in process memory
  *
@@ -22,6 +23,7 @@
 
 #include "kernel/base/metric.h"
 #include "kernel/relay/relay.h"
+#include "kernel/store/store_lease.h"
 
 /* Gas of an empty transfer. */
 #define RELAY_FILL_GAS 21000
@@ -39,6 +41,8 @@
 #define RELAY_TRIES_MAX 20
 /* No row is put off as far as this: a later time is of a clock that was put back since. */
 #define RELAY_FAR_USEC (5 * 60 * (int64_t)USEC_PER_SEC)
+/* Whoever had a wallet may be away for this long before its queued intents fail: a day. */
+#define RELAY_AWAY_USEC (86400 * (int64_t)USEC_PER_SEC)
 /* How often mined intents are looked at until they are final. Units: microseconds. */
 #define RELAY_RECHECK_USEC (2 * (int64_t)USEC_PER_SEC)
 
@@ -67,6 +71,8 @@ extern struct metric_value relay_metrics[RELAY_METRIC_COUNT];
  * that ripen with time are here: a restart lets them ripen anew.
  */
 struct relay_wallet {
+    struct store_hold hold;
+    bool reconciled;     /* with the node, under this hold */
     int64_t behind_usec; /* since when a nonce is mined and no receipt is ours; 0: not so */
     int64_t gap_usec;    /* since when the nonce that the chain waits for is nobody's; 0: not so */
     uint64_t stuck_nonce;
@@ -89,8 +95,8 @@ struct relay {
     size_t contract_count;
     relay_watch_fn watch;
     void *watch_ctx;
-    void (*mined)(void *ctx);
-    void *mined_ctx;
+    bool leased;
+    struct store_hold hold; /* of what belongs to no wallet */
 
     struct arena step;
     int64_t recheck_usec; /* monotonic time of the last look at mined intents */
@@ -154,6 +160,43 @@ struct relay_version {
     const struct why *why;
     unsigned bump_percent; /* 0: no node has the old bytes, the fees of today will do */
 };
+
+/* The leases that a write of several wallets needs. */
+struct relay_holds {
+    struct store_hold *list; /* in the arena of the step */
+    size_t count;
+};
+
+/* ---- relay_lease.c ---- */
+
+/* relay_lease_want asks for the leases of the chain and of all wallets. */
+void relay_lease_want(struct relay *relay);
+/* relay_lease_release gives them back. */
+void relay_lease_release(struct relay *relay);
+/* relay_lease_take says whether the next step is ours to make, and remembers of what. */
+bool relay_lease_take(struct relay *relay);
+/* relay_works_on says whether we have the key of a wallet, and nobody else works on it. */
+bool relay_works_on(const struct relay *relay, const struct address *wallet);
+/* relay_watches says whether we see to what belongs to no wallet. */
+bool relay_watches(const struct relay *relay);
+/*
+ * relay_looks_at says whether what is open of a wallet is ours to send and to look for: of those
+ * that nobody works on, whoever watches does that.
+ */
+bool relay_looks_at(const struct relay *relay, const struct address *wallet);
+/* relay_is_unknown says whether no process has the key, nor had it lately. */
+bool relay_is_unknown(const struct relay *relay, const struct address *wallet);
+/* relay_holds_init makes an empty list. */
+void relay_holds_init(struct relay *relay, struct relay_holds *out);
+/* relay_holds_add adds the lease under which we work on a wallet; NULL: on none. */
+void relay_holds_add(const struct relay *relay, struct relay_holds *holds,
+                     const struct address *wallet);
+/* relay_write is store_write, refused when one of the leases is another process's (ERR_FENCED). */
+enum err relay_write(struct relay *relay, const struct relay_holds *holds, store_fn fn, void *ctx,
+                     struct why *why) ERR_CHECKED;
+/* relay_write_one is relay_write under the lease of one wallet; NULL: of none. */
+enum err relay_write_one(struct relay *relay, const struct address *wallet, store_fn fn, void *ctx,
+                         struct why *why) ERR_CHECKED;
 
 /* ---- relay_policy.c ---- */
 
@@ -230,7 +273,7 @@ enum err relay_receipt_put(struct relay *relay, struct store_tx *tx, struct slic
 enum err relay_run_by_id(struct store_tx *tx, const struct store_statement *statement,
                          struct slice id, struct why *why) ERR_CHECKED;
 
-/* relay_tell calls the watcher with the intent's current row. */
+/* relay_tell records the state that an intent came to, and tells the watcher. */
 enum err relay_tell(struct relay *relay, struct store_tx *tx, struct slice id,
                     struct why *why) ERR_CHECKED;
 
@@ -251,5 +294,14 @@ enum err relay_nonce_put(struct store_tx *tx, uint64_t chain_id, const struct ad
  */
 enum err relay_counts(struct relay *relay, const struct address *const *wallets, size_t count,
                       bool pending, uint64_t *out, struct why *why) ERR_CHECKED;
+
+/* ---- relay_audit.c ---- */
+
+/* relay_audit_submitted records a new intent in its transaction. */
+enum err relay_audit_submitted(struct store_tx *tx, const struct relay_intent *intent,
+                               struct slice id, struct why *why) ERR_CHECKED;
+/* relay_audit_state records the state that an intent came to, in the transaction of that. */
+enum err relay_audit_state(struct store_tx *tx, const struct relay_row *row,
+                           struct why *why) ERR_CHECKED;
 
 #endif

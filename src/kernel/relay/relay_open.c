@@ -36,6 +36,14 @@ static void read_open(struct store_query *q, struct arena *arena, struct relay_o
     o->attempt_usec = store_get_time(q, "attempt_at");
 }
 
+/* Whether the intent that was read last, behind the others of its wallet, is ours to look at. */
+static bool is_ours(const struct open_set *set)
+{
+    const struct relay_open *o = &set->items[set->count];
+    bool known = set->count > 0 && address_equal(&o->wallet, &o[-1].wallet);
+    return known || relay_looks_at(set->relay, &o->wallet);
+}
+
 static enum err load(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct open_set *set = ctx;
@@ -53,7 +61,8 @@ static enum err load(struct store_tx *tx, void *ctx, struct why *why)
             set->items = grown;
             cap *= 2;
         }
-        read_open(&q, &set->relay->step, &set->items[set->count++]);
+        read_open(&q, &set->relay->step, &set->items[set->count]);
+        set->count += is_ours(set);
     }
     return store_finish(&q, NULL, why);
 }
@@ -117,6 +126,17 @@ static enum err store_verdict(struct relay *relay, struct store_tx *tx, const st
     return e;
 }
 
+/* The leases under which the intents of a set are written. */
+static void add_holds(const struct open_set *set, struct relay_holds *holds)
+{
+    relay_holds_init(set->relay, holds);
+    for (size_t i = 0; i < set->count; i++) {
+        if (i == 0 || !address_equal(&set->items[i].wallet, &set->items[i - 1].wallet)) {
+            relay_holds_add(set->relay, holds, &set->items[i].wallet);
+        }
+    }
+}
+
 static enum err store_verdicts(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct open_set *set = ctx;
@@ -131,7 +151,8 @@ static enum err store_verdicts(struct store_tx *tx, void *ctx, struct why *why)
 
 static struct relay_wallet *wallet_of(struct relay *relay, const struct address *address)
 {
-    const struct relay_signer *signer = relay_signer_find(relay, address);
+    const struct relay_signer *signer =
+        relay_works_on(relay, address) ? relay_signer_find(relay, address) : NULL;
     return signer != NULL ? &relay->wallets[signer - relay->signers] : NULL;
 }
 
@@ -165,6 +186,9 @@ static enum err answer_refusal(struct relay *relay, const struct relay_open *o, 
                                struct why *why)
 {
     struct relay_version version = {.fill = OK};
+    if (!relay_works_on(relay, &o->wallet)) {
+        return OK; /* nobody can sign anything else */
+    }
     if (o->verdict == RPC_UNDERPRICED && o->state == RELAY_SIGNED) {
         unsigned doublings =
             o->attempt - 1 < BUMP_DOUBLINGS_MAX ? o->attempt - 1 : BUMP_DOUBLINGS_MAX;
@@ -217,7 +241,9 @@ static enum err send_due(struct relay *relay, struct open_set *set, bool *out_pr
         metric_add(&relay_metrics[RELAY_METRIC_SENT], o->verdict == RPC_SENT);
         note_funds(relay, o);
     }
-    e = store_write(relay->store, store_verdicts, set, why);
+    struct relay_holds holds;
+    add_holds(set, &holds);
+    e = relay_write(relay, &holds, store_verdicts, set, why);
     for (size_t i = 0; e == OK && i < n; i++) {
         e = answer_refusal(relay, &set->items[index[i]], out_progress, why);
     }
@@ -376,7 +402,8 @@ static enum err store_receipts(struct store_tx *tx, void *ctx, struct why *why)
         }
     }
     if (e == OK) {
-        store_notify(tx, "relay"); /* intents may have waited for these */
+        store_notify(tx, "relay");      /* intents may have waited for these */
+        store_notify(tx, "chain_poke"); /* their events can be read */
     }
     return e;
 }
@@ -405,7 +432,9 @@ static enum err look_for_receipts(struct relay *relay, struct open_set *set, boo
     if (e != OK || found == 0) {
         return e;
     }
-    e = store_write(relay->store, store_receipts, set, why);
+    struct relay_holds holds;
+    add_holds(set, &holds);
+    e = relay_write(relay, &holds, store_receipts, set, why);
     if (e != OK) {
         return e;
     }
@@ -413,9 +442,6 @@ static enum err look_for_receipts(struct relay *relay, struct open_set *set, boo
         if (set->items[i].outcome != 0) {
             report_receipt(&set->items[i]);
         }
-    }
-    if (relay->mined != NULL) {
-        relay->mined(relay->mined_ctx);
     }
     *out_progress = true;
     return OK;

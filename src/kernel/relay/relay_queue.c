@@ -77,6 +77,8 @@ static enum err load(struct store_tx *tx, void *ctx, struct why *why)
     queue->count = 0;
     struct store_query q;
     store_begin(&q, tx, &relay_sql_queued_list);
+    store_bind_text(&q, "owner", slice_text(relay->leased ? store_process_id(relay->store) : ""));
+    store_bind_bool(&q, "watches", relay_watches(relay));
     store_bind_i64(&q, "chain_id", (int64_t)relay->chain_id);
     store_bind_time(&q, "now", now);
     store_bind_time(&q, "far", now + RELAY_FAR_USEC);
@@ -84,7 +86,9 @@ static enum err load(struct store_tx *tx, void *ctx, struct why *why)
     store_bind_i64(&q, "max_rows", (int64_t)cap);
     while (store_step(&q)) {
         ASSERT(queue->count < cap);
-        read_candidate(&q, &relay->step, &queue->items[queue->count++]);
+        struct candidate *c = &queue->items[queue->count];
+        read_candidate(&q, &relay->step, c);
+        queue->count += relay_works_on(relay, &c->wallet) || relay_is_unknown(relay, &c->wallet);
     }
     return store_finish(&q, NULL, why);
 }
@@ -497,6 +501,16 @@ static void note_fees(struct relay *relay, const struct relay_fee *fee)
     relay->fees_high = fee->wait;
 }
 
+static enum err store_decided(struct queue *queue, struct why *why)
+{
+    struct relay_holds holds;
+    relay_holds_init(queue->relay, &holds);
+    for (size_t i = 0; i < queue->count; i++) {
+        relay_holds_add(queue->relay, &holds, &queue->items[i].wallet);
+    }
+    return relay_write(queue->relay, &holds, store_fates, queue, why);
+}
+
 enum err relay_pass_queued(struct relay *relay, bool *out_progress, struct why *why)
 {
     struct queue queue = {.relay = relay};
@@ -515,7 +529,7 @@ enum err relay_pass_queued(struct relay *relay, bool *out_progress, struct why *
         e = ask_counts(&queue, why);
     }
     if (e == OK) {
-        e = store_write(relay->store, store_fates, &queue, why);
+        e = store_decided(&queue, why);
     }
     if (e == OK) {
         *out_progress = report(&queue) || *out_progress;

@@ -129,6 +129,10 @@ enum err relay_submit(struct store_tx *tx, struct arena *arena, const struct rel
     if (changed == 0) {
         return existing(tx, arena, intent, &content, out_id, why);
     }
+    e = relay_audit_submitted(tx, intent, slice_text(id), why);
+    if (e != OK) {
+        return e;
+    }
     metric_add(&relay_metrics[RELAY_METRIC_SUBMITTED], 1);
     store_notify(tx, "relay");
     *out_id = slice_copy(arena, slice_text(id));
@@ -259,6 +263,10 @@ enum err relay_cancel(struct store_tx *tx, struct slice id, struct why *why)
         store_notify(tx, "relay"); /* others may wait for it */
         store_notify(tx, "relay_state");
     }
+    if (e == OK && changed > 0) {
+        row.state = RELAY_CANCELLED;
+        e = relay_audit_state(tx, &row, why);
+    }
     if (e == OK && changed == 0 && row.state != RELAY_CANCELLED) {
         e = why_set(why, ERR_CONFLICT, NULL,
                     "transaction %.*s is %s: only queued ones can be cancelled", SLICE_ARG(id),
@@ -271,14 +279,14 @@ enum err relay_cancel(struct store_tx *tx, struct slice id, struct why *why)
 enum err relay_tell(struct relay *relay, struct store_tx *tx, struct slice id, struct why *why)
 {
     store_notify(tx, "relay_state");
-    if (relay->watch == NULL) {
-        return OK;
-    }
     struct arena scratch;
     arena_init(&scratch, 4096);
     struct relay_row row;
     enum err e = relay_get(tx, &scratch, id, &row, why);
     if (e == OK) {
+        e = relay_audit_state(tx, &row, why);
+    }
+    if (e == OK && relay->watch != NULL) {
         e = relay->watch(tx, relay->watch_ctx, &row, why);
     }
     arena_free(&scratch);

@@ -197,7 +197,7 @@ enum err relay_resign(struct relay *relay, const struct relay_open *open,
         r.fee.max = r.fee.priority;
     }
     if (e == OK) {
-        e = store_write(relay->store, run_resign, &r, why);
+        e = relay_write_one(relay, &open->wallet, run_resign, &r, why);
     }
     if (e == OK && r.done) {
         bool filler = version->fill != OK || open->filling;
@@ -351,7 +351,7 @@ enum err relay_fill(struct relay *relay, const struct address *wallet, uint64_t 
     struct fill f = {.relay = relay, .wallet = *wallet, .nonce = nonce};
     enum err e = relay_fees(relay, &f.fee, why);
     if (e == OK) {
-        e = store_write(relay->store, run_fill, &f, why);
+        e = relay_write_one(relay, wallet, run_fill, &f, why);
     }
     if (e == OK && f.done) {
         char text[ADDRESS_TEXT_MAX];

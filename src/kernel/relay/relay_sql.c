@@ -11,7 +11,7 @@ static const struct store_column relay_sql_wallet_get_columns[] = {
 };
 const struct store_statement relay_sql_wallet_get = {
     .name = "relay_wallet_get",
-    .id = 192,
+    .id = 209,
     .writes = true,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
@@ -32,7 +32,7 @@ static const struct store_column relay_sql_wallet_put_params[] = {
 };
 const struct store_statement relay_sql_wallet_put = {
     .name = "relay_wallet_put",
-    .id = 193,
+    .id = 210,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -66,7 +66,7 @@ static const struct store_column relay_sql_intent_insert_params[] = {
 };
 const struct store_statement relay_sql_intent_insert = {
     .name = "relay_intent_insert",
-    .id = 174,
+    .id = 191,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents\n"
@@ -95,7 +95,7 @@ static const struct store_column relay_sql_intent_by_key_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_key = {
     .name = "relay_intent_by_key",
-    .id = 169,
+    .id = 186,
     .writes = false,
     .sqlite =
         "SELECT intent_id, content_hash FROM relay_intents WHERE intent_key = ?1",
@@ -135,7 +135,7 @@ static const struct store_column relay_sql_intent_get_columns[] = {
 };
 const struct store_statement relay_sql_intent_get = {
     .name = "relay_intent_get",
-    .id = 173,
+    .id = 190,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -183,7 +183,7 @@ static const struct store_column relay_sql_intents_list_columns[] = {
 };
 const struct store_statement relay_sql_intents_list = {
     .name = "relay_intents_list",
-    .id = 184,
+    .id = 201,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -217,7 +217,7 @@ static const struct store_column relay_sql_intent_by_hash_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_hash = {
     .name = "relay_intent_by_hash",
-    .id = 168,
+    .id = 185,
     .writes = false,
     .sqlite =
         "SELECT intent_id FROM relay_attempts WHERE transaction_hash = ?1",
@@ -230,6 +230,8 @@ const struct store_statement relay_sql_intent_by_hash = {
 };
 
 static const struct store_column relay_sql_queued_list_params[] = {
+    {"owner", STORE_TEXT, false},
+    {"watches", STORE_BOOL, false},
     {"chain_id", STORE_I64, false},
     {"now", STORE_TIME, false},
     {"far", STORE_TIME, false},
@@ -253,52 +255,62 @@ static const struct store_column relay_sql_queued_list_columns[] = {
 };
 const struct store_statement relay_sql_queued_list = {
     .name = "relay_queued_list",
-    .id = 188,
+    .id = 205,
     .writes = false,
     .sqlite =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
         "       r.deadline, r.tries, r.after_state, r.after_id,\n"
         "       EXISTS (SELECT 1 FROM relay_intents e\n"
-        "               WHERE e.chain_id = ?1 AND e.state IN (2, 3) AND e.seq < r.seq) AS behind\n"
+        "               WHERE e.chain_id = ?3 AND e.state IN (2, 3) AND e.seq < r.seq) AS behind\n"
         "FROM (\n"
         "    SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,\n"
         "           i.gas_limit, i.deadline, i.tries, a.state AS after_state, i.after_id,\n"
         "           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.seq) AS place\n"
         "    FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id\n"
-        "    WHERE i.chain_id = ?1 AND i.state = 1\n"
-        "        AND (i.deadline < ?2\n"
-        "            OR ((i.try_at <= ?2 OR i.try_at > ?3)\n"
+        "    WHERE i.chain_id = ?3 AND i.state = 1\n"
+        "        AND (?1 = ''\n"
+        "            OR i.wallet IN (SELECT h.address FROM relay_holders h\n"
+        "                            WHERE h.chain_id = ?3 AND h.owner = ?1)\n"
+        "            OR (?2 AND i.wallet NOT IN (SELECT h.address FROM relay_holders h\n"
+        "                                              WHERE h.chain_id = ?3 AND h.claimed)))\n"
+        "        AND (i.deadline < ?4\n"
+        "            OR ((i.try_at <= ?4 OR i.try_at > ?5)\n"
         "                AND (i.after_id IS NULL OR a.intent_id IS NULL OR a.state > 3)))\n"
         ") r LEFT JOIN (\n"
         "    SELECT wallet, COUNT(*) AS open FROM relay_intents\n"
-        "    WHERE chain_id = ?1 AND state IN (2, 3) GROUP BY wallet\n"
+        "    WHERE chain_id = ?3 AND state IN (2, 3) GROUP BY wallet\n"
         ") o ON o.wallet = r.wallet\n"
-        "WHERE r.place + COALESCE(o.open, 0) <= ?4\n"
+        "WHERE r.place + COALESCE(o.open, 0) <= ?6\n"
         "ORDER BY r.place, r.seq\n"
-        "LIMIT ?5",
+        "LIMIT ?7",
     .postgres =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
         "       r.deadline, r.tries, r.after_state, r.after_id,\n"
         "       EXISTS (SELECT 1 FROM relay_intents e\n"
-        "               WHERE e.chain_id = $1::bigint AND e.state IN (2, 3) AND e.seq < r.seq) AS behind\n"
+        "               WHERE e.chain_id = $3::bigint AND e.state IN (2, 3) AND e.seq < r.seq) AS behind\n"
         "FROM (\n"
         "    SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,\n"
         "           i.gas_limit, i.deadline, i.tries, a.state AS after_state, i.after_id,\n"
         "           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.seq) AS place\n"
         "    FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id\n"
-        "    WHERE i.chain_id = $1::bigint AND i.state = 1\n"
-        "        AND (i.deadline < $2::timestamptz\n"
-        "            OR ((i.try_at <= $2::timestamptz OR i.try_at > $3::timestamptz)\n"
+        "    WHERE i.chain_id = $3::bigint AND i.state = 1\n"
+        "        AND ($1::text = ''\n"
+        "            OR i.wallet IN (SELECT h.address FROM relay_holders h\n"
+        "                            WHERE h.chain_id = $3::bigint AND h.owner = $1::text)\n"
+        "            OR ($2::boolean AND i.wallet NOT IN (SELECT h.address FROM relay_holders h\n"
+        "                                              WHERE h.chain_id = $3::bigint AND h.claimed)))\n"
+        "        AND (i.deadline < $4::timestamptz\n"
+        "            OR ((i.try_at <= $4::timestamptz OR i.try_at > $5::timestamptz)\n"
         "                AND (i.after_id IS NULL OR a.intent_id IS NULL OR a.state > 3)))\n"
         ") r LEFT JOIN (\n"
         "    SELECT wallet, COUNT(*) AS open FROM relay_intents\n"
-        "    WHERE chain_id = $1::bigint AND state IN (2, 3) GROUP BY wallet\n"
+        "    WHERE chain_id = $3::bigint AND state IN (2, 3) GROUP BY wallet\n"
         ") o ON o.wallet = r.wallet\n"
-        "WHERE r.place + COALESCE(o.open, 0) <= $4::bigint\n"
+        "WHERE r.place + COALESCE(o.open, 0) <= $6::bigint\n"
         "ORDER BY r.place, r.seq\n"
-        "LIMIT $5::bigint",
+        "LIMIT $7::bigint",
     .params = relay_sql_queued_list_params,
-    .param_count = 5,
+    .param_count = 7,
     .columns = relay_sql_queued_list_columns,
     .column_count = 13,
 };
@@ -312,7 +324,7 @@ static const struct store_column relay_sql_inflight_count_columns[] = {
 };
 const struct store_statement relay_sql_inflight_count = {
     .name = "relay_inflight_count",
-    .id = 167,
+    .id = 184,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS inflight FROM relay_intents\n"
@@ -334,7 +346,7 @@ static const struct store_column relay_sql_intent_sign_params[] = {
 };
 const struct store_statement relay_sql_intent_sign = {
     .name = "relay_intent_sign",
-    .id = 182,
+    .id = 199,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -360,7 +372,7 @@ static const struct store_column relay_sql_intent_resign_params[] = {
 };
 const struct store_statement relay_sql_intent_resign = {
     .name = "relay_intent_resign",
-    .id = 179,
+    .id = 196,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -391,7 +403,7 @@ static const struct store_column relay_sql_attempt_insert_params[] = {
 };
 const struct store_statement relay_sql_attempt_insert = {
     .name = "relay_attempt_insert",
-    .id = 164,
+    .id = 181,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts\n"
@@ -417,7 +429,7 @@ static const struct store_column relay_sql_attempt_is_filler_columns[] = {
 };
 const struct store_statement relay_sql_attempt_is_filler = {
     .name = "relay_attempt_is_filler",
-    .id = 165,
+    .id = 182,
     .writes = false,
     .sqlite =
         "SELECT filler FROM relay_attempts WHERE transaction_hash = ?1",
@@ -451,7 +463,7 @@ static const struct store_column relay_sql_open_list_columns[] = {
 };
 const struct store_statement relay_sql_open_list = {
     .name = "relay_open_list",
-    .id = 186,
+    .id = 203,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at,\n"
@@ -490,7 +502,7 @@ static const struct store_column relay_sql_attempts_list_columns[] = {
 };
 const struct store_statement relay_sql_attempts_list = {
     .name = "relay_attempts_list",
-    .id = 166,
+    .id = 183,
     .writes = false,
     .sqlite =
         "SELECT attempt, transaction_hash FROM relay_attempts\n"
@@ -514,7 +526,7 @@ static const struct store_column relay_sql_attempt_content_columns[] = {
 };
 const struct store_statement relay_sql_attempt_content = {
     .name = "relay_attempt_content",
-    .id = 163,
+    .id = 180,
     .writes = false,
     .sqlite =
         "SELECT to_address, value, data FROM relay_intents WHERE intent_id = ?1",
@@ -534,7 +546,7 @@ static const struct store_column relay_sql_intent_sent_params[] = {
 };
 const struct store_statement relay_sql_intent_sent = {
     .name = "relay_intent_sent",
-    .id = 181,
+    .id = 198,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 3, sent_at = ?4, try_at = ?3, updated_at = ?4\n"
@@ -553,7 +565,7 @@ static const struct store_column relay_sql_intent_retry_at_params[] = {
 };
 const struct store_statement relay_sql_intent_retry_at = {
     .name = "relay_intent_retry_at",
-    .id = 180,
+    .id = 197,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET try_at = ?3\n"
@@ -572,7 +584,7 @@ static const struct store_column relay_sql_intent_put_off_params[] = {
 };
 const struct store_statement relay_sql_intent_put_off = {
     .name = "relay_intent_put_off",
-    .id = 176,
+    .id = 193,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET try_at = ?2, tries = ?3\n"
@@ -600,7 +612,7 @@ static const struct store_column relay_sql_intent_mined_params[] = {
 };
 const struct store_statement relay_sql_intent_mined = {
     .name = "relay_intent_mined",
-    .id = 175,
+    .id = 192,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -628,7 +640,7 @@ static const struct store_column relay_sql_intent_unmined_params[] = {
 };
 const struct store_statement relay_sql_intent_unmined = {
     .name = "relay_intent_unmined",
-    .id = 183,
+    .id = 200,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -654,7 +666,7 @@ static const struct store_column relay_sql_intent_final_params[] = {
 };
 const struct store_statement relay_sql_intent_final = {
     .name = "relay_intent_final",
-    .id = 172,
+    .id = 189,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET final = TRUE, updated_at = ?2\n"
@@ -674,7 +686,7 @@ static const struct store_column relay_sql_intent_fail_params[] = {
 };
 const struct store_statement relay_sql_intent_fail = {
     .name = "relay_intent_fail",
-    .id = 171,
+    .id = 188,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -697,7 +709,7 @@ static const struct store_column relay_sql_intent_replaced_params[] = {
 };
 const struct store_statement relay_sql_intent_replaced = {
     .name = "relay_intent_replaced",
-    .id = 178,
+    .id = 195,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -725,7 +737,7 @@ static const struct store_column relay_sql_nonce_holder_columns[] = {
 };
 const struct store_statement relay_sql_nonce_holder = {
     .name = "relay_nonce_holder",
-    .id = 185,
+    .id = 202,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler\n"
@@ -747,7 +759,7 @@ static const struct store_column relay_sql_intent_reopen_params[] = {
 };
 const struct store_statement relay_sql_intent_reopen = {
     .name = "relay_intent_reopen",
-    .id = 177,
+    .id = 194,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -767,7 +779,7 @@ static const struct store_column relay_sql_intent_cancel_params[] = {
 };
 const struct store_statement relay_sql_intent_cancel = {
     .name = "relay_intent_cancel",
-    .id = 170,
+    .id = 187,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 8, final = TRUE, updated_at = ?2\n"
@@ -790,7 +802,7 @@ static const struct store_column relay_sql_unfinal_deep_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_deep = {
     .name = "relay_unfinal_deep",
-    .id = 189,
+    .id = 206,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
@@ -821,7 +833,7 @@ static const struct store_column relay_sql_unfinal_fresh_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_fresh = {
     .name = "relay_unfinal_fresh",
-    .id = 190,
+    .id = 207,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
@@ -852,7 +864,7 @@ static const struct store_column relay_sql_unfinal_intents_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_intents = {
     .name = "relay_unfinal_intents",
-    .id = 191,
+    .id = 208,
     .writes = false,
     .sqlite =
         "SELECT intent_id, transaction_hash FROM relay_intents\n"
@@ -877,7 +889,7 @@ static const struct store_column relay_sql_queue_counts_columns[] = {
 };
 const struct store_statement relay_sql_queue_counts = {
     .name = "relay_queue_counts",
-    .id = 187,
+    .id = 204,
     .writes = false,
     .sqlite =
         "SELECT COALESCE(SUM(CASE WHEN state = 1 THEN 1 ELSE 0 END), 0) AS queued,\n"

@@ -64,8 +64,10 @@ extern const struct store_statement relay_sql_intent_by_hash;
  * relay_sql_queued_list: Queued intents to look at now, one wallet after the other in turns: those
  * of each wallet in order, as many as may still be signed. What they wait for is told by its state;
  * `behind` says that something submitted before is still under way. A time far ahead was written
- * before the clock was put back.
- * Params: chain_id i64, now time, far time, inflight_max i64, max_rows i64
+ * before the clock was put back. With an owner, only of wallets that it holds and, if it watches,
+ * of those that nobody has claimed.
+ * Params: owner text, watches bool, chain_id i64, now time, far time, inflight_max i64, max_rows
+ * i64
  * Columns: intent_id text, wallet address, to_address address?, value u256, data bytes, role text,
  * purpose text, gas_limit i64, deadline time?, tries i64, after_state i64?, after_id text?, behind
  * bool

@@ -88,7 +88,7 @@ static enum err give_up_replaced(struct relay *relay, const struct relay_lane *l
         return OK;
     }
     struct replaced r = {.relay = relay, .lane = lane};
-    enum err e = store_write(relay->store, run_replaced, &r, why);
+    enum err e = relay_write_one(relay, &lane->address, run_replaced, &r, why);
     if (e != OK || r.count == 0) {
         return e;
     }

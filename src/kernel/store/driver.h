@@ -53,11 +53,16 @@ struct store_driver {
     enum err (*release)(struct store_conn *conn, struct why *why);
     void (*rollback_to)(struct store_conn *conn);
 
-    /* One prepared statement in use; the driver keeps a cache by statement id. */
-    enum err (*query_begin)(struct store_conn *conn, const struct store_statement *s,
+    /*
+     * One prepared statement in use; the driver keeps a cache by statement id. With `many`, binding
+     * and query_row take turns, then query_step runs what is left and goes through all answers.
+     */
+    enum err (*query_begin)(struct store_conn *conn, const struct store_statement *s, bool many,
                             void **out_handle, struct why *why);
     enum err (*query_bind)(void *handle, uint16_t index, const struct store_value *value,
                            struct why *why);
+    /* Takes the bound parameters as a row, and runs rows when enough have gathered. */
+    enum err (*query_row)(void *handle, struct why *why);
     enum err (*query_step)(void *handle, bool *out_row, struct why *why);
     enum err (*query_get)(void *handle, uint16_t index, enum store_type type,
                           struct store_value *out, struct why *why);

@@ -255,19 +255,30 @@ enum err store_migrate(struct store *store, uint32_t target, struct why *why)
 
 /* ---- every statement against the schema ---- */
 
+static enum err prepare_one(struct store_tx *tx, const struct store_statement *s, bool many,
+                            struct why *why)
+{
+    void *handle = NULL;
+    enum err e = tx->store->driver->query_begin(tx->conn, s, many, &handle, why);
+    if (e == OK) {
+        tx->store->driver->query_end(handle);
+    }
+    return e;
+}
+
 static enum err prepare_all(struct store_tx *tx, void *arg, struct why *why)
 {
     (void)arg;
     const struct store_catalog *catalog = tx->store->catalog;
-    for (uint16_t i = 0; i < catalog->statement_count; i++) {
-        void *handle = NULL;
-        enum err e = tx->store->driver->query_begin(tx->conn, catalog->statements[i], &handle, why);
-        if (e != OK) {
-            return e;
+    enum err e = OK;
+    for (uint16_t i = 0; e == OK && i < catalog->statement_count; i++) {
+        const struct store_statement *s = catalog->statements[i];
+        e = prepare_one(tx, s, false, why);
+        if (e == OK && s->rows != STORE_ROWS_EACH) {
+            e = prepare_one(tx, s, true, why);
         }
-        tx->store->driver->query_end(handle);
     }
-    return OK;
+    return e;
 }
 
 enum err store_prepare_all(struct store *store, struct why *why)

@@ -14,6 +14,9 @@
 
 /* ---- errors ---- */
 
+/* idle_in_transaction_session_timeout: nothing of the transaction was committed. */
+#define IDLE_STATE "25P03"
+
 struct pg_state {
     const char *prefix; /* of the SQLSTATE */
     enum err err;
@@ -23,19 +26,20 @@ struct pg_state {
 
 /* The first row whose prefix fits; https://www.postgresql.org/docs/15/errcodes-appendix.html */
 static const struct pg_state states[] = {
-    {"40001", ERR_DB_BUSY, true, false},        /* serialization failure */
-    {"40P01", ERR_DB_BUSY, true, false},        /* deadlock */
-    {"23", ERR_DB_CONSTRAINT, false, false},    /* integrity constraint */
-    {"53100", ERR_DISK_FULL, false, false},     /* disk full */
-    {"53", ERR_DB_UNAVAILABLE, false, false},   /* memory, connections */
-    {"55P03", ERR_DB_BUSY, false, false},       /* lock_timeout */
-    {"57014", ERR_DB_BUSY, false, false},       /* statement_timeout */
-    {"57P0", ERR_DB_UNAVAILABLE, false, true},  /* shutdown, crash, starting up */
-    {"25006", ERR_DB_UNAVAILABLE, false, true}, /* it became a standby */
-    {"08", ERR_DB_UNAVAILABLE, false, true},    /* connection */
-    {"58", ERR_IO, false, false},               /* the server's files */
-    {"XX001", ERR_CORRUPT, false, false},       /* damaged data */
-    {"XX002", ERR_CORRUPT, false, false},       /* damaged index */
+    {"40001", ERR_DB_BUSY, true, false},           /* serialization failure */
+    {"40P01", ERR_DB_BUSY, true, false},           /* deadlock */
+    {"23", ERR_DB_CONSTRAINT, false, false},       /* integrity constraint */
+    {"53100", ERR_DISK_FULL, false, false},        /* disk full */
+    {"53", ERR_DB_UNAVAILABLE, false, false},      /* memory, connections */
+    {"55P03", ERR_DB_BUSY, false, false},          /* lock_timeout */
+    {"57014", ERR_DB_BUSY, false, false},          /* statement_timeout */
+    {"57P0", ERR_DB_UNAVAILABLE, false, true},     /* shutdown, crash, starting up */
+    {"25006", ERR_DB_UNAVAILABLE, false, true},    /* it became a standby */
+    {IDLE_STATE, ERR_DB_UNAVAILABLE, false, true}, /* the transaction rested for too long */
+    {"08", ERR_DB_UNAVAILABLE, false, true},       /* connection */
+    {"58", ERR_IO, false, false},                  /* the server's files */
+    {"XX001", ERR_CORRUPT, false, false},          /* damaged data */
+    {"XX002", ERR_CORRUPT, false, false},          /* damaged index */
 };
 
 static const struct pg_state *find_state(const char *sqlstate)
@@ -52,7 +56,7 @@ static const struct pg_state *find_state(const char *sqlstate)
 static enum err fail_lost(struct store_conn *conn, const char *doing, struct why *why)
 {
     conn->worn = true;
-    if (conn->committing) {
+    if (conn->committing && !conn->rested) {
         /* The answer got lost, not necessarily the commit: running again might do it twice. */
         conn->rerun = STORE_RERUN_NO;
         return why_set(why, ERR_DB_UNAVAILABLE, NULL,
@@ -200,7 +204,7 @@ static enum err connect_server(struct store_conn *conn, const struct store_confi
 static const char session_sql[] =
     "SELECT set_config('statement_timeout', $1, false),"
     " set_config('lock_timeout', $2, false),"
-    " set_config('idle_in_transaction_session_timeout', $1, false),"
+    " set_config('idle_in_transaction_session_timeout', $3, false),"
     " set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
     "  WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),"
     " set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO, YMD', false),"
@@ -236,11 +240,15 @@ static enum err set_session(struct store_conn *conn, const struct store_config *
 {
     char statement_msec[24];
     char lock_msec[24];
+    char idle_msec[24];
     snprintf(statement_msec, sizeof(statement_msec), "%lld",
              (long long)(config->statement_usec / USEC_PER_MSEC));
     snprintf(lock_msec, sizeof(lock_msec), "%lld", (long long)(config->busy_usec / USEC_PER_MSEC));
-    const char *const values[] = {statement_msec, lock_msec};
-    PGresult *result = PQexecParams(conn->pq, session_sql, 2, NULL, values, NULL, NULL, 0);
+    /* Whoever stands still in the middle of a write must not hold others up: store_lease.h. */
+    int64_t idle_usec = conn->for_writing ? config->lease_usec / 2 : config->statement_usec;
+    snprintf(idle_msec, sizeof(idle_msec), "%lld", (long long)(idle_usec / USEC_PER_MSEC));
+    const char *const values[] = {statement_msec, lock_msec, idle_msec};
+    PGresult *result = PQexecParams(conn->pq, session_sql, 3, NULL, values, NULL, NULL, 0);
     enum err e = PQresultStatus(result) == PGRES_TUPLES_OK
                      ? judge_database(conn, result, config->read_only, why)
                      : pg_fail(conn, result, "session", why);
@@ -248,11 +256,15 @@ static enum err set_session(struct store_conn *conn, const struct store_config *
     return e;
 }
 
-/* Notices ("already exists, skipping") are for people at a terminal. */
-static void drop_notice(void *ctx, const PGresult *result)
+/*
+ * Notices ("already exists, skipping") are for people at a terminal. What the server said before it
+ * closed arrives here too, because nothing was asked then.
+ */
+static void take_notice(void *ctx, const PGresult *result)
 {
-    (void)ctx;
-    (void)result;
+    struct store_conn *conn = ctx;
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    conn->rested = conn->rested || (sqlstate != NULL && strcmp(sqlstate, IDLE_STATE) == 0);
 }
 
 static void pg_close(struct store_conn *conn)
@@ -272,11 +284,11 @@ static enum err pg_open(struct store_conn **out, const struct store_config *conf
     }
     struct store_conn *conn = mem_alloc(sizeof(*conn));
     conn->for_writing = for_writing;
-    conn->prepared_len = catalog->statement_count;
+    conn->prepared_len = 2 * (size_t)catalog->statement_count;
     conn->prepared = mem_alloc((conn->prepared_len + 1) * sizeof(conn->prepared[0]));
     e = connect_server(conn, config, why);
     if (e == OK) {
-        PQsetNoticeReceiver(conn->pq, drop_notice, NULL);
+        PQsetNoticeReceiver(conn->pq, take_notice, conn);
         e = set_session(conn, config, why);
     }
     if (e != OK) {
@@ -312,6 +324,17 @@ static bool pg_alive(struct store_conn *conn)
     }
     return !conn->worn && PQstatus(conn->pq) == CONNECTION_OK &&
            PQtransactionStatus(conn->pq) == PQTRANS_IDLE;
+}
+
+bool pg_still_there(struct store_conn *conn)
+{
+    if (readable_now(PQsocket(conn->pq))) {
+        if (PQconsumeInput(conn->pq) == 0) {
+            return false;
+        }
+        (void)PQisBusy(conn->pq); /* reads the messages */
+    }
+    return !conn->rested && PQstatus(conn->pq) == CONNECTION_OK;
 }
 
 static enum store_rerun pg_rerun(const struct store_conn *conn)
@@ -409,6 +432,7 @@ const struct store_driver store_driver_postgres = {
     .rollback_to = pg_rollback_to,
     .query_begin = pg_query_begin,
     .query_bind = pg_query_bind,
+    .query_row = pg_query_row,
     .query_step = pg_query_step,
     .query_get = pg_query_get,
     .query_changed = pg_query_changed,

@@ -2,7 +2,8 @@
  * postgres_private.h: what the files of the PostgreSQL driver share.
  *
  * postgres.c connects, judges errors and hears signals; postgres_query.c runs transactions and
- * statements; postgres_value.c turns values into the server's binary form and back, without libpq.
+ * statements; postgres_rows.c runs a statement for many rows; postgres_value.c turns values into
+ * the server's binary form and back, without libpq.
  *
  * A statement is prepared once a connection, under its own name. Its answer arrives whole, so that
  * statements may run inside each other and savepoints come and go while one is read: a statement
@@ -38,8 +39,13 @@ enum pg_type {
     PG_JSONB = 3802,
 };
 
+/* Room for the name of a prepared statement. */
+#define PG_NAME_SIZE 96
+
 /* The longest number in binary form: a head of 8 bytes and 20 groups of 4 decimal digits. */
 #define PG_NUMERIC_MAX (8 + 20 * 2)
+
+struct pg_rows;
 
 /* A statement in use: its parameters, then its answer. */
 struct pg_handle {
@@ -52,6 +58,7 @@ struct pg_handle {
     PGresult *result;
     int row; /* of the answer; -1 before the first */
     bool was_prepared;
+    struct pg_rows *rows;   /* of a statement that runs for many; `result` is one of theirs */
     struct pg_handle *next; /* in use, newest first; or free */
 };
 
@@ -61,9 +68,10 @@ struct store_conn {
     bool for_writing;
     bool is_new;
     bool committing;
+    bool rested; /* for too long in a transaction, which the server has ended */
     enum store_rerun rerun;
     bool worn;                               /* not to be used for another transaction */
-    const struct store_statement **prepared; /* by statement id */
+    const struct store_statement **prepared; /* by statement id: the one, the set */
     size_t prepared_len;
     struct pg_handle *in_use;
     struct pg_handle *free;
@@ -77,8 +85,36 @@ struct store_conn {
 enum err pg_fail(struct store_conn *conn, const PGresult *result, const char *doing,
                  struct why *why);
 
+/*
+ * pg_still_there says whether the server has not ended the connection by now: before a commit is
+ * sent, that is a lost transaction; after it, nobody would know.
+ */
+bool pg_still_there(struct store_conn *conn);
+
 /* pg_command runs one command without parameters. Errors: as pg_fail. */
 enum err pg_command(struct store_conn *conn, const char *sql, const char *doing, struct why *why);
+
+/* pg_judge looks at the answer of a prepared statement. Errors: as pg_fail. */
+enum err pg_judge(struct pg_handle *h, const PGresult *result, struct why *why);
+
+/* pg_changed returns the rows that a command changed. */
+int64_t pg_changed(PGresult *result);
+
+/* pg_name writes the name under which a statement is prepared: for one row or for a set. */
+void pg_name(const struct store_statement *s, bool many, char out[PG_NAME_SIZE]);
+
+/* ---- many rows (postgres_rows.c) ---- */
+
+/* pg_rows_new readies the gathering of rows. Owns: the caller, pg_rows_free. */
+struct pg_rows *pg_rows_new(const struct store_statement *s);
+/* pg_rows_free gives rows and answers back; NULL is fine. */
+void pg_rows_free(struct pg_rows *rows);
+/* pg_query_row takes the bound parameters as a row. */
+enum err pg_query_row(void *handle, struct why *why);
+/* pg_rows_step runs what is left, then goes from answer to answer. */
+enum err pg_rows_step(struct pg_handle *h, bool *out_row, struct why *why);
+/* pg_rows_changed counts the rows of the table that all rows changed. */
+int64_t pg_rows_changed(const struct pg_rows *rows);
 
 /* pg_handles_free gives back what the connection keeps for statements. */
 void pg_handles_free(struct store_conn *conn);
@@ -116,8 +152,8 @@ enum err pg_release(struct store_conn *conn, struct why *why);
 /* pg_rollback_to takes back what was done since the savepoint, and ends it. */
 void pg_rollback_to(struct store_conn *conn);
 /* pg_query_begin readies a statement. */
-enum err pg_query_begin(struct store_conn *conn, const struct store_statement *s, void **out_handle,
-                        struct why *why);
+enum err pg_query_begin(struct store_conn *conn, const struct store_statement *s, bool many,
+                        void **out_handle, struct why *why);
 /* pg_query_bind binds one parameter by its index. */
 enum err pg_query_bind(void *handle, uint16_t index, const struct store_value *value,
                        struct why *why);

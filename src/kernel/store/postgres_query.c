@@ -31,6 +31,9 @@ enum err pg_read_committed(struct store_conn *conn, struct why *why)
 enum err pg_commit(struct store_conn *conn, struct why *why)
 {
     end_unfinished(conn);
+    if (!pg_still_there(conn)) {
+        return pg_fail(conn, NULL, "commit", why);
+    }
     conn->committing = true;
     PGresult *result = PQexec(conn->pq, "COMMIT");
     enum err e = OK;
@@ -93,11 +96,17 @@ void pg_rollback_to(struct store_conn *conn)
 
 /* ---- statements that the server has prepared ---- */
 
+void pg_name(const struct store_statement *s, bool many, char out[PG_NAME_SIZE])
+{
+    int len = snprintf(out, PG_NAME_SIZE, "%s%s", s->name, many ? "/rows" : "");
+    ASSERT(len > 0 && len < PG_NAME_SIZE);
+}
+
 /* The place of a statement in the cache, which grows for catalogs beside the program's. */
-static const struct store_statement **prepared_slot(struct store_conn *conn, uint16_t id)
+static const struct store_statement **prepared_slot(struct store_conn *conn, size_t id)
 {
     if (id >= conn->prepared_len) {
-        size_t len = (size_t)id + 1;
+        size_t len = id + 1;
         conn->prepared = mem_resize(conn->prepared, len * sizeof(conn->prepared[0]));
         memset(conn->prepared + conn->prepared_len, 0,
                (len - conn->prepared_len) * sizeof(conn->prepared[0]));
@@ -107,29 +116,33 @@ static const struct store_statement **prepared_slot(struct store_conn *conn, uin
 }
 
 /* Another catalog's statement had the number: only tests do that, so that it may cost a command. */
-static enum err forget_prepared(struct store_conn *conn, const struct store_statement *s,
+static enum err forget_prepared(struct store_conn *conn, const struct store_statement *s, bool many,
                                 struct why *why)
 {
+    char name[PG_NAME_SIZE];
     char sql[128];
-    int len = snprintf(sql, sizeof(sql), "DEALLOCATE %s", s->name);
+    pg_name(s, many, name);
+    int len = snprintf(sql, sizeof(sql), "DEALLOCATE \"%s\"", name);
     ASSERT(len > 0 && (size_t)len < sizeof(sql));
     return pg_command(conn, sql, s->name, why);
 }
 
-static enum err prepare(struct store_conn *conn, const struct store_statement *s, bool *out_was,
-                        struct why *why)
+static enum err prepare(struct store_conn *conn, const struct store_statement *s, bool many,
+                        bool *out_was, struct why *why)
 {
-    const struct store_statement **slot = prepared_slot(conn, s->id);
+    const struct store_statement **slot = prepared_slot(conn, 2 * (size_t)s->id + many);
     *out_was = *slot == s;
     if (*out_was) {
         return OK;
     }
-    enum err e = *slot != NULL ? forget_prepared(conn, *slot, why) : OK;
+    enum err e = *slot != NULL ? forget_prepared(conn, *slot, many, why) : OK;
     if (e != OK) {
         return e;
     }
     *slot = NULL;
-    PGresult *result = PQprepare(conn->pq, s->name, s->postgres, 0, NULL);
+    char name[PG_NAME_SIZE];
+    pg_name(s, many, name);
+    PGresult *result = PQprepare(conn->pq, name, many ? s->postgres_rows : s->postgres, 0, NULL);
     if (PQresultStatus(result) == PGRES_COMMAND_OK) {
         *slot = s;
     } else {
@@ -159,17 +172,20 @@ static struct pg_handle *take_handle(struct store_conn *conn)
     return h;
 }
 
-enum err pg_query_begin(struct store_conn *conn, const struct store_statement *s, void **out_handle,
-                        struct why *why)
+enum err pg_query_begin(struct store_conn *conn, const struct store_statement *s, bool many,
+                        void **out_handle, struct why *why)
 {
     bool was_prepared = false;
-    enum err e = prepare(conn, s, &was_prepared, why);
+    bool loads = many && s->rows == STORE_ROWS_LOAD;
+    enum err e =
+        loads ? OK : prepare(conn, s, many && s->rows == STORE_ROWS_SET, &was_prepared, why);
     if (e != OK) {
         return e;
     }
     struct pg_handle *h = take_handle(conn);
     h->statement = s;
     h->was_prepared = was_prepared;
+    h->rows = many ? pg_rows_new(s) : NULL;
     h->result = NULL;
     h->row = -1;
     memset(h->values, 0, s->param_count * sizeof(h->values[0])); /* NULL until bound */
@@ -187,7 +203,11 @@ void pg_query_end(void *handle)
         link = &(*link)->next;
     }
     *link = h->next;
-    PQclear(h->result);
+    if (h->rows == NULL) {
+        PQclear(h->result);
+    }
+    pg_rows_free(h->rows);
+    h->rows = NULL;
     h->result = NULL;
     arena_clear(&h->arena);
     h->next = conn->free;
@@ -229,9 +249,9 @@ enum err pg_query_bind(void *handle, uint16_t index, const struct store_value *v
  * A plan that was made before another process changed a table, or that the server was told to
  * forget, fails its transaction: the function runs again on a new connection.
  */
-static void judge_stale(struct pg_handle *h)
+static void judge_stale(struct pg_handle *h, const PGresult *result)
 {
-    const char *state = PQresultErrorField(h->result, PG_DIAG_SQLSTATE);
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     bool stale = state != NULL && (strcmp(state, "0A000") == 0 || strcmp(state, "26000") == 0);
     if (stale && h->was_prepared) {
         h->conn->worn = true;
@@ -239,24 +259,33 @@ static void judge_stale(struct pg_handle *h)
     }
 }
 
+enum err pg_judge(struct pg_handle *h, const PGresult *result, struct why *why)
+{
+    const struct store_statement *s = h->statement;
+    ExecStatusType status = PQresultStatus(result);
+    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
+        enum err e = pg_fail(h->conn, result, s->name, why);
+        judge_stale(h, result);
+        return e;
+    }
+    ASSERT(s->column_count == 0 || PQnfields(result) == s->column_count);
+    return OK;
+}
+
 static enum err execute(struct pg_handle *h, struct why *why)
 {
     const struct store_statement *s = h->statement;
     h->result = PQexecPrepared(h->conn->pq, s->name, s->param_count, h->values, h->lengths,
                                h->formats, BINARY);
-    ExecStatusType status = PQresultStatus(h->result);
-    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
-        enum err e = pg_fail(h->conn, h->result, s->name, why);
-        judge_stale(h);
-        return e;
-    }
-    ASSERT(s->column_count == 0 || PQnfields(h->result) == s->column_count);
-    return OK;
+    return pg_judge(h, h->result, why);
 }
 
 enum err pg_query_step(void *handle, bool *out_row, struct why *why)
 {
     struct pg_handle *h = handle;
+    if (h->rows != NULL) {
+        return pg_rows_step(h, out_row, why);
+    }
     if (h->row < 0) {
         enum err e = execute(h, why);
         if (e != OK) {
@@ -289,7 +318,7 @@ enum err pg_query_get(void *handle, uint16_t index, enum store_type type, struct
 }
 
 /* The number at the end of "INSERT 0 3" or "UPDATE 3"; a "SELECT 3" changes nothing. */
-static int64_t changed_rows(PGresult *result)
+int64_t pg_changed(PGresult *result)
 {
     struct slice tag = slice_text(PQcmdStatus(result));
     if (slice_starts(tag, SLICE_LIT("SELECT"))) {
@@ -301,7 +330,10 @@ static int64_t changed_rows(PGresult *result)
 int64_t pg_query_changed(void *handle)
 {
     const struct pg_handle *h = handle;
-    return h->result == NULL ? 0 : changed_rows(h->result);
+    if (h->rows != NULL) {
+        return pg_rows_changed(h->rows);
+    }
+    return h->result == NULL ? 0 : pg_changed(h->result);
 }
 
 enum err pg_run_script(struct store_conn *conn, const char *sql, int64_t *out_changed,
@@ -313,7 +345,7 @@ enum err pg_run_script(struct store_conn *conn, const char *sql, int64_t *out_ch
         status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY;
     enum err e = done ? OK : pg_fail(conn, result, "script", why);
     if (e == OK && out_changed != NULL) {
-        *out_changed = changed_rows(result);
+        *out_changed = pg_changed(result);
     }
     PQclear(result);
     return e;

@@ -51,10 +51,22 @@ static void refuse(struct store_query *q, enum err e)
     store_tx_fail(q->tx, e, &q->why_);
 }
 
-void store_begin(struct store_query *q, struct store_tx *tx, const struct store_statement *s)
+/* Refuses a value; of many rows it says which one has it. */
+static void refuse_value(struct store_query *q, enum err e)
+{
+    if (q->many_) {
+        why_set(&q->why_, e, q->why_.field, "Row %llu of %s: %s", (unsigned long long)q->rows_ + 1,
+                q->statement->name, q->why_.text);
+    }
+    refuse(q, e);
+}
+
+static void begin(struct store_query *q, struct store_tx *tx, const struct store_statement *s,
+                  bool many)
 {
     ASSERT(s->param_count <= STORE_FIELDS_MAX && s->column_count <= STORE_FIELDS_MAX);
-    *q = (struct store_query){.tx = tx, .statement = s};
+    ASSERT(!many || s->param_count > 0);
+    *q = (struct store_query){.tx = tx, .statement = s, .many_ = many};
     const struct store_tx *running = store_tx_current();
     if (running == NULL || tx != running) {
         die(q, "begin", "used outside of its transaction");
@@ -69,11 +81,21 @@ void store_begin(struct store_query *q, struct store_tx *tx, const struct store_
         misuse(q, "begin", "writes in a transaction that only reads");
         return;
     }
-    enum err e = tx->store->driver->query_begin(tx->conn, s, &q->driver_, &q->why_);
+    enum err e = tx->store->driver->query_begin(tx->conn, s, many, &q->driver_, &q->why_);
     if (e != OK) {
         q->driver_ = NULL;
         refuse(q, e);
     }
+}
+
+void store_begin(struct store_query *q, struct store_tx *tx, const struct store_statement *s)
+{
+    begin(q, tx, s, false);
+}
+
+void store_begin_rows(struct store_query *q, struct store_tx *tx, const struct store_statement *s)
+{
+    begin(q, tx, s, true);
 }
 
 /* ---- parameters ---- */
@@ -108,7 +130,7 @@ static void bind(struct store_query *q, const char *name, const struct store_val
     }
     enum err e = q->tx->store->driver->query_bind(q->driver_, i, value, &q->why_);
     if (e != OK) {
-        refuse(q, e);
+        refuse_value(q, e);
     }
 }
 
@@ -166,7 +188,7 @@ static void check_text(struct store_query *q, const char *name, enum store_type 
         e = why_set(&q->why_, ERR_INVALID_ENCODING, name, "%s must be UTF-8.", name);
     }
     if (e != OK) {
-        refuse(q, e);
+        refuse_value(q, e);
         return;
     }
 #ifdef FREEHOLD_CHECKED
@@ -234,10 +256,43 @@ static void check_bound(struct store_query *q)
     }
 }
 
+void store_row(struct store_query *q)
+{
+    if (!q->many_ || q->started_) {
+        die(q, "row", q->many_ ? "given too late" : "given to a statement of one row");
+    }
+    if (q->err_ == OK) {
+        check_bound(q);
+    }
+    q->bound_ = 0;
+    q->next_param_ = 0;
+    if (q->err_ != OK) {
+        return;
+    }
+    enum err e = q->tx->store->driver->query_row(q->driver_, &q->why_);
+    if (e != OK) {
+        refuse(q, e);
+        return;
+    }
+    q->rows_++;
+}
+
+/* Of many rows, the last one must have been ended. */
+static void check_ended(struct store_query *q)
+{
+    if (q->bound_ != 0) {
+        misuse(q, "row", "is not ended by store_row");
+    }
+}
+
 bool store_step(struct store_query *q)
 {
     if (q->err_ == OK && !q->started_) {
-        check_bound(q);
+        if (q->many_) {
+            check_ended(q);
+        } else {
+            check_bound(q);
+        }
     }
     if (q->err_ != OK) {
         return false;
@@ -413,7 +468,7 @@ enum err store_finish(struct store_query *q, int64_t *out_changed, struct why *w
 
 enum err store_finish_one(struct store_query *q, const char *what, struct why *why)
 {
-    ASSERT(q->started_ || q->err_ != OK);
+    ASSERT((q->started_ || q->err_ != OK) && !q->many_);
     bool found = q->had_row_;
 #ifdef FREEHOLD_CHECKED
     if (q->has_row_ && store_step(q)) {

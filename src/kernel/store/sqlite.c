@@ -338,6 +338,7 @@ const struct store_driver store_driver_sqlite = {
     .rollback_to = sqlite_rollback_to,
     .query_begin = sqlite_query_begin,
     .query_bind = sqlite_query_bind,
+    .query_row = sqlite_query_row,
     .query_step = sqlite_query_step,
     .query_get = sqlite_query_get,
     .query_changed = sqlite_query_changed,

@@ -24,6 +24,12 @@ enum sqlite_control {
     CONTROL_COUNT
 };
 
+/* What one of many rows answered; all of them are kept until they are read. */
+struct sqlite_answer {
+    struct sqlite_answer *next;
+    struct store_value values[];
+};
+
 /* A prepared statement and the state of its current run. */
 struct sqlite_handle {
     struct store_conn *conn;
@@ -34,6 +40,12 @@ struct sqlite_handle {
     unsigned depth; /* of savepoints where it began */
     int64_t total_before;
     int64_t changed;
+    bool many;          /* runs for many rows */
+    uint64_t rows;      /* that ran */
+    struct arena arena; /* of the answers */
+    struct sqlite_answer *answers;
+    struct sqlite_answer **answers_tail;
+    const struct sqlite_answer *answer; /* the current one */
     struct sqlite_handle *next_in_use;
 };
 
@@ -78,11 +90,13 @@ enum err sqlite_release(struct store_conn *conn, struct why *why);
 /* sqlite_rollback_to takes back what was done since the savepoint, and ends it. */
 void sqlite_rollback_to(struct store_conn *conn);
 /* sqlite_query_begin takes the prepared statement from the cache, or makes it. */
-enum err sqlite_query_begin(struct store_conn *conn, const struct store_statement *s,
+enum err sqlite_query_begin(struct store_conn *conn, const struct store_statement *s, bool many,
                             void **out_handle, struct why *why);
 /* sqlite_query_bind binds one parameter by its index. */
 enum err sqlite_query_bind(void *handle, uint16_t index, const struct store_value *value,
                            struct why *why);
+/* sqlite_query_row runs the statement for the bound row. */
+enum err sqlite_query_row(void *handle, struct why *why);
 /* sqlite_query_step fetches the next row. */
 enum err sqlite_query_step(void *handle, bool *out_row, struct why *why);
 /* sqlite_query_get reads one column of the row; bytes are borrowed until the next step. */

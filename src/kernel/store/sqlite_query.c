@@ -201,7 +201,7 @@ static struct sqlite_handle **cache_slot(struct store_conn *conn, uint16_t id)
     return &conn->cache[id];
 }
 
-enum err sqlite_query_begin(struct store_conn *conn, const struct store_statement *s,
+enum err sqlite_query_begin(struct store_conn *conn, const struct store_statement *s, bool many,
                             void **out_handle, struct why *why)
 {
     struct sqlite_handle **slot = cache_slot(conn, s->id);
@@ -225,6 +225,12 @@ enum err sqlite_query_begin(struct store_conn *conn, const struct store_statemen
     h->in_use = true;
     h->depth = conn->depth;
     h->changed = 0;
+    h->many = many;
+    h->rows = 0;
+    h->answers = NULL;
+    h->answers_tail = &h->answers;
+    h->answer = NULL;
+    arena_init(&h->arena, 0); /* takes nothing before it is used */
     h->total_before = sqlite3_total_changes64(conn->db);
     h->next_in_use = conn->in_use;
     conn->in_use = h;
@@ -279,21 +285,6 @@ enum err sqlite_query_bind(void *handle, uint16_t index, const struct store_valu
     return code == SQLITE_OK ? OK : sqlite_fail(h->conn, code, h->statement->name, why);
 }
 
-enum err sqlite_query_step(void *handle, bool *out_row, struct why *why)
-{
-    struct sqlite_handle *h = handle;
-    int code = sqlite3_step(h->stmt);
-    if (code != SQLITE_ROW && code != SQLITE_DONE) {
-        return sqlite_fail(h->conn, code, h->statement->name, why);
-    }
-    bool changed = sqlite3_total_changes64(h->conn->db) != h->total_before;
-    if (code == SQLITE_DONE && changed && !sqlite3_stmt_readonly(h->stmt)) {
-        h->changed = sqlite3_changes64(h->conn->db);
-    }
-    *out_row = code == SQLITE_ROW;
-    return OK;
-}
-
 static struct slice column_bytes(sqlite3_stmt *stmt, int at, bool text)
 {
     const void *ptr =
@@ -329,10 +320,9 @@ static enum err wrong_value(const struct sqlite_handle *h, uint16_t index, struc
                    name, h->statement->name);
 }
 
-enum err sqlite_query_get(void *handle, uint16_t index, enum store_type type,
-                          struct store_value *out, struct why *why)
+static enum err column_value(struct sqlite_handle *h, uint16_t index, enum store_type type,
+                             struct store_value *out, struct why *why)
 {
-    struct sqlite_handle *h = handle;
     struct store_value value = {.type = type};
     int found = sqlite3_column_type(h->stmt, index);
     int wanted = storage_class(type);
@@ -352,6 +342,89 @@ enum err sqlite_query_get(void *handle, uint16_t index, enum store_type type,
     return OK;
 }
 
+/* ---- many rows ---- */
+
+/* Keeps the row that the statement stands on, until it is read. */
+static enum err keep_answer(struct sqlite_handle *h, struct why *why)
+{
+    const struct store_statement *s = h->statement;
+    struct sqlite_answer *answer =
+        arena_alloc(&h->arena, sizeof(*answer) + s->column_count * sizeof(answer->values[0]));
+    enum err e = OK;
+    for (uint16_t i = 0; e == OK && i < s->column_count; i++) {
+        struct store_value *value = &answer->values[i];
+        e = column_value(h, i, s->columns[i].type, value, why);
+        value->bytes = value->bytes.len > 0 ? slice_copy(&h->arena, value->bytes) : SLICE_EMPTY;
+    }
+    if (e == OK) {
+        *h->answers_tail = answer;
+        h->answers_tail = &answer->next;
+    }
+    return e;
+}
+
+enum err sqlite_query_row(void *handle, struct why *why)
+{
+    struct sqlite_handle *h = handle;
+    int64_t before = sqlite3_total_changes64(h->conn->db);
+    enum err e = OK;
+    int code = sqlite3_step(h->stmt);
+    while (e == OK && code == SQLITE_ROW) {
+        e = keep_answer(h, why);
+        code = e == OK ? sqlite3_step(h->stmt) : code;
+    }
+    if (e == OK && code != SQLITE_DONE) {
+        e = sqlite_fail(h->conn, code, h->statement->name, why);
+        if (why != NULL) {
+            why_set(why, e, why->field, "Row %llu: %s", (unsigned long long)h->rows + 1, why->text);
+        }
+    }
+    if (e == OK && sqlite3_total_changes64(h->conn->db) != before) {
+        h->changed += sqlite3_changes64(h->conn->db);
+    }
+    h->rows++;
+    sqlite3_reset(h->stmt);
+    return e;
+}
+
+static void next_answer(struct sqlite_handle *h, bool *out_row)
+{
+    h->answer = h->answer == NULL ? h->answers : h->answer->next;
+    *out_row = h->answer != NULL;
+}
+
+/* ---- answers ---- */
+
+enum err sqlite_query_step(void *handle, bool *out_row, struct why *why)
+{
+    struct sqlite_handle *h = handle;
+    if (h->many) {
+        next_answer(h, out_row);
+        return OK;
+    }
+    int code = sqlite3_step(h->stmt);
+    if (code != SQLITE_ROW && code != SQLITE_DONE) {
+        return sqlite_fail(h->conn, code, h->statement->name, why);
+    }
+    bool changed = sqlite3_total_changes64(h->conn->db) != h->total_before;
+    if (code == SQLITE_DONE && changed && !sqlite3_stmt_readonly(h->stmt)) {
+        h->changed = sqlite3_changes64(h->conn->db);
+    }
+    *out_row = code == SQLITE_ROW;
+    return OK;
+}
+
+enum err sqlite_query_get(void *handle, uint16_t index, enum store_type type,
+                          struct store_value *out, struct why *why)
+{
+    struct sqlite_handle *h = handle;
+    if (h->many) {
+        *out = h->answer->values[index];
+        return OK;
+    }
+    return column_value(h, index, type, out, why);
+}
+
 int64_t sqlite_query_changed(void *handle)
 {
     return ((const struct sqlite_handle *)handle)->changed;
@@ -367,6 +440,7 @@ void sqlite_query_end(void *handle)
     }
     *link = h->next_in_use;
     h->in_use = false;
+    arena_free(&h->arena);
     sqlite3_reset(h->stmt);
     sqlite3_clear_bindings(h->stmt);
     if (h->extra) {

@@ -4,6 +4,9 @@
 #include "kernel/base/clock.h"
 #include "kernel/store/store_private.h"
 
+/* Units: microseconds. */
+#define LEASE_USEC (3 * (int64_t)USEC_PER_SEC)
+
 static const char *const synchronous_choices[] = {"full", "normal", NULL};
 
 const struct config_row store_config_rows[] = {
@@ -46,7 +49,16 @@ const struct config_row store_config_rows[] = {
      .offset = offsetof(struct store_config, statement_usec),
      .default_ = "60s",
      .max = 86400ull * USEC_PER_SEC,
-     .doc = "PostgreSQL: how long a statement may run, or a transaction rest; 0 is for ever."},
+     .doc = "PostgreSQL: how long a statement may run, or a reading transaction rest; 0 is for "
+            "ever."},
+    {.key = "store.lease",
+     .type = CONFIG_DURATION,
+     .offset = offsetof(struct store_config, lease_usec),
+     .default_ = "3s",
+     .min = USEC_PER_SEC,
+     .max = 60ull * USEC_PER_SEC,
+     .doc = "PostgreSQL: how long a process that says nothing keeps work that only one may do; "
+            "a writing transaction that rests for half of it is ended."},
     {.key = "store.batch_max",
      .type = CONFIG_U64,
      .offset = offsetof(struct store_config, batch_max),
@@ -131,6 +143,8 @@ static void store_free(struct store *store)
 {
     store_pool_clear(store, &store->readers);
     store_pool_clear(store, &store->writers);
+    store_pool_clear(store, &store->keeping);
+    store_leases_clear(store);
     if (store->writer != NULL) {
         store->driver->close(store->writer);
     }
@@ -191,6 +205,9 @@ enum err store_open(struct store **out, const struct store_config *config,
     store->config = *config;
     store->config.url = slice_cstr(&store->boot, slice_text(config->url));
     store->config.synchronous = slice_cstr(&store->boot, slice_text(config->synchronous));
+    if (store->config.lease_usec == 0) {
+        store->config.lease_usec = LEASE_USEC;
+    }
     store->batch_max = config->batch_max;
     store->read_only = config->read_only;
     store->url_shown = hide_password(&store->boot, config->url);
@@ -199,6 +216,8 @@ enum err store_open(struct store **out, const struct store_config *config,
     store_pool_init(&store->readers, &store->boot, config->readers, false);
     store_pool_init(&store->writers, &store->boot, driver->single_writer ? 0 : config->writers,
                     true);
+    store_pool_init(&store->keeping, &store->boot, driver->single_writer ? 0 : 1, true);
+    store_leases_init(store);
 
     e = open_connections(store, why);
     if (e == OK) {
@@ -221,9 +240,11 @@ void store_close(struct store *store)
         return;
     }
     ASSERT(!store_in_tx());
+    store_leases_stop(store);
     store_writer_stop(store);
     store_pool_close(&store->writers);
     store_pool_close(&store->readers);
+    store_pool_close(&store->keeping);
     store_listener_stop(store);
     store_free(store);
 }

@@ -14,6 +14,25 @@
  * therefore every build checks names and types (ASSERT), and a checked build (FREEHOLD_CHECKED, all
  * test builds) also dies on an unbound parameter, an unread column and an unfinished statement.
  *
+ * Many rows
+ *   store_begin_rows begins a statement that runs once for each row of parameters; store_row ends a
+ *   row, and names, types and forgotten values are checked for each of them as for one. How they
+ *   travel is declared beside the statement, and only PostgreSQL differs:
+ *   "-- rows: load"  a plain INSERT: COPY in binary form, the fastest way in.
+ *   "-- rows: set"   one statement over arrays. INSERT ... ON CONFLICT, UPDATE, DELETE, RETURNING.
+ *                    All its rows see the table as it was before: two of them must not be about the
+ *                    same row of the table (ON CONFLICT DO NOTHING takes the first of equals).
+ *   without a line   the statement as often as there are rows, in a pipeline: in order, each seeing
+ *                    what those before it did. Any statement can be run so.
+ *   SQLite runs the prepared statement for each row. Rows leave in chunks of at most
+ *   STORE_ROWS_CHUNK rows or about a MiB, so that memory is bounded however many there are;
+ * store_row sends the chunk that it fills and store_step or store_finish the rest. A failure names
+ * the row, or the rows of its chunk where the server does not tell; it fails the function like any
+ * other refusal. Answers (RETURNING) are read by store_step after the last row. They are in memory
+ * until store_finish, so who wants answers gives a bounded number of rows; those of a set come in
+ * no order, so that they return their key. Between rows other statements may run; what was given
+ * and not sent yet is not seen by them.
+ *
  * Transactions
  *   store_write runs a function in a read-write transaction and returns when it is durable (or
  *   rolled back). store_read gives a consistent snapshot. The function may be run again after a
@@ -86,12 +105,21 @@ struct store_column {
     bool nullable;
 };
 
+/* How many rows of parameters travel to PostgreSQL. */
+enum store_rows {
+    STORE_ROWS_EACH, /* one after another, pipelined */
+    STORE_ROWS_SET,  /* one statement over arrays */
+    STORE_ROWS_LOAD, /* COPY */
+};
+
 struct store_statement {
     const char *name; /* "jobs_enqueue" */
     uint16_t id;      /* dense over the program, index of the prepared cache */
     bool writes;
     const char *sqlite;   /* placeholders ?1… in the order of params */
     const char *postgres; /* placeholders $1… */
+    enum store_rows rows;
+    const char *postgres_rows; /* SET: placeholders are arrays; LOAD: the COPY; EACH: NULL */
     const struct store_column *params;
     uint16_t param_count;
     const struct store_column *columns;
@@ -123,6 +151,7 @@ struct store_config {
     int64_t busy_usec;       /* how long a statement waits for a lock */
     int64_t connect_usec;    /* PostgreSQL: how long connecting may take */
     int64_t statement_usec;  /* PostgreSQL: how long a statement may run, 0: for ever */
+    int64_t lease_usec;      /* PostgreSQL: how long a silent process counts as alive */
     uint64_t batch_max;      /* functions in one group commit */
     const char *synchronous; /* SQLite: full | normal */
     bool read_only;          /* not a row: no writer, no lock, next to a running owner */
@@ -193,6 +222,8 @@ struct store_query {
     uint64_t read_;
     uint16_t next_param_;
     uint16_t next_column_;
+    uint64_t rows_; /* rows of parameters that were ended */
+    bool many_;     /* begun by store_begin_rows */
     bool started_;
     bool has_row_;
     bool had_row_;
@@ -201,6 +232,16 @@ struct store_query {
 
 /* store_begin readies a statement of the transaction. */
 void store_begin(struct store_query *q, struct store_tx *tx, const struct store_statement *s);
+
+#define STORE_ROWS_CHUNK 2048
+
+/*
+ * store_begin_rows readies a statement for many rows: bind all parameters and store_row, for each
+ * row; then step and finish. No row at all is fine: nothing runs.
+ */
+void store_begin_rows(struct store_query *q, struct store_tx *tx, const struct store_statement *s);
+/* store_row ends a row of parameters; may run the rows that gathered. */
+void store_row(struct store_query *q);
 
 /* The store_bind_* functions bind a parameter by name; binding in declared order is fastest. */
 void store_bind_i64(struct store_query *q, const char *name, int64_t value);
@@ -247,7 +288,7 @@ void store_ignore(struct store_query *q, const char *column);
 
 /*
  * store_finish ends the statement (running it when no row was asked for). `out_changed` may be
- * NULL; it receives the number of rows inserted, updated or deleted.
+ * NULL; it receives the number of rows inserted, updated or deleted, by all rows together.
  * Errors: ERR_DB_CONSTRAINT (unique, check, foreign key), ERR_DB, ERR_DB_BUSY, ERR_DISK_FULL.
  */
 enum err store_finish(struct store_query *q, int64_t *out_changed, struct why *why) ERR_CHECKED;

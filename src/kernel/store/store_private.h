@@ -3,13 +3,14 @@
  *
  * store.c opens and closes, tx.c runs functions (on the writer thread, or on a connection of a
  * pool), pool.c lends connections, query.c runs statements, listener.c carries signals between
- * processes, migrate.c, undo.c and signal.c do what their names say, sqlite.c and postgres.c are
- * the drivers.
+ * processes, store_lease.c and store_keeper.c see to work that one process does, migrate.c, undo.c
+ * and signal.c do what their names say, sqlite.c and postgres.c are the drivers.
  *
  * Locks: `queue_lock` guards the queue of writes and the statistics, a pool's `lock` its idle
  * connections, `outage.lock` when to connect again, `signal_lock` the channels, the listener's
- * `lock` what it has to tell. No two are ever held together, and none while a function runs, but
- * for `rerun_turn`, which is held around a function that runs again.
+ * `lock` what it has to tell, that of the leases what is wanted, held and known. No two are ever
+ * held together, and none while a function runs, but for `rerun_turn`, which is held around a
+ * function that runs again.
  */
 #ifndef KERNEL_STORE_STORE_PRIVATE_H
 #define KERNEL_STORE_STORE_PRIVATE_H
@@ -17,6 +18,7 @@
 #include <pthread.h>
 
 #include "kernel/store/driver.h"
+#include "kernel/store/store_lease.h"
 
 struct store_tx {
     struct store *store;
@@ -83,6 +85,42 @@ struct store_listener {
     bool stopping;
 };
 
+/* A piece of work that this process wants, or once wanted. */
+struct store_lease {
+    char name[STORE_LEASE_NAME_MAX];
+    const char *channel; /* woken when it is got or lost; NULL: not wanted */
+    uint64_t fence;      /* ours; 0: we do not have it */
+    uint64_t seen_fence; /* of whoever has it */
+};
+
+/* What the keeper saw of a lease, whoever has it. */
+struct store_lease_look {
+    char name[STORE_LEASE_NAME_MAX];
+    bool alive;
+    int64_t idle_usec; /* at the time of the look */
+};
+
+struct store_leases {
+    pthread_mutex_t lock;
+    pthread_cond_t looked; /* a round has ended */
+    bool started;
+    bool has_thread;
+    bool stopping;
+    pthread_t thread;
+    char process_id[STORE_PROCESS_ID_MAX];
+    char host[65];
+    const char *roles;
+    const char *version;
+    int64_t valid_mono_usec; /* until then the process row is certainly alive */
+    bool failing;            /* said once */
+    uint64_t rounds;
+    struct store_lease wanted[STORE_LEASES_MAX]; /* the first `count`; they never move */
+    size_t count;
+    struct store_lease_look *looks;
+    size_t look_count;
+    size_t look_cap;
+};
+
 struct store {
     struct arena boot;
     struct store_config config; /* its texts are in `boot` */
@@ -108,9 +146,11 @@ struct store {
 
     struct store_pool readers;
     struct store_pool writers;  /* empty with a single writer */
+    struct store_pool keeping;  /* one connection for the keeper, so that it waits for nobody */
     pthread_mutex_t rerun_turn; /* functions that lost a race run again one at a time */
     struct store_outage outage;
     struct store_listener listener;
+    struct store_leases leases;
 
     pthread_mutex_t signal_lock;
     struct store_channel channels[STORE_CHANNEL_MAX];
@@ -121,6 +161,18 @@ struct store {
 enum err store_writer_start(struct store *store, struct why *why) ERR_CHECKED;
 /* store_writer_stop answers the queued functions, ends the writer and waits for its callers. */
 void store_writer_stop(struct store *store);
+
+/* store_write_in is store_write on a connection of one pool, where there are many writers. */
+enum err store_write_in(struct store *store, struct store_pool *pool, store_fn fn, void *ctx,
+                        struct why *why) ERR_CHECKED;
+/* store_read_in is store_read on a connection of one pool. */
+enum err store_read_in(struct store *store, struct store_pool *pool, store_fn fn, void *ctx,
+                       struct why *why) ERR_CHECKED;
+
+/* store_leases_init makes the locks. */
+void store_leases_init(struct store *store);
+/* store_leases_clear gives back what store_leases_init made. */
+void store_leases_clear(struct store *store);
 
 /* store_connect makes a connection beside the pools. Errors: as store_open, during an outage. */
 enum err store_connect(struct store *store, bool for_writing, struct store_conn **out,

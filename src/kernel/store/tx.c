@@ -394,19 +394,19 @@ static enum err write_on(struct store *store, struct store_conn *conn, store_fn 
     return e;
 }
 
-static enum err write_once(struct store *store, store_fn fn, void *ctx, enum store_rerun *out_rerun,
-                           struct why *why)
+static enum err write_once(struct store *store, struct store_pool *pool, store_fn fn, void *ctx,
+                           enum store_rerun *out_rerun, struct why *why)
 {
     struct store_conn *conn = NULL;
     *out_rerun = STORE_RERUN_NO;
-    enum err e = store_pool_borrow(store, &store->writers, &conn, why);
+    enum err e = store_pool_borrow(store, pool, &conn, why);
     if (e != OK) {
         return e;
     }
     e = write_on(store, conn, fn, ctx, why);
     *out_rerun = rerun_of(store, conn);
     store->driver->rollback(conn);
-    store_pool_return(store, &store->writers, conn);
+    store_pool_return(store, pool, conn);
     return e;
 }
 
@@ -435,7 +435,8 @@ static void leave(struct store *store, enum err e, const struct reruns *reruns,
     pthread_mutex_unlock(&store->queue_lock);
 }
 
-static enum err write_pooled(struct store *store, store_fn fn, void *ctx, struct why *why)
+enum err store_write_in(struct store *store, struct store_pool *pool, store_fn fn, void *ctx,
+                        struct why *why)
 {
     if (!enter(store)) {
         return why_set(why, ERR_STOPPING, NULL, "The program is stopping.");
@@ -444,11 +445,11 @@ static enum err write_pooled(struct store *store, store_fn fn, void *ctx, struct
     struct why detail = {0};
     enum store_rerun reason = STORE_RERUN_NO;
     int64_t started = clock_mono_usec();
-    enum err e = write_once(store, fn, ctx, &reason, &detail);
+    enum err e = write_once(store, pool, fn, ctx, &reason, &detail);
     while (run_again(&reruns, reason)) {
         detail = (struct why){0};
         pthread_mutex_lock(&store->rerun_turn);
-        e = write_once(store, fn, ctx, &reason, &detail);
+        e = write_once(store, pool, fn, ctx, &reason, &detail);
         pthread_mutex_unlock(&store->rerun_turn);
     }
     leave(store, e, &reruns, started);
@@ -465,17 +466,17 @@ enum err store_write(struct store *store, store_fn fn, void *ctx, struct why *wh
         return why_set(why, ERR_CONFLICT, NULL, "The database was opened for reading only.");
     }
     return store->driver->single_writer ? write_queued(store, fn, ctx, why)
-                                        : write_pooled(store, fn, ctx, why);
+                                        : store_write_in(store, &store->writers, fn, ctx, why);
 }
 
 /* ---- reads ---- */
 
-static enum err read_once(struct store *store, store_fn fn, void *ctx, enum store_rerun *out_rerun,
-                          struct why *why)
+static enum err read_once(struct store *store, struct store_pool *pool, store_fn fn, void *ctx,
+                          enum store_rerun *out_rerun, struct why *why)
 {
     struct store_conn *conn = NULL;
     *out_rerun = STORE_RERUN_NO;
-    enum err e = store_pool_borrow(store, &store->readers, &conn, why);
+    enum err e = store_pool_borrow(store, pool, &conn, why);
     if (e != OK) {
         return e;
     }
@@ -486,23 +487,29 @@ static enum err read_once(struct store *store, store_fn fn, void *ctx, enum stor
         store->driver->rollback(conn);
     }
     *out_rerun = rerun_of(store, conn);
-    store_pool_return(store, &store->readers, conn);
+    store_pool_return(store, pool, conn);
     return e;
 }
 
-enum err store_read(struct store *store, store_fn fn, void *ctx, struct why *why)
+enum err store_read_in(struct store *store, struct store_pool *pool, store_fn fn, void *ctx,
+                       struct why *why)
 {
     ASSERT(!store_in_tx());
     struct reruns reruns = {0};
     enum store_rerun reason = STORE_RERUN_NO;
     struct why detail = {0};
-    enum err e = read_once(store, fn, ctx, &reason, &detail);
+    enum err e = read_once(store, pool, fn, ctx, &reason, &detail);
     while (run_again(&reruns, reason)) {
         detail = (struct why){0};
-        e = read_once(store, fn, ctx, &reason, &detail);
+        e = read_once(store, pool, fn, ctx, &reason, &detail);
     }
     if (e != OK && why != NULL) {
         *why = detail;
     }
     return e;
+}
+
+enum err store_read(struct store *store, store_fn fn, void *ctx, struct why *why)
+{
+    return store_read_in(store, &store->readers, fn, ctx, why);
 }

@@ -358,13 +358,16 @@ static void too_deep_halts_until_a_human_decides(void **state)
     arena_free(&arena);
 
     struct why why = {0};
-    assert_int_equal(chain_resume(f.s.store, FAKE_CHAIN_ID, 0, &why), ERR_CONFLICT);
-    assert_int_equal(chain_resume(f.s.store, FAKE_CHAIN_ID, 33, &why), ERR_CONFLICT);
-    assert_int_equal(chain_resume(f.s.store, FAKE_CHAIN_ID, 5, &why), ERR_CONFLICT);
+    assert_int_equal(chain_resume(f.s.store, FAKE_CHAIN_ID, 0, SLICE_LIT("root"), &why),
+                     ERR_CONFLICT);
+    assert_int_equal(chain_resume(f.s.store, FAKE_CHAIN_ID, 33, SLICE_LIT("root"), &why),
+                     ERR_CONFLICT);
+    assert_int_equal(chain_resume(f.s.store, FAKE_CHAIN_ID, 5, SLICE_LIT("root"), &why),
+                     ERR_CONFLICT);
     assert_non_null(strstr(why.text, "not remembered any more"));
-    assert_int_equal(chain_resume(f.s.store, 1, 5, &why), ERR_CONFLICT);
+    assert_int_equal(chain_resume(f.s.store, 1, 5, SLICE_LIT("root"), &why), ERR_CONFLICT);
     /* A block of the wrong fork: the follower finds the rest of the way by itself. */
-    assert_int_equal(chain_resume(f.s.store, FAKE_CHAIN_ID, 29, &why), OK);
+    assert_int_equal(chain_resume(f.s.store, FAKE_CHAIN_ID, 29, SLICE_LIT("root"), &why), OK);
     settle(&f);
     assert_true(cursor_of(&f) == 35);
     assert_as_fresh(&f, node);
@@ -384,9 +387,9 @@ static void resume_without_rewinding_halts_again(void **state)
     (void)extend_empty(deep, 7, 1);
     assert_steps(ERR_CHAIN_HALTED);
     struct why why = {0};
-    assert_int_equal(chain_resume(f.s.store, FAKE_CHAIN_ID, 8, &why), OK);
+    assert_int_equal(chain_resume(f.s.store, FAKE_CHAIN_ID, 8, SLICE_LIT("root"), &why), OK);
     assert_steps(ERR_CHAIN_HALTED);
-    assert_int_equal(chain_resume(f.s.store, FAKE_CHAIN_ID, 2, &why), OK);
+    assert_int_equal(chain_resume(f.s.store, FAKE_CHAIN_ID, 2, SLICE_LIT("root"), &why), OK);
     settle(&f);
     assert_as_fresh(&f, node);
 }
@@ -400,7 +403,7 @@ static void resume_unfollows_what_it_undoes(void **state)
     settle(&f);
     assert_int_equal(ROWS("SELECT COUNT(*) FROM chain_sources"), 2);
     struct why why = {0};
-    assert_int_equal(chain_resume(f.s.store, FAKE_CHAIN_ID, 2, &why), OK);
+    assert_int_equal(chain_resume(f.s.store, FAKE_CHAIN_ID, 2, SLICE_LIT("root"), &why), OK);
     assert_int_equal(ROWS("SELECT COUNT(*) FROM chain_sources"), 1);
     /* On the other fork the contract exists, but nobody announces it. */
     struct address t = address_of(5);
@@ -440,7 +443,7 @@ static void halted_in_the_log_is_said_once(void **state)
     assert_true(status.halted);
     assert_true(status.node_ok);
     clock_sleep_usec(100000); /* many polls */
-    assert_int_equal(chain_resume(f.s.store, FAKE_CHAIN_ID, 2, &why), OK);
+    assert_int_equal(chain_resume(f.s.store, FAKE_CHAIN_ID, 2, SLICE_LIT("root"), &why), OK);
     assert_true(chain_wait_block(f.chain, 9, 5 * USEC_PER_SEC));
     chain_stop(f.chain);
     log_set_fd(-1);

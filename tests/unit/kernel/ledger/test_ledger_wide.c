@@ -4,7 +4,7 @@
 #include <gmp.h>
 
 #include "kernel/base/rand.h"
-#include "kernel/ledger/ledger_audit.h"
+#include "kernel/ledger/ledger_rules.h"
 #include "unit/test.h"
 
 static struct u256 random_amount(void)

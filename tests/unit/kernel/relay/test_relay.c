@@ -16,12 +16,12 @@ static void an_intent_goes_all_the_way(void **state)
     assert_int_equal(row.state, RELAY_SENT);
     assert_true(row.has_nonce && row.nonce == 0 && row.has_hash && row.attempts == 1);
     assert_int_equal(fake_node_pool(node), 1);
-    assert_int_equal(atomic_load(&w.mined), 0);
+    assert_int_equal(store_signal_now(w.s.store, "chain_poke"), 0);
     mine();
     settle();
     row = row_of(id);
     assert_int_equal(row.state, RELAY_MINED);
-    assert_int_equal(atomic_load(&w.mined), 1);
+    assert_int_equal(store_signal_now(w.s.store, "chain_poke"), 1);
     assert_true(row.has_block && row.block_number == 1 && row.gas_used == 21000);
     struct hash block = fake_node_hash(node, fake_node_head(node));
     assert_true(hash_equal(&row.block_hash, &block));

@@ -121,7 +121,6 @@ struct world {
     struct seen *seen;
     size_t seen_count;
     size_t seen_cap;
-    _Atomic int mined; /* calls of the poke */
 };
 
 static struct world w;
@@ -144,11 +143,6 @@ static enum err watch(struct store_tx *tx, void *ctx, const struct relay_row *ro
     s->final = row->final;
     pthread_mutex_unlock(&world->lock);
     return OK;
-}
-
-static void poked(void *ctx)
-{
-    atomic_fetch_add(&((struct world *)ctx)->mined, 1);
 }
 
 static struct rpc_pool *world_pool(const char *url)
@@ -181,8 +175,6 @@ static struct relay *make_relay(struct store *store, struct rpc_pool *pool)
         .contract_count = 1,
         .watch = watch,
         .watch_ctx = &w,
-        .mined = poked,
-        .mined_ctx = &w,
     };
     return relay_new(&options);
 }

@@ -129,3 +129,60 @@ SELECT count(*) AS count FROM undo_log;
 -- statement: sample_undo_text
 -- columns: statement text
 SELECT statement FROM undo_log ORDER BY seq DESC LIMIT 1;
+
+-- statement: sample_items_load
+-- doc: adds items, many at a time
+-- rows: load
+-- params: name text, payload json?, raw bytes?, digest hash?, owner address?
+-- params: amount u256, at time, done bool, score i64?, parent i64?
+INSERT INTO items (name, payload, raw, digest, owner, amount, at, done, score, parent)
+VALUES (:name, :payload, :raw, :digest, :owner, :amount, :at, :done, :score, :parent);
+
+-- statement: sample_items_set
+-- doc: adds items that are not there yet, many at a time
+-- rows: set
+-- params: name text, payload json?, raw bytes?, digest hash?, owner address?
+-- params: amount u256, at time, done bool, score i64?, parent i64?
+-- columns: id i64, name text
+INSERT INTO items (name, payload, raw, digest, owner, amount, at, done, score, parent)
+VALUES (:name, :payload, :raw, :digest, :owner, :amount, :at, :done, :score, :parent)
+ON CONFLICT (name) DO NOTHING
+RETURNING id, name;
+
+-- statement: sample_counters_put
+-- doc: adds to counters, many at a time
+-- rows: set
+-- params: name text, step i64
+-- columns: name text, value i64
+INSERT INTO counters (name, value) VALUES (:name, :step)
+ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value
+RETURNING name, value;
+
+-- statement: sample_counters_move
+-- doc: changes counters that have the value that is expected, many at a time
+-- rows: set
+-- params: name text, expected i64, value i64
+UPDATE counters SET value = :value WHERE name = :name AND value = :expected;
+
+-- statement: sample_counters_drop
+-- doc: deletes counters, many at a time
+-- rows: set
+-- params: name text
+DELETE FROM counters WHERE name = :name;
+
+-- statement: sample_counters_copy
+-- doc: makes counters with the values of others, many at a time
+-- rows: set
+-- params: from text, to text
+INSERT INTO counters (name, value) SELECT :to, c.value
+FROM @rows JOIN counters c ON c.name = :from;
+
+-- statement: sample_holdings_load
+-- doc: adds holdings, many at a time
+-- rows: load
+-- params: asset i64, holder address, balance u256, active bool
+INSERT INTO holdings (asset, holder, balance, active) VALUES (:asset, :holder, :balance, :active);
+
+-- statement: sample_holdings_sum
+-- columns: count i64
+SELECT count(*) AS count FROM holdings;

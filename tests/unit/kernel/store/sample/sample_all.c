@@ -5,6 +5,10 @@
 /* Declared here: this folder may not include those of the modules above it. */
 extern const struct store_statement sample_sql_counter_add;
 extern const struct store_statement sample_sql_counter_get;
+extern const struct store_statement sample_sql_counters_copy;
+extern const struct store_statement sample_sql_counters_drop;
+extern const struct store_statement sample_sql_counters_move;
+extern const struct store_statement sample_sql_counters_put;
 extern const struct store_statement sample_sql_counters_sum;
 extern const struct store_statement sample_sql_holding_balance;
 extern const struct store_statement sample_sql_holding_delete;
@@ -13,6 +17,8 @@ extern const struct store_statement sample_sql_holding_put;
 extern const struct store_statement sample_sql_holding_rename;
 extern const struct store_statement sample_sql_holding_replace;
 extern const struct store_statement sample_sql_holdings_dump;
+extern const struct store_statement sample_sql_holdings_load;
+extern const struct store_statement sample_sql_holdings_sum;
 extern const struct store_statement sample_sql_item_add;
 extern const struct store_statement sample_sql_item_default;
 extern const struct store_statement sample_sql_item_delete;
@@ -21,6 +27,8 @@ extern const struct store_statement sample_sql_items_all;
 extern const struct store_statement sample_sql_items_count;
 extern const struct store_statement sample_sql_items_done;
 extern const struct store_statement sample_sql_items_from;
+extern const struct store_statement sample_sql_items_load;
+extern const struct store_statement sample_sql_items_set;
 extern const struct store_statement sample_sql_liar;
 extern const struct store_statement sample_sql_lot_add;
 extern const struct store_statement sample_sql_lots_dump;
@@ -31,6 +39,10 @@ extern const struct store_statement sample_sql_undo_text;
 static const struct store_statement *const sample_catalog_statements[] = {
     &sample_sql_counter_add,
     &sample_sql_counter_get,
+    &sample_sql_counters_copy,
+    &sample_sql_counters_drop,
+    &sample_sql_counters_move,
+    &sample_sql_counters_put,
     &sample_sql_counters_sum,
     &sample_sql_holding_balance,
     &sample_sql_holding_delete,
@@ -39,6 +51,8 @@ static const struct store_statement *const sample_catalog_statements[] = {
     &sample_sql_holding_rename,
     &sample_sql_holding_replace,
     &sample_sql_holdings_dump,
+    &sample_sql_holdings_load,
+    &sample_sql_holdings_sum,
     &sample_sql_item_add,
     &sample_sql_item_default,
     &sample_sql_item_delete,
@@ -47,6 +61,8 @@ static const struct store_statement *const sample_catalog_statements[] = {
     &sample_sql_items_count,
     &sample_sql_items_done,
     &sample_sql_items_from,
+    &sample_sql_items_load,
+    &sample_sql_items_set,
     &sample_sql_liar,
     &sample_sql_lot_add,
     &sample_sql_lots_dump,
@@ -452,7 +468,7 @@ static const struct store_migration sample_catalog_migrations[] = {
 
 const struct store_catalog sample_catalog = {
     .statements = sample_catalog_statements,
-    .statement_count = 24,
+    .statement_count = 32,
     .migrations = sample_catalog_migrations,
     .migration_count = 4,
 };

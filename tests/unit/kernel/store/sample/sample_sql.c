@@ -19,7 +19,7 @@ static const struct store_column sample_sql_item_add_columns[] = {
 };
 const struct store_statement sample_sql_item_add = {
     .name = "sample_item_add",
-    .id = 10,
+    .id = 16,
     .writes = true,
     .sqlite =
         "INSERT INTO items (name, payload, raw, digest, owner, amount, at, done, score, parent)\n"
@@ -52,7 +52,7 @@ static const struct store_column sample_sql_item_get_columns[] = {
 };
 const struct store_statement sample_sql_item_get = {
     .name = "sample_item_get",
-    .id = 13,
+    .id = 19,
     .writes = false,
     .sqlite =
         "SELECT id, payload, raw, digest, owner, amount, at, done, score, parent\n"
@@ -71,7 +71,7 @@ static const struct store_column sample_sql_item_default_params[] = {
 };
 const struct store_statement sample_sql_item_default = {
     .name = "sample_item_default",
-    .id = 11,
+    .id = 17,
     .writes = true,
     .sqlite =
         "INSERT INTO items (name) VALUES (?1)",
@@ -90,7 +90,7 @@ static const struct store_column sample_sql_items_from_columns[] = {
 };
 const struct store_statement sample_sql_items_from = {
     .name = "sample_items_from",
-    .id = 17,
+    .id = 23,
     .writes = false,
     .sqlite =
         "SELECT name, amount FROM items WHERE amount >= ?1 ORDER BY amount",
@@ -107,7 +107,7 @@ static const struct store_column sample_sql_items_count_columns[] = {
 };
 const struct store_statement sample_sql_items_count = {
     .name = "sample_items_count",
-    .id = 15,
+    .id = 21,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS count FROM items",
@@ -122,7 +122,7 @@ static const struct store_column sample_sql_items_all_columns[] = {
 };
 const struct store_statement sample_sql_items_all = {
     .name = "sample_items_all",
-    .id = 14,
+    .id = 20,
     .writes = false,
     .sqlite =
         "SELECT name FROM items ORDER BY id",
@@ -137,7 +137,7 @@ static const struct store_column sample_sql_items_done_params[] = {
 };
 const struct store_statement sample_sql_items_done = {
     .name = "sample_items_done",
-    .id = 16,
+    .id = 22,
     .writes = true,
     .sqlite =
         "UPDATE items SET done = ?1",
@@ -152,7 +152,7 @@ static const struct store_column sample_sql_item_delete_params[] = {
 };
 const struct store_statement sample_sql_item_delete = {
     .name = "sample_item_delete",
-    .id = 12,
+    .id = 18,
     .writes = true,
     .sqlite =
         "DELETE FROM items WHERE name = ?1",
@@ -167,7 +167,7 @@ static const struct store_column sample_sql_score_max_columns[] = {
 };
 const struct store_statement sample_sql_score_max = {
     .name = "sample_score_max",
-    .id = 21,
+    .id = 29,
     .writes = false,
     .sqlite =
         "SELECT max(score) AS score FROM items",
@@ -183,7 +183,7 @@ static const struct store_column sample_sql_liar_columns[] = {
 };
 const struct store_statement sample_sql_liar = {
     .name = "sample_liar",
-    .id = 18,
+    .id = 26,
     .writes = false,
     .sqlite =
         "SELECT 'abc' AS raw, 'abc' AS amount",
@@ -244,7 +244,7 @@ static const struct store_column sample_sql_counters_sum_columns[] = {
 };
 const struct store_statement sample_sql_counters_sum = {
     .name = "sample_counters_sum",
-    .id = 2,
+    .id = 6,
     .writes = false,
     .sqlite =
         "SELECT CAST(coalesce(sum(value), 0) AS INTEGER) AS sum, count(*) AS count FROM counters",
@@ -266,7 +266,7 @@ static const struct store_column sample_sql_holding_put_params[] = {
 };
 const struct store_statement sample_sql_holding_put = {
     .name = "sample_holding_put",
-    .id = 6,
+    .id = 10,
     .writes = true,
     .sqlite =
         "INSERT INTO holdings (asset, holder, balance, label, memo, raw, active, at)\n"
@@ -289,7 +289,7 @@ static const struct store_column sample_sql_holding_balance_params[] = {
 };
 const struct store_statement sample_sql_holding_balance = {
     .name = "sample_holding_balance",
-    .id = 3,
+    .id = 7,
     .writes = true,
     .sqlite =
         "UPDATE holdings SET balance = ?3 WHERE asset = ?1 AND holder = ?2",
@@ -306,7 +306,7 @@ static const struct store_column sample_sql_holding_note_params[] = {
 };
 const struct store_statement sample_sql_holding_note = {
     .name = "sample_holding_note",
-    .id = 5,
+    .id = 9,
     .writes = true,
     .sqlite =
         "UPDATE holdings SET note = ?3 WHERE asset = ?1 AND holder = ?2",
@@ -323,7 +323,7 @@ static const struct store_column sample_sql_holding_rename_params[] = {
 };
 const struct store_statement sample_sql_holding_rename = {
     .name = "sample_holding_rename",
-    .id = 7,
+    .id = 11,
     .writes = true,
     .sqlite =
         "UPDATE holdings SET asset = ?3 WHERE asset = ?1 AND holder = ?2",
@@ -339,7 +339,7 @@ static const struct store_column sample_sql_holding_delete_params[] = {
 };
 const struct store_statement sample_sql_holding_delete = {
     .name = "sample_holding_delete",
-    .id = 4,
+    .id = 8,
     .writes = true,
     .sqlite =
         "DELETE FROM holdings WHERE asset = ?1 AND holder = ?2",
@@ -356,7 +356,7 @@ static const struct store_column sample_sql_holding_replace_params[] = {
 };
 const struct store_statement sample_sql_holding_replace = {
     .name = "sample_holding_replace",
-    .id = 8,
+    .id = 12,
     .writes = true,
     .sqlite =
         "INSERT OR REPLACE INTO holdings (asset, holder, balance, active)\n"
@@ -383,7 +383,7 @@ static const struct store_column sample_sql_holdings_dump_columns[] = {
 };
 const struct store_statement sample_sql_holdings_dump = {
     .name = "sample_holdings_dump",
-    .id = 9,
+    .id = 13,
     .writes = false,
     .sqlite =
         "SELECT asset, holder, balance, label, memo, raw, active, at, note\n"
@@ -402,7 +402,7 @@ static const struct store_column sample_sql_lot_add_params[] = {
 };
 const struct store_statement sample_sql_lot_add = {
     .name = "sample_lot_add",
-    .id = 19,
+    .id = 27,
     .writes = true,
     .sqlite =
         "INSERT INTO lots (asset, holder, size) VALUES (?1, ?2, ?3)",
@@ -420,7 +420,7 @@ static const struct store_column sample_sql_lots_dump_columns[] = {
 };
 const struct store_statement sample_sql_lots_dump = {
     .name = "sample_lots_dump",
-    .id = 20,
+    .id = 28,
     .writes = false,
     .sqlite =
         "SELECT id, asset, holder, size FROM lots ORDER BY id",
@@ -435,7 +435,7 @@ static const struct store_column sample_sql_undo_count_columns[] = {
 };
 const struct store_statement sample_sql_undo_count = {
     .name = "sample_undo_count",
-    .id = 22,
+    .id = 30,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS count FROM undo_log",
@@ -450,12 +450,212 @@ static const struct store_column sample_sql_undo_text_columns[] = {
 };
 const struct store_statement sample_sql_undo_text = {
     .name = "sample_undo_text",
-    .id = 23,
+    .id = 31,
     .writes = false,
     .sqlite =
         "SELECT statement FROM undo_log ORDER BY seq DESC LIMIT 1",
     .postgres =
         "SELECT statement FROM undo_log ORDER BY seq DESC LIMIT 1",
     .columns = sample_sql_undo_text_columns,
+    .column_count = 1,
+};
+
+static const struct store_column sample_sql_items_load_params[] = {
+    {"name", STORE_TEXT, false},
+    {"payload", STORE_JSON, true},
+    {"raw", STORE_BYTES, true},
+    {"digest", STORE_HASH, true},
+    {"owner", STORE_ADDRESS, true},
+    {"amount", STORE_U256, false},
+    {"at", STORE_TIME, false},
+    {"done", STORE_BOOL, false},
+    {"score", STORE_I64, true},
+    {"parent", STORE_I64, true},
+};
+const struct store_statement sample_sql_items_load = {
+    .name = "sample_items_load",
+    .id = 24,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO items (name, payload, raw, digest, owner, amount, at, done, score, parent)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    .postgres =
+        "INSERT INTO items (name, payload, raw, digest, owner, amount, at, done, score, parent)\n"
+        "VALUES ($1::text, $2::jsonb, $3::bytea, $4::bytea, $5::bytea, $6::numeric, $7::timestamptz, $8::boolean, $9::bigint, $10::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY items (name, payload, raw, digest, owner, amount, at, done, score, parent) FROM STDIN (FORMAT binary)",
+    .params = sample_sql_items_load_params,
+    .param_count = 10,
+};
+
+static const struct store_column sample_sql_items_set_params[] = {
+    {"name", STORE_TEXT, false},
+    {"payload", STORE_JSON, true},
+    {"raw", STORE_BYTES, true},
+    {"digest", STORE_HASH, true},
+    {"owner", STORE_ADDRESS, true},
+    {"amount", STORE_U256, false},
+    {"at", STORE_TIME, false},
+    {"done", STORE_BOOL, false},
+    {"score", STORE_I64, true},
+    {"parent", STORE_I64, true},
+};
+static const struct store_column sample_sql_items_set_columns[] = {
+    {"id", STORE_I64, false},
+    {"name", STORE_TEXT, false},
+};
+const struct store_statement sample_sql_items_set = {
+    .name = "sample_items_set",
+    .id = 25,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO items (name, payload, raw, digest, owner, amount, at, done, score, parent)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)\n"
+        "ON CONFLICT (name) DO NOTHING\n"
+        "RETURNING id, name",
+    .postgres =
+        "INSERT INTO items (name, payload, raw, digest, owner, amount, at, done, score, parent)\n"
+        "VALUES ($1::text, $2::jsonb, $3::bytea, $4::bytea, $5::bytea, $6::numeric, $7::timestamptz, $8::boolean, $9::bigint, $10::bigint)\n"
+        "ON CONFLICT (name) DO NOTHING\n"
+        "RETURNING id, name",
+    .rows = STORE_ROWS_SET,
+    .postgres_rows =
+        "INSERT INTO items (name, payload, raw, digest, owner, amount, at, done, score, parent)\n"
+        "SELECT r.p_name, r.p_payload, r.p_raw, r.p_digest, r.p_owner, r.p_amount, r.p_at, r.p_done, r.p_score, r.p_parent FROM unnest($1::text[], $2::jsonb[], $3::bytea[], $4::bytea[], $5::bytea[], $6::numeric[], $7::timestamptz[], $8::boolean[], $9::bigint[], $10::bigint[]) AS r (p_name, p_payload, p_raw, p_digest, p_owner, p_amount, p_at, p_done, p_score, p_parent)\n"
+        "ON CONFLICT (name) DO NOTHING\n"
+        "RETURNING id, name",
+    .params = sample_sql_items_set_params,
+    .param_count = 10,
+    .columns = sample_sql_items_set_columns,
+    .column_count = 2,
+};
+
+static const struct store_column sample_sql_counters_put_params[] = {
+    {"name", STORE_TEXT, false},
+    {"step", STORE_I64, false},
+};
+static const struct store_column sample_sql_counters_put_columns[] = {
+    {"name", STORE_TEXT, false},
+    {"value", STORE_I64, false},
+};
+const struct store_statement sample_sql_counters_put = {
+    .name = "sample_counters_put",
+    .id = 5,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO counters (name, value) VALUES (?1, ?2)\n"
+        "ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value\n"
+        "RETURNING name, value",
+    .postgres =
+        "INSERT INTO counters (name, value) VALUES ($1::text, $2::bigint)\n"
+        "ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value\n"
+        "RETURNING name, value",
+    .rows = STORE_ROWS_SET,
+    .postgres_rows =
+        "INSERT INTO counters (name, value) SELECT r.p_name, r.p_step FROM unnest($1::text[], $2::bigint[]) AS r (p_name, p_step)\n"
+        "ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value\n"
+        "RETURNING name, value",
+    .params = sample_sql_counters_put_params,
+    .param_count = 2,
+    .columns = sample_sql_counters_put_columns,
+    .column_count = 2,
+};
+
+static const struct store_column sample_sql_counters_move_params[] = {
+    {"name", STORE_TEXT, false},
+    {"expected", STORE_I64, false},
+    {"value", STORE_I64, false},
+};
+const struct store_statement sample_sql_counters_move = {
+    .name = "sample_counters_move",
+    .id = 4,
+    .writes = true,
+    .sqlite =
+        "UPDATE counters SET value = ?3 WHERE name = ?1 AND value = ?2",
+    .postgres =
+        "UPDATE counters SET value = $3::bigint WHERE name = $1::text AND value = $2::bigint",
+    .rows = STORE_ROWS_SET,
+    .postgres_rows =
+        "UPDATE counters SET value = r.p_value FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS r (p_name, p_expected, p_value)\n"
+        "WHERE name = r.p_name AND value = r.p_expected",
+    .params = sample_sql_counters_move_params,
+    .param_count = 3,
+};
+
+static const struct store_column sample_sql_counters_drop_params[] = {
+    {"name", STORE_TEXT, false},
+};
+const struct store_statement sample_sql_counters_drop = {
+    .name = "sample_counters_drop",
+    .id = 3,
+    .writes = true,
+    .sqlite =
+        "DELETE FROM counters WHERE name = ?1",
+    .postgres =
+        "DELETE FROM counters WHERE name = $1::text",
+    .rows = STORE_ROWS_SET,
+    .postgres_rows =
+        "DELETE FROM counters USING unnest($1::text[]) AS r (p_name)\n"
+        "WHERE name = r.p_name",
+    .params = sample_sql_counters_drop_params,
+    .param_count = 1,
+};
+
+static const struct store_column sample_sql_counters_copy_params[] = {
+    {"from", STORE_TEXT, false},
+    {"to", STORE_TEXT, false},
+};
+const struct store_statement sample_sql_counters_copy = {
+    .name = "sample_counters_copy",
+    .id = 2,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO counters (name, value) SELECT ?2, c.value\n"
+        "FROM (SELECT 1) AS r JOIN counters c ON c.name = ?1",
+    .postgres =
+        "INSERT INTO counters (name, value) SELECT $2::text, c.value\n"
+        "FROM (SELECT 1) AS r JOIN counters c ON c.name = $1::text",
+    .rows = STORE_ROWS_SET,
+    .postgres_rows =
+        "INSERT INTO counters (name, value) SELECT r.p_to, c.value\n"
+        "FROM unnest($1::text[], $2::text[]) AS r (p_from, p_to) JOIN counters c ON c.name = r.p_from",
+    .params = sample_sql_counters_copy_params,
+    .param_count = 2,
+};
+
+static const struct store_column sample_sql_holdings_load_params[] = {
+    {"asset", STORE_I64, false},
+    {"holder", STORE_ADDRESS, false},
+    {"balance", STORE_U256, false},
+    {"active", STORE_BOOL, false},
+};
+const struct store_statement sample_sql_holdings_load = {
+    .name = "sample_holdings_load",
+    .id = 14,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO holdings (asset, holder, balance, active) VALUES (?1, ?2, ?3, ?4)",
+    .postgres =
+        "INSERT INTO holdings (asset, holder, balance, active) VALUES ($1::bigint, $2::bytea, $3::numeric, $4::boolean)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY holdings (asset, holder, balance, active) FROM STDIN (FORMAT binary)",
+    .params = sample_sql_holdings_load_params,
+    .param_count = 4,
+};
+
+static const struct store_column sample_sql_holdings_sum_columns[] = {
+    {"count", STORE_I64, false},
+};
+const struct store_statement sample_sql_holdings_sum = {
+    .name = "sample_holdings_sum",
+    .id = 15,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS count FROM holdings",
+    .postgres =
+        "SELECT count(*) AS count FROM holdings",
+    .columns = sample_sql_holdings_sum_columns,
     .column_count = 1,
 };

@@ -158,4 +158,56 @@ extern const struct store_statement sample_sql_undo_count;
  */
 extern const struct store_statement sample_sql_undo_text;
 
+/*
+ * sample_sql_items_load adds items, many at a time.
+ * Params: name text, payload json?, raw bytes?, digest hash?, owner address?, amount u256, at time,
+ * done bool, score i64?, parent i64?
+ */
+extern const struct store_statement sample_sql_items_load;
+
+/*
+ * sample_sql_items_set adds items that are not there yet, many at a time.
+ * Params: name text, payload json?, raw bytes?, digest hash?, owner address?, amount u256, at time,
+ * done bool, score i64?, parent i64?
+ * Columns: id i64, name text
+ */
+extern const struct store_statement sample_sql_items_set;
+
+/*
+ * sample_sql_counters_put adds to counters, many at a time.
+ * Params: name text, step i64
+ * Columns: name text, value i64
+ */
+extern const struct store_statement sample_sql_counters_put;
+
+/*
+ * sample_sql_counters_move changes counters that have the value that is expected, many at a time.
+ * Params: name text, expected i64, value i64
+ */
+extern const struct store_statement sample_sql_counters_move;
+
+/*
+ * sample_sql_counters_drop deletes counters, many at a time.
+ * Params: name text
+ */
+extern const struct store_statement sample_sql_counters_drop;
+
+/*
+ * sample_sql_counters_copy makes counters with the values of others, many at a time.
+ * Params: from text, to text
+ */
+extern const struct store_statement sample_sql_counters_copy;
+
+/*
+ * sample_sql_holdings_load adds holdings, many at a time.
+ * Params: asset i64, holder address, balance u256, active bool
+ */
+extern const struct store_statement sample_sql_holdings_load;
+
+/*
+ * sample_sql_holdings_sum is the statement sample_holdings_sum.
+ * Columns: count i64
+ */
+extern const struct store_statement sample_sql_holdings_sum;
+
 #endif

@@ -1,0 +1,88 @@
+-- Leases: who has work that only one process may do. All times are the database's own.
+
+-- statement: store_lease_beat
+-- doc: Says that a process lives; its row is made when it is not there.
+-- params: process_id text, host text, pid i64, roles text, version text, lease_usec i64
+INSERT INTO processes (process_id, host, pid, roles, version, lease_usec, started_at, until)
+VALUES (:process_id, :host, :pid, :roles, :version, :lease_usec,
+        (SELECT c.at FROM database_clock c),
+-- sqlite
+        NULL)
+-- postgres
+        clock_timestamp() + :lease_usec * interval '1 microsecond')
+-- both
+ON CONFLICT (process_id) DO UPDATE SET until = EXCLUDED.until;
+
+-- statement: store_lease_leave
+-- doc: Forgets a process that ends.
+-- params: process_id text
+DELETE FROM processes WHERE process_id = :process_id;
+
+-- statement: store_lease_forget
+-- doc: Forgets processes that ended long ago; in a file, all that had it before.
+-- params: process_id text
+DELETE FROM processes WHERE process_id <> :process_id
+-- postgres
+    AND until < clock_timestamp() - interval '1 day'
+-- both
+;
+
+-- statement: store_lease_make
+-- doc: Makes the row of a lease; one that is there stays as it is.
+-- params: name text
+INSERT INTO process_leases (name, owner, fence, since)
+VALUES (:name, '', 0, (SELECT c.at FROM database_clock c))
+ON CONFLICT (name) DO NOTHING;
+
+-- statement: store_lease_take
+-- doc: Takes a lease whose owner does not live, with the next fencing number.
+-- params: name text, owner text
+UPDATE process_leases
+SET owner = :owner, fence = fence + 1, since = (SELECT c.at FROM database_clock c)
+WHERE name = :name AND owner <> :owner
+    AND NOT EXISTS (SELECT 1 FROM live_processes p WHERE p.process_id = process_leases.owner);
+
+-- statement: store_lease_fence
+-- doc: Who has a lease. On PostgreSQL nobody can take it until the transaction has ended.
+-- params: name text
+-- columns: owner text, fence i64
+SELECT owner, fence FROM process_leases WHERE name = :name
+-- postgres
+FOR SHARE
+-- both
+;
+
+-- statement: store_lease_give
+-- doc: Gives a lease back.
+-- params: name text, owner text, fence i64
+UPDATE process_leases SET owner = '', since = (SELECT c.at FROM database_clock c)
+WHERE name = :name AND owner = :owner AND fence = :fence;
+
+-- statement: store_lease_list
+-- doc: All leases, whether their owner lives, and how long ago that was last known.
+-- columns: name text, owner text, fence i64, since time, host text?, pid i64?, roles text?
+-- columns: alive bool, idle_usec i64
+SELECT l.name, l.owner, l.fence, l.since, p.host, p.pid, p.roles,
+    EXISTS (SELECT 1 FROM live_processes v WHERE v.process_id = l.owner) AS alive,
+-- sqlite
+    (SELECT c.at FROM database_clock c) - l.since AS idle_usec
+-- postgres
+    CAST(EXTRACT(EPOCH FROM clock_timestamp() - COALESCE(p.until, l.since)) * 1000000 AS BIGINT)
+        AS idle_usec
+-- both
+FROM process_leases l LEFT JOIN processes p ON p.process_id = l.owner
+ORDER BY l.name;
+
+-- statement: store_lease_processes
+-- doc: All processes that live, or ended without saying so.
+-- columns: process_id text, host text, pid i64, roles text, version text, started_at time
+-- columns: alive bool
+SELECT p.process_id, p.host, p.pid, p.roles, p.version, p.started_at,
+    EXISTS (SELECT 1 FROM live_processes v WHERE v.process_id = p.process_id) AS alive
+FROM processes p ORDER BY p.started_at, p.process_id;
+
+-- statement: store_lease_lives
+-- doc: A process, if it lives.
+-- params: process_id text
+-- columns: process_id text
+SELECT process_id FROM live_processes WHERE process_id = :process_id;
