@@ -23,6 +23,8 @@ enum err command_demo(struct cli *cli, struct why *why) ERR_CHECKED;
 enum err command_config(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_migrate moves the schema. */
 enum err command_migrate(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_db copies an installation from one database to another. */
+enum err command_db(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_audit runs the proofs. */
 enum err command_audit(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_audit_ledger proves the ledger. */

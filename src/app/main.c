@@ -42,6 +42,12 @@ static const struct cli_option migrate_options[] = {
     {NULL, NULL, NULL},
 };
 
+static const struct cli_option db_options[] = {
+    {"live", NULL,
+     "Copy what the source holds at this moment, next to a daemon that runs on it (a rehearsal)."},
+    {NULL, NULL, NULL},
+};
+
 static const struct cli_option ledger_options[] = {
     {"prefix", "PATH", "accounts: only those whose path begins so."},
     {"after", "NAME", "Go on behind this account, or behind this transfer (entries)."},
@@ -83,6 +89,8 @@ const struct command cli_commands[] = {
     {"config", NULL, "Check, show or explain the configuration.", config_options, command_config},
     {"migrate", "status|up|down|verify", "Look at or move the database schema.", migrate_options,
      command_migrate},
+    {"db", "copy FROM TO", "Copy an installation into an empty database, and prove it equal.",
+     db_options, command_db},
     {"audit", "ledger|verify", "Prove the balances from their transfers, or the audit log.",
      audit_options, command_audit},
     {"ledger", "accounts|balance|entries [BOOK [ACCOUNT]]",

@@ -6,6 +6,7 @@
 #include "app/cmd_audit.h"
 #include "app/wallets.h"
 #include "gen/sql_all.h"
+#include "kernel/backup/backup_copy.h"
 #include "kernel/base/check.h"
 #include "kernel/base/log.h"
 #include "kernel/crypto/keystore.h"
@@ -41,6 +42,7 @@ static enum err start_store(struct service *s, struct why *why)
         e = operator_migrate(s->store, version.known, why);
     }
     e = e == OK ? store_migrate_verify(s->store, why) : e;
+    e = e == OK ? backup_copy_check(s->store, why) : e;
     roles_format(s->settings->service.role_set, s->roles);
     if (e == OK) {
         e = store_leases_start(s->store, s->roles, FREEHOLD_VERSION, why);

@@ -45,9 +45,10 @@
  *   them together (group commit, WAL, synchronous=FULL): a caller is answered after the fsync.
  *   PostgreSQL: each caller runs its function on a connection of a pool, serializable. A function
  *   that lost a race, or its connection before the commit was sent, runs again, a bounded number of
- *   times. A connection that breaks during the commit leaves the outcome unknown: the answer is
- *   ERR_DB_UNAVAILABLE and the caller repeats under the same key. While the server is gone, calls
- *   are answered ERR_DB_UNAVAILABLE at once and connecting is tried with back-off.
+ *   times; after a race while no other function of this process writes. A connection that breaks
+ * during the commit leaves the outcome unknown: the answer is ERR_DB_UNAVAILABLE and the caller
+ * repeats under the same key. While the server is gone, calls are answered ERR_DB_UNAVAILABLE at
+ * once and connecting is tried with back-off.
  *
  * Signals
  *   store_notify(tx, channel) wakes those who store_wait on the channel, after the commit and only
@@ -136,12 +137,37 @@ struct store_migration {
     const char *down_postgres;
 };
 
+/*
+ * A table whose rows belong to the installation: what copies and backups move. Its statements are
+ * made by tools/gen-sql; `first` and `next` read rows in the order of the primary key, whose values
+ * `next` takes as "after_NAME"; `insert` has the columns as parameters, also one that the database
+ * numbers; `number` tells how far that has counted, `renumber` sets it; `clear` removes what the
+ * migrations put there.
+ */
+struct store_table {
+    const char *name;
+    const struct store_column *columns;
+    uint16_t column_count;
+    const uint16_t *key; /* of `columns`, in the order of the primary key */
+    uint16_t key_count;
+    uint64_t rows_fresh; /* that the migrations put there */
+    const struct store_statement *first;
+    const struct store_statement *next;
+    const struct store_statement *count;
+    const struct store_statement *insert;
+    const struct store_statement *number; /* NULL: the database numbers no column */
+    const struct store_statement *renumber;
+    const struct store_statement *clear; /* NULL: they put nothing there */
+};
+
 /* What generated code knows about the whole program (src/gen/sql_all.c). */
 struct store_catalog {
     const struct store_statement *const *statements;
     uint16_t statement_count;
     const struct store_migration *migrations;
     uint16_t migration_count;
+    const struct store_table *tables; /* referenced ones first */
+    uint16_t table_count;
 };
 
 struct store_config {
@@ -356,6 +382,19 @@ enum err store_undo_rollback(struct store_tx *tx, uint64_t chain_id, uint64_t fr
 /* store_undo_prune forgets records of blocks < below_block. Errors: ERR_DB. */
 enum err store_undo_prune(struct store_tx *tx, uint64_t chain_id, uint64_t below_block,
                           struct why *why) ERR_CHECKED;
+
+/*
+ * store_undo_is_inverse says whether a column holds inverses. They are text in the words of their
+ * database: whoever moves rows takes them out by store_undo_export, in a form that every database's
+ * store_undo_import turns into its own words. Owns: the arena. Errors: ERR_CORRUPT.
+ */
+bool store_undo_is_inverse(const struct store_table *table, const struct store_column *column);
+/* store_undo_export writes an inverse of this database in the portable form. Errors: see above. */
+enum err store_undo_export(const struct store *store, struct arena *arena, struct slice statement,
+                           struct slice *out, struct why *why) ERR_CHECKED;
+/* store_undo_import writes a portable inverse in this database's words. Errors: see above. */
+enum err store_undo_import(const struct store *store, struct arena *arena, struct slice statement,
+                           struct slice *out, struct why *why) ERR_CHECKED;
 
 /* ---- statistics ---- */
 

@@ -3,14 +3,15 @@
  *
  * store.c opens and closes, tx.c runs functions (on the writer thread, or on a connection of a
  * pool), pool.c lends connections, query.c runs statements, listener.c carries signals between
- * processes, store_lease.c and store_keeper.c see to work that one process does, migrate.c, undo.c
- * and signal.c do what their names say, sqlite.c and postgres.c are the drivers.
+ * processes, store_lease.c and store_keeper.c see to work that one process does, undo_text.c turns
+ * inverses into the words of another database, migrate.c, undo.c and signal.c do what their names
+ * say, sqlite.c and postgres.c are the drivers.
  *
  * Locks: `queue_lock` guards the queue of writes and the statistics, a pool's `lock` its idle
  * connections, `outage.lock` when to connect again, `signal_lock` the channels, the listener's
  * `lock` what it has to tell, that of the leases what is wanted, held and known. No two are ever
- * held together, and none while a function runs, but for `rerun_turn`, which is held around a
- * function that runs again.
+ * held together, and none while a function runs, but for `turn`, which a function on a connection
+ * of `writers` shares, or has alone when it runs again after a race.
  */
 #ifndef KERNEL_STORE_STORE_PRIVATE_H
 #define KERNEL_STORE_STORE_PRIVATE_H
@@ -145,9 +146,9 @@ struct store {
     struct store_stats stats;
 
     struct store_pool readers;
-    struct store_pool writers;  /* empty with a single writer */
-    struct store_pool keeping;  /* one connection for the keeper, so that it waits for nobody */
-    pthread_mutex_t rerun_turn; /* functions that lost a race run again one at a time */
+    struct store_pool writers; /* empty with a single writer */
+    struct store_pool keeping; /* one connection for the keeper, so that it waits for nobody */
+    pthread_rwlock_t turn;     /* of `writers`: a function that lost a race runs again alone */
     struct store_outage outage;
     struct store_listener listener;
     struct store_leases leases;
@@ -206,6 +207,14 @@ void store_listener_tell(struct store *store, uint32_t channels);
 struct store_tx *store_tx_current(void);
 /* store_tx_fail remembers the first refusal of the database; the function cannot succeed now. */
 void store_tx_fail(struct store_tx *tx, enum err e, const struct why *why);
+
+/*
+ * store_undo_translate turns a portable inverse into PostgreSQL's words, or those into the portable
+ * form. Owns: the arena. Errors: ERR_CORRUPT.
+ */
+enum err store_undo_translate(const struct store_catalog *catalog, struct arena *arena,
+                              struct slice statement, bool to_postgres, struct slice *out,
+                              struct why *why) ERR_CHECKED;
 
 /* store_signal_publish bumps the channels whose bits are set. */
 void store_signal_publish(struct store *store, uint32_t channels);

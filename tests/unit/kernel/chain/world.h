@@ -75,8 +75,8 @@ static _Atomic int world_applied; /* handlers that ran */
 
 /* ---- the catalog: the program's, with the trace tables behind it ---- */
 
-static struct store_statement world_statements[8];
-static const struct store_statement *world_statement_list[512];
+static struct store_statement world_statements[64];
+static const struct store_statement *world_statement_list[2048];
 static struct store_migration world_migrations[64];
 static struct store_catalog world_catalog;
 
@@ -90,7 +90,7 @@ static void world_init(void)
     uint16_t n = sql_catalog.statement_count;
     uint16_t m = sql_catalog.migration_count;
     const struct store_catalog *t = &trace_catalog;
-    ASSERT(t->statement_count <= 8 && n + t->statement_count <= 512 && m < 63);
+    ASSERT(t->statement_count <= 64 && n + t->statement_count <= 2048 && m < 63);
     for (uint16_t i = 0; i < n; i++) {
         world_statement_list[i] = sql_catalog.statements[i];
     }

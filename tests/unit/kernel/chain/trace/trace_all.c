@@ -9,12 +9,538 @@ extern const struct store_statement trace_sql_balance_put;
 extern const struct store_statement trace_sql_journal_add;
 extern const struct store_statement trace_sql_token_add;
 
+static const struct store_column table_trace_balances_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trace_balances_first_fields[] = {
+    {"token", STORE_ADDRESS, false},
+    {"holder", STORE_ADDRESS, false},
+    {"balance", STORE_U256, false},
+};
+static const struct store_statement table_trace_balances_first = {
+    .name = "table_trace_balances_first",
+    .id = 5,
+    .writes = false,
+    .sqlite =
+        "SELECT token, holder, balance\n"
+        "FROM trace_balances\n"
+        "ORDER BY token, holder\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT token, holder, balance\n"
+        "FROM trace_balances\n"
+        "ORDER BY token, holder\n"
+        "LIMIT $1::bigint",
+    .params = table_trace_balances_first_params,
+    .param_count = 1,
+    .columns = table_trace_balances_first_fields,
+    .column_count = 3,
+};
+
+static const struct store_column table_trace_balances_next_params[] = {
+    {"after_token", STORE_ADDRESS, false},
+    {"after_holder", STORE_ADDRESS, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trace_balances_next_fields[] = {
+    {"token", STORE_ADDRESS, false},
+    {"holder", STORE_ADDRESS, false},
+    {"balance", STORE_U256, false},
+};
+static const struct store_statement table_trace_balances_next = {
+    .name = "table_trace_balances_next",
+    .id = 6,
+    .writes = false,
+    .sqlite =
+        "SELECT token, holder, balance\n"
+        "FROM trace_balances\n"
+        "WHERE (token, holder) > (?1, ?2)\n"
+        "ORDER BY token, holder\n"
+        "LIMIT ?3",
+    .postgres =
+        "SELECT token, holder, balance\n"
+        "FROM trace_balances\n"
+        "WHERE (token, holder) > ($1::bytea, $2::bytea)\n"
+        "ORDER BY token, holder\n"
+        "LIMIT $3::bigint",
+    .params = table_trace_balances_next_params,
+    .param_count = 3,
+    .columns = table_trace_balances_next_fields,
+    .column_count = 3,
+};
+
+static const struct store_column table_trace_balances_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_trace_balances_count = {
+    .name = "table_trace_balances_count",
+    .id = 7,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM trace_balances",
+    .postgres =
+        "SELECT count(*) AS rows FROM trace_balances",
+    .columns = table_trace_balances_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_trace_balances_insert_params[] = {
+    {"token", STORE_ADDRESS, false},
+    {"holder", STORE_ADDRESS, false},
+    {"balance", STORE_U256, false},
+};
+static const struct store_statement table_trace_balances_insert = {
+    .name = "table_trace_balances_insert",
+    .id = 8,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO trace_balances (token, holder, balance)\n"
+        "VALUES (?1, ?2, ?3)",
+    .postgres =
+        "INSERT INTO trace_balances (token, holder, balance)\n"
+        "VALUES ($1::bytea, $2::bytea, $3::numeric)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trace_balances (token, holder, balance) FROM STDIN (FORMAT binary)",
+    .params = table_trace_balances_insert_params,
+    .param_count = 3,
+};
+
+static const struct store_column table_trace_balances_columns[] = {
+    {"token", STORE_ADDRESS, false},
+    {"holder", STORE_ADDRESS, false},
+    {"balance", STORE_U256, false},
+};
+static const uint16_t table_trace_balances_key[] = {0, 1};
+
+static const struct store_column table_trace_journal_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trace_journal_first_fields[] = {
+    {"position", STORE_I64, false},
+    {"event_id", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+};
+static const struct store_statement table_trace_journal_first = {
+    .name = "table_trace_journal_first",
+    .id = 9,
+    .writes = false,
+    .sqlite =
+        "SELECT position, event_id, block_number, log_index\n"
+        "FROM trace_journal\n"
+        "ORDER BY position\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT position, event_id, block_number, log_index\n"
+        "FROM trace_journal\n"
+        "ORDER BY position\n"
+        "LIMIT $1::bigint",
+    .params = table_trace_journal_first_params,
+    .param_count = 1,
+    .columns = table_trace_journal_first_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_trace_journal_next_params[] = {
+    {"after_position", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trace_journal_next_fields[] = {
+    {"position", STORE_I64, false},
+    {"event_id", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+};
+static const struct store_statement table_trace_journal_next = {
+    .name = "table_trace_journal_next",
+    .id = 10,
+    .writes = false,
+    .sqlite =
+        "SELECT position, event_id, block_number, log_index\n"
+        "FROM trace_journal\n"
+        "WHERE position > ?1\n"
+        "ORDER BY position\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT position, event_id, block_number, log_index\n"
+        "FROM trace_journal\n"
+        "WHERE position > $1::bigint\n"
+        "ORDER BY position\n"
+        "LIMIT $2::bigint",
+    .params = table_trace_journal_next_params,
+    .param_count = 2,
+    .columns = table_trace_journal_next_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_trace_journal_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_trace_journal_count = {
+    .name = "table_trace_journal_count",
+    .id = 11,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM trace_journal",
+    .postgres =
+        "SELECT count(*) AS rows FROM trace_journal",
+    .columns = table_trace_journal_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_trace_journal_insert_params[] = {
+    {"position", STORE_I64, false},
+    {"event_id", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+};
+static const struct store_statement table_trace_journal_insert = {
+    .name = "table_trace_journal_insert",
+    .id = 12,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO trace_journal (position, event_id, block_number, log_index)\n"
+        "VALUES (?1, ?2, ?3, ?4)",
+    .postgres =
+        "INSERT INTO trace_journal (position, event_id, block_number, log_index)\n"
+        "VALUES ($1::bigint, $2::text, $3::bigint, $4::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trace_journal (position, event_id, block_number, log_index) FROM STDIN (FORMAT binary)",
+    .params = table_trace_journal_insert_params,
+    .param_count = 4,
+};
+
+static const struct store_column table_trace_journal_columns[] = {
+    {"position", STORE_I64, false},
+    {"event_id", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+};
+static const uint16_t table_trace_journal_key[] = {0};
+
+static const struct store_column table_trace_tokens_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trace_tokens_first_fields[] = {
+    {"token", STORE_ADDRESS, false},
+    {"factory", STORE_ADDRESS, false},
+};
+static const struct store_statement table_trace_tokens_first = {
+    .name = "table_trace_tokens_first",
+    .id = 13,
+    .writes = false,
+    .sqlite =
+        "SELECT token, factory\n"
+        "FROM trace_tokens\n"
+        "ORDER BY token\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT token, factory\n"
+        "FROM trace_tokens\n"
+        "ORDER BY token\n"
+        "LIMIT $1::bigint",
+    .params = table_trace_tokens_first_params,
+    .param_count = 1,
+    .columns = table_trace_tokens_first_fields,
+    .column_count = 2,
+};
+
+static const struct store_column table_trace_tokens_next_params[] = {
+    {"after_token", STORE_ADDRESS, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trace_tokens_next_fields[] = {
+    {"token", STORE_ADDRESS, false},
+    {"factory", STORE_ADDRESS, false},
+};
+static const struct store_statement table_trace_tokens_next = {
+    .name = "table_trace_tokens_next",
+    .id = 14,
+    .writes = false,
+    .sqlite =
+        "SELECT token, factory\n"
+        "FROM trace_tokens\n"
+        "WHERE token > ?1\n"
+        "ORDER BY token\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT token, factory\n"
+        "FROM trace_tokens\n"
+        "WHERE token > $1::bytea\n"
+        "ORDER BY token\n"
+        "LIMIT $2::bigint",
+    .params = table_trace_tokens_next_params,
+    .param_count = 2,
+    .columns = table_trace_tokens_next_fields,
+    .column_count = 2,
+};
+
+static const struct store_column table_trace_tokens_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_trace_tokens_count = {
+    .name = "table_trace_tokens_count",
+    .id = 15,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM trace_tokens",
+    .postgres =
+        "SELECT count(*) AS rows FROM trace_tokens",
+    .columns = table_trace_tokens_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_trace_tokens_insert_params[] = {
+    {"token", STORE_ADDRESS, false},
+    {"factory", STORE_ADDRESS, false},
+};
+static const struct store_statement table_trace_tokens_insert = {
+    .name = "table_trace_tokens_insert",
+    .id = 16,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO trace_tokens (token, factory)\n"
+        "VALUES (?1, ?2)",
+    .postgres =
+        "INSERT INTO trace_tokens (token, factory)\n"
+        "VALUES ($1::bytea, $2::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trace_tokens (token, factory) FROM STDIN (FORMAT binary)",
+    .params = table_trace_tokens_insert_params,
+    .param_count = 2,
+};
+
+static const struct store_column table_trace_tokens_columns[] = {
+    {"token", STORE_ADDRESS, false},
+    {"factory", STORE_ADDRESS, false},
+};
+static const uint16_t table_trace_tokens_key[] = {0};
+
+static const struct store_column table_undo_log_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_undo_log_first_fields[] = {
+    {"seq", STORE_I64, false},
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"statement", STORE_TEXT, false},
+};
+static const struct store_statement table_undo_log_first = {
+    .name = "table_undo_log_first",
+    .id = 17,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, chain_id, block_number, statement\n"
+        "FROM undo_log\n"
+        "ORDER BY seq\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT seq, chain_id, block_number, statement\n"
+        "FROM undo_log\n"
+        "ORDER BY seq\n"
+        "LIMIT $1::bigint",
+    .params = table_undo_log_first_params,
+    .param_count = 1,
+    .columns = table_undo_log_first_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_undo_log_next_params[] = {
+    {"after_seq", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_undo_log_next_fields[] = {
+    {"seq", STORE_I64, false},
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"statement", STORE_TEXT, false},
+};
+static const struct store_statement table_undo_log_next = {
+    .name = "table_undo_log_next",
+    .id = 18,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, chain_id, block_number, statement\n"
+        "FROM undo_log\n"
+        "WHERE seq > ?1\n"
+        "ORDER BY seq\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT seq, chain_id, block_number, statement\n"
+        "FROM undo_log\n"
+        "WHERE seq > $1::bigint\n"
+        "ORDER BY seq\n"
+        "LIMIT $2::bigint",
+    .params = table_undo_log_next_params,
+    .param_count = 2,
+    .columns = table_undo_log_next_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_undo_log_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_undo_log_count = {
+    .name = "table_undo_log_count",
+    .id = 19,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM undo_log",
+    .postgres =
+        "SELECT count(*) AS rows FROM undo_log",
+    .columns = table_undo_log_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_undo_log_insert_params[] = {
+    {"seq", STORE_I64, false},
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"statement", STORE_TEXT, false},
+};
+static const struct store_statement table_undo_log_insert = {
+    .name = "table_undo_log_insert",
+    .id = 20,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
+        "VALUES (?1, ?2, ?3, ?4)",
+    .postgres =
+        "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
+        "OVERRIDING SYSTEM VALUE\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::text)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY undo_log (seq, chain_id, block_number, statement) FROM STDIN (FORMAT binary)",
+    .params = table_undo_log_insert_params,
+    .param_count = 4,
+};
+
+static const struct store_column table_undo_log_number_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_undo_log_number = {
+    .name = "table_undo_log_number",
+    .id = 21,
+    .writes = false,
+    .sqlite =
+        "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
+    .postgres =
+        "SELECT greatest(coalesce(max(seq), 0), coalesce(pg_sequence_last_value(pg_get_serial_sequence('undo_log', 'seq')::regclass), 0))\n"
+        "    AS number\n"
+        "FROM undo_log",
+    .columns = table_undo_log_number_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_undo_log_renumber_params[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_column table_undo_log_renumber_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_undo_log_renumber = {
+    .name = "table_undo_log_renumber",
+    .id = 22,
+    .writes = true,
+    .sqlite =
+        "SELECT ?1 AS number",
+    .postgres =
+        "SELECT setval(pg_get_serial_sequence('undo_log', 'seq'), greatest($1::bigint, 1), $1::bigint > 0) AS number",
+    .params = table_undo_log_renumber_params,
+    .param_count = 1,
+    .columns = table_undo_log_renumber_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_undo_log_columns[] = {
+    {"seq", STORE_I64, false},
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"statement", STORE_TEXT, false},
+};
+static const uint16_t table_undo_log_key[] = {0};
+
+static const struct store_table trace_catalog_tables[] = {
+    {
+        .name = "trace_balances",
+        .columns = table_trace_balances_columns,
+        .column_count = 3,
+        .key = table_trace_balances_key,
+        .key_count = 2,
+        .rows_fresh = 0,
+        .first = &table_trace_balances_first,
+        .next = &table_trace_balances_next,
+        .count = &table_trace_balances_count,
+        .insert = &table_trace_balances_insert,
+    },
+    {
+        .name = "trace_journal",
+        .columns = table_trace_journal_columns,
+        .column_count = 4,
+        .key = table_trace_journal_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_trace_journal_first,
+        .next = &table_trace_journal_next,
+        .count = &table_trace_journal_count,
+        .insert = &table_trace_journal_insert,
+    },
+    {
+        .name = "trace_tokens",
+        .columns = table_trace_tokens_columns,
+        .column_count = 2,
+        .key = table_trace_tokens_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_trace_tokens_first,
+        .next = &table_trace_tokens_next,
+        .count = &table_trace_tokens_count,
+        .insert = &table_trace_tokens_insert,
+    },
+    {
+        .name = "undo_log",
+        .columns = table_undo_log_columns,
+        .column_count = 4,
+        .key = table_undo_log_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_undo_log_first,
+        .next = &table_undo_log_next,
+        .count = &table_undo_log_count,
+        .insert = &table_undo_log_insert,
+        .number = &table_undo_log_number,
+        .renumber = &table_undo_log_renumber,
+    },
+};
+
 static const struct store_statement *const trace_catalog_statements[] = {
     &trace_sql_balance_drop,
     &trace_sql_balance_get,
     &trace_sql_balance_put,
     &trace_sql_journal_add,
     &trace_sql_token_add,
+    &table_trace_balances_first,
+    &table_trace_balances_next,
+    &table_trace_balances_count,
+    &table_trace_balances_insert,
+    &table_trace_journal_first,
+    &table_trace_journal_next,
+    &table_trace_journal_count,
+    &table_trace_journal_insert,
+    &table_trace_tokens_first,
+    &table_trace_tokens_next,
+    &table_trace_tokens_count,
+    &table_trace_tokens_insert,
+    &table_undo_log_first,
+    &table_undo_log_next,
+    &table_undo_log_count,
+    &table_undo_log_insert,
+    &table_undo_log_number,
+    &table_undo_log_renumber,
 };
 
 static const struct store_migration trace_catalog_migrations[] = {
@@ -262,7 +788,9 @@ static const struct store_migration trace_catalog_migrations[] = {
 
 const struct store_catalog trace_catalog = {
     .statements = trace_catalog_statements,
-    .statement_count = 5,
+    .statement_count = 23,
     .migrations = trace_catalog_migrations,
     .migration_count = 2,
+    .tables = trace_catalog_tables,
+    .table_count = 4,
 };

@@ -36,6 +36,765 @@ extern const struct store_statement sample_sql_score_max;
 extern const struct store_statement sample_sql_undo_count;
 extern const struct store_statement sample_sql_undo_text;
 
+static const struct store_column table_counters_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_counters_first_fields[] = {
+    {"name", STORE_TEXT, false},
+    {"value", STORE_I64, false},
+};
+static const struct store_statement table_counters_first = {
+    .name = "table_counters_first",
+    .id = 32,
+    .writes = false,
+    .sqlite =
+        "SELECT name, value\n"
+        "FROM counters\n"
+        "ORDER BY name\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT name, value\n"
+        "FROM counters\n"
+        "ORDER BY name\n"
+        "LIMIT $1::bigint",
+    .params = table_counters_first_params,
+    .param_count = 1,
+    .columns = table_counters_first_fields,
+    .column_count = 2,
+};
+
+static const struct store_column table_counters_next_params[] = {
+    {"after_name", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_counters_next_fields[] = {
+    {"name", STORE_TEXT, false},
+    {"value", STORE_I64, false},
+};
+static const struct store_statement table_counters_next = {
+    .name = "table_counters_next",
+    .id = 33,
+    .writes = false,
+    .sqlite =
+        "SELECT name, value\n"
+        "FROM counters\n"
+        "WHERE name > ?1\n"
+        "ORDER BY name\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT name, value\n"
+        "FROM counters\n"
+        "WHERE name > $1::text\n"
+        "ORDER BY name\n"
+        "LIMIT $2::bigint",
+    .params = table_counters_next_params,
+    .param_count = 2,
+    .columns = table_counters_next_fields,
+    .column_count = 2,
+};
+
+static const struct store_column table_counters_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_counters_count = {
+    .name = "table_counters_count",
+    .id = 34,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM counters",
+    .postgres =
+        "SELECT count(*) AS rows FROM counters",
+    .columns = table_counters_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_counters_insert_params[] = {
+    {"name", STORE_TEXT, false},
+    {"value", STORE_I64, false},
+};
+static const struct store_statement table_counters_insert = {
+    .name = "table_counters_insert",
+    .id = 35,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO counters (name, value)\n"
+        "VALUES (?1, ?2)",
+    .postgres =
+        "INSERT INTO counters (name, value)\n"
+        "VALUES ($1::text, $2::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY counters (name, value) FROM STDIN (FORMAT binary)",
+    .params = table_counters_insert_params,
+    .param_count = 2,
+};
+
+static const struct store_column table_counters_columns[] = {
+    {"name", STORE_TEXT, false},
+    {"value", STORE_I64, false},
+};
+static const uint16_t table_counters_key[] = {0};
+
+static const struct store_column table_holdings_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_holdings_first_fields[] = {
+    {"asset", STORE_I64, false},
+    {"holder", STORE_ADDRESS, false},
+    {"balance", STORE_U256, false},
+    {"label", STORE_TEXT, true},
+    {"memo", STORE_JSON, true},
+    {"raw", STORE_BYTES, true},
+    {"active", STORE_BOOL, false},
+    {"at", STORE_TIME, true},
+    {"note", STORE_TEXT, true},
+};
+static const struct store_statement table_holdings_first = {
+    .name = "table_holdings_first",
+    .id = 36,
+    .writes = false,
+    .sqlite =
+        "SELECT asset, holder, balance, label, memo, raw, active, at, note\n"
+        "FROM holdings\n"
+        "ORDER BY asset, holder\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT asset, holder, balance, label, memo, raw, active, at, note\n"
+        "FROM holdings\n"
+        "ORDER BY asset, holder\n"
+        "LIMIT $1::bigint",
+    .params = table_holdings_first_params,
+    .param_count = 1,
+    .columns = table_holdings_first_fields,
+    .column_count = 9,
+};
+
+static const struct store_column table_holdings_next_params[] = {
+    {"after_asset", STORE_I64, false},
+    {"after_holder", STORE_ADDRESS, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_holdings_next_fields[] = {
+    {"asset", STORE_I64, false},
+    {"holder", STORE_ADDRESS, false},
+    {"balance", STORE_U256, false},
+    {"label", STORE_TEXT, true},
+    {"memo", STORE_JSON, true},
+    {"raw", STORE_BYTES, true},
+    {"active", STORE_BOOL, false},
+    {"at", STORE_TIME, true},
+    {"note", STORE_TEXT, true},
+};
+static const struct store_statement table_holdings_next = {
+    .name = "table_holdings_next",
+    .id = 37,
+    .writes = false,
+    .sqlite =
+        "SELECT asset, holder, balance, label, memo, raw, active, at, note\n"
+        "FROM holdings\n"
+        "WHERE (asset, holder) > (?1, ?2)\n"
+        "ORDER BY asset, holder\n"
+        "LIMIT ?3",
+    .postgres =
+        "SELECT asset, holder, balance, label, memo, raw, active, at, note\n"
+        "FROM holdings\n"
+        "WHERE (asset, holder) > ($1::bigint, $2::bytea)\n"
+        "ORDER BY asset, holder\n"
+        "LIMIT $3::bigint",
+    .params = table_holdings_next_params,
+    .param_count = 3,
+    .columns = table_holdings_next_fields,
+    .column_count = 9,
+};
+
+static const struct store_column table_holdings_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_holdings_count = {
+    .name = "table_holdings_count",
+    .id = 38,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM holdings",
+    .postgres =
+        "SELECT count(*) AS rows FROM holdings",
+    .columns = table_holdings_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_holdings_insert_params[] = {
+    {"asset", STORE_I64, false},
+    {"holder", STORE_ADDRESS, false},
+    {"balance", STORE_U256, false},
+    {"label", STORE_TEXT, true},
+    {"memo", STORE_JSON, true},
+    {"raw", STORE_BYTES, true},
+    {"active", STORE_BOOL, false},
+    {"at", STORE_TIME, true},
+    {"note", STORE_TEXT, true},
+};
+static const struct store_statement table_holdings_insert = {
+    .name = "table_holdings_insert",
+    .id = 39,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO holdings (asset, holder, balance, label, memo, raw, active, at, note)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    .postgres =
+        "INSERT INTO holdings (asset, holder, balance, label, memo, raw, active, at, note)\n"
+        "VALUES ($1::bigint, $2::bytea, $3::numeric, $4::text, $5::jsonb, $6::bytea, $7::boolean, $8::timestamptz, $9::text)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY holdings (asset, holder, balance, label, memo, raw, active, at, note) FROM STDIN (FORMAT binary)",
+    .params = table_holdings_insert_params,
+    .param_count = 9,
+};
+
+static const struct store_column table_holdings_columns[] = {
+    {"asset", STORE_I64, false},
+    {"holder", STORE_ADDRESS, false},
+    {"balance", STORE_U256, false},
+    {"label", STORE_TEXT, true},
+    {"memo", STORE_JSON, true},
+    {"raw", STORE_BYTES, true},
+    {"active", STORE_BOOL, false},
+    {"at", STORE_TIME, true},
+    {"note", STORE_TEXT, true},
+};
+static const uint16_t table_holdings_key[] = {0, 1};
+
+static const struct store_column table_items_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_items_first_fields[] = {
+    {"id", STORE_I64, false},
+    {"name", STORE_TEXT, false},
+    {"payload", STORE_JSON, true},
+    {"raw", STORE_BYTES, true},
+    {"digest", STORE_HASH, true},
+    {"owner", STORE_ADDRESS, true},
+    {"amount", STORE_U256, false},
+    {"at", STORE_TIME, false},
+    {"done", STORE_BOOL, false},
+    {"score", STORE_I64, true},
+    {"parent", STORE_I64, true},
+};
+static const struct store_statement table_items_first = {
+    .name = "table_items_first",
+    .id = 40,
+    .writes = false,
+    .sqlite =
+        "SELECT id, name, payload, raw, digest, owner, amount, at, done, score, parent\n"
+        "FROM items\n"
+        "ORDER BY id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT id, name, payload, raw, digest, owner, amount, at, done, score, parent\n"
+        "FROM items\n"
+        "ORDER BY id\n"
+        "LIMIT $1::bigint",
+    .params = table_items_first_params,
+    .param_count = 1,
+    .columns = table_items_first_fields,
+    .column_count = 11,
+};
+
+static const struct store_column table_items_next_params[] = {
+    {"after_id", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_items_next_fields[] = {
+    {"id", STORE_I64, false},
+    {"name", STORE_TEXT, false},
+    {"payload", STORE_JSON, true},
+    {"raw", STORE_BYTES, true},
+    {"digest", STORE_HASH, true},
+    {"owner", STORE_ADDRESS, true},
+    {"amount", STORE_U256, false},
+    {"at", STORE_TIME, false},
+    {"done", STORE_BOOL, false},
+    {"score", STORE_I64, true},
+    {"parent", STORE_I64, true},
+};
+static const struct store_statement table_items_next = {
+    .name = "table_items_next",
+    .id = 41,
+    .writes = false,
+    .sqlite =
+        "SELECT id, name, payload, raw, digest, owner, amount, at, done, score, parent\n"
+        "FROM items\n"
+        "WHERE id > ?1\n"
+        "ORDER BY id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT id, name, payload, raw, digest, owner, amount, at, done, score, parent\n"
+        "FROM items\n"
+        "WHERE id > $1::bigint\n"
+        "ORDER BY id\n"
+        "LIMIT $2::bigint",
+    .params = table_items_next_params,
+    .param_count = 2,
+    .columns = table_items_next_fields,
+    .column_count = 11,
+};
+
+static const struct store_column table_items_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_items_count = {
+    .name = "table_items_count",
+    .id = 42,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM items",
+    .postgres =
+        "SELECT count(*) AS rows FROM items",
+    .columns = table_items_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_items_insert_params[] = {
+    {"id", STORE_I64, false},
+    {"name", STORE_TEXT, false},
+    {"payload", STORE_JSON, true},
+    {"raw", STORE_BYTES, true},
+    {"digest", STORE_HASH, true},
+    {"owner", STORE_ADDRESS, true},
+    {"amount", STORE_U256, false},
+    {"at", STORE_TIME, false},
+    {"done", STORE_BOOL, false},
+    {"score", STORE_I64, true},
+    {"parent", STORE_I64, true},
+};
+static const struct store_statement table_items_insert = {
+    .name = "table_items_insert",
+    .id = 43,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO items (id, name, payload, raw, digest, owner, amount, at, done, score, parent)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    .postgres =
+        "INSERT INTO items (id, name, payload, raw, digest, owner, amount, at, done, score, parent)\n"
+        "OVERRIDING SYSTEM VALUE\n"
+        "VALUES ($1::bigint, $2::text, $3::jsonb, $4::bytea, $5::bytea, $6::bytea, $7::numeric, $8::timestamptz, $9::boolean, $10::bigint, $11::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY items (id, name, payload, raw, digest, owner, amount, at, done, score, parent) FROM STDIN (FORMAT binary)",
+    .params = table_items_insert_params,
+    .param_count = 11,
+};
+
+static const struct store_column table_items_number_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_items_number = {
+    .name = "table_items_number",
+    .id = 44,
+    .writes = false,
+    .sqlite =
+        "SELECT coalesce(max(id), 0) AS number FROM items",
+    .postgres =
+        "SELECT greatest(coalesce(max(id), 0), coalesce(pg_sequence_last_value(pg_get_serial_sequence('items', 'id')::regclass), 0))\n"
+        "    AS number\n"
+        "FROM items",
+    .columns = table_items_number_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_items_renumber_params[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_column table_items_renumber_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_items_renumber = {
+    .name = "table_items_renumber",
+    .id = 45,
+    .writes = true,
+    .sqlite =
+        "SELECT ?1 AS number",
+    .postgres =
+        "SELECT setval(pg_get_serial_sequence('items', 'id'), greatest($1::bigint, 1), $1::bigint > 0) AS number",
+    .params = table_items_renumber_params,
+    .param_count = 1,
+    .columns = table_items_renumber_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_items_columns[] = {
+    {"id", STORE_I64, false},
+    {"name", STORE_TEXT, false},
+    {"payload", STORE_JSON, true},
+    {"raw", STORE_BYTES, true},
+    {"digest", STORE_HASH, true},
+    {"owner", STORE_ADDRESS, true},
+    {"amount", STORE_U256, false},
+    {"at", STORE_TIME, false},
+    {"done", STORE_BOOL, false},
+    {"score", STORE_I64, true},
+    {"parent", STORE_I64, true},
+};
+static const uint16_t table_items_key[] = {0};
+
+static const struct store_column table_lots_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lots_first_fields[] = {
+    {"id", STORE_I64, false},
+    {"asset", STORE_I64, false},
+    {"holder", STORE_ADDRESS, false},
+    {"size", STORE_U256, false},
+};
+static const struct store_statement table_lots_first = {
+    .name = "table_lots_first",
+    .id = 46,
+    .writes = false,
+    .sqlite =
+        "SELECT id, asset, holder, size\n"
+        "FROM lots\n"
+        "ORDER BY id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT id, asset, holder, size\n"
+        "FROM lots\n"
+        "ORDER BY id\n"
+        "LIMIT $1::bigint",
+    .params = table_lots_first_params,
+    .param_count = 1,
+    .columns = table_lots_first_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_lots_next_params[] = {
+    {"after_id", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lots_next_fields[] = {
+    {"id", STORE_I64, false},
+    {"asset", STORE_I64, false},
+    {"holder", STORE_ADDRESS, false},
+    {"size", STORE_U256, false},
+};
+static const struct store_statement table_lots_next = {
+    .name = "table_lots_next",
+    .id = 47,
+    .writes = false,
+    .sqlite =
+        "SELECT id, asset, holder, size\n"
+        "FROM lots\n"
+        "WHERE id > ?1\n"
+        "ORDER BY id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT id, asset, holder, size\n"
+        "FROM lots\n"
+        "WHERE id > $1::bigint\n"
+        "ORDER BY id\n"
+        "LIMIT $2::bigint",
+    .params = table_lots_next_params,
+    .param_count = 2,
+    .columns = table_lots_next_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_lots_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_lots_count = {
+    .name = "table_lots_count",
+    .id = 48,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM lots",
+    .postgres =
+        "SELECT count(*) AS rows FROM lots",
+    .columns = table_lots_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_lots_insert_params[] = {
+    {"id", STORE_I64, false},
+    {"asset", STORE_I64, false},
+    {"holder", STORE_ADDRESS, false},
+    {"size", STORE_U256, false},
+};
+static const struct store_statement table_lots_insert = {
+    .name = "table_lots_insert",
+    .id = 49,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO lots (id, asset, holder, size)\n"
+        "VALUES (?1, ?2, ?3, ?4)",
+    .postgres =
+        "INSERT INTO lots (id, asset, holder, size)\n"
+        "OVERRIDING SYSTEM VALUE\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bytea, $4::numeric)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY lots (id, asset, holder, size) FROM STDIN (FORMAT binary)",
+    .params = table_lots_insert_params,
+    .param_count = 4,
+};
+
+static const struct store_column table_lots_number_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_lots_number = {
+    .name = "table_lots_number",
+    .id = 50,
+    .writes = false,
+    .sqlite =
+        "SELECT coalesce(max(id), 0) AS number FROM lots",
+    .postgres =
+        "SELECT greatest(coalesce(max(id), 0), coalesce(pg_sequence_last_value(pg_get_serial_sequence('lots', 'id')::regclass), 0))\n"
+        "    AS number\n"
+        "FROM lots",
+    .columns = table_lots_number_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_lots_renumber_params[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_column table_lots_renumber_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_lots_renumber = {
+    .name = "table_lots_renumber",
+    .id = 51,
+    .writes = true,
+    .sqlite =
+        "SELECT ?1 AS number",
+    .postgres =
+        "SELECT setval(pg_get_serial_sequence('lots', 'id'), greatest($1::bigint, 1), $1::bigint > 0) AS number",
+    .params = table_lots_renumber_params,
+    .param_count = 1,
+    .columns = table_lots_renumber_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_lots_columns[] = {
+    {"id", STORE_I64, false},
+    {"asset", STORE_I64, false},
+    {"holder", STORE_ADDRESS, false},
+    {"size", STORE_U256, false},
+};
+static const uint16_t table_lots_key[] = {0};
+
+static const struct store_column table_undo_log_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_undo_log_first_fields[] = {
+    {"seq", STORE_I64, false},
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"statement", STORE_TEXT, false},
+};
+static const struct store_statement table_undo_log_first = {
+    .name = "table_undo_log_first",
+    .id = 52,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, chain_id, block_number, statement\n"
+        "FROM undo_log\n"
+        "ORDER BY seq\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT seq, chain_id, block_number, statement\n"
+        "FROM undo_log\n"
+        "ORDER BY seq\n"
+        "LIMIT $1::bigint",
+    .params = table_undo_log_first_params,
+    .param_count = 1,
+    .columns = table_undo_log_first_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_undo_log_next_params[] = {
+    {"after_seq", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_undo_log_next_fields[] = {
+    {"seq", STORE_I64, false},
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"statement", STORE_TEXT, false},
+};
+static const struct store_statement table_undo_log_next = {
+    .name = "table_undo_log_next",
+    .id = 53,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, chain_id, block_number, statement\n"
+        "FROM undo_log\n"
+        "WHERE seq > ?1\n"
+        "ORDER BY seq\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT seq, chain_id, block_number, statement\n"
+        "FROM undo_log\n"
+        "WHERE seq > $1::bigint\n"
+        "ORDER BY seq\n"
+        "LIMIT $2::bigint",
+    .params = table_undo_log_next_params,
+    .param_count = 2,
+    .columns = table_undo_log_next_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_undo_log_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_undo_log_count = {
+    .name = "table_undo_log_count",
+    .id = 54,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM undo_log",
+    .postgres =
+        "SELECT count(*) AS rows FROM undo_log",
+    .columns = table_undo_log_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_undo_log_insert_params[] = {
+    {"seq", STORE_I64, false},
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"statement", STORE_TEXT, false},
+};
+static const struct store_statement table_undo_log_insert = {
+    .name = "table_undo_log_insert",
+    .id = 55,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
+        "VALUES (?1, ?2, ?3, ?4)",
+    .postgres =
+        "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
+        "OVERRIDING SYSTEM VALUE\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::text)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY undo_log (seq, chain_id, block_number, statement) FROM STDIN (FORMAT binary)",
+    .params = table_undo_log_insert_params,
+    .param_count = 4,
+};
+
+static const struct store_column table_undo_log_number_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_undo_log_number = {
+    .name = "table_undo_log_number",
+    .id = 56,
+    .writes = false,
+    .sqlite =
+        "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
+    .postgres =
+        "SELECT greatest(coalesce(max(seq), 0), coalesce(pg_sequence_last_value(pg_get_serial_sequence('undo_log', 'seq')::regclass), 0))\n"
+        "    AS number\n"
+        "FROM undo_log",
+    .columns = table_undo_log_number_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_undo_log_renumber_params[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_column table_undo_log_renumber_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_undo_log_renumber = {
+    .name = "table_undo_log_renumber",
+    .id = 57,
+    .writes = true,
+    .sqlite =
+        "SELECT ?1 AS number",
+    .postgres =
+        "SELECT setval(pg_get_serial_sequence('undo_log', 'seq'), greatest($1::bigint, 1), $1::bigint > 0) AS number",
+    .params = table_undo_log_renumber_params,
+    .param_count = 1,
+    .columns = table_undo_log_renumber_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_undo_log_columns[] = {
+    {"seq", STORE_I64, false},
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"statement", STORE_TEXT, false},
+};
+static const uint16_t table_undo_log_key[] = {0};
+
+static const struct store_table sample_catalog_tables[] = {
+    {
+        .name = "counters",
+        .columns = table_counters_columns,
+        .column_count = 2,
+        .key = table_counters_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_counters_first,
+        .next = &table_counters_next,
+        .count = &table_counters_count,
+        .insert = &table_counters_insert,
+    },
+    {
+        .name = "holdings",
+        .columns = table_holdings_columns,
+        .column_count = 9,
+        .key = table_holdings_key,
+        .key_count = 2,
+        .rows_fresh = 0,
+        .first = &table_holdings_first,
+        .next = &table_holdings_next,
+        .count = &table_holdings_count,
+        .insert = &table_holdings_insert,
+    },
+    {
+        .name = "items",
+        .columns = table_items_columns,
+        .column_count = 11,
+        .key = table_items_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_items_first,
+        .next = &table_items_next,
+        .count = &table_items_count,
+        .insert = &table_items_insert,
+        .number = &table_items_number,
+        .renumber = &table_items_renumber,
+    },
+    {
+        .name = "lots",
+        .columns = table_lots_columns,
+        .column_count = 4,
+        .key = table_lots_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_lots_first,
+        .next = &table_lots_next,
+        .count = &table_lots_count,
+        .insert = &table_lots_insert,
+        .number = &table_lots_number,
+        .renumber = &table_lots_renumber,
+    },
+    {
+        .name = "undo_log",
+        .columns = table_undo_log_columns,
+        .column_count = 4,
+        .key = table_undo_log_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_undo_log_first,
+        .next = &table_undo_log_next,
+        .count = &table_undo_log_count,
+        .insert = &table_undo_log_insert,
+        .number = &table_undo_log_number,
+        .renumber = &table_undo_log_renumber,
+    },
+};
+
 static const struct store_statement *const sample_catalog_statements[] = {
     &sample_sql_counter_add,
     &sample_sql_counter_get,
@@ -69,6 +828,32 @@ static const struct store_statement *const sample_catalog_statements[] = {
     &sample_sql_score_max,
     &sample_sql_undo_count,
     &sample_sql_undo_text,
+    &table_counters_first,
+    &table_counters_next,
+    &table_counters_count,
+    &table_counters_insert,
+    &table_holdings_first,
+    &table_holdings_next,
+    &table_holdings_count,
+    &table_holdings_insert,
+    &table_items_first,
+    &table_items_next,
+    &table_items_count,
+    &table_items_insert,
+    &table_items_number,
+    &table_items_renumber,
+    &table_lots_first,
+    &table_lots_next,
+    &table_lots_count,
+    &table_lots_insert,
+    &table_lots_number,
+    &table_lots_renumber,
+    &table_undo_log_first,
+    &table_undo_log_next,
+    &table_undo_log_count,
+    &table_undo_log_insert,
+    &table_undo_log_number,
+    &table_undo_log_renumber,
 };
 
 static const struct store_migration sample_catalog_migrations[] = {
@@ -468,7 +1253,9 @@ static const struct store_migration sample_catalog_migrations[] = {
 
 const struct store_catalog sample_catalog = {
     .statements = sample_catalog_statements,
-    .statement_count = 32,
+    .statement_count = 58,
     .migrations = sample_catalog_migrations,
     .migration_count = 4,
+    .tables = sample_catalog_tables,
+    .table_count = 5,
 };

@@ -1,0 +1,50 @@
+-- Copies and backups; see backup_copy.h and backup.h.
+
+-- statement: backup_copy_get
+-- doc: Reads which copy filled this database.
+-- columns: state i64, source text
+SELECT state, source FROM backup_copy;
+
+-- statement: backup_copy_begin
+-- doc: Says that a copy begins, or begins anew.
+-- params: source text, now time
+INSERT INTO backup_copy (single, state, source, started, updated)
+VALUES (1, 1, :source, :now, :now)
+ON CONFLICT (single) DO UPDATE
+    SET state = 1, source = excluded.source, started = excluded.started, updated = excluded.updated;
+
+-- statement: backup_copy_end
+-- doc: Says how a copy ended.
+-- params: state i64, now time
+UPDATE backup_copy SET state = :state, updated = :now WHERE single = 1;
+
+-- statement: backup_copy_tables
+-- doc: Lists how far each table has come.
+-- columns: name text, row_count i64, row_hash hash, done bool
+SELECT name, row_count, row_hash, done FROM backup_copy_tables ORDER BY name;
+
+-- statement: backup_copy_advance
+-- doc: Writes how far a table has come.
+-- params: name text, row_count i64, row_hash hash, done bool
+INSERT INTO backup_copy_tables (name, row_count, row_hash, done)
+VALUES (:name, :row_count, :row_hash, :done)
+ON CONFLICT (name) DO UPDATE
+    SET row_count = excluded.row_count, row_hash = excluded.row_hash, done = excluded.done;
+
+-- statement: backup_sessions
+-- doc: Counts connections of running daemons to this database. An embedded one has a lock instead.
+-- columns: sessions i64
+-- sqlite
+SELECT 0 AS sessions;
+-- postgres
+SELECT count(*) AS sessions FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'freehold';
+
+-- statement: backup_foreign_keys
+-- doc: Counts rows whose foreign key leads nowhere. PostgreSQL refuses them; there it counts the
+-- doc: keys that it was told not to check.
+-- columns: broken i64
+-- sqlite
+SELECT count(*) AS broken FROM pragma_foreign_key_check;
+-- postgres
+SELECT count(*) AS broken FROM pg_constraint WHERE contype = 'f' AND NOT convalidated;
