@@ -14,6 +14,13 @@ extern const struct store_statement audit_sql_seal;
 extern const struct store_statement audit_sql_sealed_list;
 extern const struct store_statement audit_sql_unsealed_count;
 extern const struct store_statement audit_sql_unsealed_list;
+extern const struct store_statement backup_sql_copy_advance;
+extern const struct store_statement backup_sql_copy_begin;
+extern const struct store_statement backup_sql_copy_end;
+extern const struct store_statement backup_sql_copy_get;
+extern const struct store_statement backup_sql_copy_tables;
+extern const struct store_statement backup_sql_foreign_keys;
+extern const struct store_statement backup_sql_sessions;
 extern const struct store_statement chain_sql_block_get;
 extern const struct store_statement chain_sql_block_insert;
 extern const struct store_statement chain_sql_blocks_cut;
@@ -236,6 +243,5239 @@ extern const struct store_statement store_sql_undo_mark;
 extern const struct store_statement store_sql_undo_prune;
 extern const struct store_statement store_sql_undo_unmark;
 
+static const struct store_column table_asset_types_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_asset_types_first_fields[] = {
+    {"type_name", STORE_TEXT, false},
+    {"type_hash", STORE_HASH, false},
+    {"schema", STORE_JSON, false},
+    {"required_lease_keys", STORE_JSON, false},
+    {"chain_id", STORE_I64, false},
+    {"intent_id", STORE_TEXT, true},
+    {"status", STORE_TEXT, false},
+    {"error", STORE_TEXT, true},
+    {"block_number", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_asset_types_first = {
+    .name = "table_asset_types_first",
+    .id = 239,
+    .writes = false,
+    .sqlite =
+        "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
+        "FROM asset_types\n"
+        "ORDER BY type_name\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
+        "FROM asset_types\n"
+        "ORDER BY type_name\n"
+        "LIMIT $1::bigint",
+    .params = table_asset_types_first_params,
+    .param_count = 1,
+    .columns = table_asset_types_first_fields,
+    .column_count = 12,
+};
+
+static const struct store_column table_asset_types_next_params[] = {
+    {"after_type_name", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_asset_types_next_fields[] = {
+    {"type_name", STORE_TEXT, false},
+    {"type_hash", STORE_HASH, false},
+    {"schema", STORE_JSON, false},
+    {"required_lease_keys", STORE_JSON, false},
+    {"chain_id", STORE_I64, false},
+    {"intent_id", STORE_TEXT, true},
+    {"status", STORE_TEXT, false},
+    {"error", STORE_TEXT, true},
+    {"block_number", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_asset_types_next = {
+    .name = "table_asset_types_next",
+    .id = 240,
+    .writes = false,
+    .sqlite =
+        "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
+        "FROM asset_types\n"
+        "WHERE type_name > ?1\n"
+        "ORDER BY type_name\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
+        "FROM asset_types\n"
+        "WHERE type_name > $1::text\n"
+        "ORDER BY type_name\n"
+        "LIMIT $2::bigint",
+    .params = table_asset_types_next_params,
+    .param_count = 2,
+    .columns = table_asset_types_next_fields,
+    .column_count = 12,
+};
+
+static const struct store_column table_asset_types_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_asset_types_count = {
+    .name = "table_asset_types_count",
+    .id = 241,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM asset_types",
+    .postgres =
+        "SELECT count(*) AS rows FROM asset_types",
+    .columns = table_asset_types_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_asset_types_insert_params[] = {
+    {"type_name", STORE_TEXT, false},
+    {"type_hash", STORE_HASH, false},
+    {"schema", STORE_JSON, false},
+    {"required_lease_keys", STORE_JSON, false},
+    {"chain_id", STORE_I64, false},
+    {"intent_id", STORE_TEXT, true},
+    {"status", STORE_TEXT, false},
+    {"error", STORE_TEXT, true},
+    {"block_number", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_asset_types_insert = {
+    .name = "table_asset_types_insert",
+    .id = 242,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    .postgres =
+        "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
+        "VALUES ($1::text, $2::bytea, $3::jsonb, $4::jsonb, $5::bigint, $6::text, $7::text, $8::text, $9::bigint, $10::bytea, $11::timestamptz, $12::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at) FROM STDIN (FORMAT binary)",
+    .params = table_asset_types_insert_params,
+    .param_count = 12,
+};
+
+static const struct store_column table_asset_types_columns[] = {
+    {"type_name", STORE_TEXT, false},
+    {"type_hash", STORE_HASH, false},
+    {"schema", STORE_JSON, false},
+    {"required_lease_keys", STORE_JSON, false},
+    {"chain_id", STORE_I64, false},
+    {"intent_id", STORE_TEXT, true},
+    {"status", STORE_TEXT, false},
+    {"error", STORE_TEXT, true},
+    {"block_number", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const uint16_t table_asset_types_key[] = {0};
+
+static const struct store_column table_assets_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_assets_first_fields[] = {
+    {"asset_id", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"name", STORE_TEXT, false},
+    {"description", STORE_TEXT, false},
+    {"asset_type", STORE_TEXT, false},
+    {"specifications", STORE_JSON, false},
+    {"metadata", STORE_JSON, false},
+    {"metadata_hash", STORE_HASH, false},
+    {"token_name", STORE_TEXT, false},
+    {"token_symbol", STORE_TEXT, false},
+    {"total_supply", STORE_U256, false},
+    {"token_recipient", STORE_ADDRESS, false},
+    {"status", STORE_TEXT, false},
+    {"error", STORE_TEXT, true},
+    {"intent_id", STORE_TEXT, true},
+    {"contract_address", STORE_ADDRESS, false},
+    {"onchain_id", STORE_U256, true},
+    {"token_address", STORE_ADDRESS, true},
+    {"issuer", STORE_ADDRESS, true},
+    {"block_number", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_assets_first = {
+    .name = "table_assets_first",
+    .id = 243,
+    .writes = false,
+    .sqlite =
+        "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
+        "FROM assets\n"
+        "ORDER BY asset_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
+        "FROM assets\n"
+        "ORDER BY asset_id\n"
+        "LIMIT $1::bigint",
+    .params = table_assets_first_params,
+    .param_count = 1,
+    .columns = table_assets_first_fields,
+    .column_count = 23,
+};
+
+static const struct store_column table_assets_next_params[] = {
+    {"after_asset_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_assets_next_fields[] = {
+    {"asset_id", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"name", STORE_TEXT, false},
+    {"description", STORE_TEXT, false},
+    {"asset_type", STORE_TEXT, false},
+    {"specifications", STORE_JSON, false},
+    {"metadata", STORE_JSON, false},
+    {"metadata_hash", STORE_HASH, false},
+    {"token_name", STORE_TEXT, false},
+    {"token_symbol", STORE_TEXT, false},
+    {"total_supply", STORE_U256, false},
+    {"token_recipient", STORE_ADDRESS, false},
+    {"status", STORE_TEXT, false},
+    {"error", STORE_TEXT, true},
+    {"intent_id", STORE_TEXT, true},
+    {"contract_address", STORE_ADDRESS, false},
+    {"onchain_id", STORE_U256, true},
+    {"token_address", STORE_ADDRESS, true},
+    {"issuer", STORE_ADDRESS, true},
+    {"block_number", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_assets_next = {
+    .name = "table_assets_next",
+    .id = 244,
+    .writes = false,
+    .sqlite =
+        "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
+        "FROM assets\n"
+        "WHERE asset_id > ?1\n"
+        "ORDER BY asset_id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
+        "FROM assets\n"
+        "WHERE asset_id > $1::text\n"
+        "ORDER BY asset_id\n"
+        "LIMIT $2::bigint",
+    .params = table_assets_next_params,
+    .param_count = 2,
+    .columns = table_assets_next_fields,
+    .column_count = 23,
+};
+
+static const struct store_column table_assets_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_assets_count = {
+    .name = "table_assets_count",
+    .id = 245,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM assets",
+    .postgres =
+        "SELECT count(*) AS rows FROM assets",
+    .columns = table_assets_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_assets_insert_params[] = {
+    {"asset_id", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"name", STORE_TEXT, false},
+    {"description", STORE_TEXT, false},
+    {"asset_type", STORE_TEXT, false},
+    {"specifications", STORE_JSON, false},
+    {"metadata", STORE_JSON, false},
+    {"metadata_hash", STORE_HASH, false},
+    {"token_name", STORE_TEXT, false},
+    {"token_symbol", STORE_TEXT, false},
+    {"total_supply", STORE_U256, false},
+    {"token_recipient", STORE_ADDRESS, false},
+    {"status", STORE_TEXT, false},
+    {"error", STORE_TEXT, true},
+    {"intent_id", STORE_TEXT, true},
+    {"contract_address", STORE_ADDRESS, false},
+    {"onchain_id", STORE_U256, true},
+    {"token_address", STORE_ADDRESS, true},
+    {"issuer", STORE_ADDRESS, true},
+    {"block_number", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_assets_insert = {
+    .name = "table_assets_insert",
+    .id = 246,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
+    .postgres =
+        "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
+        "VALUES ($1::text, $2::bigint, $3::text, $4::text, $5::text, $6::jsonb, $7::jsonb, $8::bytea, $9::text, $10::text, $11::numeric, $12::bytea, $13::text, $14::text, $15::text, $16::bytea, $17::numeric, $18::bytea, $19::bytea, $20::bigint, $21::bytea, $22::timestamptz, $23::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at) FROM STDIN (FORMAT binary)",
+    .params = table_assets_insert_params,
+    .param_count = 23,
+};
+
+static const struct store_column table_assets_columns[] = {
+    {"asset_id", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"name", STORE_TEXT, false},
+    {"description", STORE_TEXT, false},
+    {"asset_type", STORE_TEXT, false},
+    {"specifications", STORE_JSON, false},
+    {"metadata", STORE_JSON, false},
+    {"metadata_hash", STORE_HASH, false},
+    {"token_name", STORE_TEXT, false},
+    {"token_symbol", STORE_TEXT, false},
+    {"total_supply", STORE_U256, false},
+    {"token_recipient", STORE_ADDRESS, false},
+    {"status", STORE_TEXT, false},
+    {"error", STORE_TEXT, true},
+    {"intent_id", STORE_TEXT, true},
+    {"contract_address", STORE_ADDRESS, false},
+    {"onchain_id", STORE_U256, true},
+    {"token_address", STORE_ADDRESS, true},
+    {"issuer", STORE_ADDRESS, true},
+    {"block_number", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const uint16_t table_assets_key[] = {0};
+
+static const struct store_column table_audit_head_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_audit_head_first_fields[] = {
+    {"single", STORE_I64, false},
+    {"seq", STORE_I64, false},
+    {"hash", STORE_HASH, false},
+    {"sealed_at", STORE_TIME, false},
+    {"anchor_seq", STORE_I64, false},
+    {"anchor_hash", STORE_HASH, false},
+};
+static const struct store_statement table_audit_head_first = {
+    .name = "table_audit_head_first",
+    .id = 247,
+    .writes = false,
+    .sqlite =
+        "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
+        "FROM audit_head\n"
+        "ORDER BY single\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
+        "FROM audit_head\n"
+        "ORDER BY single\n"
+        "LIMIT $1::bigint",
+    .params = table_audit_head_first_params,
+    .param_count = 1,
+    .columns = table_audit_head_first_fields,
+    .column_count = 6,
+};
+
+static const struct store_column table_audit_head_next_params[] = {
+    {"after_single", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_audit_head_next_fields[] = {
+    {"single", STORE_I64, false},
+    {"seq", STORE_I64, false},
+    {"hash", STORE_HASH, false},
+    {"sealed_at", STORE_TIME, false},
+    {"anchor_seq", STORE_I64, false},
+    {"anchor_hash", STORE_HASH, false},
+};
+static const struct store_statement table_audit_head_next = {
+    .name = "table_audit_head_next",
+    .id = 248,
+    .writes = false,
+    .sqlite =
+        "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
+        "FROM audit_head\n"
+        "WHERE single > ?1\n"
+        "ORDER BY single\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
+        "FROM audit_head\n"
+        "WHERE single > $1::bigint\n"
+        "ORDER BY single\n"
+        "LIMIT $2::bigint",
+    .params = table_audit_head_next_params,
+    .param_count = 2,
+    .columns = table_audit_head_next_fields,
+    .column_count = 6,
+};
+
+static const struct store_column table_audit_head_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_audit_head_count = {
+    .name = "table_audit_head_count",
+    .id = 249,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM audit_head",
+    .postgres =
+        "SELECT count(*) AS rows FROM audit_head",
+    .columns = table_audit_head_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_audit_head_insert_params[] = {
+    {"single", STORE_I64, false},
+    {"seq", STORE_I64, false},
+    {"hash", STORE_HASH, false},
+    {"sealed_at", STORE_TIME, false},
+    {"anchor_seq", STORE_I64, false},
+    {"anchor_hash", STORE_HASH, false},
+};
+static const struct store_statement table_audit_head_insert = {
+    .name = "table_audit_head_insert",
+    .id = 250,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    .postgres =
+        "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bytea, $4::timestamptz, $5::bigint, $6::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash) FROM STDIN (FORMAT binary)",
+    .params = table_audit_head_insert_params,
+    .param_count = 6,
+};
+
+static const struct store_statement table_audit_head_clear = {
+    .name = "table_audit_head_clear",
+    .id = 251,
+    .writes = true,
+    .sqlite =
+        "DELETE FROM audit_head",
+    .postgres =
+        "DELETE FROM audit_head",
+};
+
+static const struct store_column table_audit_head_columns[] = {
+    {"single", STORE_I64, false},
+    {"seq", STORE_I64, false},
+    {"hash", STORE_HASH, false},
+    {"sealed_at", STORE_TIME, false},
+    {"anchor_seq", STORE_I64, false},
+    {"anchor_hash", STORE_HASH, false},
+};
+static const uint16_t table_audit_head_key[] = {0};
+
+static const struct store_column table_audit_log_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_audit_log_first_fields[] = {
+    {"id", STORE_TEXT, false},
+    {"created_at", STORE_TIME, false},
+    {"actor_kind", STORE_I64, false},
+    {"actor", STORE_TEXT, false},
+    {"action", STORE_TEXT, false},
+    {"subject", STORE_TEXT, false},
+    {"outcome", STORE_I64, false},
+    {"details", STORE_JSON, false},
+    {"request_id", STORE_TEXT, true},
+    {"job_id", STORE_I64, true},
+    {"transaction_id", STORE_TEXT, true},
+    {"seq", STORE_I64, true},
+    {"hash", STORE_HASH, true},
+};
+static const struct store_statement table_audit_log_first = {
+    .name = "table_audit_log_first",
+    .id = 252,
+    .writes = false,
+    .sqlite =
+        "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
+        "FROM audit_log\n"
+        "ORDER BY created_at, id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
+        "FROM audit_log\n"
+        "ORDER BY created_at, id\n"
+        "LIMIT $1::bigint",
+    .params = table_audit_log_first_params,
+    .param_count = 1,
+    .columns = table_audit_log_first_fields,
+    .column_count = 13,
+};
+
+static const struct store_column table_audit_log_next_params[] = {
+    {"after_created_at", STORE_TIME, false},
+    {"after_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_audit_log_next_fields[] = {
+    {"id", STORE_TEXT, false},
+    {"created_at", STORE_TIME, false},
+    {"actor_kind", STORE_I64, false},
+    {"actor", STORE_TEXT, false},
+    {"action", STORE_TEXT, false},
+    {"subject", STORE_TEXT, false},
+    {"outcome", STORE_I64, false},
+    {"details", STORE_JSON, false},
+    {"request_id", STORE_TEXT, true},
+    {"job_id", STORE_I64, true},
+    {"transaction_id", STORE_TEXT, true},
+    {"seq", STORE_I64, true},
+    {"hash", STORE_HASH, true},
+};
+static const struct store_statement table_audit_log_next = {
+    .name = "table_audit_log_next",
+    .id = 253,
+    .writes = false,
+    .sqlite =
+        "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
+        "FROM audit_log\n"
+        "WHERE (created_at, id) > (?1, ?2)\n"
+        "ORDER BY created_at, id\n"
+        "LIMIT ?3",
+    .postgres =
+        "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
+        "FROM audit_log\n"
+        "WHERE (created_at, id) > ($1::timestamptz, $2::text)\n"
+        "ORDER BY created_at, id\n"
+        "LIMIT $3::bigint",
+    .params = table_audit_log_next_params,
+    .param_count = 3,
+    .columns = table_audit_log_next_fields,
+    .column_count = 13,
+};
+
+static const struct store_column table_audit_log_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_audit_log_count = {
+    .name = "table_audit_log_count",
+    .id = 254,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM audit_log",
+    .postgres =
+        "SELECT count(*) AS rows FROM audit_log",
+    .columns = table_audit_log_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_audit_log_insert_params[] = {
+    {"id", STORE_TEXT, false},
+    {"created_at", STORE_TIME, false},
+    {"actor_kind", STORE_I64, false},
+    {"actor", STORE_TEXT, false},
+    {"action", STORE_TEXT, false},
+    {"subject", STORE_TEXT, false},
+    {"outcome", STORE_I64, false},
+    {"details", STORE_JSON, false},
+    {"request_id", STORE_TEXT, true},
+    {"job_id", STORE_I64, true},
+    {"transaction_id", STORE_TEXT, true},
+    {"seq", STORE_I64, true},
+    {"hash", STORE_HASH, true},
+};
+static const struct store_statement table_audit_log_insert = {
+    .name = "table_audit_log_insert",
+    .id = 255,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    .postgres =
+        "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
+        "VALUES ($1::text, $2::timestamptz, $3::bigint, $4::text, $5::text, $6::text, $7::bigint, $8::jsonb, $9::text, $10::bigint, $11::text, $12::bigint, $13::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash) FROM STDIN (FORMAT binary)",
+    .params = table_audit_log_insert_params,
+    .param_count = 13,
+};
+
+static const struct store_column table_audit_log_columns[] = {
+    {"id", STORE_TEXT, false},
+    {"created_at", STORE_TIME, false},
+    {"actor_kind", STORE_I64, false},
+    {"actor", STORE_TEXT, false},
+    {"action", STORE_TEXT, false},
+    {"subject", STORE_TEXT, false},
+    {"outcome", STORE_I64, false},
+    {"details", STORE_JSON, false},
+    {"request_id", STORE_TEXT, true},
+    {"job_id", STORE_I64, true},
+    {"transaction_id", STORE_TEXT, true},
+    {"seq", STORE_I64, true},
+    {"hash", STORE_HASH, true},
+};
+static const uint16_t table_audit_log_key[] = {1, 0};
+
+static const struct store_column table_blockchain_events_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_blockchain_events_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+    {"block_hash", STORE_HASH, false},
+    {"transaction_hash", STORE_HASH, false},
+    {"contract_address", STORE_ADDRESS, false},
+    {"event_type", STORE_TEXT, false},
+    {"event_data", STORE_JSON, false},
+    {"processed", STORE_BOOL, false},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_blockchain_events_first = {
+    .name = "table_blockchain_events_first",
+    .id = 256,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
+        "FROM blockchain_events\n"
+        "ORDER BY chain_id, block_number, log_index\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
+        "FROM blockchain_events\n"
+        "ORDER BY chain_id, block_number, log_index\n"
+        "LIMIT $1::bigint",
+    .params = table_blockchain_events_first_params,
+    .param_count = 1,
+    .columns = table_blockchain_events_first_fields,
+    .column_count = 11,
+};
+
+static const struct store_column table_blockchain_events_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"after_block_number", STORE_I64, false},
+    {"after_log_index", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_blockchain_events_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+    {"block_hash", STORE_HASH, false},
+    {"transaction_hash", STORE_HASH, false},
+    {"contract_address", STORE_ADDRESS, false},
+    {"event_type", STORE_TEXT, false},
+    {"event_data", STORE_JSON, false},
+    {"processed", STORE_BOOL, false},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_blockchain_events_next = {
+    .name = "table_blockchain_events_next",
+    .id = 257,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
+        "FROM blockchain_events\n"
+        "WHERE (chain_id, block_number, log_index) > (?1, ?2, ?3)\n"
+        "ORDER BY chain_id, block_number, log_index\n"
+        "LIMIT ?4",
+    .postgres =
+        "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
+        "FROM blockchain_events\n"
+        "WHERE (chain_id, block_number, log_index) > ($1::bigint, $2::bigint, $3::bigint)\n"
+        "ORDER BY chain_id, block_number, log_index\n"
+        "LIMIT $4::bigint",
+    .params = table_blockchain_events_next_params,
+    .param_count = 4,
+    .columns = table_blockchain_events_next_fields,
+    .column_count = 11,
+};
+
+static const struct store_column table_blockchain_events_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_blockchain_events_count = {
+    .name = "table_blockchain_events_count",
+    .id = 258,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM blockchain_events",
+    .postgres =
+        "SELECT count(*) AS rows FROM blockchain_events",
+    .columns = table_blockchain_events_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_blockchain_events_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+    {"block_hash", STORE_HASH, false},
+    {"transaction_hash", STORE_HASH, false},
+    {"contract_address", STORE_ADDRESS, false},
+    {"event_type", STORE_TEXT, false},
+    {"event_data", STORE_JSON, false},
+    {"processed", STORE_BOOL, false},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_blockchain_events_insert = {
+    .name = "table_blockchain_events_insert",
+    .id = 259,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    .postgres =
+        "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::bytea, $5::bytea, $6::bytea, $7::text, $8::jsonb, $9::boolean, $10::text, $11::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at) FROM STDIN (FORMAT binary)",
+    .params = table_blockchain_events_insert_params,
+    .param_count = 11,
+};
+
+static const struct store_column table_blockchain_events_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+    {"block_hash", STORE_HASH, false},
+    {"transaction_hash", STORE_HASH, false},
+    {"contract_address", STORE_ADDRESS, false},
+    {"event_type", STORE_TEXT, false},
+    {"event_data", STORE_JSON, false},
+    {"processed", STORE_BOOL, false},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const uint16_t table_blockchain_events_key[] = {0, 1, 2};
+
+static const struct store_column table_chain_blocks_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_chain_blocks_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"block_hash", STORE_HASH, false},
+    {"parent_hash", STORE_HASH, false},
+    {"block_time", STORE_TIME, false},
+};
+static const struct store_statement table_chain_blocks_first = {
+    .name = "table_chain_blocks_first",
+    .id = 260,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
+        "FROM chain_blocks\n"
+        "ORDER BY chain_id, block_number\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
+        "FROM chain_blocks\n"
+        "ORDER BY chain_id, block_number\n"
+        "LIMIT $1::bigint",
+    .params = table_chain_blocks_first_params,
+    .param_count = 1,
+    .columns = table_chain_blocks_first_fields,
+    .column_count = 5,
+};
+
+static const struct store_column table_chain_blocks_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"after_block_number", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_chain_blocks_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"block_hash", STORE_HASH, false},
+    {"parent_hash", STORE_HASH, false},
+    {"block_time", STORE_TIME, false},
+};
+static const struct store_statement table_chain_blocks_next = {
+    .name = "table_chain_blocks_next",
+    .id = 261,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
+        "FROM chain_blocks\n"
+        "WHERE (chain_id, block_number) > (?1, ?2)\n"
+        "ORDER BY chain_id, block_number\n"
+        "LIMIT ?3",
+    .postgres =
+        "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
+        "FROM chain_blocks\n"
+        "WHERE (chain_id, block_number) > ($1::bigint, $2::bigint)\n"
+        "ORDER BY chain_id, block_number\n"
+        "LIMIT $3::bigint",
+    .params = table_chain_blocks_next_params,
+    .param_count = 3,
+    .columns = table_chain_blocks_next_fields,
+    .column_count = 5,
+};
+
+static const struct store_column table_chain_blocks_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_chain_blocks_count = {
+    .name = "table_chain_blocks_count",
+    .id = 262,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM chain_blocks",
+    .postgres =
+        "SELECT count(*) AS rows FROM chain_blocks",
+    .columns = table_chain_blocks_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_chain_blocks_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"block_hash", STORE_HASH, false},
+    {"parent_hash", STORE_HASH, false},
+    {"block_time", STORE_TIME, false},
+};
+static const struct store_statement table_chain_blocks_insert = {
+    .name = "table_chain_blocks_insert",
+    .id = 263,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5)",
+    .postgres =
+        "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bytea, $4::bytea, $5::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time) FROM STDIN (FORMAT binary)",
+    .params = table_chain_blocks_insert_params,
+    .param_count = 5,
+};
+
+static const struct store_column table_chain_blocks_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"block_hash", STORE_HASH, false},
+    {"parent_hash", STORE_HASH, false},
+    {"block_time", STORE_TIME, false},
+};
+static const uint16_t table_chain_blocks_key[] = {0, 1};
+
+static const struct store_column table_chain_cursors_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_chain_cursors_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"block_hash", STORE_HASH, false},
+    {"genesis_hash", STORE_HASH, false},
+    {"halted_why", STORE_TEXT, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_chain_cursors_first = {
+    .name = "table_chain_cursors_first",
+    .id = 264,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
+        "FROM chain_cursors\n"
+        "ORDER BY chain_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
+        "FROM chain_cursors\n"
+        "ORDER BY chain_id\n"
+        "LIMIT $1::bigint",
+    .params = table_chain_cursors_first_params,
+    .param_count = 1,
+    .columns = table_chain_cursors_first_fields,
+    .column_count = 6,
+};
+
+static const struct store_column table_chain_cursors_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_chain_cursors_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"block_hash", STORE_HASH, false},
+    {"genesis_hash", STORE_HASH, false},
+    {"halted_why", STORE_TEXT, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_chain_cursors_next = {
+    .name = "table_chain_cursors_next",
+    .id = 265,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
+        "FROM chain_cursors\n"
+        "WHERE chain_id > ?1\n"
+        "ORDER BY chain_id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
+        "FROM chain_cursors\n"
+        "WHERE chain_id > $1::bigint\n"
+        "ORDER BY chain_id\n"
+        "LIMIT $2::bigint",
+    .params = table_chain_cursors_next_params,
+    .param_count = 2,
+    .columns = table_chain_cursors_next_fields,
+    .column_count = 6,
+};
+
+static const struct store_column table_chain_cursors_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_chain_cursors_count = {
+    .name = "table_chain_cursors_count",
+    .id = 266,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM chain_cursors",
+    .postgres =
+        "SELECT count(*) AS rows FROM chain_cursors",
+    .columns = table_chain_cursors_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_chain_cursors_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"block_hash", STORE_HASH, false},
+    {"genesis_hash", STORE_HASH, false},
+    {"halted_why", STORE_TEXT, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_chain_cursors_insert = {
+    .name = "table_chain_cursors_insert",
+    .id = 267,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    .postgres =
+        "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bytea, $4::bytea, $5::text, $6::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at) FROM STDIN (FORMAT binary)",
+    .params = table_chain_cursors_insert_params,
+    .param_count = 6,
+};
+
+static const struct store_column table_chain_cursors_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"block_hash", STORE_HASH, false},
+    {"genesis_hash", STORE_HASH, false},
+    {"halted_why", STORE_TEXT, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const uint16_t table_chain_cursors_key[] = {0};
+
+static const struct store_column table_chain_reorgs_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_chain_reorgs_first_fields[] = {
+    {"reorg_id", STORE_I64, false},
+    {"chain_id", STORE_I64, false},
+    {"fork_block", STORE_I64, false},
+    {"depth", STORE_I64, false},
+    {"old_hash", STORE_HASH, false},
+    {"new_hash", STORE_HASH, false},
+    {"changes_undone", STORE_I64, false},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_chain_reorgs_first = {
+    .name = "table_chain_reorgs_first",
+    .id = 268,
+    .writes = false,
+    .sqlite =
+        "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
+        "FROM chain_reorgs\n"
+        "ORDER BY reorg_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
+        "FROM chain_reorgs\n"
+        "ORDER BY reorg_id\n"
+        "LIMIT $1::bigint",
+    .params = table_chain_reorgs_first_params,
+    .param_count = 1,
+    .columns = table_chain_reorgs_first_fields,
+    .column_count = 8,
+};
+
+static const struct store_column table_chain_reorgs_next_params[] = {
+    {"after_reorg_id", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_chain_reorgs_next_fields[] = {
+    {"reorg_id", STORE_I64, false},
+    {"chain_id", STORE_I64, false},
+    {"fork_block", STORE_I64, false},
+    {"depth", STORE_I64, false},
+    {"old_hash", STORE_HASH, false},
+    {"new_hash", STORE_HASH, false},
+    {"changes_undone", STORE_I64, false},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_chain_reorgs_next = {
+    .name = "table_chain_reorgs_next",
+    .id = 269,
+    .writes = false,
+    .sqlite =
+        "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
+        "FROM chain_reorgs\n"
+        "WHERE reorg_id > ?1\n"
+        "ORDER BY reorg_id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
+        "FROM chain_reorgs\n"
+        "WHERE reorg_id > $1::bigint\n"
+        "ORDER BY reorg_id\n"
+        "LIMIT $2::bigint",
+    .params = table_chain_reorgs_next_params,
+    .param_count = 2,
+    .columns = table_chain_reorgs_next_fields,
+    .column_count = 8,
+};
+
+static const struct store_column table_chain_reorgs_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_chain_reorgs_count = {
+    .name = "table_chain_reorgs_count",
+    .id = 270,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM chain_reorgs",
+    .postgres =
+        "SELECT count(*) AS rows FROM chain_reorgs",
+    .columns = table_chain_reorgs_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_chain_reorgs_insert_params[] = {
+    {"reorg_id", STORE_I64, false},
+    {"chain_id", STORE_I64, false},
+    {"fork_block", STORE_I64, false},
+    {"depth", STORE_I64, false},
+    {"old_hash", STORE_HASH, false},
+    {"new_hash", STORE_HASH, false},
+    {"changes_undone", STORE_I64, false},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_chain_reorgs_insert = {
+    .name = "table_chain_reorgs_insert",
+    .id = 271,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    .postgres =
+        "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
+        "OVERRIDING SYSTEM VALUE\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::bigint, $5::bytea, $6::bytea, $7::bigint, $8::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at) FROM STDIN (FORMAT binary)",
+    .params = table_chain_reorgs_insert_params,
+    .param_count = 8,
+};
+
+static const struct store_column table_chain_reorgs_number_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_chain_reorgs_number = {
+    .name = "table_chain_reorgs_number",
+    .id = 272,
+    .writes = false,
+    .sqlite =
+        "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
+    .postgres =
+        "SELECT greatest(coalesce(max(reorg_id), 0), coalesce(pg_sequence_last_value(pg_get_serial_sequence('chain_reorgs', 'reorg_id')::regclass), 0))\n"
+        "    AS number\n"
+        "FROM chain_reorgs",
+    .columns = table_chain_reorgs_number_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_chain_reorgs_renumber_params[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_column table_chain_reorgs_renumber_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_chain_reorgs_renumber = {
+    .name = "table_chain_reorgs_renumber",
+    .id = 273,
+    .writes = true,
+    .sqlite =
+        "SELECT ?1 AS number",
+    .postgres =
+        "SELECT setval(pg_get_serial_sequence('chain_reorgs', 'reorg_id'), greatest($1::bigint, 1), $1::bigint > 0) AS number",
+    .params = table_chain_reorgs_renumber_params,
+    .param_count = 1,
+    .columns = table_chain_reorgs_renumber_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_chain_reorgs_columns[] = {
+    {"reorg_id", STORE_I64, false},
+    {"chain_id", STORE_I64, false},
+    {"fork_block", STORE_I64, false},
+    {"depth", STORE_I64, false},
+    {"old_hash", STORE_HASH, false},
+    {"new_hash", STORE_HASH, false},
+    {"changes_undone", STORE_I64, false},
+    {"created_at", STORE_TIME, false},
+};
+static const uint16_t table_chain_reorgs_key[] = {0};
+
+static const struct store_column table_chain_sources_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_chain_sources_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"address", STORE_ADDRESS, false},
+    {"contract", STORE_TEXT, false},
+    {"from_block", STORE_I64, false},
+};
+static const struct store_statement table_chain_sources_first = {
+    .name = "table_chain_sources_first",
+    .id = 274,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, address, contract, from_block\n"
+        "FROM chain_sources\n"
+        "ORDER BY chain_id, address\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, address, contract, from_block\n"
+        "FROM chain_sources\n"
+        "ORDER BY chain_id, address\n"
+        "LIMIT $1::bigint",
+    .params = table_chain_sources_first_params,
+    .param_count = 1,
+    .columns = table_chain_sources_first_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_chain_sources_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"after_address", STORE_ADDRESS, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_chain_sources_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"address", STORE_ADDRESS, false},
+    {"contract", STORE_TEXT, false},
+    {"from_block", STORE_I64, false},
+};
+static const struct store_statement table_chain_sources_next = {
+    .name = "table_chain_sources_next",
+    .id = 275,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, address, contract, from_block\n"
+        "FROM chain_sources\n"
+        "WHERE (chain_id, address) > (?1, ?2)\n"
+        "ORDER BY chain_id, address\n"
+        "LIMIT ?3",
+    .postgres =
+        "SELECT chain_id, address, contract, from_block\n"
+        "FROM chain_sources\n"
+        "WHERE (chain_id, address) > ($1::bigint, $2::bytea)\n"
+        "ORDER BY chain_id, address\n"
+        "LIMIT $3::bigint",
+    .params = table_chain_sources_next_params,
+    .param_count = 3,
+    .columns = table_chain_sources_next_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_chain_sources_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_chain_sources_count = {
+    .name = "table_chain_sources_count",
+    .id = 276,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM chain_sources",
+    .postgres =
+        "SELECT count(*) AS rows FROM chain_sources",
+    .columns = table_chain_sources_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_chain_sources_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"address", STORE_ADDRESS, false},
+    {"contract", STORE_TEXT, false},
+    {"from_block", STORE_I64, false},
+};
+static const struct store_statement table_chain_sources_insert = {
+    .name = "table_chain_sources_insert",
+    .id = 277,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
+        "VALUES (?1, ?2, ?3, ?4)",
+    .postgres =
+        "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
+        "VALUES ($1::bigint, $2::bytea, $3::text, $4::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY chain_sources (chain_id, address, contract, from_block) FROM STDIN (FORMAT binary)",
+    .params = table_chain_sources_insert_params,
+    .param_count = 4,
+};
+
+static const struct store_column table_chain_sources_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"address", STORE_ADDRESS, false},
+    {"contract", STORE_TEXT, false},
+    {"from_block", STORE_I64, false},
+};
+static const uint16_t table_chain_sources_key[] = {0, 1};
+
+static const struct store_column table_http_idempotency_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_http_idempotency_first_fields[] = {
+    {"key", STORE_TEXT, false},
+    {"route", STORE_TEXT, false},
+    {"principal", STORE_TEXT, false},
+    {"body_hash", STORE_HASH, false},
+    {"state", STORE_I64, false},
+    {"boot", STORE_TEXT, false},
+    {"started_at", STORE_TIME, false},
+    {"status", STORE_I64, true},
+    {"content_type", STORE_TEXT, true},
+    {"location", STORE_TEXT, true},
+    {"body", STORE_BYTES, true},
+};
+static const struct store_statement table_http_idempotency_first = {
+    .name = "table_http_idempotency_first",
+    .id = 278,
+    .writes = false,
+    .sqlite =
+        "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
+        "FROM http_idempotency\n"
+        "ORDER BY key, route, principal\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
+        "FROM http_idempotency\n"
+        "ORDER BY key, route, principal\n"
+        "LIMIT $1::bigint",
+    .params = table_http_idempotency_first_params,
+    .param_count = 1,
+    .columns = table_http_idempotency_first_fields,
+    .column_count = 11,
+};
+
+static const struct store_column table_http_idempotency_next_params[] = {
+    {"after_key", STORE_TEXT, false},
+    {"after_route", STORE_TEXT, false},
+    {"after_principal", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_http_idempotency_next_fields[] = {
+    {"key", STORE_TEXT, false},
+    {"route", STORE_TEXT, false},
+    {"principal", STORE_TEXT, false},
+    {"body_hash", STORE_HASH, false},
+    {"state", STORE_I64, false},
+    {"boot", STORE_TEXT, false},
+    {"started_at", STORE_TIME, false},
+    {"status", STORE_I64, true},
+    {"content_type", STORE_TEXT, true},
+    {"location", STORE_TEXT, true},
+    {"body", STORE_BYTES, true},
+};
+static const struct store_statement table_http_idempotency_next = {
+    .name = "table_http_idempotency_next",
+    .id = 279,
+    .writes = false,
+    .sqlite =
+        "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
+        "FROM http_idempotency\n"
+        "WHERE (key, route, principal) > (?1, ?2, ?3)\n"
+        "ORDER BY key, route, principal\n"
+        "LIMIT ?4",
+    .postgres =
+        "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
+        "FROM http_idempotency\n"
+        "WHERE (key, route, principal) > ($1::text, $2::text, $3::text)\n"
+        "ORDER BY key, route, principal\n"
+        "LIMIT $4::bigint",
+    .params = table_http_idempotency_next_params,
+    .param_count = 4,
+    .columns = table_http_idempotency_next_fields,
+    .column_count = 11,
+};
+
+static const struct store_column table_http_idempotency_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_http_idempotency_count = {
+    .name = "table_http_idempotency_count",
+    .id = 280,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM http_idempotency",
+    .postgres =
+        "SELECT count(*) AS rows FROM http_idempotency",
+    .columns = table_http_idempotency_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_http_idempotency_insert_params[] = {
+    {"key", STORE_TEXT, false},
+    {"route", STORE_TEXT, false},
+    {"principal", STORE_TEXT, false},
+    {"body_hash", STORE_HASH, false},
+    {"state", STORE_I64, false},
+    {"boot", STORE_TEXT, false},
+    {"started_at", STORE_TIME, false},
+    {"status", STORE_I64, true},
+    {"content_type", STORE_TEXT, true},
+    {"location", STORE_TEXT, true},
+    {"body", STORE_BYTES, true},
+};
+static const struct store_statement table_http_idempotency_insert = {
+    .name = "table_http_idempotency_insert",
+    .id = 281,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    .postgres =
+        "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
+        "VALUES ($1::text, $2::text, $3::text, $4::bytea, $5::bigint, $6::text, $7::timestamptz, $8::bigint, $9::text, $10::text, $11::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body) FROM STDIN (FORMAT binary)",
+    .params = table_http_idempotency_insert_params,
+    .param_count = 11,
+};
+
+static const struct store_column table_http_idempotency_columns[] = {
+    {"key", STORE_TEXT, false},
+    {"route", STORE_TEXT, false},
+    {"principal", STORE_TEXT, false},
+    {"body_hash", STORE_HASH, false},
+    {"state", STORE_I64, false},
+    {"boot", STORE_TEXT, false},
+    {"started_at", STORE_TIME, false},
+    {"status", STORE_I64, true},
+    {"content_type", STORE_TEXT, true},
+    {"location", STORE_TEXT, true},
+    {"body", STORE_BYTES, true},
+};
+static const uint16_t table_http_idempotency_key[] = {0, 1, 2};
+
+static const struct store_column table_inbox_events_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_inbox_events_first_fields[] = {
+    {"source", STORE_TEXT, false},
+    {"event_id", STORE_TEXT, false},
+    {"content_hash", STORE_HASH, false},
+    {"first_seen_at", STORE_TIME, false},
+    {"seen", STORE_I64, false},
+    {"result", STORE_JSON, true},
+};
+static const struct store_statement table_inbox_events_first = {
+    .name = "table_inbox_events_first",
+    .id = 282,
+    .writes = false,
+    .sqlite =
+        "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
+        "FROM inbox_events\n"
+        "ORDER BY source, event_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
+        "FROM inbox_events\n"
+        "ORDER BY source, event_id\n"
+        "LIMIT $1::bigint",
+    .params = table_inbox_events_first_params,
+    .param_count = 1,
+    .columns = table_inbox_events_first_fields,
+    .column_count = 6,
+};
+
+static const struct store_column table_inbox_events_next_params[] = {
+    {"after_source", STORE_TEXT, false},
+    {"after_event_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_inbox_events_next_fields[] = {
+    {"source", STORE_TEXT, false},
+    {"event_id", STORE_TEXT, false},
+    {"content_hash", STORE_HASH, false},
+    {"first_seen_at", STORE_TIME, false},
+    {"seen", STORE_I64, false},
+    {"result", STORE_JSON, true},
+};
+static const struct store_statement table_inbox_events_next = {
+    .name = "table_inbox_events_next",
+    .id = 283,
+    .writes = false,
+    .sqlite =
+        "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
+        "FROM inbox_events\n"
+        "WHERE (source, event_id) > (?1, ?2)\n"
+        "ORDER BY source, event_id\n"
+        "LIMIT ?3",
+    .postgres =
+        "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
+        "FROM inbox_events\n"
+        "WHERE (source, event_id) > ($1::text, $2::text)\n"
+        "ORDER BY source, event_id\n"
+        "LIMIT $3::bigint",
+    .params = table_inbox_events_next_params,
+    .param_count = 3,
+    .columns = table_inbox_events_next_fields,
+    .column_count = 6,
+};
+
+static const struct store_column table_inbox_events_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_inbox_events_count = {
+    .name = "table_inbox_events_count",
+    .id = 284,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM inbox_events",
+    .postgres =
+        "SELECT count(*) AS rows FROM inbox_events",
+    .columns = table_inbox_events_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_inbox_events_insert_params[] = {
+    {"source", STORE_TEXT, false},
+    {"event_id", STORE_TEXT, false},
+    {"content_hash", STORE_HASH, false},
+    {"first_seen_at", STORE_TIME, false},
+    {"seen", STORE_I64, false},
+    {"result", STORE_JSON, true},
+};
+static const struct store_statement table_inbox_events_insert = {
+    .name = "table_inbox_events_insert",
+    .id = 285,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    .postgres =
+        "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
+        "VALUES ($1::text, $2::text, $3::bytea, $4::timestamptz, $5::bigint, $6::jsonb)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY inbox_events (source, event_id, content_hash, first_seen_at, seen, result) FROM STDIN (FORMAT binary)",
+    .params = table_inbox_events_insert_params,
+    .param_count = 6,
+};
+
+static const struct store_column table_inbox_events_columns[] = {
+    {"source", STORE_TEXT, false},
+    {"event_id", STORE_TEXT, false},
+    {"content_hash", STORE_HASH, false},
+    {"first_seen_at", STORE_TIME, false},
+    {"seen", STORE_I64, false},
+    {"result", STORE_JSON, true},
+};
+static const uint16_t table_inbox_events_key[] = {0, 1};
+
+static const struct store_column table_job_crons_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_job_crons_first_fields[] = {
+    {"name", STORE_TEXT, false},
+    {"slot", STORE_I64, false},
+    {"fired", STORE_TIME, false},
+    {"spec", STORE_TEXT, false},
+};
+static const struct store_statement table_job_crons_first = {
+    .name = "table_job_crons_first",
+    .id = 286,
+    .writes = false,
+    .sqlite =
+        "SELECT name, slot, fired, spec\n"
+        "FROM job_crons\n"
+        "ORDER BY name\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT name, slot, fired, spec\n"
+        "FROM job_crons\n"
+        "ORDER BY name\n"
+        "LIMIT $1::bigint",
+    .params = table_job_crons_first_params,
+    .param_count = 1,
+    .columns = table_job_crons_first_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_job_crons_next_params[] = {
+    {"after_name", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_job_crons_next_fields[] = {
+    {"name", STORE_TEXT, false},
+    {"slot", STORE_I64, false},
+    {"fired", STORE_TIME, false},
+    {"spec", STORE_TEXT, false},
+};
+static const struct store_statement table_job_crons_next = {
+    .name = "table_job_crons_next",
+    .id = 287,
+    .writes = false,
+    .sqlite =
+        "SELECT name, slot, fired, spec\n"
+        "FROM job_crons\n"
+        "WHERE name > ?1\n"
+        "ORDER BY name\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT name, slot, fired, spec\n"
+        "FROM job_crons\n"
+        "WHERE name > $1::text\n"
+        "ORDER BY name\n"
+        "LIMIT $2::bigint",
+    .params = table_job_crons_next_params,
+    .param_count = 2,
+    .columns = table_job_crons_next_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_job_crons_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_job_crons_count = {
+    .name = "table_job_crons_count",
+    .id = 288,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM job_crons",
+    .postgres =
+        "SELECT count(*) AS rows FROM job_crons",
+    .columns = table_job_crons_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_job_crons_insert_params[] = {
+    {"name", STORE_TEXT, false},
+    {"slot", STORE_I64, false},
+    {"fired", STORE_TIME, false},
+    {"spec", STORE_TEXT, false},
+};
+static const struct store_statement table_job_crons_insert = {
+    .name = "table_job_crons_insert",
+    .id = 289,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO job_crons (name, slot, fired, spec)\n"
+        "VALUES (?1, ?2, ?3, ?4)",
+    .postgres =
+        "INSERT INTO job_crons (name, slot, fired, spec)\n"
+        "VALUES ($1::text, $2::bigint, $3::timestamptz, $4::text)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY job_crons (name, slot, fired, spec) FROM STDIN (FORMAT binary)",
+    .params = table_job_crons_insert_params,
+    .param_count = 4,
+};
+
+static const struct store_column table_job_crons_columns[] = {
+    {"name", STORE_TEXT, false},
+    {"slot", STORE_I64, false},
+    {"fired", STORE_TIME, false},
+    {"spec", STORE_TEXT, false},
+};
+static const uint16_t table_job_crons_key[] = {0};
+
+static const struct store_column table_job_queues_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_job_queues_first_fields[] = {
+    {"name", STORE_TEXT, false},
+    {"starts", STORE_JSON, false},
+    {"updated", STORE_TIME, false},
+};
+static const struct store_statement table_job_queues_first = {
+    .name = "table_job_queues_first",
+    .id = 290,
+    .writes = false,
+    .sqlite =
+        "SELECT name, starts, updated\n"
+        "FROM job_queues\n"
+        "ORDER BY name\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT name, starts, updated\n"
+        "FROM job_queues\n"
+        "ORDER BY name\n"
+        "LIMIT $1::bigint",
+    .params = table_job_queues_first_params,
+    .param_count = 1,
+    .columns = table_job_queues_first_fields,
+    .column_count = 3,
+};
+
+static const struct store_column table_job_queues_next_params[] = {
+    {"after_name", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_job_queues_next_fields[] = {
+    {"name", STORE_TEXT, false},
+    {"starts", STORE_JSON, false},
+    {"updated", STORE_TIME, false},
+};
+static const struct store_statement table_job_queues_next = {
+    .name = "table_job_queues_next",
+    .id = 291,
+    .writes = false,
+    .sqlite =
+        "SELECT name, starts, updated\n"
+        "FROM job_queues\n"
+        "WHERE name > ?1\n"
+        "ORDER BY name\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT name, starts, updated\n"
+        "FROM job_queues\n"
+        "WHERE name > $1::text\n"
+        "ORDER BY name\n"
+        "LIMIT $2::bigint",
+    .params = table_job_queues_next_params,
+    .param_count = 2,
+    .columns = table_job_queues_next_fields,
+    .column_count = 3,
+};
+
+static const struct store_column table_job_queues_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_job_queues_count = {
+    .name = "table_job_queues_count",
+    .id = 292,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM job_queues",
+    .postgres =
+        "SELECT count(*) AS rows FROM job_queues",
+    .columns = table_job_queues_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_job_queues_insert_params[] = {
+    {"name", STORE_TEXT, false},
+    {"starts", STORE_JSON, false},
+    {"updated", STORE_TIME, false},
+};
+static const struct store_statement table_job_queues_insert = {
+    .name = "table_job_queues_insert",
+    .id = 293,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO job_queues (name, starts, updated)\n"
+        "VALUES (?1, ?2, ?3)",
+    .postgres =
+        "INSERT INTO job_queues (name, starts, updated)\n"
+        "VALUES ($1::text, $2::jsonb, $3::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY job_queues (name, starts, updated) FROM STDIN (FORMAT binary)",
+    .params = table_job_queues_insert_params,
+    .param_count = 3,
+};
+
+static const struct store_column table_job_queues_columns[] = {
+    {"name", STORE_TEXT, false},
+    {"starts", STORE_JSON, false},
+    {"updated", STORE_TIME, false},
+};
+static const uint16_t table_job_queues_key[] = {0};
+
+static const struct store_column table_jobs_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_jobs_first_fields[] = {
+    {"id", STORE_I64, false},
+    {"kind", STORE_TEXT, false},
+    {"key", STORE_TEXT, true},
+    {"payload", STORE_JSON, false},
+    {"priority", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"attempts", STORE_I64, false},
+    {"lapses", STORE_I64, false},
+    {"created", STORE_TIME, false},
+    {"scheduled", STORE_TIME, false},
+    {"run_at", STORE_TIME, false},
+    {"lease_token", STORE_I64, false},
+    {"lease_owner", STORE_TEXT, true},
+    {"lease_until", STORE_TIME, true},
+    {"started", STORE_TIME, true},
+    {"finished", STORE_TIME, true},
+    {"error", STORE_TEXT, true},
+    {"queue", STORE_TEXT, true},
+    {"order_key", STORE_TEXT, true},
+    {"behind", STORE_BOOL, false},
+    {"cancelling", STORE_BOOL, false},
+    {"progress_done", STORE_I64, true},
+    {"progress_total", STORE_I64, true},
+    {"progress_note", STORE_TEXT, true},
+};
+static const struct store_statement table_jobs_first = {
+    .name = "table_jobs_first",
+    .id = 294,
+    .writes = false,
+    .sqlite =
+        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
+        "FROM jobs\n"
+        "ORDER BY id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
+        "FROM jobs\n"
+        "ORDER BY id\n"
+        "LIMIT $1::bigint",
+    .params = table_jobs_first_params,
+    .param_count = 1,
+    .columns = table_jobs_first_fields,
+    .column_count = 24,
+};
+
+static const struct store_column table_jobs_next_params[] = {
+    {"after_id", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_jobs_next_fields[] = {
+    {"id", STORE_I64, false},
+    {"kind", STORE_TEXT, false},
+    {"key", STORE_TEXT, true},
+    {"payload", STORE_JSON, false},
+    {"priority", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"attempts", STORE_I64, false},
+    {"lapses", STORE_I64, false},
+    {"created", STORE_TIME, false},
+    {"scheduled", STORE_TIME, false},
+    {"run_at", STORE_TIME, false},
+    {"lease_token", STORE_I64, false},
+    {"lease_owner", STORE_TEXT, true},
+    {"lease_until", STORE_TIME, true},
+    {"started", STORE_TIME, true},
+    {"finished", STORE_TIME, true},
+    {"error", STORE_TEXT, true},
+    {"queue", STORE_TEXT, true},
+    {"order_key", STORE_TEXT, true},
+    {"behind", STORE_BOOL, false},
+    {"cancelling", STORE_BOOL, false},
+    {"progress_done", STORE_I64, true},
+    {"progress_total", STORE_I64, true},
+    {"progress_note", STORE_TEXT, true},
+};
+static const struct store_statement table_jobs_next = {
+    .name = "table_jobs_next",
+    .id = 295,
+    .writes = false,
+    .sqlite =
+        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
+        "FROM jobs\n"
+        "WHERE id > ?1\n"
+        "ORDER BY id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
+        "FROM jobs\n"
+        "WHERE id > $1::bigint\n"
+        "ORDER BY id\n"
+        "LIMIT $2::bigint",
+    .params = table_jobs_next_params,
+    .param_count = 2,
+    .columns = table_jobs_next_fields,
+    .column_count = 24,
+};
+
+static const struct store_column table_jobs_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_jobs_count = {
+    .name = "table_jobs_count",
+    .id = 296,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM jobs",
+    .postgres =
+        "SELECT count(*) AS rows FROM jobs",
+    .columns = table_jobs_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_jobs_insert_params[] = {
+    {"id", STORE_I64, false},
+    {"kind", STORE_TEXT, false},
+    {"key", STORE_TEXT, true},
+    {"payload", STORE_JSON, false},
+    {"priority", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"attempts", STORE_I64, false},
+    {"lapses", STORE_I64, false},
+    {"created", STORE_TIME, false},
+    {"scheduled", STORE_TIME, false},
+    {"run_at", STORE_TIME, false},
+    {"lease_token", STORE_I64, false},
+    {"lease_owner", STORE_TEXT, true},
+    {"lease_until", STORE_TIME, true},
+    {"started", STORE_TIME, true},
+    {"finished", STORE_TIME, true},
+    {"error", STORE_TEXT, true},
+    {"queue", STORE_TEXT, true},
+    {"order_key", STORE_TEXT, true},
+    {"behind", STORE_BOOL, false},
+    {"cancelling", STORE_BOOL, false},
+    {"progress_done", STORE_I64, true},
+    {"progress_total", STORE_I64, true},
+    {"progress_note", STORE_TEXT, true},
+};
+static const struct store_statement table_jobs_insert = {
+    .name = "table_jobs_insert",
+    .id = 297,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
+    .postgres =
+        "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
+        "OVERRIDING SYSTEM VALUE\n"
+        "VALUES ($1::bigint, $2::text, $3::text, $4::jsonb, $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::timestamptz, $10::timestamptz, $11::timestamptz, $12::bigint, $13::text, $14::timestamptz, $15::timestamptz, $16::timestamptz, $17::text, $18::text, $19::text, $20::boolean, $21::boolean, $22::bigint, $23::bigint, $24::text)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note) FROM STDIN (FORMAT binary)",
+    .params = table_jobs_insert_params,
+    .param_count = 24,
+};
+
+static const struct store_column table_jobs_number_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_jobs_number = {
+    .name = "table_jobs_number",
+    .id = 298,
+    .writes = false,
+    .sqlite =
+        "SELECT coalesce(max(id), 0) AS number FROM jobs",
+    .postgres =
+        "SELECT greatest(coalesce(max(id), 0), coalesce(pg_sequence_last_value(pg_get_serial_sequence('jobs', 'id')::regclass), 0))\n"
+        "    AS number\n"
+        "FROM jobs",
+    .columns = table_jobs_number_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_jobs_renumber_params[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_column table_jobs_renumber_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_jobs_renumber = {
+    .name = "table_jobs_renumber",
+    .id = 299,
+    .writes = true,
+    .sqlite =
+        "SELECT ?1 AS number",
+    .postgres =
+        "SELECT setval(pg_get_serial_sequence('jobs', 'id'), greatest($1::bigint, 1), $1::bigint > 0) AS number",
+    .params = table_jobs_renumber_params,
+    .param_count = 1,
+    .columns = table_jobs_renumber_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_jobs_columns[] = {
+    {"id", STORE_I64, false},
+    {"kind", STORE_TEXT, false},
+    {"key", STORE_TEXT, true},
+    {"payload", STORE_JSON, false},
+    {"priority", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"attempts", STORE_I64, false},
+    {"lapses", STORE_I64, false},
+    {"created", STORE_TIME, false},
+    {"scheduled", STORE_TIME, false},
+    {"run_at", STORE_TIME, false},
+    {"lease_token", STORE_I64, false},
+    {"lease_owner", STORE_TEXT, true},
+    {"lease_until", STORE_TIME, true},
+    {"started", STORE_TIME, true},
+    {"finished", STORE_TIME, true},
+    {"error", STORE_TEXT, true},
+    {"queue", STORE_TEXT, true},
+    {"order_key", STORE_TEXT, true},
+    {"behind", STORE_BOOL, false},
+    {"cancelling", STORE_BOOL, false},
+    {"progress_done", STORE_I64, true},
+    {"progress_total", STORE_I64, true},
+    {"progress_note", STORE_TEXT, true},
+};
+static const uint16_t table_jobs_key[] = {0};
+
+static const struct store_column table_lease_bid_checks_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lease_bid_checks_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"offer_id", STORE_U256, false},
+    {"bid_index", STORE_U256, false},
+    {"bidder", STORE_ADDRESS, false},
+    {"signature", STORE_BYTES, false},
+    {"signature_valid", STORE_BOOL, false},
+    {"detail", STORE_TEXT, false},
+    {"checked_at", STORE_TIME, false},
+};
+static const struct store_statement table_lease_bid_checks_first = {
+    .name = "table_lease_bid_checks_first",
+    .id = 300,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
+        "FROM lease_bid_checks\n"
+        "ORDER BY chain_id, marketplace, offer_id, bid_index\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
+        "FROM lease_bid_checks\n"
+        "ORDER BY chain_id, marketplace, offer_id, bid_index\n"
+        "LIMIT $1::bigint",
+    .params = table_lease_bid_checks_first_params,
+    .param_count = 1,
+    .columns = table_lease_bid_checks_first_fields,
+    .column_count = 9,
+};
+
+static const struct store_column table_lease_bid_checks_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"after_marketplace", STORE_ADDRESS, false},
+    {"after_offer_id", STORE_U256, false},
+    {"after_bid_index", STORE_U256, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lease_bid_checks_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"offer_id", STORE_U256, false},
+    {"bid_index", STORE_U256, false},
+    {"bidder", STORE_ADDRESS, false},
+    {"signature", STORE_BYTES, false},
+    {"signature_valid", STORE_BOOL, false},
+    {"detail", STORE_TEXT, false},
+    {"checked_at", STORE_TIME, false},
+};
+static const struct store_statement table_lease_bid_checks_next = {
+    .name = "table_lease_bid_checks_next",
+    .id = 301,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
+        "FROM lease_bid_checks\n"
+        "WHERE (chain_id, marketplace, offer_id, bid_index) > (?1, ?2, ?3, ?4)\n"
+        "ORDER BY chain_id, marketplace, offer_id, bid_index\n"
+        "LIMIT ?5",
+    .postgres =
+        "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
+        "FROM lease_bid_checks\n"
+        "WHERE (chain_id, marketplace, offer_id, bid_index) > ($1::bigint, $2::bytea, $3::numeric, $4::numeric)\n"
+        "ORDER BY chain_id, marketplace, offer_id, bid_index\n"
+        "LIMIT $5::bigint",
+    .params = table_lease_bid_checks_next_params,
+    .param_count = 5,
+    .columns = table_lease_bid_checks_next_fields,
+    .column_count = 9,
+};
+
+static const struct store_column table_lease_bid_checks_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_lease_bid_checks_count = {
+    .name = "table_lease_bid_checks_count",
+    .id = 302,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM lease_bid_checks",
+    .postgres =
+        "SELECT count(*) AS rows FROM lease_bid_checks",
+    .columns = table_lease_bid_checks_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_lease_bid_checks_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"offer_id", STORE_U256, false},
+    {"bid_index", STORE_U256, false},
+    {"bidder", STORE_ADDRESS, false},
+    {"signature", STORE_BYTES, false},
+    {"signature_valid", STORE_BOOL, false},
+    {"detail", STORE_TEXT, false},
+    {"checked_at", STORE_TIME, false},
+};
+static const struct store_statement table_lease_bid_checks_insert = {
+    .name = "table_lease_bid_checks_insert",
+    .id = 303,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    .postgres =
+        "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
+        "VALUES ($1::bigint, $2::bytea, $3::numeric, $4::numeric, $5::bytea, $6::bytea, $7::boolean, $8::text, $9::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at) FROM STDIN (FORMAT binary)",
+    .params = table_lease_bid_checks_insert_params,
+    .param_count = 9,
+};
+
+static const struct store_column table_lease_bid_checks_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"offer_id", STORE_U256, false},
+    {"bid_index", STORE_U256, false},
+    {"bidder", STORE_ADDRESS, false},
+    {"signature", STORE_BYTES, false},
+    {"signature_valid", STORE_BOOL, false},
+    {"detail", STORE_TEXT, false},
+    {"checked_at", STORE_TIME, false},
+};
+static const uint16_t table_lease_bid_checks_key[] = {0, 1, 2, 3};
+
+static const struct store_column table_lease_bids_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lease_bids_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"offer_id", STORE_U256, false},
+    {"bid_index", STORE_U256, false},
+    {"bidder", STORE_ADDRESS, false},
+    {"funds", STORE_U256, false},
+    {"status", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const struct store_statement table_lease_bids_first = {
+    .name = "table_lease_bids_first",
+    .id = 304,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
+        "FROM lease_bids\n"
+        "ORDER BY chain_id, marketplace, offer_id, bid_index\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
+        "FROM lease_bids\n"
+        "ORDER BY chain_id, marketplace, offer_id, bid_index\n"
+        "LIMIT $1::bigint",
+    .params = table_lease_bids_first_params,
+    .param_count = 1,
+    .columns = table_lease_bids_first_fields,
+    .column_count = 9,
+};
+
+static const struct store_column table_lease_bids_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"after_marketplace", STORE_ADDRESS, false},
+    {"after_offer_id", STORE_U256, false},
+    {"after_bid_index", STORE_U256, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lease_bids_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"offer_id", STORE_U256, false},
+    {"bid_index", STORE_U256, false},
+    {"bidder", STORE_ADDRESS, false},
+    {"funds", STORE_U256, false},
+    {"status", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const struct store_statement table_lease_bids_next = {
+    .name = "table_lease_bids_next",
+    .id = 305,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
+        "FROM lease_bids\n"
+        "WHERE (chain_id, marketplace, offer_id, bid_index) > (?1, ?2, ?3, ?4)\n"
+        "ORDER BY chain_id, marketplace, offer_id, bid_index\n"
+        "LIMIT ?5",
+    .postgres =
+        "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
+        "FROM lease_bids\n"
+        "WHERE (chain_id, marketplace, offer_id, bid_index) > ($1::bigint, $2::bytea, $3::numeric, $4::numeric)\n"
+        "ORDER BY chain_id, marketplace, offer_id, bid_index\n"
+        "LIMIT $5::bigint",
+    .params = table_lease_bids_next_params,
+    .param_count = 5,
+    .columns = table_lease_bids_next_fields,
+    .column_count = 9,
+};
+
+static const struct store_column table_lease_bids_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_lease_bids_count = {
+    .name = "table_lease_bids_count",
+    .id = 306,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM lease_bids",
+    .postgres =
+        "SELECT count(*) AS rows FROM lease_bids",
+    .columns = table_lease_bids_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_lease_bids_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"offer_id", STORE_U256, false},
+    {"bid_index", STORE_U256, false},
+    {"bidder", STORE_ADDRESS, false},
+    {"funds", STORE_U256, false},
+    {"status", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const struct store_statement table_lease_bids_insert = {
+    .name = "table_lease_bids_insert",
+    .id = 307,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    .postgres =
+        "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
+        "VALUES ($1::bigint, $2::bytea, $3::numeric, $4::numeric, $5::bytea, $6::numeric, $7::text, $8::bigint, $9::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash) FROM STDIN (FORMAT binary)",
+    .params = table_lease_bids_insert_params,
+    .param_count = 9,
+};
+
+static const struct store_column table_lease_bids_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"offer_id", STORE_U256, false},
+    {"bid_index", STORE_U256, false},
+    {"bidder", STORE_ADDRESS, false},
+    {"funds", STORE_U256, false},
+    {"status", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const uint16_t table_lease_bids_key[] = {0, 1, 2, 3};
+
+static const struct store_column table_lease_nfts_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lease_nfts_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"factory", STORE_ADDRESS, false},
+    {"token_id", STORE_U256, false},
+    {"lessor", STORE_ADDRESS, false},
+    {"lessee", STORE_ADDRESS, false},
+    {"owner", STORE_ADDRESS, false},
+    {"onchain_asset_id", STORE_U256, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const struct store_statement table_lease_nfts_first = {
+    .name = "table_lease_nfts_first",
+    .id = 308,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
+        "FROM lease_nfts\n"
+        "ORDER BY chain_id, factory, token_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
+        "FROM lease_nfts\n"
+        "ORDER BY chain_id, factory, token_id\n"
+        "LIMIT $1::bigint",
+    .params = table_lease_nfts_first_params,
+    .param_count = 1,
+    .columns = table_lease_nfts_first_fields,
+    .column_count = 10,
+};
+
+static const struct store_column table_lease_nfts_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"after_factory", STORE_ADDRESS, false},
+    {"after_token_id", STORE_U256, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lease_nfts_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"factory", STORE_ADDRESS, false},
+    {"token_id", STORE_U256, false},
+    {"lessor", STORE_ADDRESS, false},
+    {"lessee", STORE_ADDRESS, false},
+    {"owner", STORE_ADDRESS, false},
+    {"onchain_asset_id", STORE_U256, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const struct store_statement table_lease_nfts_next = {
+    .name = "table_lease_nfts_next",
+    .id = 309,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
+        "FROM lease_nfts\n"
+        "WHERE (chain_id, factory, token_id) > (?1, ?2, ?3)\n"
+        "ORDER BY chain_id, factory, token_id\n"
+        "LIMIT ?4",
+    .postgres =
+        "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
+        "FROM lease_nfts\n"
+        "WHERE (chain_id, factory, token_id) > ($1::bigint, $2::bytea, $3::numeric)\n"
+        "ORDER BY chain_id, factory, token_id\n"
+        "LIMIT $4::bigint",
+    .params = table_lease_nfts_next_params,
+    .param_count = 4,
+    .columns = table_lease_nfts_next_fields,
+    .column_count = 10,
+};
+
+static const struct store_column table_lease_nfts_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_lease_nfts_count = {
+    .name = "table_lease_nfts_count",
+    .id = 310,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM lease_nfts",
+    .postgres =
+        "SELECT count(*) AS rows FROM lease_nfts",
+    .columns = table_lease_nfts_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_lease_nfts_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"factory", STORE_ADDRESS, false},
+    {"token_id", STORE_U256, false},
+    {"lessor", STORE_ADDRESS, false},
+    {"lessee", STORE_ADDRESS, false},
+    {"owner", STORE_ADDRESS, false},
+    {"onchain_asset_id", STORE_U256, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const struct store_statement table_lease_nfts_insert = {
+    .name = "table_lease_nfts_insert",
+    .id = 311,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    .postgres =
+        "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
+        "VALUES ($1::bigint, $2::bytea, $3::numeric, $4::bytea, $5::bytea, $6::bytea, $7::numeric, $8::bigint, $9::bigint, $10::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash) FROM STDIN (FORMAT binary)",
+    .params = table_lease_nfts_insert_params,
+    .param_count = 10,
+};
+
+static const struct store_column table_lease_nfts_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"factory", STORE_ADDRESS, false},
+    {"token_id", STORE_U256, false},
+    {"lessor", STORE_ADDRESS, false},
+    {"lessee", STORE_ADDRESS, false},
+    {"owner", STORE_ADDRESS, false},
+    {"onchain_asset_id", STORE_U256, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const uint16_t table_lease_nfts_key[] = {0, 1, 2};
+
+static const struct store_column table_lease_offers_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lease_offers_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"offer_id", STORE_U256, false},
+    {"lessor", STORE_ADDRESS, false},
+    {"onchain_asset_id", STORE_U256, false},
+    {"status", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const struct store_statement table_lease_offers_first = {
+    .name = "table_lease_offers_first",
+    .id = 312,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
+        "FROM lease_offers\n"
+        "ORDER BY chain_id, marketplace, offer_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
+        "FROM lease_offers\n"
+        "ORDER BY chain_id, marketplace, offer_id\n"
+        "LIMIT $1::bigint",
+    .params = table_lease_offers_first_params,
+    .param_count = 1,
+    .columns = table_lease_offers_first_fields,
+    .column_count = 8,
+};
+
+static const struct store_column table_lease_offers_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"after_marketplace", STORE_ADDRESS, false},
+    {"after_offer_id", STORE_U256, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lease_offers_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"offer_id", STORE_U256, false},
+    {"lessor", STORE_ADDRESS, false},
+    {"onchain_asset_id", STORE_U256, false},
+    {"status", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const struct store_statement table_lease_offers_next = {
+    .name = "table_lease_offers_next",
+    .id = 313,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
+        "FROM lease_offers\n"
+        "WHERE (chain_id, marketplace, offer_id) > (?1, ?2, ?3)\n"
+        "ORDER BY chain_id, marketplace, offer_id\n"
+        "LIMIT ?4",
+    .postgres =
+        "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
+        "FROM lease_offers\n"
+        "WHERE (chain_id, marketplace, offer_id) > ($1::bigint, $2::bytea, $3::numeric)\n"
+        "ORDER BY chain_id, marketplace, offer_id\n"
+        "LIMIT $4::bigint",
+    .params = table_lease_offers_next_params,
+    .param_count = 4,
+    .columns = table_lease_offers_next_fields,
+    .column_count = 8,
+};
+
+static const struct store_column table_lease_offers_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_lease_offers_count = {
+    .name = "table_lease_offers_count",
+    .id = 314,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM lease_offers",
+    .postgres =
+        "SELECT count(*) AS rows FROM lease_offers",
+    .columns = table_lease_offers_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_lease_offers_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"offer_id", STORE_U256, false},
+    {"lessor", STORE_ADDRESS, false},
+    {"onchain_asset_id", STORE_U256, false},
+    {"status", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const struct store_statement table_lease_offers_insert = {
+    .name = "table_lease_offers_insert",
+    .id = 315,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    .postgres =
+        "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
+        "VALUES ($1::bigint, $2::bytea, $3::numeric, $4::bytea, $5::numeric, $6::text, $7::bigint, $8::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash) FROM STDIN (FORMAT binary)",
+    .params = table_lease_offers_insert_params,
+    .param_count = 8,
+};
+
+static const struct store_column table_lease_offers_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"offer_id", STORE_U256, false},
+    {"lessor", STORE_ADDRESS, false},
+    {"onchain_asset_id", STORE_U256, false},
+    {"status", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const uint16_t table_lease_offers_key[] = {0, 1, 2};
+
+static const struct store_column table_leases_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_leases_first_fields[] = {
+    {"lease_id", STORE_TEXT, false},
+    {"asset_id", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"contract_address", STORE_ADDRESS, false},
+    {"lessor", STORE_ADDRESS, false},
+    {"lessee", STORE_ADDRESS, true},
+    {"start_date", STORE_TIME, false},
+    {"end_date", STORE_TIME, false},
+    {"deadline", STORE_TIME, false},
+    {"payment_token", STORE_ADDRESS, false},
+    {"payment_amount", STORE_U256, false},
+    {"payment_schedule", STORE_TEXT, false},
+    {"rent_period_sec", STORE_I64, false},
+    {"security_deposit", STORE_U256, false},
+    {"currency", STORE_TEXT, false},
+    {"legal_document_hash", STORE_HASH, false},
+    {"terms_version", STORE_I64, false},
+    {"agreement", STORE_JSON, false},
+    {"metadata", STORE_JSON, false},
+    {"metadata_hash", STORE_HASH, false},
+    {"restrictions", STORE_JSON, false},
+    {"lessor_signature", STORE_BYTES, true},
+    {"lessee_signature", STORE_BYTES, true},
+    {"lessor_termination", STORE_BYTES, true},
+    {"lessee_termination", STORE_BYTES, true},
+    {"termination_reason", STORE_TEXT, true},
+    {"status", STORE_TEXT, false},
+    {"error", STORE_TEXT, true},
+    {"intent_id", STORE_TEXT, true},
+    {"action_intent_id", STORE_TEXT, true},
+    {"offer_id", STORE_U256, true},
+    {"nft_token_id", STORE_U256, true},
+    {"block_number", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_leases_first = {
+    .name = "table_leases_first",
+    .id = 316,
+    .writes = false,
+    .sqlite =
+        "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
+        "FROM leases\n"
+        "ORDER BY lease_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
+        "FROM leases\n"
+        "ORDER BY lease_id\n"
+        "LIMIT $1::bigint",
+    .params = table_leases_first_params,
+    .param_count = 1,
+    .columns = table_leases_first_fields,
+    .column_count = 36,
+};
+
+static const struct store_column table_leases_next_params[] = {
+    {"after_lease_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_leases_next_fields[] = {
+    {"lease_id", STORE_TEXT, false},
+    {"asset_id", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"contract_address", STORE_ADDRESS, false},
+    {"lessor", STORE_ADDRESS, false},
+    {"lessee", STORE_ADDRESS, true},
+    {"start_date", STORE_TIME, false},
+    {"end_date", STORE_TIME, false},
+    {"deadline", STORE_TIME, false},
+    {"payment_token", STORE_ADDRESS, false},
+    {"payment_amount", STORE_U256, false},
+    {"payment_schedule", STORE_TEXT, false},
+    {"rent_period_sec", STORE_I64, false},
+    {"security_deposit", STORE_U256, false},
+    {"currency", STORE_TEXT, false},
+    {"legal_document_hash", STORE_HASH, false},
+    {"terms_version", STORE_I64, false},
+    {"agreement", STORE_JSON, false},
+    {"metadata", STORE_JSON, false},
+    {"metadata_hash", STORE_HASH, false},
+    {"restrictions", STORE_JSON, false},
+    {"lessor_signature", STORE_BYTES, true},
+    {"lessee_signature", STORE_BYTES, true},
+    {"lessor_termination", STORE_BYTES, true},
+    {"lessee_termination", STORE_BYTES, true},
+    {"termination_reason", STORE_TEXT, true},
+    {"status", STORE_TEXT, false},
+    {"error", STORE_TEXT, true},
+    {"intent_id", STORE_TEXT, true},
+    {"action_intent_id", STORE_TEXT, true},
+    {"offer_id", STORE_U256, true},
+    {"nft_token_id", STORE_U256, true},
+    {"block_number", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_leases_next = {
+    .name = "table_leases_next",
+    .id = 317,
+    .writes = false,
+    .sqlite =
+        "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
+        "FROM leases\n"
+        "WHERE lease_id > ?1\n"
+        "ORDER BY lease_id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
+        "FROM leases\n"
+        "WHERE lease_id > $1::text\n"
+        "ORDER BY lease_id\n"
+        "LIMIT $2::bigint",
+    .params = table_leases_next_params,
+    .param_count = 2,
+    .columns = table_leases_next_fields,
+    .column_count = 36,
+};
+
+static const struct store_column table_leases_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_leases_count = {
+    .name = "table_leases_count",
+    .id = 318,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM leases",
+    .postgres =
+        "SELECT count(*) AS rows FROM leases",
+    .columns = table_leases_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_leases_insert_params[] = {
+    {"lease_id", STORE_TEXT, false},
+    {"asset_id", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"contract_address", STORE_ADDRESS, false},
+    {"lessor", STORE_ADDRESS, false},
+    {"lessee", STORE_ADDRESS, true},
+    {"start_date", STORE_TIME, false},
+    {"end_date", STORE_TIME, false},
+    {"deadline", STORE_TIME, false},
+    {"payment_token", STORE_ADDRESS, false},
+    {"payment_amount", STORE_U256, false},
+    {"payment_schedule", STORE_TEXT, false},
+    {"rent_period_sec", STORE_I64, false},
+    {"security_deposit", STORE_U256, false},
+    {"currency", STORE_TEXT, false},
+    {"legal_document_hash", STORE_HASH, false},
+    {"terms_version", STORE_I64, false},
+    {"agreement", STORE_JSON, false},
+    {"metadata", STORE_JSON, false},
+    {"metadata_hash", STORE_HASH, false},
+    {"restrictions", STORE_JSON, false},
+    {"lessor_signature", STORE_BYTES, true},
+    {"lessee_signature", STORE_BYTES, true},
+    {"lessor_termination", STORE_BYTES, true},
+    {"lessee_termination", STORE_BYTES, true},
+    {"termination_reason", STORE_TEXT, true},
+    {"status", STORE_TEXT, false},
+    {"error", STORE_TEXT, true},
+    {"intent_id", STORE_TEXT, true},
+    {"action_intent_id", STORE_TEXT, true},
+    {"offer_id", STORE_U256, true},
+    {"nft_token_id", STORE_U256, true},
+    {"block_number", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_leases_insert = {
+    .name = "table_leases_insert",
+    .id = 319,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36)",
+    .postgres =
+        "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
+        "VALUES ($1::text, $2::text, $3::bigint, $4::bytea, $5::bytea, $6::bytea, $7::timestamptz, $8::timestamptz, $9::timestamptz, $10::bytea, $11::numeric, $12::text, $13::bigint, $14::numeric, $15::text, $16::bytea, $17::bigint, $18::jsonb, $19::jsonb, $20::bytea, $21::jsonb, $22::bytea, $23::bytea, $24::bytea, $25::bytea, $26::text, $27::text, $28::text, $29::text, $30::text, $31::numeric, $32::numeric, $33::bigint, $34::bytea, $35::timestamptz, $36::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at) FROM STDIN (FORMAT binary)",
+    .params = table_leases_insert_params,
+    .param_count = 36,
+};
+
+static const struct store_column table_leases_columns[] = {
+    {"lease_id", STORE_TEXT, false},
+    {"asset_id", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"contract_address", STORE_ADDRESS, false},
+    {"lessor", STORE_ADDRESS, false},
+    {"lessee", STORE_ADDRESS, true},
+    {"start_date", STORE_TIME, false},
+    {"end_date", STORE_TIME, false},
+    {"deadline", STORE_TIME, false},
+    {"payment_token", STORE_ADDRESS, false},
+    {"payment_amount", STORE_U256, false},
+    {"payment_schedule", STORE_TEXT, false},
+    {"rent_period_sec", STORE_I64, false},
+    {"security_deposit", STORE_U256, false},
+    {"currency", STORE_TEXT, false},
+    {"legal_document_hash", STORE_HASH, false},
+    {"terms_version", STORE_I64, false},
+    {"agreement", STORE_JSON, false},
+    {"metadata", STORE_JSON, false},
+    {"metadata_hash", STORE_HASH, false},
+    {"restrictions", STORE_JSON, false},
+    {"lessor_signature", STORE_BYTES, true},
+    {"lessee_signature", STORE_BYTES, true},
+    {"lessor_termination", STORE_BYTES, true},
+    {"lessee_termination", STORE_BYTES, true},
+    {"termination_reason", STORE_TEXT, true},
+    {"status", STORE_TEXT, false},
+    {"error", STORE_TEXT, true},
+    {"intent_id", STORE_TEXT, true},
+    {"action_intent_id", STORE_TEXT, true},
+    {"offer_id", STORE_U256, true},
+    {"nft_token_id", STORE_U256, true},
+    {"block_number", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const uint16_t table_leases_key[] = {0};
+
+static const struct store_column table_lease_bid_requests_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lease_bid_requests_first_fields[] = {
+    {"request_id", STORE_TEXT, false},
+    {"lease_id", STORE_TEXT, false},
+    {"bidder", STORE_ADDRESS, false},
+    {"funds", STORE_U256, false},
+    {"signature", STORE_BYTES, false},
+    {"approve_intent_id", STORE_TEXT, true},
+    {"bid_intent_id", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_lease_bid_requests_first = {
+    .name = "table_lease_bid_requests_first",
+    .id = 320,
+    .writes = false,
+    .sqlite =
+        "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
+        "FROM lease_bid_requests\n"
+        "ORDER BY request_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
+        "FROM lease_bid_requests\n"
+        "ORDER BY request_id\n"
+        "LIMIT $1::bigint",
+    .params = table_lease_bid_requests_first_params,
+    .param_count = 1,
+    .columns = table_lease_bid_requests_first_fields,
+    .column_count = 8,
+};
+
+static const struct store_column table_lease_bid_requests_next_params[] = {
+    {"after_request_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lease_bid_requests_next_fields[] = {
+    {"request_id", STORE_TEXT, false},
+    {"lease_id", STORE_TEXT, false},
+    {"bidder", STORE_ADDRESS, false},
+    {"funds", STORE_U256, false},
+    {"signature", STORE_BYTES, false},
+    {"approve_intent_id", STORE_TEXT, true},
+    {"bid_intent_id", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_lease_bid_requests_next = {
+    .name = "table_lease_bid_requests_next",
+    .id = 321,
+    .writes = false,
+    .sqlite =
+        "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
+        "FROM lease_bid_requests\n"
+        "WHERE request_id > ?1\n"
+        "ORDER BY request_id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
+        "FROM lease_bid_requests\n"
+        "WHERE request_id > $1::text\n"
+        "ORDER BY request_id\n"
+        "LIMIT $2::bigint",
+    .params = table_lease_bid_requests_next_params,
+    .param_count = 2,
+    .columns = table_lease_bid_requests_next_fields,
+    .column_count = 8,
+};
+
+static const struct store_column table_lease_bid_requests_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_lease_bid_requests_count = {
+    .name = "table_lease_bid_requests_count",
+    .id = 322,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM lease_bid_requests",
+    .postgres =
+        "SELECT count(*) AS rows FROM lease_bid_requests",
+    .columns = table_lease_bid_requests_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_lease_bid_requests_insert_params[] = {
+    {"request_id", STORE_TEXT, false},
+    {"lease_id", STORE_TEXT, false},
+    {"bidder", STORE_ADDRESS, false},
+    {"funds", STORE_U256, false},
+    {"signature", STORE_BYTES, false},
+    {"approve_intent_id", STORE_TEXT, true},
+    {"bid_intent_id", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_lease_bid_requests_insert = {
+    .name = "table_lease_bid_requests_insert",
+    .id = 323,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    .postgres =
+        "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
+        "VALUES ($1::text, $2::text, $3::bytea, $4::numeric, $5::bytea, $6::text, $7::text, $8::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at) FROM STDIN (FORMAT binary)",
+    .params = table_lease_bid_requests_insert_params,
+    .param_count = 8,
+};
+
+static const struct store_column table_lease_bid_requests_columns[] = {
+    {"request_id", STORE_TEXT, false},
+    {"lease_id", STORE_TEXT, false},
+    {"bidder", STORE_ADDRESS, false},
+    {"funds", STORE_U256, false},
+    {"signature", STORE_BYTES, false},
+    {"approve_intent_id", STORE_TEXT, true},
+    {"bid_intent_id", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const uint16_t table_lease_bid_requests_key[] = {0};
+
+static const struct store_column table_ledger_accounts_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_ledger_accounts_first_fields[] = {
+    {"book", STORE_TEXT, false},
+    {"path", STORE_TEXT, false},
+    {"origin", STORE_I64, false},
+    {"flags", STORE_I64, false},
+    {"debits_pending", STORE_U256, false},
+    {"debits_released", STORE_U256, false},
+    {"debits_posted", STORE_U256, false},
+    {"credits_pending", STORE_U256, false},
+    {"credits_released", STORE_U256, false},
+    {"credits_posted", STORE_U256, false},
+    {"entries", STORE_I64, false},
+};
+static const struct store_statement table_ledger_accounts_first = {
+    .name = "table_ledger_accounts_first",
+    .id = 324,
+    .writes = false,
+    .sqlite =
+        "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
+        "FROM ledger_accounts\n"
+        "ORDER BY book, path, origin\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
+        "FROM ledger_accounts\n"
+        "ORDER BY book, path, origin\n"
+        "LIMIT $1::bigint",
+    .params = table_ledger_accounts_first_params,
+    .param_count = 1,
+    .columns = table_ledger_accounts_first_fields,
+    .column_count = 11,
+};
+
+static const struct store_column table_ledger_accounts_next_params[] = {
+    {"after_book", STORE_TEXT, false},
+    {"after_path", STORE_TEXT, false},
+    {"after_origin", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_ledger_accounts_next_fields[] = {
+    {"book", STORE_TEXT, false},
+    {"path", STORE_TEXT, false},
+    {"origin", STORE_I64, false},
+    {"flags", STORE_I64, false},
+    {"debits_pending", STORE_U256, false},
+    {"debits_released", STORE_U256, false},
+    {"debits_posted", STORE_U256, false},
+    {"credits_pending", STORE_U256, false},
+    {"credits_released", STORE_U256, false},
+    {"credits_posted", STORE_U256, false},
+    {"entries", STORE_I64, false},
+};
+static const struct store_statement table_ledger_accounts_next = {
+    .name = "table_ledger_accounts_next",
+    .id = 325,
+    .writes = false,
+    .sqlite =
+        "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
+        "FROM ledger_accounts\n"
+        "WHERE (book, path, origin) > (?1, ?2, ?3)\n"
+        "ORDER BY book, path, origin\n"
+        "LIMIT ?4",
+    .postgres =
+        "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
+        "FROM ledger_accounts\n"
+        "WHERE (book, path, origin) > ($1::text, $2::text, $3::bigint)\n"
+        "ORDER BY book, path, origin\n"
+        "LIMIT $4::bigint",
+    .params = table_ledger_accounts_next_params,
+    .param_count = 4,
+    .columns = table_ledger_accounts_next_fields,
+    .column_count = 11,
+};
+
+static const struct store_column table_ledger_accounts_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_ledger_accounts_count = {
+    .name = "table_ledger_accounts_count",
+    .id = 326,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM ledger_accounts",
+    .postgres =
+        "SELECT count(*) AS rows FROM ledger_accounts",
+    .columns = table_ledger_accounts_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_ledger_accounts_insert_params[] = {
+    {"book", STORE_TEXT, false},
+    {"path", STORE_TEXT, false},
+    {"origin", STORE_I64, false},
+    {"flags", STORE_I64, false},
+    {"debits_pending", STORE_U256, false},
+    {"debits_released", STORE_U256, false},
+    {"debits_posted", STORE_U256, false},
+    {"credits_pending", STORE_U256, false},
+    {"credits_released", STORE_U256, false},
+    {"credits_posted", STORE_U256, false},
+    {"entries", STORE_I64, false},
+};
+static const struct store_statement table_ledger_accounts_insert = {
+    .name = "table_ledger_accounts_insert",
+    .id = 327,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    .postgres =
+        "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
+        "VALUES ($1::text, $2::text, $3::bigint, $4::bigint, $5::numeric, $6::numeric, $7::numeric, $8::numeric, $9::numeric, $10::numeric, $11::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries) FROM STDIN (FORMAT binary)",
+    .params = table_ledger_accounts_insert_params,
+    .param_count = 11,
+};
+
+static const struct store_column table_ledger_accounts_columns[] = {
+    {"book", STORE_TEXT, false},
+    {"path", STORE_TEXT, false},
+    {"origin", STORE_I64, false},
+    {"flags", STORE_I64, false},
+    {"debits_pending", STORE_U256, false},
+    {"debits_released", STORE_U256, false},
+    {"debits_posted", STORE_U256, false},
+    {"credits_pending", STORE_U256, false},
+    {"credits_released", STORE_U256, false},
+    {"credits_posted", STORE_U256, false},
+    {"entries", STORE_I64, false},
+};
+static const uint16_t table_ledger_accounts_key[] = {0, 1, 2};
+
+static const struct store_column table_ledger_transfers_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_ledger_transfers_first_fields[] = {
+    {"id", STORE_TEXT, false},
+    {"book", STORE_TEXT, false},
+    {"debit", STORE_TEXT, false},
+    {"credit", STORE_TEXT, false},
+    {"origin", STORE_I64, false},
+    {"held", STORE_BOOL, false},
+    {"amount", STORE_U256, false},
+    {"posted", STORE_U256, false},
+    {"state", STORE_I64, false},
+    {"closer", STORE_I64, true},
+    {"kind", STORE_TEXT, false},
+    {"cause", STORE_TEXT, false},
+    {"debit_entry", STORE_I64, false},
+    {"credit_entry", STORE_I64, false},
+    {"created", STORE_TIME, false},
+    {"closed", STORE_TIME, true},
+};
+static const struct store_statement table_ledger_transfers_first = {
+    .name = "table_ledger_transfers_first",
+    .id = 328,
+    .writes = false,
+    .sqlite =
+        "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
+        "FROM ledger_transfers\n"
+        "ORDER BY id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
+        "FROM ledger_transfers\n"
+        "ORDER BY id\n"
+        "LIMIT $1::bigint",
+    .params = table_ledger_transfers_first_params,
+    .param_count = 1,
+    .columns = table_ledger_transfers_first_fields,
+    .column_count = 16,
+};
+
+static const struct store_column table_ledger_transfers_next_params[] = {
+    {"after_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_ledger_transfers_next_fields[] = {
+    {"id", STORE_TEXT, false},
+    {"book", STORE_TEXT, false},
+    {"debit", STORE_TEXT, false},
+    {"credit", STORE_TEXT, false},
+    {"origin", STORE_I64, false},
+    {"held", STORE_BOOL, false},
+    {"amount", STORE_U256, false},
+    {"posted", STORE_U256, false},
+    {"state", STORE_I64, false},
+    {"closer", STORE_I64, true},
+    {"kind", STORE_TEXT, false},
+    {"cause", STORE_TEXT, false},
+    {"debit_entry", STORE_I64, false},
+    {"credit_entry", STORE_I64, false},
+    {"created", STORE_TIME, false},
+    {"closed", STORE_TIME, true},
+};
+static const struct store_statement table_ledger_transfers_next = {
+    .name = "table_ledger_transfers_next",
+    .id = 329,
+    .writes = false,
+    .sqlite =
+        "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
+        "FROM ledger_transfers\n"
+        "WHERE id > ?1\n"
+        "ORDER BY id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
+        "FROM ledger_transfers\n"
+        "WHERE id > $1::text\n"
+        "ORDER BY id\n"
+        "LIMIT $2::bigint",
+    .params = table_ledger_transfers_next_params,
+    .param_count = 2,
+    .columns = table_ledger_transfers_next_fields,
+    .column_count = 16,
+};
+
+static const struct store_column table_ledger_transfers_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_ledger_transfers_count = {
+    .name = "table_ledger_transfers_count",
+    .id = 330,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM ledger_transfers",
+    .postgres =
+        "SELECT count(*) AS rows FROM ledger_transfers",
+    .columns = table_ledger_transfers_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_ledger_transfers_insert_params[] = {
+    {"id", STORE_TEXT, false},
+    {"book", STORE_TEXT, false},
+    {"debit", STORE_TEXT, false},
+    {"credit", STORE_TEXT, false},
+    {"origin", STORE_I64, false},
+    {"held", STORE_BOOL, false},
+    {"amount", STORE_U256, false},
+    {"posted", STORE_U256, false},
+    {"state", STORE_I64, false},
+    {"closer", STORE_I64, true},
+    {"kind", STORE_TEXT, false},
+    {"cause", STORE_TEXT, false},
+    {"debit_entry", STORE_I64, false},
+    {"credit_entry", STORE_I64, false},
+    {"created", STORE_TIME, false},
+    {"closed", STORE_TIME, true},
+};
+static const struct store_statement table_ledger_transfers_insert = {
+    .name = "table_ledger_transfers_insert",
+    .id = 331,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    .postgres =
+        "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
+        "VALUES ($1::text, $2::text, $3::text, $4::text, $5::bigint, $6::boolean, $7::numeric, $8::numeric, $9::bigint, $10::bigint, $11::text, $12::text, $13::bigint, $14::bigint, $15::timestamptz, $16::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed) FROM STDIN (FORMAT binary)",
+    .params = table_ledger_transfers_insert_params,
+    .param_count = 16,
+};
+
+static const struct store_column table_ledger_transfers_columns[] = {
+    {"id", STORE_TEXT, false},
+    {"book", STORE_TEXT, false},
+    {"debit", STORE_TEXT, false},
+    {"credit", STORE_TEXT, false},
+    {"origin", STORE_I64, false},
+    {"held", STORE_BOOL, false},
+    {"amount", STORE_U256, false},
+    {"posted", STORE_U256, false},
+    {"state", STORE_I64, false},
+    {"closer", STORE_I64, true},
+    {"kind", STORE_TEXT, false},
+    {"cause", STORE_TEXT, false},
+    {"debit_entry", STORE_I64, false},
+    {"credit_entry", STORE_I64, false},
+    {"created", STORE_TIME, false},
+    {"closed", STORE_TIME, true},
+};
+static const uint16_t table_ledger_transfers_key[] = {0};
+
+static const struct store_column table_onchain_metadata_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_onchain_metadata_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"contract", STORE_ADDRESS, false},
+    {"namespace", STORE_HASH, false},
+    {"meta_key", STORE_TEXT, false},
+    {"meta_value", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+};
+static const struct store_statement table_onchain_metadata_first = {
+    .name = "table_onchain_metadata_first",
+    .id = 332,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
+        "FROM onchain_metadata\n"
+        "ORDER BY chain_id, contract, namespace, meta_key\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
+        "FROM onchain_metadata\n"
+        "ORDER BY chain_id, contract, namespace, meta_key\n"
+        "LIMIT $1::bigint",
+    .params = table_onchain_metadata_first_params,
+    .param_count = 1,
+    .columns = table_onchain_metadata_first_fields,
+    .column_count = 7,
+};
+
+static const struct store_column table_onchain_metadata_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"after_contract", STORE_ADDRESS, false},
+    {"after_namespace", STORE_HASH, false},
+    {"after_meta_key", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_onchain_metadata_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"contract", STORE_ADDRESS, false},
+    {"namespace", STORE_HASH, false},
+    {"meta_key", STORE_TEXT, false},
+    {"meta_value", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+};
+static const struct store_statement table_onchain_metadata_next = {
+    .name = "table_onchain_metadata_next",
+    .id = 333,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
+        "FROM onchain_metadata\n"
+        "WHERE (chain_id, contract, namespace, meta_key) > (?1, ?2, ?3, ?4)\n"
+        "ORDER BY chain_id, contract, namespace, meta_key\n"
+        "LIMIT ?5",
+    .postgres =
+        "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
+        "FROM onchain_metadata\n"
+        "WHERE (chain_id, contract, namespace, meta_key) > ($1::bigint, $2::bytea, $3::bytea, $4::text)\n"
+        "ORDER BY chain_id, contract, namespace, meta_key\n"
+        "LIMIT $5::bigint",
+    .params = table_onchain_metadata_next_params,
+    .param_count = 5,
+    .columns = table_onchain_metadata_next_fields,
+    .column_count = 7,
+};
+
+static const struct store_column table_onchain_metadata_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_onchain_metadata_count = {
+    .name = "table_onchain_metadata_count",
+    .id = 334,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM onchain_metadata",
+    .postgres =
+        "SELECT count(*) AS rows FROM onchain_metadata",
+    .columns = table_onchain_metadata_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_onchain_metadata_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"contract", STORE_ADDRESS, false},
+    {"namespace", STORE_HASH, false},
+    {"meta_key", STORE_TEXT, false},
+    {"meta_value", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+};
+static const struct store_statement table_onchain_metadata_insert = {
+    .name = "table_onchain_metadata_insert",
+    .id = 335,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    .postgres =
+        "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
+        "VALUES ($1::bigint, $2::bytea, $3::bytea, $4::text, $5::text, $6::bigint, $7::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index) FROM STDIN (FORMAT binary)",
+    .params = table_onchain_metadata_insert_params,
+    .param_count = 7,
+};
+
+static const struct store_column table_onchain_metadata_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"contract", STORE_ADDRESS, false},
+    {"namespace", STORE_HASH, false},
+    {"meta_key", STORE_TEXT, false},
+    {"meta_value", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+};
+static const uint16_t table_onchain_metadata_key[] = {0, 1, 2, 3};
+
+static const struct store_column table_onchain_types_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_onchain_types_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"registry", STORE_ADDRESS, false},
+    {"type_hash", STORE_HASH, false},
+    {"name_hash", STORE_HASH, false},
+    {"required_lease_keys", STORE_JSON, false},
+    {"block_number", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const struct store_statement table_onchain_types_first = {
+    .name = "table_onchain_types_first",
+    .id = 336,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
+        "FROM onchain_types\n"
+        "ORDER BY chain_id, registry, type_hash\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
+        "FROM onchain_types\n"
+        "ORDER BY chain_id, registry, type_hash\n"
+        "LIMIT $1::bigint",
+    .params = table_onchain_types_first_params,
+    .param_count = 1,
+    .columns = table_onchain_types_first_fields,
+    .column_count = 7,
+};
+
+static const struct store_column table_onchain_types_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"after_registry", STORE_ADDRESS, false},
+    {"after_type_hash", STORE_HASH, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_onchain_types_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"registry", STORE_ADDRESS, false},
+    {"type_hash", STORE_HASH, false},
+    {"name_hash", STORE_HASH, false},
+    {"required_lease_keys", STORE_JSON, false},
+    {"block_number", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const struct store_statement table_onchain_types_next = {
+    .name = "table_onchain_types_next",
+    .id = 337,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
+        "FROM onchain_types\n"
+        "WHERE (chain_id, registry, type_hash) > (?1, ?2, ?3)\n"
+        "ORDER BY chain_id, registry, type_hash\n"
+        "LIMIT ?4",
+    .postgres =
+        "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
+        "FROM onchain_types\n"
+        "WHERE (chain_id, registry, type_hash) > ($1::bigint, $2::bytea, $3::bytea)\n"
+        "ORDER BY chain_id, registry, type_hash\n"
+        "LIMIT $4::bigint",
+    .params = table_onchain_types_next_params,
+    .param_count = 4,
+    .columns = table_onchain_types_next_fields,
+    .column_count = 7,
+};
+
+static const struct store_column table_onchain_types_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_onchain_types_count = {
+    .name = "table_onchain_types_count",
+    .id = 338,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM onchain_types",
+    .postgres =
+        "SELECT count(*) AS rows FROM onchain_types",
+    .columns = table_onchain_types_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_onchain_types_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"registry", STORE_ADDRESS, false},
+    {"type_hash", STORE_HASH, false},
+    {"name_hash", STORE_HASH, false},
+    {"required_lease_keys", STORE_JSON, false},
+    {"block_number", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const struct store_statement table_onchain_types_insert = {
+    .name = "table_onchain_types_insert",
+    .id = 339,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    .postgres =
+        "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
+        "VALUES ($1::bigint, $2::bytea, $3::bytea, $4::bytea, $5::jsonb, $6::bigint, $7::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash) FROM STDIN (FORMAT binary)",
+    .params = table_onchain_types_insert_params,
+    .param_count = 7,
+};
+
+static const struct store_column table_onchain_types_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"registry", STORE_ADDRESS, false},
+    {"type_hash", STORE_HASH, false},
+    {"name_hash", STORE_HASH, false},
+    {"required_lease_keys", STORE_JSON, false},
+    {"block_number", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const uint16_t table_onchain_types_key[] = {0, 1, 2};
+
+static const struct store_column table_process_leases_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_process_leases_first_fields[] = {
+    {"name", STORE_TEXT, false},
+    {"owner", STORE_TEXT, false},
+    {"fence", STORE_I64, false},
+    {"since", STORE_TIME, false},
+};
+static const struct store_statement table_process_leases_first = {
+    .name = "table_process_leases_first",
+    .id = 340,
+    .writes = false,
+    .sqlite =
+        "SELECT name, owner, fence, since\n"
+        "FROM process_leases\n"
+        "ORDER BY name\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT name, owner, fence, since\n"
+        "FROM process_leases\n"
+        "ORDER BY name\n"
+        "LIMIT $1::bigint",
+    .params = table_process_leases_first_params,
+    .param_count = 1,
+    .columns = table_process_leases_first_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_process_leases_next_params[] = {
+    {"after_name", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_process_leases_next_fields[] = {
+    {"name", STORE_TEXT, false},
+    {"owner", STORE_TEXT, false},
+    {"fence", STORE_I64, false},
+    {"since", STORE_TIME, false},
+};
+static const struct store_statement table_process_leases_next = {
+    .name = "table_process_leases_next",
+    .id = 341,
+    .writes = false,
+    .sqlite =
+        "SELECT name, owner, fence, since\n"
+        "FROM process_leases\n"
+        "WHERE name > ?1\n"
+        "ORDER BY name\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT name, owner, fence, since\n"
+        "FROM process_leases\n"
+        "WHERE name > $1::text\n"
+        "ORDER BY name\n"
+        "LIMIT $2::bigint",
+    .params = table_process_leases_next_params,
+    .param_count = 2,
+    .columns = table_process_leases_next_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_process_leases_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_process_leases_count = {
+    .name = "table_process_leases_count",
+    .id = 342,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM process_leases",
+    .postgres =
+        "SELECT count(*) AS rows FROM process_leases",
+    .columns = table_process_leases_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_process_leases_insert_params[] = {
+    {"name", STORE_TEXT, false},
+    {"owner", STORE_TEXT, false},
+    {"fence", STORE_I64, false},
+    {"since", STORE_TIME, false},
+};
+static const struct store_statement table_process_leases_insert = {
+    .name = "table_process_leases_insert",
+    .id = 343,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO process_leases (name, owner, fence, since)\n"
+        "VALUES (?1, ?2, ?3, ?4)",
+    .postgres =
+        "INSERT INTO process_leases (name, owner, fence, since)\n"
+        "VALUES ($1::text, $2::text, $3::bigint, $4::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY process_leases (name, owner, fence, since) FROM STDIN (FORMAT binary)",
+    .params = table_process_leases_insert_params,
+    .param_count = 4,
+};
+
+static const struct store_column table_process_leases_columns[] = {
+    {"name", STORE_TEXT, false},
+    {"owner", STORE_TEXT, false},
+    {"fence", STORE_I64, false},
+    {"since", STORE_TIME, false},
+};
+static const uint16_t table_process_leases_key[] = {0};
+
+static const struct store_column table_processes_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_processes_first_fields[] = {
+    {"process_id", STORE_TEXT, false},
+    {"host", STORE_TEXT, false},
+    {"pid", STORE_I64, false},
+    {"roles", STORE_TEXT, false},
+    {"version", STORE_TEXT, false},
+    {"lease_usec", STORE_I64, false},
+    {"started_at", STORE_TIME, false},
+    {"until", STORE_TIME, true},
+};
+static const struct store_statement table_processes_first = {
+    .name = "table_processes_first",
+    .id = 344,
+    .writes = false,
+    .sqlite =
+        "SELECT process_id, host, pid, roles, version, lease_usec, started_at, until\n"
+        "FROM processes\n"
+        "ORDER BY process_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT process_id, host, pid, roles, version, lease_usec, started_at, until\n"
+        "FROM processes\n"
+        "ORDER BY process_id\n"
+        "LIMIT $1::bigint",
+    .params = table_processes_first_params,
+    .param_count = 1,
+    .columns = table_processes_first_fields,
+    .column_count = 8,
+};
+
+static const struct store_column table_processes_next_params[] = {
+    {"after_process_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_processes_next_fields[] = {
+    {"process_id", STORE_TEXT, false},
+    {"host", STORE_TEXT, false},
+    {"pid", STORE_I64, false},
+    {"roles", STORE_TEXT, false},
+    {"version", STORE_TEXT, false},
+    {"lease_usec", STORE_I64, false},
+    {"started_at", STORE_TIME, false},
+    {"until", STORE_TIME, true},
+};
+static const struct store_statement table_processes_next = {
+    .name = "table_processes_next",
+    .id = 345,
+    .writes = false,
+    .sqlite =
+        "SELECT process_id, host, pid, roles, version, lease_usec, started_at, until\n"
+        "FROM processes\n"
+        "WHERE process_id > ?1\n"
+        "ORDER BY process_id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT process_id, host, pid, roles, version, lease_usec, started_at, until\n"
+        "FROM processes\n"
+        "WHERE process_id > $1::text\n"
+        "ORDER BY process_id\n"
+        "LIMIT $2::bigint",
+    .params = table_processes_next_params,
+    .param_count = 2,
+    .columns = table_processes_next_fields,
+    .column_count = 8,
+};
+
+static const struct store_column table_processes_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_processes_count = {
+    .name = "table_processes_count",
+    .id = 346,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM processes",
+    .postgres =
+        "SELECT count(*) AS rows FROM processes",
+    .columns = table_processes_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_processes_insert_params[] = {
+    {"process_id", STORE_TEXT, false},
+    {"host", STORE_TEXT, false},
+    {"pid", STORE_I64, false},
+    {"roles", STORE_TEXT, false},
+    {"version", STORE_TEXT, false},
+    {"lease_usec", STORE_I64, false},
+    {"started_at", STORE_TIME, false},
+    {"until", STORE_TIME, true},
+};
+static const struct store_statement table_processes_insert = {
+    .name = "table_processes_insert",
+    .id = 347,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO processes (process_id, host, pid, roles, version, lease_usec, started_at, until)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    .postgres =
+        "INSERT INTO processes (process_id, host, pid, roles, version, lease_usec, started_at, until)\n"
+        "VALUES ($1::text, $2::text, $3::bigint, $4::text, $5::text, $6::bigint, $7::timestamptz, $8::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY processes (process_id, host, pid, roles, version, lease_usec, started_at, until) FROM STDIN (FORMAT binary)",
+    .params = table_processes_insert_params,
+    .param_count = 8,
+};
+
+static const struct store_column table_processes_columns[] = {
+    {"process_id", STORE_TEXT, false},
+    {"host", STORE_TEXT, false},
+    {"pid", STORE_I64, false},
+    {"roles", STORE_TEXT, false},
+    {"version", STORE_TEXT, false},
+    {"lease_usec", STORE_I64, false},
+    {"started_at", STORE_TIME, false},
+    {"until", STORE_TIME, true},
+};
+static const uint16_t table_processes_key[] = {0};
+
+static const struct store_column table_relay_intents_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_relay_intents_first_fields[] = {
+    {"seq", STORE_I64, false},
+    {"intent_id", STORE_TEXT, false},
+    {"intent_key", STORE_TEXT, false},
+    {"content_hash", STORE_HASH, false},
+    {"chain_id", STORE_I64, false},
+    {"wallet", STORE_ADDRESS, false},
+    {"to_address", STORE_ADDRESS, true},
+    {"value", STORE_U256, false},
+    {"data", STORE_BYTES, false},
+    {"role", STORE_TEXT, false},
+    {"purpose", STORE_TEXT, false},
+    {"gas_limit", STORE_I64, false},
+    {"after_id", STORE_TEXT, true},
+    {"deadline", STORE_TIME, true},
+    {"state", STORE_I64, false},
+    {"final", STORE_BOOL, false},
+    {"nonce", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"attempts", STORE_I64, false},
+    {"tries", STORE_I64, false},
+    {"sent_at", STORE_TIME, true},
+    {"try_at", STORE_TIME, false},
+    {"block_number", STORE_I64, true},
+    {"block_hash", STORE_HASH, true},
+    {"gas_used", STORE_I64, true},
+    {"gas_price", STORE_U256, true},
+    {"contract", STORE_ADDRESS, true},
+    {"error_code", STORE_TEXT, true},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_relay_intents_first = {
+    .name = "table_relay_intents_first",
+    .id = 348,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
+        "FROM relay_intents\n"
+        "ORDER BY seq\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
+        "FROM relay_intents\n"
+        "ORDER BY seq\n"
+        "LIMIT $1::bigint",
+    .params = table_relay_intents_first_params,
+    .param_count = 1,
+    .columns = table_relay_intents_first_fields,
+    .column_count = 31,
+};
+
+static const struct store_column table_relay_intents_next_params[] = {
+    {"after_seq", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_relay_intents_next_fields[] = {
+    {"seq", STORE_I64, false},
+    {"intent_id", STORE_TEXT, false},
+    {"intent_key", STORE_TEXT, false},
+    {"content_hash", STORE_HASH, false},
+    {"chain_id", STORE_I64, false},
+    {"wallet", STORE_ADDRESS, false},
+    {"to_address", STORE_ADDRESS, true},
+    {"value", STORE_U256, false},
+    {"data", STORE_BYTES, false},
+    {"role", STORE_TEXT, false},
+    {"purpose", STORE_TEXT, false},
+    {"gas_limit", STORE_I64, false},
+    {"after_id", STORE_TEXT, true},
+    {"deadline", STORE_TIME, true},
+    {"state", STORE_I64, false},
+    {"final", STORE_BOOL, false},
+    {"nonce", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"attempts", STORE_I64, false},
+    {"tries", STORE_I64, false},
+    {"sent_at", STORE_TIME, true},
+    {"try_at", STORE_TIME, false},
+    {"block_number", STORE_I64, true},
+    {"block_hash", STORE_HASH, true},
+    {"gas_used", STORE_I64, true},
+    {"gas_price", STORE_U256, true},
+    {"contract", STORE_ADDRESS, true},
+    {"error_code", STORE_TEXT, true},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_relay_intents_next = {
+    .name = "table_relay_intents_next",
+    .id = 349,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
+        "FROM relay_intents\n"
+        "WHERE seq > ?1\n"
+        "ORDER BY seq\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
+        "FROM relay_intents\n"
+        "WHERE seq > $1::bigint\n"
+        "ORDER BY seq\n"
+        "LIMIT $2::bigint",
+    .params = table_relay_intents_next_params,
+    .param_count = 2,
+    .columns = table_relay_intents_next_fields,
+    .column_count = 31,
+};
+
+static const struct store_column table_relay_intents_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_relay_intents_count = {
+    .name = "table_relay_intents_count",
+    .id = 350,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM relay_intents",
+    .postgres =
+        "SELECT count(*) AS rows FROM relay_intents",
+    .columns = table_relay_intents_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_relay_intents_insert_params[] = {
+    {"seq", STORE_I64, false},
+    {"intent_id", STORE_TEXT, false},
+    {"intent_key", STORE_TEXT, false},
+    {"content_hash", STORE_HASH, false},
+    {"chain_id", STORE_I64, false},
+    {"wallet", STORE_ADDRESS, false},
+    {"to_address", STORE_ADDRESS, true},
+    {"value", STORE_U256, false},
+    {"data", STORE_BYTES, false},
+    {"role", STORE_TEXT, false},
+    {"purpose", STORE_TEXT, false},
+    {"gas_limit", STORE_I64, false},
+    {"after_id", STORE_TEXT, true},
+    {"deadline", STORE_TIME, true},
+    {"state", STORE_I64, false},
+    {"final", STORE_BOOL, false},
+    {"nonce", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"attempts", STORE_I64, false},
+    {"tries", STORE_I64, false},
+    {"sent_at", STORE_TIME, true},
+    {"try_at", STORE_TIME, false},
+    {"block_number", STORE_I64, true},
+    {"block_hash", STORE_HASH, true},
+    {"gas_used", STORE_I64, true},
+    {"gas_price", STORE_U256, true},
+    {"contract", STORE_ADDRESS, true},
+    {"error_code", STORE_TEXT, true},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_relay_intents_insert = {
+    .name = "table_relay_intents_insert",
+    .id = 351,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31)",
+    .postgres =
+        "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at)\n"
+        "OVERRIDING SYSTEM VALUE\n"
+        "VALUES ($1::bigint, $2::text, $3::text, $4::bytea, $5::bigint, $6::bytea, $7::bytea, $8::numeric, $9::bytea, $10::text, $11::text, $12::bigint, $13::text, $14::timestamptz, $15::bigint, $16::boolean, $17::bigint, $18::bytea, $19::bigint, $20::bigint, $21::timestamptz, $22::timestamptz, $23::bigint, $24::bytea, $25::bigint, $26::numeric, $27::bytea, $28::text, $29::text, $30::timestamptz, $31::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at) FROM STDIN (FORMAT binary)",
+    .params = table_relay_intents_insert_params,
+    .param_count = 31,
+};
+
+static const struct store_column table_relay_intents_number_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_relay_intents_number = {
+    .name = "table_relay_intents_number",
+    .id = 352,
+    .writes = false,
+    .sqlite =
+        "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
+    .postgres =
+        "SELECT greatest(coalesce(max(seq), 0), coalesce(pg_sequence_last_value(pg_get_serial_sequence('relay_intents', 'seq')::regclass), 0))\n"
+        "    AS number\n"
+        "FROM relay_intents",
+    .columns = table_relay_intents_number_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_relay_intents_renumber_params[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_column table_relay_intents_renumber_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_relay_intents_renumber = {
+    .name = "table_relay_intents_renumber",
+    .id = 353,
+    .writes = true,
+    .sqlite =
+        "SELECT ?1 AS number",
+    .postgres =
+        "SELECT setval(pg_get_serial_sequence('relay_intents', 'seq'), greatest($1::bigint, 1), $1::bigint > 0) AS number",
+    .params = table_relay_intents_renumber_params,
+    .param_count = 1,
+    .columns = table_relay_intents_renumber_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_relay_intents_columns[] = {
+    {"seq", STORE_I64, false},
+    {"intent_id", STORE_TEXT, false},
+    {"intent_key", STORE_TEXT, false},
+    {"content_hash", STORE_HASH, false},
+    {"chain_id", STORE_I64, false},
+    {"wallet", STORE_ADDRESS, false},
+    {"to_address", STORE_ADDRESS, true},
+    {"value", STORE_U256, false},
+    {"data", STORE_BYTES, false},
+    {"role", STORE_TEXT, false},
+    {"purpose", STORE_TEXT, false},
+    {"gas_limit", STORE_I64, false},
+    {"after_id", STORE_TEXT, true},
+    {"deadline", STORE_TIME, true},
+    {"state", STORE_I64, false},
+    {"final", STORE_BOOL, false},
+    {"nonce", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"attempts", STORE_I64, false},
+    {"tries", STORE_I64, false},
+    {"sent_at", STORE_TIME, true},
+    {"try_at", STORE_TIME, false},
+    {"block_number", STORE_I64, true},
+    {"block_hash", STORE_HASH, true},
+    {"gas_used", STORE_I64, true},
+    {"gas_price", STORE_U256, true},
+    {"contract", STORE_ADDRESS, true},
+    {"error_code", STORE_TEXT, true},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const uint16_t table_relay_intents_key[] = {0};
+
+static const struct store_column table_relay_attempts_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_relay_attempts_first_fields[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"attempt", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+    {"raw", STORE_BYTES, false},
+    {"fee_max", STORE_U256, false},
+    {"fee_priority", STORE_U256, false},
+    {"gas_limit", STORE_I64, false},
+    {"filler", STORE_BOOL, false},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_relay_attempts_first = {
+    .name = "table_relay_attempts_first",
+    .id = 354,
+    .writes = false,
+    .sqlite =
+        "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
+        "FROM relay_attempts\n"
+        "ORDER BY intent_id, attempt\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
+        "FROM relay_attempts\n"
+        "ORDER BY intent_id, attempt\n"
+        "LIMIT $1::bigint",
+    .params = table_relay_attempts_first_params,
+    .param_count = 1,
+    .columns = table_relay_attempts_first_fields,
+    .column_count = 9,
+};
+
+static const struct store_column table_relay_attempts_next_params[] = {
+    {"after_intent_id", STORE_TEXT, false},
+    {"after_attempt", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_relay_attempts_next_fields[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"attempt", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+    {"raw", STORE_BYTES, false},
+    {"fee_max", STORE_U256, false},
+    {"fee_priority", STORE_U256, false},
+    {"gas_limit", STORE_I64, false},
+    {"filler", STORE_BOOL, false},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_relay_attempts_next = {
+    .name = "table_relay_attempts_next",
+    .id = 355,
+    .writes = false,
+    .sqlite =
+        "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
+        "FROM relay_attempts\n"
+        "WHERE (intent_id, attempt) > (?1, ?2)\n"
+        "ORDER BY intent_id, attempt\n"
+        "LIMIT ?3",
+    .postgres =
+        "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
+        "FROM relay_attempts\n"
+        "WHERE (intent_id, attempt) > ($1::text, $2::bigint)\n"
+        "ORDER BY intent_id, attempt\n"
+        "LIMIT $3::bigint",
+    .params = table_relay_attempts_next_params,
+    .param_count = 3,
+    .columns = table_relay_attempts_next_fields,
+    .column_count = 9,
+};
+
+static const struct store_column table_relay_attempts_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_relay_attempts_count = {
+    .name = "table_relay_attempts_count",
+    .id = 356,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM relay_attempts",
+    .postgres =
+        "SELECT count(*) AS rows FROM relay_attempts",
+    .columns = table_relay_attempts_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_relay_attempts_insert_params[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"attempt", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+    {"raw", STORE_BYTES, false},
+    {"fee_max", STORE_U256, false},
+    {"fee_priority", STORE_U256, false},
+    {"gas_limit", STORE_I64, false},
+    {"filler", STORE_BOOL, false},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_relay_attempts_insert = {
+    .name = "table_relay_attempts_insert",
+    .id = 357,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    .postgres =
+        "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
+        "VALUES ($1::text, $2::bigint, $3::bytea, $4::bytea, $5::numeric, $6::numeric, $7::bigint, $8::boolean, $9::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at) FROM STDIN (FORMAT binary)",
+    .params = table_relay_attempts_insert_params,
+    .param_count = 9,
+};
+
+static const struct store_column table_relay_attempts_columns[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"attempt", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+    {"raw", STORE_BYTES, false},
+    {"fee_max", STORE_U256, false},
+    {"fee_priority", STORE_U256, false},
+    {"gas_limit", STORE_I64, false},
+    {"filler", STORE_BOOL, false},
+    {"created_at", STORE_TIME, false},
+};
+static const uint16_t table_relay_attempts_key[] = {0, 1};
+
+static const struct store_column table_relay_wallets_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_relay_wallets_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"address", STORE_ADDRESS, false},
+    {"next_nonce", STORE_I64, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_relay_wallets_first = {
+    .name = "table_relay_wallets_first",
+    .id = 358,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, address, next_nonce, updated_at\n"
+        "FROM relay_wallets\n"
+        "ORDER BY chain_id, address\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, address, next_nonce, updated_at\n"
+        "FROM relay_wallets\n"
+        "ORDER BY chain_id, address\n"
+        "LIMIT $1::bigint",
+    .params = table_relay_wallets_first_params,
+    .param_count = 1,
+    .columns = table_relay_wallets_first_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_relay_wallets_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"after_address", STORE_ADDRESS, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_relay_wallets_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"address", STORE_ADDRESS, false},
+    {"next_nonce", STORE_I64, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_relay_wallets_next = {
+    .name = "table_relay_wallets_next",
+    .id = 359,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, address, next_nonce, updated_at\n"
+        "FROM relay_wallets\n"
+        "WHERE (chain_id, address) > (?1, ?2)\n"
+        "ORDER BY chain_id, address\n"
+        "LIMIT ?3",
+    .postgres =
+        "SELECT chain_id, address, next_nonce, updated_at\n"
+        "FROM relay_wallets\n"
+        "WHERE (chain_id, address) > ($1::bigint, $2::bytea)\n"
+        "ORDER BY chain_id, address\n"
+        "LIMIT $3::bigint",
+    .params = table_relay_wallets_next_params,
+    .param_count = 3,
+    .columns = table_relay_wallets_next_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_relay_wallets_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_relay_wallets_count = {
+    .name = "table_relay_wallets_count",
+    .id = 360,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM relay_wallets",
+    .postgres =
+        "SELECT count(*) AS rows FROM relay_wallets",
+    .columns = table_relay_wallets_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_relay_wallets_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"address", STORE_ADDRESS, false},
+    {"next_nonce", STORE_I64, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_relay_wallets_insert = {
+    .name = "table_relay_wallets_insert",
+    .id = 361,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
+        "VALUES (?1, ?2, ?3, ?4)",
+    .postgres =
+        "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
+        "VALUES ($1::bigint, $2::bytea, $3::bigint, $4::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY relay_wallets (chain_id, address, next_nonce, updated_at) FROM STDIN (FORMAT binary)",
+    .params = table_relay_wallets_insert_params,
+    .param_count = 4,
+};
+
+static const struct store_column table_relay_wallets_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"address", STORE_ADDRESS, false},
+    {"next_nonce", STORE_I64, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const uint16_t table_relay_wallets_key[] = {0, 1};
+
+static const struct store_column table_revenue_claim_requests_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_revenue_claim_requests_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"round_id", STORE_I64, false},
+    {"holder", STORE_ADDRESS, false},
+    {"intent_id", STORE_TEXT, false},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_revenue_claim_requests_first = {
+    .name = "table_revenue_claim_requests_first",
+    .id = 362,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, round_id, holder, intent_id, created_at\n"
+        "FROM revenue_claim_requests\n"
+        "ORDER BY chain_id, round_id, holder\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, round_id, holder, intent_id, created_at\n"
+        "FROM revenue_claim_requests\n"
+        "ORDER BY chain_id, round_id, holder\n"
+        "LIMIT $1::bigint",
+    .params = table_revenue_claim_requests_first_params,
+    .param_count = 1,
+    .columns = table_revenue_claim_requests_first_fields,
+    .column_count = 5,
+};
+
+static const struct store_column table_revenue_claim_requests_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"after_round_id", STORE_I64, false},
+    {"after_holder", STORE_ADDRESS, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_revenue_claim_requests_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"round_id", STORE_I64, false},
+    {"holder", STORE_ADDRESS, false},
+    {"intent_id", STORE_TEXT, false},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_revenue_claim_requests_next = {
+    .name = "table_revenue_claim_requests_next",
+    .id = 363,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, round_id, holder, intent_id, created_at\n"
+        "FROM revenue_claim_requests\n"
+        "WHERE (chain_id, round_id, holder) > (?1, ?2, ?3)\n"
+        "ORDER BY chain_id, round_id, holder\n"
+        "LIMIT ?4",
+    .postgres =
+        "SELECT chain_id, round_id, holder, intent_id, created_at\n"
+        "FROM revenue_claim_requests\n"
+        "WHERE (chain_id, round_id, holder) > ($1::bigint, $2::bigint, $3::bytea)\n"
+        "ORDER BY chain_id, round_id, holder\n"
+        "LIMIT $4::bigint",
+    .params = table_revenue_claim_requests_next_params,
+    .param_count = 4,
+    .columns = table_revenue_claim_requests_next_fields,
+    .column_count = 5,
+};
+
+static const struct store_column table_revenue_claim_requests_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_revenue_claim_requests_count = {
+    .name = "table_revenue_claim_requests_count",
+    .id = 364,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM revenue_claim_requests",
+    .postgres =
+        "SELECT count(*) AS rows FROM revenue_claim_requests",
+    .columns = table_revenue_claim_requests_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_revenue_claim_requests_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"round_id", STORE_I64, false},
+    {"holder", STORE_ADDRESS, false},
+    {"intent_id", STORE_TEXT, false},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_revenue_claim_requests_insert = {
+    .name = "table_revenue_claim_requests_insert",
+    .id = 365,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5)",
+    .postgres =
+        "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bytea, $4::text, $5::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at) FROM STDIN (FORMAT binary)",
+    .params = table_revenue_claim_requests_insert_params,
+    .param_count = 5,
+};
+
+static const struct store_column table_revenue_claim_requests_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"round_id", STORE_I64, false},
+    {"holder", STORE_ADDRESS, false},
+    {"intent_id", STORE_TEXT, false},
+    {"created_at", STORE_TIME, false},
+};
+static const uint16_t table_revenue_claim_requests_key[] = {0, 1, 2};
+
+static const struct store_column table_revenue_rounds_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_revenue_rounds_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"round_id", STORE_I64, false},
+    {"token", STORE_ADDRESS, false},
+    {"onchain_asset_id", STORE_U256, false},
+    {"lease_token_id", STORE_U256, false},
+    {"total_amount", STORE_U256, false},
+    {"supply", STORE_U256, false},
+    {"snapshot_block", STORE_I64, false},
+    {"snapshot_log_index", STORE_I64, false},
+    {"remainder", STORE_U256, false},
+    {"remainder_to", STORE_ADDRESS, true},
+    {"status", STORE_TEXT, false},
+    {"transaction_hash", STORE_HASH, false},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_revenue_rounds_first = {
+    .name = "table_revenue_rounds_first",
+    .id = 366,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
+        "FROM revenue_rounds\n"
+        "ORDER BY chain_id, round_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
+        "FROM revenue_rounds\n"
+        "ORDER BY chain_id, round_id\n"
+        "LIMIT $1::bigint",
+    .params = table_revenue_rounds_first_params,
+    .param_count = 1,
+    .columns = table_revenue_rounds_first_fields,
+    .column_count = 14,
+};
+
+static const struct store_column table_revenue_rounds_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"after_round_id", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_revenue_rounds_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"round_id", STORE_I64, false},
+    {"token", STORE_ADDRESS, false},
+    {"onchain_asset_id", STORE_U256, false},
+    {"lease_token_id", STORE_U256, false},
+    {"total_amount", STORE_U256, false},
+    {"supply", STORE_U256, false},
+    {"snapshot_block", STORE_I64, false},
+    {"snapshot_log_index", STORE_I64, false},
+    {"remainder", STORE_U256, false},
+    {"remainder_to", STORE_ADDRESS, true},
+    {"status", STORE_TEXT, false},
+    {"transaction_hash", STORE_HASH, false},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_revenue_rounds_next = {
+    .name = "table_revenue_rounds_next",
+    .id = 367,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
+        "FROM revenue_rounds\n"
+        "WHERE (chain_id, round_id) > (?1, ?2)\n"
+        "ORDER BY chain_id, round_id\n"
+        "LIMIT ?3",
+    .postgres =
+        "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
+        "FROM revenue_rounds\n"
+        "WHERE (chain_id, round_id) > ($1::bigint, $2::bigint)\n"
+        "ORDER BY chain_id, round_id\n"
+        "LIMIT $3::bigint",
+    .params = table_revenue_rounds_next_params,
+    .param_count = 3,
+    .columns = table_revenue_rounds_next_fields,
+    .column_count = 14,
+};
+
+static const struct store_column table_revenue_rounds_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_revenue_rounds_count = {
+    .name = "table_revenue_rounds_count",
+    .id = 368,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM revenue_rounds",
+    .postgres =
+        "SELECT count(*) AS rows FROM revenue_rounds",
+    .columns = table_revenue_rounds_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_revenue_rounds_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"round_id", STORE_I64, false},
+    {"token", STORE_ADDRESS, false},
+    {"onchain_asset_id", STORE_U256, false},
+    {"lease_token_id", STORE_U256, false},
+    {"total_amount", STORE_U256, false},
+    {"supply", STORE_U256, false},
+    {"snapshot_block", STORE_I64, false},
+    {"snapshot_log_index", STORE_I64, false},
+    {"remainder", STORE_U256, false},
+    {"remainder_to", STORE_ADDRESS, true},
+    {"status", STORE_TEXT, false},
+    {"transaction_hash", STORE_HASH, false},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_revenue_rounds_insert = {
+    .name = "table_revenue_rounds_insert",
+    .id = 369,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    .postgres =
+        "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bytea, $4::numeric, $5::numeric, $6::numeric, $7::numeric, $8::bigint, $9::bigint, $10::numeric, $11::bytea, $12::text, $13::bytea, $14::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at) FROM STDIN (FORMAT binary)",
+    .params = table_revenue_rounds_insert_params,
+    .param_count = 14,
+};
+
+static const struct store_column table_revenue_rounds_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"round_id", STORE_I64, false},
+    {"token", STORE_ADDRESS, false},
+    {"onchain_asset_id", STORE_U256, false},
+    {"lease_token_id", STORE_U256, false},
+    {"total_amount", STORE_U256, false},
+    {"supply", STORE_U256, false},
+    {"snapshot_block", STORE_I64, false},
+    {"snapshot_log_index", STORE_I64, false},
+    {"remainder", STORE_U256, false},
+    {"remainder_to", STORE_ADDRESS, true},
+    {"status", STORE_TEXT, false},
+    {"transaction_hash", STORE_HASH, false},
+    {"created_at", STORE_TIME, false},
+};
+static const uint16_t table_revenue_rounds_key[] = {0, 1};
+
+static const struct store_column table_revenue_claims_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_revenue_claims_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"round_id", STORE_I64, false},
+    {"holder", STORE_ADDRESS, false},
+    {"token_balance", STORE_U256, false},
+    {"claim_amount", STORE_U256, false},
+    {"claimed", STORE_BOOL, false},
+    {"claimed_at", STORE_TIME, true},
+    {"transaction_hash", STORE_HASH, true},
+};
+static const struct store_statement table_revenue_claims_first = {
+    .name = "table_revenue_claims_first",
+    .id = 370,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
+        "FROM revenue_claims\n"
+        "ORDER BY chain_id, round_id, holder\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
+        "FROM revenue_claims\n"
+        "ORDER BY chain_id, round_id, holder\n"
+        "LIMIT $1::bigint",
+    .params = table_revenue_claims_first_params,
+    .param_count = 1,
+    .columns = table_revenue_claims_first_fields,
+    .column_count = 8,
+};
+
+static const struct store_column table_revenue_claims_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"after_round_id", STORE_I64, false},
+    {"after_holder", STORE_ADDRESS, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_revenue_claims_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"round_id", STORE_I64, false},
+    {"holder", STORE_ADDRESS, false},
+    {"token_balance", STORE_U256, false},
+    {"claim_amount", STORE_U256, false},
+    {"claimed", STORE_BOOL, false},
+    {"claimed_at", STORE_TIME, true},
+    {"transaction_hash", STORE_HASH, true},
+};
+static const struct store_statement table_revenue_claims_next = {
+    .name = "table_revenue_claims_next",
+    .id = 371,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
+        "FROM revenue_claims\n"
+        "WHERE (chain_id, round_id, holder) > (?1, ?2, ?3)\n"
+        "ORDER BY chain_id, round_id, holder\n"
+        "LIMIT ?4",
+    .postgres =
+        "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
+        "FROM revenue_claims\n"
+        "WHERE (chain_id, round_id, holder) > ($1::bigint, $2::bigint, $3::bytea)\n"
+        "ORDER BY chain_id, round_id, holder\n"
+        "LIMIT $4::bigint",
+    .params = table_revenue_claims_next_params,
+    .param_count = 4,
+    .columns = table_revenue_claims_next_fields,
+    .column_count = 8,
+};
+
+static const struct store_column table_revenue_claims_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_revenue_claims_count = {
+    .name = "table_revenue_claims_count",
+    .id = 372,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM revenue_claims",
+    .postgres =
+        "SELECT count(*) AS rows FROM revenue_claims",
+    .columns = table_revenue_claims_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_revenue_claims_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"round_id", STORE_I64, false},
+    {"holder", STORE_ADDRESS, false},
+    {"token_balance", STORE_U256, false},
+    {"claim_amount", STORE_U256, false},
+    {"claimed", STORE_BOOL, false},
+    {"claimed_at", STORE_TIME, true},
+    {"transaction_hash", STORE_HASH, true},
+};
+static const struct store_statement table_revenue_claims_insert = {
+    .name = "table_revenue_claims_insert",
+    .id = 373,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    .postgres =
+        "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bytea, $4::numeric, $5::numeric, $6::boolean, $7::timestamptz, $8::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash) FROM STDIN (FORMAT binary)",
+    .params = table_revenue_claims_insert_params,
+    .param_count = 8,
+};
+
+static const struct store_column table_revenue_claims_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"round_id", STORE_I64, false},
+    {"holder", STORE_ADDRESS, false},
+    {"token_balance", STORE_U256, false},
+    {"claim_amount", STORE_U256, false},
+    {"claimed", STORE_BOOL, false},
+    {"claimed_at", STORE_TIME, true},
+    {"transaction_hash", STORE_HASH, true},
+};
+static const uint16_t table_revenue_claims_key[] = {0, 1, 2};
+
+static const struct store_column table_token_balances_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_token_balances_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"token", STORE_ADDRESS, false},
+    {"holder", STORE_ADDRESS, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+    {"balance", STORE_U256, false},
+};
+static const struct store_statement table_token_balances_first = {
+    .name = "table_token_balances_first",
+    .id = 374,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, token, holder, block_number, log_index, balance\n"
+        "FROM token_balances\n"
+        "ORDER BY chain_id, token, holder, block_number, log_index\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, token, holder, block_number, log_index, balance\n"
+        "FROM token_balances\n"
+        "ORDER BY chain_id, token, holder, block_number, log_index\n"
+        "LIMIT $1::bigint",
+    .params = table_token_balances_first_params,
+    .param_count = 1,
+    .columns = table_token_balances_first_fields,
+    .column_count = 6,
+};
+
+static const struct store_column table_token_balances_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"after_token", STORE_ADDRESS, false},
+    {"after_holder", STORE_ADDRESS, false},
+    {"after_block_number", STORE_I64, false},
+    {"after_log_index", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_token_balances_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"token", STORE_ADDRESS, false},
+    {"holder", STORE_ADDRESS, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+    {"balance", STORE_U256, false},
+};
+static const struct store_statement table_token_balances_next = {
+    .name = "table_token_balances_next",
+    .id = 375,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, token, holder, block_number, log_index, balance\n"
+        "FROM token_balances\n"
+        "WHERE (chain_id, token, holder, block_number, log_index) > (?1, ?2, ?3, ?4, ?5)\n"
+        "ORDER BY chain_id, token, holder, block_number, log_index\n"
+        "LIMIT ?6",
+    .postgres =
+        "SELECT chain_id, token, holder, block_number, log_index, balance\n"
+        "FROM token_balances\n"
+        "WHERE (chain_id, token, holder, block_number, log_index) > ($1::bigint, $2::bytea, $3::bytea, $4::bigint, $5::bigint)\n"
+        "ORDER BY chain_id, token, holder, block_number, log_index\n"
+        "LIMIT $6::bigint",
+    .params = table_token_balances_next_params,
+    .param_count = 6,
+    .columns = table_token_balances_next_fields,
+    .column_count = 6,
+};
+
+static const struct store_column table_token_balances_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_token_balances_count = {
+    .name = "table_token_balances_count",
+    .id = 376,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM token_balances",
+    .postgres =
+        "SELECT count(*) AS rows FROM token_balances",
+    .columns = table_token_balances_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_token_balances_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"token", STORE_ADDRESS, false},
+    {"holder", STORE_ADDRESS, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+    {"balance", STORE_U256, false},
+};
+static const struct store_statement table_token_balances_insert = {
+    .name = "table_token_balances_insert",
+    .id = 377,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    .postgres =
+        "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
+        "VALUES ($1::bigint, $2::bytea, $3::bytea, $4::bigint, $5::bigint, $6::numeric)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY token_balances (chain_id, token, holder, block_number, log_index, balance) FROM STDIN (FORMAT binary)",
+    .params = table_token_balances_insert_params,
+    .param_count = 6,
+};
+
+static const struct store_column table_token_balances_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"token", STORE_ADDRESS, false},
+    {"holder", STORE_ADDRESS, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+    {"balance", STORE_U256, false},
+};
+static const uint16_t table_token_balances_key[] = {0, 1, 2, 3, 4};
+
+static const struct store_column table_token_holders_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_token_holders_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"token", STORE_ADDRESS, false},
+    {"holder", STORE_ADDRESS, false},
+    {"balance", STORE_U256, false},
+};
+static const struct store_statement table_token_holders_first = {
+    .name = "table_token_holders_first",
+    .id = 378,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, token, holder, balance\n"
+        "FROM token_holders\n"
+        "ORDER BY chain_id, token, holder\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, token, holder, balance\n"
+        "FROM token_holders\n"
+        "ORDER BY chain_id, token, holder\n"
+        "LIMIT $1::bigint",
+    .params = table_token_holders_first_params,
+    .param_count = 1,
+    .columns = table_token_holders_first_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_token_holders_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"after_token", STORE_ADDRESS, false},
+    {"after_holder", STORE_ADDRESS, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_token_holders_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"token", STORE_ADDRESS, false},
+    {"holder", STORE_ADDRESS, false},
+    {"balance", STORE_U256, false},
+};
+static const struct store_statement table_token_holders_next = {
+    .name = "table_token_holders_next",
+    .id = 379,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, token, holder, balance\n"
+        "FROM token_holders\n"
+        "WHERE (chain_id, token, holder) > (?1, ?2, ?3)\n"
+        "ORDER BY chain_id, token, holder\n"
+        "LIMIT ?4",
+    .postgres =
+        "SELECT chain_id, token, holder, balance\n"
+        "FROM token_holders\n"
+        "WHERE (chain_id, token, holder) > ($1::bigint, $2::bytea, $3::bytea)\n"
+        "ORDER BY chain_id, token, holder\n"
+        "LIMIT $4::bigint",
+    .params = table_token_holders_next_params,
+    .param_count = 4,
+    .columns = table_token_holders_next_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_token_holders_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_token_holders_count = {
+    .name = "table_token_holders_count",
+    .id = 380,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM token_holders",
+    .postgres =
+        "SELECT count(*) AS rows FROM token_holders",
+    .columns = table_token_holders_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_token_holders_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"token", STORE_ADDRESS, false},
+    {"holder", STORE_ADDRESS, false},
+    {"balance", STORE_U256, false},
+};
+static const struct store_statement table_token_holders_insert = {
+    .name = "table_token_holders_insert",
+    .id = 381,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
+        "VALUES (?1, ?2, ?3, ?4)",
+    .postgres =
+        "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
+        "VALUES ($1::bigint, $2::bytea, $3::bytea, $4::numeric)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY token_holders (chain_id, token, holder, balance) FROM STDIN (FORMAT binary)",
+    .params = table_token_holders_insert_params,
+    .param_count = 4,
+};
+
+static const struct store_column table_token_holders_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"token", STORE_ADDRESS, false},
+    {"holder", STORE_ADDRESS, false},
+    {"balance", STORE_U256, false},
+};
+static const uint16_t table_token_holders_key[] = {0, 1, 2};
+
+static const struct store_column table_undo_log_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_undo_log_first_fields[] = {
+    {"seq", STORE_I64, false},
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"statement", STORE_TEXT, false},
+};
+static const struct store_statement table_undo_log_first = {
+    .name = "table_undo_log_first",
+    .id = 382,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, chain_id, block_number, statement\n"
+        "FROM undo_log\n"
+        "ORDER BY seq\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT seq, chain_id, block_number, statement\n"
+        "FROM undo_log\n"
+        "ORDER BY seq\n"
+        "LIMIT $1::bigint",
+    .params = table_undo_log_first_params,
+    .param_count = 1,
+    .columns = table_undo_log_first_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_undo_log_next_params[] = {
+    {"after_seq", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_undo_log_next_fields[] = {
+    {"seq", STORE_I64, false},
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"statement", STORE_TEXT, false},
+};
+static const struct store_statement table_undo_log_next = {
+    .name = "table_undo_log_next",
+    .id = 383,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, chain_id, block_number, statement\n"
+        "FROM undo_log\n"
+        "WHERE seq > ?1\n"
+        "ORDER BY seq\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT seq, chain_id, block_number, statement\n"
+        "FROM undo_log\n"
+        "WHERE seq > $1::bigint\n"
+        "ORDER BY seq\n"
+        "LIMIT $2::bigint",
+    .params = table_undo_log_next_params,
+    .param_count = 2,
+    .columns = table_undo_log_next_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_undo_log_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_undo_log_count = {
+    .name = "table_undo_log_count",
+    .id = 384,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM undo_log",
+    .postgres =
+        "SELECT count(*) AS rows FROM undo_log",
+    .columns = table_undo_log_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_undo_log_insert_params[] = {
+    {"seq", STORE_I64, false},
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"statement", STORE_TEXT, false},
+};
+static const struct store_statement table_undo_log_insert = {
+    .name = "table_undo_log_insert",
+    .id = 385,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
+        "VALUES (?1, ?2, ?3, ?4)",
+    .postgres =
+        "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
+        "OVERRIDING SYSTEM VALUE\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::text)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY undo_log (seq, chain_id, block_number, statement) FROM STDIN (FORMAT binary)",
+    .params = table_undo_log_insert_params,
+    .param_count = 4,
+};
+
+static const struct store_column table_undo_log_number_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_undo_log_number = {
+    .name = "table_undo_log_number",
+    .id = 386,
+    .writes = false,
+    .sqlite =
+        "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
+    .postgres =
+        "SELECT greatest(coalesce(max(seq), 0), coalesce(pg_sequence_last_value(pg_get_serial_sequence('undo_log', 'seq')::regclass), 0))\n"
+        "    AS number\n"
+        "FROM undo_log",
+    .columns = table_undo_log_number_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_undo_log_renumber_params[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_column table_undo_log_renumber_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_undo_log_renumber = {
+    .name = "table_undo_log_renumber",
+    .id = 387,
+    .writes = true,
+    .sqlite =
+        "SELECT ?1 AS number",
+    .postgres =
+        "SELECT setval(pg_get_serial_sequence('undo_log', 'seq'), greatest($1::bigint, 1), $1::bigint > 0) AS number",
+    .params = table_undo_log_renumber_params,
+    .param_count = 1,
+    .columns = table_undo_log_renumber_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_undo_log_columns[] = {
+    {"seq", STORE_I64, false},
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"statement", STORE_TEXT, false},
+};
+static const uint16_t table_undo_log_key[] = {0};
+
+static const struct store_table sql_catalog_tables[] = {
+    {
+        .name = "asset_types",
+        .columns = table_asset_types_columns,
+        .column_count = 12,
+        .key = table_asset_types_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_asset_types_first,
+        .next = &table_asset_types_next,
+        .count = &table_asset_types_count,
+        .insert = &table_asset_types_insert,
+    },
+    {
+        .name = "assets",
+        .columns = table_assets_columns,
+        .column_count = 23,
+        .key = table_assets_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_assets_first,
+        .next = &table_assets_next,
+        .count = &table_assets_count,
+        .insert = &table_assets_insert,
+    },
+    {
+        .name = "audit_head",
+        .columns = table_audit_head_columns,
+        .column_count = 6,
+        .key = table_audit_head_key,
+        .key_count = 1,
+        .rows_fresh = 1,
+        .first = &table_audit_head_first,
+        .next = &table_audit_head_next,
+        .count = &table_audit_head_count,
+        .insert = &table_audit_head_insert,
+        .clear = &table_audit_head_clear,
+    },
+    {
+        .name = "audit_log",
+        .columns = table_audit_log_columns,
+        .column_count = 13,
+        .key = table_audit_log_key,
+        .key_count = 2,
+        .rows_fresh = 0,
+        .first = &table_audit_log_first,
+        .next = &table_audit_log_next,
+        .count = &table_audit_log_count,
+        .insert = &table_audit_log_insert,
+    },
+    {
+        .name = "blockchain_events",
+        .columns = table_blockchain_events_columns,
+        .column_count = 11,
+        .key = table_blockchain_events_key,
+        .key_count = 3,
+        .rows_fresh = 0,
+        .first = &table_blockchain_events_first,
+        .next = &table_blockchain_events_next,
+        .count = &table_blockchain_events_count,
+        .insert = &table_blockchain_events_insert,
+    },
+    {
+        .name = "chain_blocks",
+        .columns = table_chain_blocks_columns,
+        .column_count = 5,
+        .key = table_chain_blocks_key,
+        .key_count = 2,
+        .rows_fresh = 0,
+        .first = &table_chain_blocks_first,
+        .next = &table_chain_blocks_next,
+        .count = &table_chain_blocks_count,
+        .insert = &table_chain_blocks_insert,
+    },
+    {
+        .name = "chain_cursors",
+        .columns = table_chain_cursors_columns,
+        .column_count = 6,
+        .key = table_chain_cursors_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_chain_cursors_first,
+        .next = &table_chain_cursors_next,
+        .count = &table_chain_cursors_count,
+        .insert = &table_chain_cursors_insert,
+    },
+    {
+        .name = "chain_reorgs",
+        .columns = table_chain_reorgs_columns,
+        .column_count = 8,
+        .key = table_chain_reorgs_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_chain_reorgs_first,
+        .next = &table_chain_reorgs_next,
+        .count = &table_chain_reorgs_count,
+        .insert = &table_chain_reorgs_insert,
+        .number = &table_chain_reorgs_number,
+        .renumber = &table_chain_reorgs_renumber,
+    },
+    {
+        .name = "chain_sources",
+        .columns = table_chain_sources_columns,
+        .column_count = 4,
+        .key = table_chain_sources_key,
+        .key_count = 2,
+        .rows_fresh = 0,
+        .first = &table_chain_sources_first,
+        .next = &table_chain_sources_next,
+        .count = &table_chain_sources_count,
+        .insert = &table_chain_sources_insert,
+    },
+    {
+        .name = "http_idempotency",
+        .columns = table_http_idempotency_columns,
+        .column_count = 11,
+        .key = table_http_idempotency_key,
+        .key_count = 3,
+        .rows_fresh = 0,
+        .first = &table_http_idempotency_first,
+        .next = &table_http_idempotency_next,
+        .count = &table_http_idempotency_count,
+        .insert = &table_http_idempotency_insert,
+    },
+    {
+        .name = "inbox_events",
+        .columns = table_inbox_events_columns,
+        .column_count = 6,
+        .key = table_inbox_events_key,
+        .key_count = 2,
+        .rows_fresh = 0,
+        .first = &table_inbox_events_first,
+        .next = &table_inbox_events_next,
+        .count = &table_inbox_events_count,
+        .insert = &table_inbox_events_insert,
+    },
+    {
+        .name = "job_crons",
+        .columns = table_job_crons_columns,
+        .column_count = 4,
+        .key = table_job_crons_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_job_crons_first,
+        .next = &table_job_crons_next,
+        .count = &table_job_crons_count,
+        .insert = &table_job_crons_insert,
+    },
+    {
+        .name = "job_queues",
+        .columns = table_job_queues_columns,
+        .column_count = 3,
+        .key = table_job_queues_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_job_queues_first,
+        .next = &table_job_queues_next,
+        .count = &table_job_queues_count,
+        .insert = &table_job_queues_insert,
+    },
+    {
+        .name = "jobs",
+        .columns = table_jobs_columns,
+        .column_count = 24,
+        .key = table_jobs_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_jobs_first,
+        .next = &table_jobs_next,
+        .count = &table_jobs_count,
+        .insert = &table_jobs_insert,
+        .number = &table_jobs_number,
+        .renumber = &table_jobs_renumber,
+    },
+    {
+        .name = "lease_bid_checks",
+        .columns = table_lease_bid_checks_columns,
+        .column_count = 9,
+        .key = table_lease_bid_checks_key,
+        .key_count = 4,
+        .rows_fresh = 0,
+        .first = &table_lease_bid_checks_first,
+        .next = &table_lease_bid_checks_next,
+        .count = &table_lease_bid_checks_count,
+        .insert = &table_lease_bid_checks_insert,
+    },
+    {
+        .name = "lease_bids",
+        .columns = table_lease_bids_columns,
+        .column_count = 9,
+        .key = table_lease_bids_key,
+        .key_count = 4,
+        .rows_fresh = 0,
+        .first = &table_lease_bids_first,
+        .next = &table_lease_bids_next,
+        .count = &table_lease_bids_count,
+        .insert = &table_lease_bids_insert,
+    },
+    {
+        .name = "lease_nfts",
+        .columns = table_lease_nfts_columns,
+        .column_count = 10,
+        .key = table_lease_nfts_key,
+        .key_count = 3,
+        .rows_fresh = 0,
+        .first = &table_lease_nfts_first,
+        .next = &table_lease_nfts_next,
+        .count = &table_lease_nfts_count,
+        .insert = &table_lease_nfts_insert,
+    },
+    {
+        .name = "lease_offers",
+        .columns = table_lease_offers_columns,
+        .column_count = 8,
+        .key = table_lease_offers_key,
+        .key_count = 3,
+        .rows_fresh = 0,
+        .first = &table_lease_offers_first,
+        .next = &table_lease_offers_next,
+        .count = &table_lease_offers_count,
+        .insert = &table_lease_offers_insert,
+    },
+    {
+        .name = "leases",
+        .columns = table_leases_columns,
+        .column_count = 36,
+        .key = table_leases_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_leases_first,
+        .next = &table_leases_next,
+        .count = &table_leases_count,
+        .insert = &table_leases_insert,
+    },
+    {
+        .name = "lease_bid_requests",
+        .columns = table_lease_bid_requests_columns,
+        .column_count = 8,
+        .key = table_lease_bid_requests_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_lease_bid_requests_first,
+        .next = &table_lease_bid_requests_next,
+        .count = &table_lease_bid_requests_count,
+        .insert = &table_lease_bid_requests_insert,
+    },
+    {
+        .name = "ledger_accounts",
+        .columns = table_ledger_accounts_columns,
+        .column_count = 11,
+        .key = table_ledger_accounts_key,
+        .key_count = 3,
+        .rows_fresh = 0,
+        .first = &table_ledger_accounts_first,
+        .next = &table_ledger_accounts_next,
+        .count = &table_ledger_accounts_count,
+        .insert = &table_ledger_accounts_insert,
+    },
+    {
+        .name = "ledger_transfers",
+        .columns = table_ledger_transfers_columns,
+        .column_count = 16,
+        .key = table_ledger_transfers_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_ledger_transfers_first,
+        .next = &table_ledger_transfers_next,
+        .count = &table_ledger_transfers_count,
+        .insert = &table_ledger_transfers_insert,
+    },
+    {
+        .name = "onchain_metadata",
+        .columns = table_onchain_metadata_columns,
+        .column_count = 7,
+        .key = table_onchain_metadata_key,
+        .key_count = 4,
+        .rows_fresh = 0,
+        .first = &table_onchain_metadata_first,
+        .next = &table_onchain_metadata_next,
+        .count = &table_onchain_metadata_count,
+        .insert = &table_onchain_metadata_insert,
+    },
+    {
+        .name = "onchain_types",
+        .columns = table_onchain_types_columns,
+        .column_count = 7,
+        .key = table_onchain_types_key,
+        .key_count = 3,
+        .rows_fresh = 0,
+        .first = &table_onchain_types_first,
+        .next = &table_onchain_types_next,
+        .count = &table_onchain_types_count,
+        .insert = &table_onchain_types_insert,
+    },
+    {
+        .name = "process_leases",
+        .columns = table_process_leases_columns,
+        .column_count = 4,
+        .key = table_process_leases_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_process_leases_first,
+        .next = &table_process_leases_next,
+        .count = &table_process_leases_count,
+        .insert = &table_process_leases_insert,
+    },
+    {
+        .name = "processes",
+        .columns = table_processes_columns,
+        .column_count = 8,
+        .key = table_processes_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_processes_first,
+        .next = &table_processes_next,
+        .count = &table_processes_count,
+        .insert = &table_processes_insert,
+    },
+    {
+        .name = "relay_intents",
+        .columns = table_relay_intents_columns,
+        .column_count = 31,
+        .key = table_relay_intents_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_relay_intents_first,
+        .next = &table_relay_intents_next,
+        .count = &table_relay_intents_count,
+        .insert = &table_relay_intents_insert,
+        .number = &table_relay_intents_number,
+        .renumber = &table_relay_intents_renumber,
+    },
+    {
+        .name = "relay_attempts",
+        .columns = table_relay_attempts_columns,
+        .column_count = 9,
+        .key = table_relay_attempts_key,
+        .key_count = 2,
+        .rows_fresh = 0,
+        .first = &table_relay_attempts_first,
+        .next = &table_relay_attempts_next,
+        .count = &table_relay_attempts_count,
+        .insert = &table_relay_attempts_insert,
+    },
+    {
+        .name = "relay_wallets",
+        .columns = table_relay_wallets_columns,
+        .column_count = 4,
+        .key = table_relay_wallets_key,
+        .key_count = 2,
+        .rows_fresh = 0,
+        .first = &table_relay_wallets_first,
+        .next = &table_relay_wallets_next,
+        .count = &table_relay_wallets_count,
+        .insert = &table_relay_wallets_insert,
+    },
+    {
+        .name = "revenue_claim_requests",
+        .columns = table_revenue_claim_requests_columns,
+        .column_count = 5,
+        .key = table_revenue_claim_requests_key,
+        .key_count = 3,
+        .rows_fresh = 0,
+        .first = &table_revenue_claim_requests_first,
+        .next = &table_revenue_claim_requests_next,
+        .count = &table_revenue_claim_requests_count,
+        .insert = &table_revenue_claim_requests_insert,
+    },
+    {
+        .name = "revenue_rounds",
+        .columns = table_revenue_rounds_columns,
+        .column_count = 14,
+        .key = table_revenue_rounds_key,
+        .key_count = 2,
+        .rows_fresh = 0,
+        .first = &table_revenue_rounds_first,
+        .next = &table_revenue_rounds_next,
+        .count = &table_revenue_rounds_count,
+        .insert = &table_revenue_rounds_insert,
+    },
+    {
+        .name = "revenue_claims",
+        .columns = table_revenue_claims_columns,
+        .column_count = 8,
+        .key = table_revenue_claims_key,
+        .key_count = 3,
+        .rows_fresh = 0,
+        .first = &table_revenue_claims_first,
+        .next = &table_revenue_claims_next,
+        .count = &table_revenue_claims_count,
+        .insert = &table_revenue_claims_insert,
+    },
+    {
+        .name = "token_balances",
+        .columns = table_token_balances_columns,
+        .column_count = 6,
+        .key = table_token_balances_key,
+        .key_count = 5,
+        .rows_fresh = 0,
+        .first = &table_token_balances_first,
+        .next = &table_token_balances_next,
+        .count = &table_token_balances_count,
+        .insert = &table_token_balances_insert,
+    },
+    {
+        .name = "token_holders",
+        .columns = table_token_holders_columns,
+        .column_count = 4,
+        .key = table_token_holders_key,
+        .key_count = 3,
+        .rows_fresh = 0,
+        .first = &table_token_holders_first,
+        .next = &table_token_holders_next,
+        .count = &table_token_holders_count,
+        .insert = &table_token_holders_insert,
+    },
+    {
+        .name = "undo_log",
+        .columns = table_undo_log_columns,
+        .column_count = 4,
+        .key = table_undo_log_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_undo_log_first,
+        .next = &table_undo_log_next,
+        .count = &table_undo_log_count,
+        .insert = &table_undo_log_insert,
+        .number = &table_undo_log_number,
+        .renumber = &table_undo_log_renumber,
+    },
+};
+
 static const struct store_statement *const sql_catalog_statements[] = {
     &audit_sql_anchor_move,
     &audit_sql_hash_get,
@@ -248,6 +5488,13 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &audit_sql_sealed_list,
     &audit_sql_unsealed_count,
     &audit_sql_unsealed_list,
+    &backup_sql_copy_advance,
+    &backup_sql_copy_begin,
+    &backup_sql_copy_end,
+    &backup_sql_copy_get,
+    &backup_sql_copy_tables,
+    &backup_sql_foreign_keys,
+    &backup_sql_sessions,
     &chain_sql_block_get,
     &chain_sql_block_insert,
     &chain_sql_blocks_cut,
@@ -469,6 +5716,155 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &store_sql_undo_mark,
     &store_sql_undo_prune,
     &store_sql_undo_unmark,
+    &table_asset_types_first,
+    &table_asset_types_next,
+    &table_asset_types_count,
+    &table_asset_types_insert,
+    &table_assets_first,
+    &table_assets_next,
+    &table_assets_count,
+    &table_assets_insert,
+    &table_audit_head_first,
+    &table_audit_head_next,
+    &table_audit_head_count,
+    &table_audit_head_insert,
+    &table_audit_head_clear,
+    &table_audit_log_first,
+    &table_audit_log_next,
+    &table_audit_log_count,
+    &table_audit_log_insert,
+    &table_blockchain_events_first,
+    &table_blockchain_events_next,
+    &table_blockchain_events_count,
+    &table_blockchain_events_insert,
+    &table_chain_blocks_first,
+    &table_chain_blocks_next,
+    &table_chain_blocks_count,
+    &table_chain_blocks_insert,
+    &table_chain_cursors_first,
+    &table_chain_cursors_next,
+    &table_chain_cursors_count,
+    &table_chain_cursors_insert,
+    &table_chain_reorgs_first,
+    &table_chain_reorgs_next,
+    &table_chain_reorgs_count,
+    &table_chain_reorgs_insert,
+    &table_chain_reorgs_number,
+    &table_chain_reorgs_renumber,
+    &table_chain_sources_first,
+    &table_chain_sources_next,
+    &table_chain_sources_count,
+    &table_chain_sources_insert,
+    &table_http_idempotency_first,
+    &table_http_idempotency_next,
+    &table_http_idempotency_count,
+    &table_http_idempotency_insert,
+    &table_inbox_events_first,
+    &table_inbox_events_next,
+    &table_inbox_events_count,
+    &table_inbox_events_insert,
+    &table_job_crons_first,
+    &table_job_crons_next,
+    &table_job_crons_count,
+    &table_job_crons_insert,
+    &table_job_queues_first,
+    &table_job_queues_next,
+    &table_job_queues_count,
+    &table_job_queues_insert,
+    &table_jobs_first,
+    &table_jobs_next,
+    &table_jobs_count,
+    &table_jobs_insert,
+    &table_jobs_number,
+    &table_jobs_renumber,
+    &table_lease_bid_checks_first,
+    &table_lease_bid_checks_next,
+    &table_lease_bid_checks_count,
+    &table_lease_bid_checks_insert,
+    &table_lease_bids_first,
+    &table_lease_bids_next,
+    &table_lease_bids_count,
+    &table_lease_bids_insert,
+    &table_lease_nfts_first,
+    &table_lease_nfts_next,
+    &table_lease_nfts_count,
+    &table_lease_nfts_insert,
+    &table_lease_offers_first,
+    &table_lease_offers_next,
+    &table_lease_offers_count,
+    &table_lease_offers_insert,
+    &table_leases_first,
+    &table_leases_next,
+    &table_leases_count,
+    &table_leases_insert,
+    &table_lease_bid_requests_first,
+    &table_lease_bid_requests_next,
+    &table_lease_bid_requests_count,
+    &table_lease_bid_requests_insert,
+    &table_ledger_accounts_first,
+    &table_ledger_accounts_next,
+    &table_ledger_accounts_count,
+    &table_ledger_accounts_insert,
+    &table_ledger_transfers_first,
+    &table_ledger_transfers_next,
+    &table_ledger_transfers_count,
+    &table_ledger_transfers_insert,
+    &table_onchain_metadata_first,
+    &table_onchain_metadata_next,
+    &table_onchain_metadata_count,
+    &table_onchain_metadata_insert,
+    &table_onchain_types_first,
+    &table_onchain_types_next,
+    &table_onchain_types_count,
+    &table_onchain_types_insert,
+    &table_process_leases_first,
+    &table_process_leases_next,
+    &table_process_leases_count,
+    &table_process_leases_insert,
+    &table_processes_first,
+    &table_processes_next,
+    &table_processes_count,
+    &table_processes_insert,
+    &table_relay_intents_first,
+    &table_relay_intents_next,
+    &table_relay_intents_count,
+    &table_relay_intents_insert,
+    &table_relay_intents_number,
+    &table_relay_intents_renumber,
+    &table_relay_attempts_first,
+    &table_relay_attempts_next,
+    &table_relay_attempts_count,
+    &table_relay_attempts_insert,
+    &table_relay_wallets_first,
+    &table_relay_wallets_next,
+    &table_relay_wallets_count,
+    &table_relay_wallets_insert,
+    &table_revenue_claim_requests_first,
+    &table_revenue_claim_requests_next,
+    &table_revenue_claim_requests_count,
+    &table_revenue_claim_requests_insert,
+    &table_revenue_rounds_first,
+    &table_revenue_rounds_next,
+    &table_revenue_rounds_count,
+    &table_revenue_rounds_insert,
+    &table_revenue_claims_first,
+    &table_revenue_claims_next,
+    &table_revenue_claims_count,
+    &table_revenue_claims_insert,
+    &table_token_balances_first,
+    &table_token_balances_next,
+    &table_token_balances_count,
+    &table_token_balances_insert,
+    &table_token_holders_first,
+    &table_token_holders_next,
+    &table_token_holders_count,
+    &table_token_holders_insert,
+    &table_undo_log_first,
+    &table_undo_log_next,
+    &table_undo_log_count,
+    &table_undo_log_insert,
+    &table_undo_log_number,
+    &table_undo_log_renumber,
 };
 
 static const struct store_migration sql_catalog_migrations[] = {
@@ -2880,20 +8276,46 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 12,
         .name = "operations",
-        .checksum = "0d4c6df9f0323b8996caaffb32e3e653843720bb9a5445b25e1d015af93e6c1e",
+        .checksum = "1a47a2a2dbe52909f3f91aa71da318c2791a016715d1f01f35f85f38cfcf5ec2",
         .up_sqlite =
-            "",
+            "CREATE TABLE backup_copy (\n"
+            "    single INTEGER NOT NULL PRIMARY KEY CHECK (single = 1),\n"
+            "    state INTEGER NOT NULL CHECK (state IN (1, 2, 3)),\n"
+            "    source TEXT NOT NULL,\n"
+            "    started INTEGER NOT NULL,\n"
+            "    updated INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "CREATE TABLE backup_copy_tables (\n"
+            "    name TEXT NOT NULL PRIMARY KEY,\n"
+            "    row_count INTEGER NOT NULL CHECK (row_count >= 0),\n"
+            "    row_hash BLOB CONSTRAINT row_hash_is_hash CHECK (length(row_hash) = 32) NOT NULL,\n"
+            "    done INTEGER CONSTRAINT done_is_bool CHECK (done IN (0, 1)) NOT NULL\n"
+            ") STRICT;",
         .up_postgres =
-            "",
+            "CREATE TABLE backup_copy (\n"
+            "    single BIGINT NOT NULL PRIMARY KEY CHECK (single = 1),\n"
+            "    state BIGINT NOT NULL CHECK (state IN (1, 2, 3)),\n"
+            "    source TEXT NOT NULL,\n"
+            "    started TIMESTAMPTZ NOT NULL,\n"
+            "    updated TIMESTAMPTZ NOT NULL\n"
+            ");\n"
+            "CREATE TABLE backup_copy_tables (\n"
+            "    name TEXT NOT NULL PRIMARY KEY,\n"
+            "    row_count BIGINT NOT NULL CHECK (row_count >= 0),\n"
+            "    row_hash BYTEA CONSTRAINT row_hash_is_hash CHECK (octet_length(row_hash) = 32) NOT NULL,\n"
+            "    done BOOLEAN NOT NULL\n"
+            ");",
         .down_sqlite =
-            "",
+            "DROP TABLE backup_copy_tables;\n"
+            "DROP TABLE backup_copy;",
         .down_postgres =
-            "",
+            "DROP TABLE backup_copy_tables;\n"
+            "DROP TABLE backup_copy;",
     },
     {
         .version = 13,
         .name = "ledger",
-        .checksum = "d8a148ec2e17a4c26905b5ebce5d7315ed036f9166e27ae3fccc8ff4619b14ea",
+        .checksum = "1b0573b5b585bec641fcf30ecadf9971ed6fffc9389157af66ac0fe7ff3e5e3c",
         .up_sqlite =
             "CREATE TRIGGER ledger_transfers_stay BEFORE UPDATE ON ledger_transfers\n"
             "WHEN (OLD.state <> 1 OR NEW.state = 1 OR OLD.id <> NEW.id OR OLD.book <> NEW.book\n"
@@ -2923,6 +8345,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    SELECT RAISE(ABORT, 'an account is never deleted: ledger_accounts_keep');\n"
             "END;",
         .up_postgres =
+            "ALTER TABLE ledger_accounts SET (fillfactor = 40);\n"
             "CREATE FUNCTION ledger_refuse() RETURNS trigger LANGUAGE plpgsql AS $refuse$\n"
             "BEGIN\n"
             "    IF NOT EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1) THEN\n"
@@ -2957,13 +8380,16 @@ static const struct store_migration sql_catalog_migrations[] = {
             "DROP TRIGGER ledger_transfers_keep ON ledger_transfers;\n"
             "DROP TRIGGER ledger_accounts_stay ON ledger_accounts;\n"
             "DROP TRIGGER ledger_accounts_keep ON ledger_accounts;\n"
-            "DROP FUNCTION ledger_refuse();",
+            "DROP FUNCTION ledger_refuse();\n"
+            "ALTER TABLE ledger_accounts RESET (fillfactor);",
     },
 };
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 232,
+    .statement_count = 388,
     .migrations = sql_catalog_migrations,
     .migration_count = 13,
+    .tables = sql_catalog_tables,
+    .table_count = 35,
 };
