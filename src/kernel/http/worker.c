@@ -118,7 +118,7 @@ static enum err run_once(struct http_request *req, struct why *why)
     struct why unkept;
     e = http_idempotency_finish(req, &run, keep, &unkept);
     if (e) {
-        /* The effects stand and the caller learns of them; only a retry will have to wait. */
+        /* The effects stand and the caller learns of them; a retry runs the handler again. */
         LOG(LOG_WARN, "http.answer_not_kept", log_slice("req", req->call.request_id), log_err(e),
             log_why(&unkept, e));
     }
