@@ -153,7 +153,6 @@ WITH picked AS MATERIALIZED (
                 AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
                                     AND p.order_key IS NOT NULL AND p.state IN (1, 2)
                                     AND p.id < jobs.id)))
-    
     FOR UPDATE SKIP LOCKED
 )
 UPDATE jobs
@@ -380,12 +379,16 @@ ORDER BY finished, id LIMIT :limit;
 -- sqlite
 SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,
     run_at, finished, progress_done, progress_total, progress_note
-FROM jobs WHERE id < :below AND (:kinds IS NULL OR kind IN (SELECT value FROM json_each(:kinds)))
+FROM jobs
+WHERE id < :below
+    AND (:kinds IS NULL OR kind IN (SELECT value FROM json_each(:kinds)))
 ORDER BY id DESC LIMIT :limit;
 -- postgres
 SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,
     run_at, finished, progress_done, progress_total, progress_note
-FROM jobs WHERE id < :below AND (:kinds IS NULL OR kind IN (SELECT jsonb_array_elements_text(:kinds)))
+FROM jobs
+WHERE id < :below
+    AND (:kinds IS NULL OR kind IN (SELECT jsonb_array_elements_text(:kinds)))
 ORDER BY id DESC LIMIT :limit;
 
 -- statement: jobs_list_live

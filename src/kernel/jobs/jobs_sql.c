@@ -814,12 +814,16 @@ const struct store_statement jobs_sql_list = {
     .sqlite =
         "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
         "    run_at, finished, progress_done, progress_total, progress_note\n"
-        "FROM jobs WHERE id < ?2 AND (?1 IS NULL OR kind IN (SELECT value FROM json_each(?1)))\n"
+        "FROM jobs\n"
+        "WHERE id < ?2\n"
+        "    AND (?1 IS NULL OR kind IN (SELECT value FROM json_each(?1)))\n"
         "ORDER BY id DESC LIMIT ?3",
     .postgres =
         "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
         "    run_at, finished, progress_done, progress_total, progress_note\n"
-        "FROM jobs WHERE id < $2::bigint AND ($1::jsonb IS NULL OR kind IN (SELECT jsonb_array_elements_text($1::jsonb)))\n"
+        "FROM jobs\n"
+        "WHERE id < $2::bigint\n"
+        "    AND ($1::jsonb IS NULL OR kind IN (SELECT jsonb_array_elements_text($1::jsonb)))\n"
         "ORDER BY id DESC LIMIT $3::bigint",
     .params = jobs_sql_list_params,
     .param_count = 3,
