@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#define ZLIB_CONST /* it only reads its input */
 #include <zlib.h>
 
 #define GZIP_WINDOW (15 + 16)
@@ -102,7 +103,7 @@ static enum err unpack(void *ctx, struct slice piece, struct why *why)
     sha256_update(u->sha256, piece);
     u->bytes += piece.len;
     ASSERT(piece.len <= UINT32_MAX);
-    u->z.next_in = (uint8_t *)(uintptr_t)piece.ptr; /* zlib only reads it */
+    u->z.next_in = piece.ptr;
     u->z.avail_in = (uInt)piece.len;
     while (e == OK && u->z.avail_in > 0) {
         u->z.next_out = u->piece;
