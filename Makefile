@@ -67,6 +67,7 @@ help:
 ## make run         the daemon on a development chain (Ctrl-C stops both)
 ## make check       format, layers, headers, banned calls, generated files, clang-tidy, cppcheck
 ## make bench       figures beside the peers (docs/performance.md)
+## make bench-ledger   transfers a second on both databases, beside a two-column table
 ## make fuzz        every decoder of outside bytes, FUZZ_SECONDS=30 each
 ## make contracts   compile the Solidity sources again
 ## make gen         regenerate bindings, statements and references
@@ -153,6 +154,13 @@ check:
 
 bench: all
 	@bench/run
+
+# RECORD=--record writes the section of docs/performance.md.
+RECORD ?=
+.PHONY: bench-ledger
+bench-ledger:
+	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/ledger
+	@tools/with-postgres node bench/ledger.mjs $(RECORD)
 
 FUZZ_SECONDS ?= 30
 fuzz:

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #if __has_include(<libpq-fe.h>)
@@ -347,6 +348,7 @@ static void naive_lite_connect(struct worker *w)
     if (sqlite3_open(naive_path(w->bench), &w->db) != SQLITE_OK) {
         die("naive", sqlite3_errmsg(w->db));
     }
+    sqlite3_busy_timeout(w->db, 30000);
     lite(w->db, "PRAGMA journal_mode = WAL");
     lite(w->db, "PRAGMA synchronous = FULL");
     for (size_t i = 0; i < 3; i++) {
@@ -413,10 +415,15 @@ static void run_naive(struct worker *w)
             picks[i] = draw_pick(w);
         }
         int64_t begun = clock_mono_usec();
-        while (!(b->postgres ? naive_pg_once : naive_lite_once)(w, picks)) {
-            w->again++;
+        /* Large batches may do nothing but deadlock: the end of the time ends that too. */
+        bool done_once = false;
+        while (!done_once && clock_mono_usec() < b->until_usec) {
+            done_once = (b->postgres ? naive_pg_once : naive_lite_once)(w, picks);
+            w->again += !done_once;
         }
-        note(w, clock_mono_usec() - begun);
+        if (done_once) {
+            note(w, clock_mono_usec() - begun);
+        }
     }
     PQfinish(w->pq);
     for (size_t i = 0; i < 3; i++) {
@@ -441,7 +448,17 @@ static int compare_usec(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-static void report(const struct bench *b, struct worker *workers, int64_t took_usec)
+/* User and system time of this process. */
+static int64_t cpu_usec(void)
+{
+    struct rusage u;
+    ASSERT(getrusage(RUSAGE_SELF, &u) == 0);
+    return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * USEC_PER_SEC + u.ru_utime.tv_usec +
+           u.ru_stime.tv_usec;
+}
+
+static void report(const struct bench *b, struct worker *workers, int64_t took_usec,
+                   int64_t spent_usec)
 {
     uint64_t transfers = 0;
     uint64_t again = 0;
@@ -467,11 +484,12 @@ static void report(const struct bench *b, struct worker *workers, int64_t took_u
     }
     (void)printf("{\"who\":\"%s\",\"database\":\"%s\",\"threads\":%zu,\"batch\":%zu,"
                  "\"accounts\":\"%s\",\"perSecond\":%.0f,\"p50Usec\":%lld,\"p99Usec\":%lld,"
-                 "\"again\":%llu,\"transactions\":%zu}\n",
+                 "\"again\":%llu,\"transactions\":%zu,\"cpuUsec\":%.1f}\n",
                  b->who, b->postgres ? "postgres" : "sqlite", b->threads, b->batch,
                  b->hot ? "hot" : "spread", (double)transfers * 1e6 / (double)took_usec,
                  (long long)usec[count / 2], (long long)usec[count * 99 / 100],
-                 (unsigned long long)again, count);
+                 (unsigned long long)again, count,
+                 (double)spent_usec / (double)(transfers > 0 ? transfers : 1));
     mem_free(usec);
 }
 
@@ -497,6 +515,7 @@ int main(int argc, char **argv)
         (b.postgres ? naive_pg_open : naive_lite_open)(&b);
     }
     struct worker *workers = mem_alloc(b.threads * sizeof(workers[0]));
+    int64_t spent = cpu_usec();
     int64_t begun = clock_mono_usec();
     b.until_usec = begun + (int64_t)(strtod(argv[6], NULL) * USEC_PER_SEC);
     for (size_t i = 0; i < b.threads; i++) {
@@ -508,7 +527,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < b.threads; i++) {
         ASSERT(pthread_join(workers[i].thread, NULL) == 0);
     }
-    report(&b, workers, clock_mono_usec() - begun);
+    report(&b, workers, clock_mono_usec() - begun, cpu_usec() - spent);
     if (b.store != NULL) {
         audit_or_die(&b);
         store_close(b.store);

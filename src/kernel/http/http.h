@@ -40,12 +40,19 @@
  * is 409 idempotency_mismatch, a first one still running is 409 in_progress with Retry-After. The
  * row is written before the handler runs; answers with 5xx, and those that may be tried again
  * unchanged (err_retryable), are not kept. Keys live 7 days (HTTP_KEY_LIFE_USEC).
- *   A crash between the row and the answer leaves the row "running". Rows carry the id of the
- *   process and a time: one of a process that does not live any more, or older than 10 minutes, is
- *   taken over by the next request with that key, which runs the handler again although an unknown
- * part of the first run may be durable. Handlers must therefore key their own effects (intents,
- * jobs, ledger transfers) by call->idempotency_key when it is not empty: then the second run finds
- * what the first one did. The late finish of a run that was taken over changes nothing.
+ *   A crash between the row and the answer leaves the row "running", and so does a database that
+ * goes away in between. Rows carry the id of the process and a time: one whose run has ended
+ * without an answer, of a process that does not live any more, or older than 10 minutes, is taken
+ * over by the next request with that key, which runs the handler again although an unknown part of
+ * the first run may be durable. (That a run ended so is known in its own process only; other
+ * processes wait the 10 minutes.) Handlers must therefore key their own effects (intents, jobs,
+ * ledger transfers) by call->idempotency_key when it is not empty: then the second run finds what
+ * the first one did. The late finish of a run that was taken over changes nothing.
+ *
+ * Operators: a route with HTTP_OPERATOR is answered to callers with `Authorization: Bearer` and
+ * http.operator_token, compared in constant time (401 unauthenticated otherwise). Without a token
+ * configured it is answered to clients of this machine only (403 forbidden otherwise). A proxy on
+ * this machine makes everybody such a client: set the token then.
  *
  * Graceful stop: listening ends, idle connections close, requests that have arrived finish within
  * `drain_usec`; after that, waiting ones get 503 and connections are cut. A handler that runs is
@@ -121,6 +128,7 @@ enum http_flags {
     HTTP_NO_STORE = 1 << 2,       /* handler works while the database is away (health) */
     HTTP_LIST = 1 << 3,           /* takes limit, cursor, offset */
     HTTP_NO_IDEMPOTENCY = 1 << 4, /* POST without effect (verify): the key is ignored */
+    HTTP_OPERATOR = 1 << 5,       /* for operators only, see below */
 };
 
 struct http_route {
@@ -161,6 +169,7 @@ struct http_config {
     int64_t idle_usec;
     int64_t drain_usec;
     bool access_log;
+    struct secret operator_token; /* empty: operators are who calls from this machine */
 };
 
 /* http_config_rows are the rows of section "http". */

@@ -133,7 +133,8 @@ struct http_idempotency {
     struct slice route;
     struct slice principal;
     uint8_t body_hash[32];
-    int64_t started_usec; /* wall; with the server's id it names this run */
+    int64_t started_usec;          /* wall; with the server's id it names this run */
+    struct http_idempotency *next; /* of the server's runs */
 };
 
 enum http_idempotency_verdict {
@@ -142,15 +143,19 @@ enum http_idempotency_verdict {
 };
 
 /*
- * http_idempotency_begin claims the key of a request.
+ * http_idempotency_begin claims the key of a request. With HTTP_IDEMPOTENCY_RUN `out` is a run of
+ * the server, and stays where it is, until http_idempotency_finish.
  * Errors: ERR_IDEMPOTENCY_MISMATCH, ERR_IN_PROGRESS, those of store_write.
  */
 enum err http_idempotency_begin(struct http_request *req, struct http_idempotency *out,
                                 enum http_idempotency_verdict *out_verdict,
                                 struct http_answer *out_answer, struct why *why) ERR_CHECKED;
-/* http_idempotency_finish keeps the answer, or forgets the key when `keep` is false. */
-enum err http_idempotency_finish(struct http_request *req, const struct http_idempotency *run,
-                                 bool keep, struct why *why) ERR_CHECKED;
+/*
+ * http_idempotency_finish ends a run: it keeps the answer, or forgets the key when `keep` is false.
+ * When that fails, the next request with the key finds that nobody runs it, and takes it over.
+ */
+enum err http_idempotency_finish(struct http_request *req, struct http_idempotency *run, bool keep,
+                                 struct why *why) ERR_CHECKED;
 
 /* ---- worker.c ---- */
 
@@ -277,7 +282,9 @@ struct http_server {
     size_t pooled;
     struct http_queue queue;
     struct http_conns conns;
-    int64_t started_usec; /* wall */
+    pthread_mutex_t runs_mutex;
+    struct http_idempotency *runs; /* handlers that run under a key */
+    int64_t started_usec;          /* wall */
     char boot_id[RAND_ID_MAX];
 };
 

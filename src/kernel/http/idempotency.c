@@ -99,23 +99,66 @@ static enum err read_row(const struct begin *b, struct store_tx *tx, struct row 
     return store_finish_one(&q, "idempotency key", why);
 }
 
+/* ---- who runs -------------------------------------------------------------------------------- */
+
+static void runs_add(struct http_server *server, struct http_idempotency *run)
+{
+    pthread_mutex_lock(&server->runs_mutex);
+    run->next = server->runs;
+    server->runs = run;
+    pthread_mutex_unlock(&server->runs_mutex);
+}
+
+static void runs_remove(struct http_server *server, const struct http_idempotency *run)
+{
+    pthread_mutex_lock(&server->runs_mutex);
+    struct http_idempotency **at = &server->runs;
+    while (*at != run) {
+        at = &(*at)->next;
+    }
+    *at = run->next;
+    pthread_mutex_unlock(&server->runs_mutex);
+}
+
+/*
+ * Whether one of our threads runs what a row of ours says. A run is listed from before its row is
+ * written until after the row has its answer, so that a row whose run is not listed was left behind
+ * by one that could not write its end: the database was gone.
+ */
+static bool runs_here(struct http_server *server, const struct http_idempotency *asked,
+                      int64_t started_usec)
+{
+    pthread_mutex_lock(&server->runs_mutex);
+    const struct http_idempotency *run = server->runs;
+    while (run && !(run->started_usec == started_usec && slice_equal(run->key, asked->key) &&
+                    slice_equal(run->route, asked->route) &&
+                    slice_equal(run->principal, asked->principal))) {
+        run = run->next;
+    }
+    pthread_mutex_unlock(&server->runs_mutex);
+    return run != NULL;
+}
+
 /*
  * A running row of another server belongs to one that died, unless that one is known to live on the
  * same database. Servers that are not known as processes (store_lease.h) are told by the time: one
  * that began after our start gets the long limit, like our own.
  */
-static enum err is_abandoned(struct store_tx *tx, const struct http_server *server,
-                             const struct row *row, int64_t now_usec, bool *out, struct why *why)
+static enum err is_abandoned(struct store_tx *tx, const struct begin *b, const struct row *row,
+                             int64_t now_usec, bool *out, struct why *why)
 {
-    bool lives = false;
+    struct http_server *server = b->req->server;
     bool ours = slice_equal_text(row->boot, server->boot_id);
     bool known = store_leases_started(server->store);
+    bool lives = false;
     enum err e = ours || !known ? OK : store_process_lives(tx, row->boot, &lives, why);
     if (e) {
         return e;
     }
-    bool others = !ours && (known ? !lives : row->started_usec < server->started_usec);
-    *out = others || now_usec - row->started_usec >= RUN_MAX_USEC;
+    bool gone = ours    ? !runs_here(server, b->run, row->started_usec)
+                : known ? !lives
+                        : row->started_usec < server->started_usec;
+    *out = gone || now_usec - row->started_usec >= RUN_MAX_USEC;
     return OK;
 }
 
@@ -148,7 +191,7 @@ static enum err begin_tx(struct store_tx *tx, void *ctx, struct why *why)
     }
     ASSERT(row.state == STATE_RUNNING);
     bool abandoned = false;
-    e = is_abandoned(tx, b->req->server, &row, now, &abandoned, why);
+    e = is_abandoned(tx, b, &row, now, &abandoned, why);
     if (e) {
         return e;
     }
@@ -163,19 +206,23 @@ enum err http_idempotency_begin(struct http_request *req, struct http_idempotenc
                                 enum http_idempotency_verdict *out_verdict,
                                 struct http_answer *out_answer, struct why *why)
 {
-    struct http_idempotency run = {
+    struct http_server *server = req->server;
+    *out = (struct http_idempotency){
         .key = req->call.idempotency_key,
         .route = slice_text(req->call.route->path),
         .principal = req->call.principal,
         .started_usec = clock_wall_usec(),
     };
-    struct begin b = {.req = req, .run = &run};
-    hash_request(req, run.body_hash);
-    enum err e = store_write(req->server->store, begin_tx, &b, why);
+    struct begin b = {.req = req, .run = out};
+    hash_request(req, out->body_hash);
+    runs_add(server, out);
+    enum err e = store_write(server->store, begin_tx, &b, why);
+    if (e || b.verdict == HTTP_IDEMPOTENCY_REPLAY) {
+        runs_remove(server, out);
+    }
     if (e) {
         return e;
     }
-    *out = run;
     *out_verdict = b.verdict;
     if (b.verdict == HTTP_IDEMPOTENCY_REPLAY) {
         *out_answer = b.answer;
@@ -223,9 +270,11 @@ static enum err finish_tx(struct store_tx *tx, void *ctx, struct why *why)
     return store_finish(&q, NULL, why);
 }
 
-enum err http_idempotency_finish(struct http_request *req, const struct http_idempotency *run,
-                                 bool keep, struct why *why)
+enum err http_idempotency_finish(struct http_request *req, struct http_idempotency *run, bool keep,
+                                 struct why *why)
 {
     struct finish f = {.req = req, .run = run, .keep = keep};
-    return store_write(req->server->store, finish_tx, &f, why);
+    enum err e = store_write(req->server->store, finish_tx, &f, why);
+    runs_remove(req->server, run);
+    return e;
 }

@@ -117,6 +117,7 @@ static void init_sync(struct http_server *server)
     pthread_cond_init(&server->idle, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&server->pool_mutex, NULL);
+    pthread_mutex_init(&server->runs_mutex, NULL);
     pthread_mutex_init(&server->conns.mutex, NULL);
     pthread_mutex_init(&server->queue.mutex, NULL);
 }
@@ -222,6 +223,7 @@ static void server_free(struct http_server *server)
     pthread_mutex_destroy(&server->idle_mutex);
     pthread_cond_destroy(&server->idle);
     pthread_mutex_destroy(&server->pool_mutex);
+    pthread_mutex_destroy(&server->runs_mutex);
     pthread_mutex_destroy(&server->conns.mutex);
     pthread_mutex_destroy(&server->queue.mutex);
     arena_free(&server->boot);

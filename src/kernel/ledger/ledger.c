@@ -10,9 +10,8 @@
 #include "kernel/ledger/ledger_sql.h"
 #include "kernel/ledger/ledger_store.h"
 
-/* One transfer of a call on its way. */
-struct item {
-    struct ledger_made made;
+/* The accounts of a transfer of the call. */
+struct sides {
     struct ledger_account *debit;
     struct ledger_account *credit;
 };
@@ -22,7 +21,8 @@ struct batch {
     struct store_tx *tx;
     struct arena *scratch;
     uint64_t origin;
-    struct item *items;
+    struct ledger_made *made; /* in the order of the call, each with its sides */
+    struct sides *sides;
     size_t count;
     struct ledger_account *accounts; /* each once, sorted by book and path */
     size_t account_count;
@@ -78,30 +78,6 @@ static size_t sort_accounts(struct ledger_account *accounts, size_t count)
     return kept;
 }
 
-static enum err load_accounts(struct batch *b, struct why *why)
-{
-    for (size_t i = 0; i < b->account_count; i++) {
-        enum err e = ledger_account_load(b->tx, b->origin, &b->accounts[i], why);
-        if (e != OK) {
-            return e;
-        }
-    }
-    return OK;
-}
-
-static enum err save_accounts(const struct batch *b, struct why *why)
-{
-    for (size_t i = 0; i < b->account_count; i++) {
-        enum err e = b->accounts[i].changed
-                         ? ledger_account_save(b->tx, b->origin, &b->accounts[i], why)
-                         : OK;
-        if (e != OK) {
-            return e;
-        }
-    }
-    return OK;
-}
-
 static enum err totals_overflow(const struct ledger_account *a, struct why *why)
 {
     return why_set(why, ERR_OVERFLOW, "amount", "The totals of account %.*s would exceed 256 bits.",
@@ -152,7 +128,8 @@ static enum err check_call(const struct ledger_transfer *transfers, size_t count
 static void build_batch(struct batch *b, const struct ledger_transfer *transfers, size_t count,
                         bool held)
 {
-    b->items = arena_alloc_array(b->scratch, count, sizeof(b->items[0]));
+    b->made = arena_alloc_array(b->scratch, count, sizeof(b->made[0]));
+    b->sides = arena_alloc_array(b->scratch, count, sizeof(b->sides[0]));
     b->count = count;
     b->accounts = arena_alloc_array(b->scratch, 2 * count, sizeof(b->accounts[0]));
     for (size_t i = 0; i < count; i++) {
@@ -165,14 +142,14 @@ static void build_batch(struct batch *b, const struct ledger_transfer *transfers
     b->account_count = sort_accounts(b->accounts, 2 * count);
     for (size_t i = 0; i < count; i++) {
         const struct ledger_transfer *t = &transfers[i];
-        b->items[i].made = (struct ledger_made){
+        b->made[i] = (struct ledger_made){
             .transfer = t,
             .origin = b->origin,
             .held = held,
             .when_usec = time_of(b->origin, t->when_usec),
         };
-        b->items[i].debit = account_of(b, t->book, t->debit);
-        b->items[i].credit = account_of(b, t->book, t->credit);
+        b->sides[i].debit = account_of(b, t->book, t->debit);
+        b->sides[i].credit = account_of(b, t->book, t->credit);
     }
 }
 
@@ -187,24 +164,25 @@ static bool is_same(const struct ledger_stored *s, const struct ledger_transfer 
 /* *out_repeated: all transfers of the call exist and are what is asked for. */
 static enum err find_repeated(const struct batch *b, bool *out_repeated, struct why *why)
 {
+    struct slice *ids = arena_alloc_array(b->scratch, b->count, sizeof(ids[0]));
+    struct ledger_stored *stored = arena_alloc_array(b->scratch, b->count, sizeof(stored[0]));
     size_t existing = 0;
     struct slice absent = SLICE_EMPTY;
     for (size_t i = 0; i < b->count; i++) {
-        const struct ledger_made *made = &b->items[i].made;
-        struct ledger_stored stored;
-        bool found = false;
-        enum err e =
-            ledger_transfer_find(b->tx, b->scratch, made->transfer->id, &stored, &found, why);
-        if (e != OK) {
-            return e;
-        }
-        if (found && !is_same(&stored, made->transfer, made->held)) {
+        ids[i] = b->made[i].transfer->id;
+    }
+    enum err e = ledger_transfers_find(b->tx, b->scratch, ids, b->count, stored, why);
+    if (e != OK) {
+        return e;
+    }
+    for (size_t i = 0; i < b->count; i++) {
+        const struct ledger_made *made = &b->made[i];
+        if (stored[i].found && !is_same(&stored[i], made->transfer, made->held)) {
             return why_set(why, ERR_IDEMPOTENCY_MISMATCH, "id",
-                           "Transfer %.*s exists with other content.",
-                           SLICE_ARG(made->transfer->id));
+                           "Transfer %.*s exists with other content.", SLICE_ARG(ids[i]));
         }
-        existing += found;
-        absent = found ? absent : made->transfer->id;
+        existing += stored[i].found;
+        absent = stored[i].found ? absent : ids[i];
     }
     if (existing > 0 && existing < b->count) {
         return why_set(why, ERR_IDEMPOTENCY_MISMATCH, "id",
@@ -215,31 +193,79 @@ static enum err find_repeated(const struct batch *b, bool *out_repeated, struct 
     return OK;
 }
 
-static enum err move_item(struct item *item, struct why *why)
+static enum err move_one(struct ledger_made *made, const struct sides *s, struct why *why)
 {
-    struct ledger_made *made = &item->made;
     struct u256 amount = made->transfer->amount;
-    struct ledger_balance before = item->debit->sum;
+    struct ledger_balance before = s->debit->sum;
     enum err (*move)(struct ledger_account *, enum ledger_side, struct u256) =
         made->held ? ledger_account_hold : ledger_account_post;
-    if (move(item->debit, LEDGER_DEBIT, amount) != OK) {
-        return totals_overflow(item->debit, why);
+    if (move(s->debit, LEDGER_DEBIT, amount) != OK) {
+        return totals_overflow(s->debit, why);
     }
-    if ((item->debit->flags & LEDGER_NO_OVERDRAFT) != 0 && ledger_is_overdrawn(&item->debit->sum)) {
-        item->debit->sum = before;
-        return insufficient(item->debit, amount, why);
+    if ((s->debit->flags & LEDGER_NO_OVERDRAFT) != 0 && ledger_is_overdrawn(&s->debit->sum)) {
+        s->debit->sum = before;
+        return insufficient(s->debit, amount, why);
     }
-    if (move(item->credit, LEDGER_CREDIT, amount) != OK) {
-        return totals_overflow(item->credit, why);
+    if (move(s->credit, LEDGER_CREDIT, amount) != OK) {
+        return totals_overflow(s->credit, why);
     }
-    made->debit_entry = ++item->debit->mine.entries;
-    made->credit_entry = ++item->credit->mine.entries;
+    made->debit_entry = ++s->debit->mine.entries;
+    made->credit_entry = ++s->credit->mine.entries;
     return OK;
 }
 
-static enum err make_transfers(struct batch *b, struct why *why)
+static enum err move_all(struct batch *b, struct why *why)
 {
-    enum err e = load_accounts(b, why);
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < b->count; i++) {
+        e = move_one(&b->made[i], &b->sides[i], why);
+    }
+    return e;
+}
+
+static enum err add_made(struct batch *b, struct why *why)
+{
+    int64_t added = 0;
+    enum err e = ledger_transfers_add(b->tx, b->made, b->count, &added, why);
+    if (e == OK && added != (int64_t)b->count) {
+        e = why_set(why, ERR_DB_BUSY, "id", "Transfer %.*s%s is being made by someone else.",
+                    SLICE_ARG(b->made[0].transfer->id), b->count > 1 ? " or one of its call" : "");
+    }
+    return e;
+}
+
+/*
+ * Looks whether the transfers exist, judges and writes: however many there are, four statements
+ * after the one that locked the accounts, five when one is opened.
+ */
+static enum err make_looked_for(struct batch *b, struct why *why)
+{
+    bool repeated = false;
+    enum err e = find_repeated(b, &repeated, why);
+    if (e != OK || repeated) {
+        return e;
+    }
+    e = move_all(b, why);
+    if (e == OK) {
+        e = ledger_accounts_save(b->tx, b->origin, b->accounts, b->account_count, why);
+    }
+    return e == OK ? add_made(b, why) : e;
+}
+
+/*
+ * One transfer between accounts that have their rows is written before anybody looks whether it
+ * exists. To PostgreSQL a look at an id that is not there is a look at the page of the index where
+ * it would be, so that all who write there would seem to be in each other's way.
+ */
+static enum err make_at_once(struct batch *b, struct why *why)
+{
+    struct why refusal = {0};
+    int64_t added = 0;
+    enum err refused = move_all(b, &refusal);
+    enum err e = refused == OK ? ledger_transfers_add(b->tx, b->made, 1, &added, why) : OK;
+    if (e == OK && added == 1) {
+        return ledger_accounts_save(b->tx, b->origin, b->accounts, b->account_count, why);
+    }
     bool repeated = false;
     if (e == OK) {
         e = find_repeated(b, &repeated, why);
@@ -247,16 +273,22 @@ static enum err make_transfers(struct batch *b, struct why *why)
     if (e != OK || repeated) {
         return e;
     }
-    for (size_t i = 0; e == OK && i < b->count; i++) {
-        e = move_item(&b->items[i], why);
+    if (refused != OK) {
+        return why_set(why, refused, refusal.field, "%s", why_text(&refusal, refused));
     }
-    if (e == OK) {
-        e = save_accounts(b, why);
+    return why_set(why, ERR_DB_BUSY, "id", "Transfer %.*s is being made by someone else.",
+                   SLICE_ARG(b->made[0].transfer->id));
+}
+
+static enum err make_transfers(struct batch *b, struct why *why)
+{
+    enum err e =
+        ledger_accounts_load(b->tx, b->scratch, b->origin, b->accounts, b->account_count, why);
+    if (e != OK) {
+        return e;
     }
-    for (size_t i = 0; e == OK && i < b->count; i++) {
-        e = ledger_transfer_add(b->tx, &b->items[i].made, why);
-    }
-    return e;
+    bool known = b->count == 1 && b->accounts[0].stored && b->accounts[1].stored;
+    return known ? make_at_once(b, why) : make_looked_for(b, why);
 }
 
 static enum err add_transfers(struct store_tx *tx, const struct ledger_transfer *transfers,
@@ -343,9 +375,8 @@ static enum err close_accounts(struct batch *b, const struct closing *c,
 static enum err close_transfer(struct batch *b, struct closing *c, struct why *why)
 {
     struct ledger_stored t = {0};
-    bool found = false;
-    enum err e = ledger_transfer_find(b->tx, b->scratch, c->id, &t, &found, why);
-    if (e == OK && !found) {
+    enum err e = ledger_transfers_find(b->tx, b->scratch, &c->id, 1, &t, why);
+    if (e == OK && !t.found) {
         e = why_set(why, ERR_NOT_FOUND, "id", "Transfer %.*s does not exist.", SLICE_ARG(c->id));
     }
     if (e == OK) {
@@ -358,14 +389,14 @@ static enum err close_transfer(struct batch *b, struct closing *c, struct why *w
                                          {.book = t.book, .path = t.credit}};
     b->accounts = accounts;
     b->account_count = sort_accounts(accounts, 2);
-    e = load_accounts(b, why);
+    e = ledger_accounts_load(b->tx, b->scratch, b->origin, accounts, b->account_count, why);
     if (e == OK) {
         e = close_accounts(b, c, &t, why);
     }
     if (e == OK) {
         e = ledger_transfer_close(b->tx, c->id, c->state, c->posted, b->origin, c->when_usec, why);
     }
-    e = e == OK ? save_accounts(b, why) : e;
+    e = e == OK ? ledger_accounts_save(b->tx, b->origin, accounts, b->account_count, why) : e;
     b->accounts = NULL;
     b->account_count = 0;
     return e;

@@ -54,6 +54,8 @@
  *
  * Threads: as the transaction. Rows are locked in the order of (book, path), so that two
  * transactions that move money between the same accounts wait for each other and never deadlock.
+ * A call costs five statements or six however many transfers it links; who writes to one account
+ * often gathers (docs/decisions/0015-hot-accounts.md).
  */
 #ifndef KERNEL_LEDGER_LEDGER_H
 #define KERNEL_LEDGER_LEDGER_H

@@ -1,16 +1,19 @@
 -- Statements of the ledger. u256 arithmetic is done in C; here totals are only read and written.
 
 -- statement: ledger_account_lock
--- doc: locks and reads the totals of an account, one row an origin
--- params: book text, path text
--- columns: origin i64, flags i64, debits_pending u256, debits_released u256, debits_posted u256
--- columns: credits_pending u256, credits_released u256, credits_posted u256, entries i64
+-- doc: locks and reads the totals of accounts, one row an origin, in the order of their names
+-- rows: set
+-- params: place i64, book text, path text
+-- columns: place i64, origin i64, flags i64, debits_pending u256, debits_released u256
+-- columns: debits_posted u256, credits_pending u256, credits_released u256, credits_posted u256
+-- columns: entries i64
 -- both
-SELECT origin, flags, debits_pending, debits_released, debits_posted, credits_pending,
-       credits_released, credits_posted, entries
-FROM ledger_accounts WHERE book = :book AND path = :path ORDER BY origin
+SELECT :place AS place, a.origin, a.flags, a.debits_pending, a.debits_released, a.debits_posted,
+       a.credits_pending, a.credits_released, a.credits_posted, a.entries
+FROM @rows JOIN ledger_accounts a ON a.book = :book AND a.path = :path
 -- postgres
-FOR UPDATE
+ORDER BY a.book COLLATE "C", a.path COLLATE "C", a.origin
+FOR UPDATE OF a
 -- both
 ;
 
@@ -25,6 +28,7 @@ FROM ledger_accounts WHERE book = :book AND path = :path ORDER BY origin;
 
 -- statement: ledger_account_insert
 -- doc: opens the row of an account for an origin
+-- rows: set
 -- params: book text, path text, origin i64, flags i64
 -- params: debits_pending u256, debits_released u256, debits_posted u256
 -- params: credits_pending u256, credits_released u256, credits_posted u256, entries i64
@@ -37,12 +41,14 @@ ON CONFLICT (book, path, origin) DO NOTHING;
 
 -- statement: ledger_account_touch
 -- doc: makes transactions that read the other rows of an account before a new one appeared fail
+-- rows: set
 -- params: book text, path text, origin i64
 UPDATE ledger_accounts SET flags = flags
 WHERE book = :book AND path = :path AND origin <> :origin;
 
 -- statement: ledger_account_update
 -- doc: writes the totals of an account for an origin
+-- rows: set
 -- params: book text, path text, origin i64
 -- params: debits_pending u256, debits_released u256, debits_posted u256
 -- params: credits_pending u256, credits_released u256, credits_posted u256, entries i64
@@ -53,15 +59,18 @@ SET debits_pending = :debits_pending, debits_released = :debits_released,
 WHERE book = :book AND path = :path AND origin = :origin;
 
 -- statement: ledger_transfer_find
--- doc: finds a transfer
--- params: id text
--- columns: book text, debit text, credit text, origin i64, held bool, amount u256, posted u256
--- columns: state i64, kind text, cause text
-SELECT book, debit, credit, origin, held, amount, posted, state, kind, cause
-FROM ledger_transfers WHERE id = :id;
+-- doc: finds transfers
+-- rows: set
+-- params: place i64, id text
+-- columns: place i64, book text, debit text, credit text, origin i64, held bool, amount u256
+-- columns: posted u256, state i64, kind text, cause text
+SELECT :place AS place, t.book, t.debit, t.credit, t.origin, t.held, t.amount, t.posted, t.state,
+       t.kind, t.cause
+FROM @rows JOIN ledger_transfers t ON t.id = :id;
 
 -- statement: ledger_transfer_insert
 -- doc: adds a transfer; nothing when its id exists
+-- rows: set
 -- params: id text, book text, debit text, credit text, origin i64, held bool, amount u256
 -- params: posted u256
 -- params: state i64, closer i64?, kind text, cause text, debit_entry i64, credit_entry i64

@@ -6,10 +6,11 @@
 #include "kernel/store/store.h"
 
 /*
- * ledger_sql_account_lock locks and reads the totals of an account, one row an origin.
- * Params: book text, path text
- * Columns: origin i64, flags i64, debits_pending u256, debits_released u256, debits_posted u256,
- * credits_pending u256, credits_released u256, credits_posted u256, entries i64
+ * ledger_sql_account_lock locks and reads the totals of accounts, one row an origin, in the order
+ * of their names.
+ * Params: place i64, book text, path text
+ * Columns: place i64, origin i64, flags i64, debits_pending u256, debits_released u256,
+ * debits_posted u256, credits_pending u256, credits_released u256, credits_posted u256, entries i64
  */
 extern const struct store_statement ledger_sql_account_lock;
 
@@ -43,10 +44,10 @@ extern const struct store_statement ledger_sql_account_touch;
 extern const struct store_statement ledger_sql_account_update;
 
 /*
- * ledger_sql_transfer_find finds a transfer.
- * Params: id text
- * Columns: book text, debit text, credit text, origin i64, held bool, amount u256, posted u256,
- * state i64, kind text, cause text
+ * ledger_sql_transfer_find finds transfers.
+ * Params: place i64, id text
+ * Columns: place i64, book text, debit text, credit text, origin i64, held bool, amount u256,
+ * posted u256, state i64, kind text, cause text
  */
 extern const struct store_statement ledger_sql_transfer_find;
 

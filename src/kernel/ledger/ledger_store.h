@@ -8,6 +8,7 @@
 
 /* A stored transfer, as far as the rules need it. */
 struct ledger_stored {
+    bool found;
     struct slice book;
     struct slice debit;
     struct slice credit;
@@ -31,25 +32,27 @@ struct ledger_made {
 };
 
 /*
- * ledger_account_load locks and reads the rows of the account whose book and path are set. An
- * unopened one keeps its flags. Errors: ERR_CORRUPT, ERR_DB.
+ * ledger_accounts_load locks and reads the rows of accounts whose book and path are set, sorted by
+ * these. Unopened ones keep their flags. Errors: ERR_CORRUPT, ERR_DB.
  */
-enum err ledger_account_load(struct store_tx *tx, uint64_t origin, struct ledger_account *a,
-                             struct why *why) ERR_CHECKED;
-/* ledger_account_save writes `mine`. Errors: ERR_DB_BUSY, ERR_DB. */
-enum err ledger_account_save(struct store_tx *tx, uint64_t origin, const struct ledger_account *a,
-                             struct why *why) ERR_CHECKED;
+enum err ledger_accounts_load(struct store_tx *tx, struct arena *scratch, uint64_t origin,
+                              struct ledger_account *accounts, size_t count,
+                              struct why *why) ERR_CHECKED;
+/* ledger_accounts_save writes `mine` of those that changed. Errors: ERR_DB_BUSY, ERR_DB. */
+enum err ledger_accounts_save(struct store_tx *tx, uint64_t origin,
+                              const struct ledger_account *accounts, size_t count,
+                              struct why *why) ERR_CHECKED;
 /* ledger_account_sum sums the rows of an account without locking them. Errors: as above. */
 enum err ledger_account_sum(struct store_tx *tx, struct slice book, struct slice path,
                             struct ledger_balance *out, struct why *why) ERR_CHECKED;
 
-/* ledger_transfer_find reads a transfer; *out_found says whether there is one. */
-enum err ledger_transfer_find(struct store_tx *tx, struct arena *arena, struct slice id,
-                              struct ledger_stored *out, bool *out_found,
-                              struct why *why) ERR_CHECKED;
-/* ledger_transfer_add writes a new transfer. Errors: ERR_DB_BUSY (the id exists now), ERR_DB. */
-enum err ledger_transfer_add(struct store_tx *tx, const struct ledger_made *made,
-                             struct why *why) ERR_CHECKED;
+/* ledger_transfers_find reads transfers by id; `found` says which there are. Owns: the arena. */
+enum err ledger_transfers_find(struct store_tx *tx, struct arena *arena, const struct slice *ids,
+                               size_t count, struct ledger_stored *out,
+                               struct why *why) ERR_CHECKED;
+/* ledger_transfers_add writes those whose ids do not exist, and says how many. Errors: ERR_DB. */
+enum err ledger_transfers_add(struct store_tx *tx, const struct ledger_made *made, size_t count,
+                              int64_t *out_added, struct why *why) ERR_CHECKED;
 /* ledger_transfer_close posts or voids a pending one. Errors: ERR_DB_BUSY (not pending), ERR_DB. */
 enum err ledger_transfer_close(struct store_tx *tx, struct slice id, enum ledger_state state,
                                struct u256 posted, uint64_t closer, int64_t when_usec,

@@ -128,12 +128,23 @@ static char *hide_password(struct arena *arena, const char *url)
     return slice_cstr(arena, buf_slice(&shown));
 }
 
+/* Who waits to be alone comes before those who would share: it has lost a race already. */
+static void init_turn(pthread_rwlock_t *turn)
+{
+    pthread_rwlockattr_t first;
+    ASSERT(pthread_rwlockattr_init(&first) == 0);
+    ASSERT(pthread_rwlockattr_setkind_np(&first, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP) ==
+           0);
+    ASSERT(pthread_rwlock_init(turn, &first) == 0);
+    pthread_rwlockattr_destroy(&first);
+}
+
 static void init_locks(struct store *store)
 {
     ASSERT(pthread_mutex_init(&store->queue_lock, NULL) == 0);
     ASSERT(pthread_cond_init(&store->queue_filled, NULL) == 0);
     ASSERT(pthread_cond_init(&store->queue_left, NULL) == 0);
-    ASSERT(pthread_mutex_init(&store->rerun_turn, NULL) == 0);
+    init_turn(&store->turn);
     ASSERT(pthread_mutex_init(&store->outage.lock, NULL) == 0);
     ASSERT(pthread_mutex_init(&store->signal_lock, NULL) == 0);
 }
@@ -153,7 +164,7 @@ static void store_free(struct store *store)
     }
     pthread_mutex_destroy(&store->signal_lock);
     pthread_mutex_destroy(&store->outage.lock);
-    pthread_mutex_destroy(&store->rerun_turn);
+    pthread_rwlock_destroy(&store->turn);
     pthread_cond_destroy(&store->queue_left);
     pthread_cond_destroy(&store->queue_filled);
     pthread_mutex_destroy(&store->queue_lock);

@@ -10,8 +10,8 @@
  * Locks: `queue_lock` guards the queue of writes and the statistics, a pool's `lock` its idle
  * connections, `outage.lock` when to connect again, `signal_lock` the channels, the listener's
  * `lock` what it has to tell, that of the leases what is wanted, held and known. No two are ever
- * held together, and none while a function runs, but for `rerun_turn`, which is held around a
- * function that runs again.
+ * held together, and none while a function runs, but for `turn`, which a function on a connection
+ * of `writers` shares, or has alone when it runs again after a race.
  */
 #ifndef KERNEL_STORE_STORE_PRIVATE_H
 #define KERNEL_STORE_STORE_PRIVATE_H
@@ -110,6 +110,7 @@ struct store_leases {
     pthread_t thread;
     char process_id[STORE_PROCESS_ID_MAX];
     char host[65];
+    char place[96]; /* this boot of this machine, and its namespace of pids; "" when unknown */
     const char *roles;
     const char *version;
     int64_t valid_mono_usec; /* until then the process row is certainly alive */
@@ -146,9 +147,9 @@ struct store {
     struct store_stats stats;
 
     struct store_pool readers;
-    struct store_pool writers;  /* empty with a single writer */
-    struct store_pool keeping;  /* one connection for the keeper, so that it waits for nobody */
-    pthread_mutex_t rerun_turn; /* functions that lost a race run again one at a time */
+    struct store_pool writers; /* empty with a single writer */
+    struct store_pool keeping; /* one connection for the keeper, so that it waits for nobody */
+    pthread_rwlock_t turn;     /* of `writers`: a function that lost a race runs again alone */
     struct store_outage outage;
     struct store_listener listener;
     struct store_leases leases;

@@ -70,6 +70,20 @@ static enum err run_function(struct store_tx *tx, store_fn fn, void *ctx, struct
     return e;
 }
 
+void store_read_committed(struct store_tx *tx)
+{
+    const struct store_driver *driver = tx->store->driver;
+    ASSERT(current == tx && tx->writes);
+    if (driver->read_committed == NULL || tx->failed != OK) {
+        return;
+    }
+    struct why why = {0};
+    enum err e = driver->read_committed(tx->conn, &why);
+    if (e != OK) {
+        store_tx_fail(tx, e, &why);
+    }
+}
+
 static enum store_rerun rerun_of(const struct store *store, const struct store_conn *conn)
 {
     return store->driver->rerun != NULL ? store->driver->rerun(conn) : STORE_RERUN_NO;
@@ -77,20 +91,30 @@ static enum store_rerun rerun_of(const struct store *store, const struct store_c
 
 /* ---- writes, one writer ---- */
 
-/* Runs one function of the batch in its savepoint; a failure takes back its own work only. */
-static void run_request(struct store *store, struct store_request *r)
+/*
+ * Runs one function of the batch; a failure takes back its own work only. As long as no function
+ * before it has done anything, that is all of the transaction, and a savepoint would only cost:
+ * SQLite keeps a copy of every page that changes in one.
+ */
+static void run_request(struct store *store, struct store_request *r, bool alone)
 {
-    r->result = store->driver->savepoint(store->writer, r->why);
+    const struct store_driver *driver = store->driver;
+    struct store_conn *writer = store->writer;
+    r->result = alone ? OK : driver->savepoint(writer, r->why);
     if (r->result != OK) {
         return;
     }
-    struct store_tx tx = {.store = store, .conn = store->writer, .writes = true};
+    struct store_tx tx = {.store = store, .conn = writer, .writes = true};
     r->result = run_function(&tx, r->fn, r->ctx, r->why);
-    if (r->result == OK) {
-        r->result = store->driver->release(store->writer, r->why);
+    if (r->result == OK && !alone) {
+        r->result = driver->release(writer, r->why);
     }
-    if (r->result != OK && store->driver->in_tx(store->writer)) {
-        store->driver->rollback_to(store->writer);
+    if (r->result != OK && driver->in_tx(writer)) {
+        if (alone) {
+            driver->rollback(writer);
+        } else {
+            driver->rollback_to(writer);
+        }
     }
     r->notified = r->result == OK ? tx.notified : 0;
 }
@@ -155,18 +179,21 @@ static void run_batch(struct store *store, struct store_request *first, uint64_t
     int64_t deadline = clock_mono_usec() + BATCH_USEC_MAX;
     struct store_request **tail = &first->next;
     struct why why = {0};
-    enum err e = driver->begin(store->writer, true, &why);
-    if (e != OK) {
-        fail_all(first, e, &why);
-        return;
-    }
+    enum err e = OK;
     uint64_t count = 0;
     uint64_t good = 0;
     for (struct store_request *r = first; r != NULL;) {
-        run_request(store, r);
+        if (!driver->in_tx(store->writer)) { /* the first, and those behind failures only */
+            e = driver->begin(store->writer, true, &why);
+        }
+        if (e != OK) {
+            fail_all(first, e, &why);
+            return;
+        }
+        run_request(store, r, good == 0);
         count++;
         good += r->result == OK;
-        if (!driver->in_tx(store->writer)) {
+        if (good > 0 && !driver->in_tx(store->writer)) {
             /* The database gave up the whole transaction, with what the others did in it. */
             why_set(&why, r->result, NULL, "%s", why_text(r->why, r->result));
             fail_all(first, r->result, &why);
@@ -349,8 +376,11 @@ static bool run_again(struct reruns *reruns, enum store_rerun reason)
     case STORE_RERUN_LOST:
         return reruns->losses++ < LOSSES_MAX; /* connecting has its own back-off */
     case STORE_RERUN_RACE: {
-        uint64_t usec = (uint64_t)++reruns->races * RERUN_USEC;
-        clock_sleep_usec((int64_t)rand_below(usec < RERUN_USEC_MAX ? usec : RERUN_USEC_MAX));
+        /* The second run is alone in this process; to lose again is the work of another one. */
+        uint64_t usec = (uint64_t)reruns->races++ * RERUN_USEC;
+        if (usec > 0) {
+            clock_sleep_usec((int64_t)rand_below(usec < RERUN_USEC_MAX ? usec : RERUN_USEC_MAX));
+        }
         return reruns->races <= RACES_MAX;
     }
     }
@@ -380,8 +410,13 @@ static enum err write_on(struct store *store, struct store_conn *conn, store_fn 
     return e;
 }
 
+/*
+ * `alone`: while no other function of this process writes. Whoever waits for that has its
+ * connection already, so that a database that is gone keeps nobody waiting. The keeper waits for
+ * nobody and keeps nobody waiting.
+ */
 static enum err write_once(struct store *store, struct store_pool *pool, store_fn fn, void *ctx,
-                           enum store_rerun *out_rerun, struct why *why)
+                           bool alone, enum store_rerun *out_rerun, struct why *why)
 {
     struct store_conn *conn = NULL;
     *out_rerun = STORE_RERUN_NO;
@@ -389,9 +424,17 @@ static enum err write_once(struct store *store, struct store_pool *pool, store_f
     if (e != OK) {
         return e;
     }
+    bool turns = pool == &store->writers;
+    if (turns) {
+        int locked = (alone ? pthread_rwlock_wrlock : pthread_rwlock_rdlock)(&store->turn);
+        ASSERT(locked == 0);
+    }
     e = write_on(store, conn, fn, ctx, why);
     *out_rerun = rerun_of(store, conn);
     store->driver->rollback(conn);
+    if (turns) {
+        pthread_rwlock_unlock(&store->turn);
+    }
     store_pool_return(store, pool, conn);
     return e;
 }
@@ -431,12 +474,10 @@ enum err store_write_in(struct store *store, struct store_pool *pool, store_fn f
     struct why detail = {0};
     enum store_rerun reason = STORE_RERUN_NO;
     int64_t started = clock_mono_usec();
-    enum err e = write_once(store, pool, fn, ctx, &reason, &detail);
+    enum err e = write_once(store, pool, fn, ctx, false, &reason, &detail);
     while (run_again(&reruns, reason)) {
         detail = (struct why){0};
-        pthread_mutex_lock(&store->rerun_turn);
-        e = write_once(store, pool, fn, ctx, &reason, &detail);
-        pthread_mutex_unlock(&store->rerun_turn);
+        e = write_once(store, pool, fn, ctx, reason == STORE_RERUN_RACE, &reason, &detail);
     }
     leave(store, e, &reruns, started);
     if (e != OK && why != NULL) {

@@ -1,0 +1,220 @@
+// The database server goes away under a daemon at work: stopped, killed in the middle of a
+// transaction, restarted, out of connections. What was acknowledged is there, once; what was not is
+// answered with 503 and comes true when it is asked for again; the daemon goes on by itself.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, before, describe, test } from 'node:test';
+import { Api, Daemon, SLOW, assetBody, fresh, leaseBody, rows, sleep, typeBody } from './support.mjs';
+import { ON_POSTGRES } from '../support/program.mjs';
+import { PostgresServer } from '../support/own-postgres.mjs';
+
+const V1 = '/api/v1';
+const WORKERS = 8;
+
+/** Resident memory of a process. Units: bytes. */
+const resident = (pid) =>
+    1024 * Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+
+/** What the API may say while the database is away. */
+function expectRefusal(answer) {
+    const about = JSON.stringify(answer);
+    if (answer.status === 409) {
+        // The first request with the key is not known to have ended yet.
+        assert.equal(answer.code, 'in_progress', about);
+    } else {
+        assert.equal(answer.status, 503, about);
+        assert.ok(['db_unavailable', 'db_busy', 'overloaded'].includes(answer.code), about);
+    }
+    assert.match(answer.headers.get('retry-after') ?? '', /^\d+$/, about);
+    assert.match(answer.requestId, /^req_/, about);
+    assert.ok(answer.error.length > 10, about);
+}
+
+// A file has no server that could go away.
+const onServer = ON_POSTGRES ? describe : () => {};
+
+onServer('a server that goes away', () => {
+    let server;
+    let host; // runs the chain, on another database
+    let settings;
+    let assetId;
+    let api;
+    let database;
+
+    before(async () => {
+        server = await PostgresServer.start();
+        host = await Api.start();
+        const c = host.contracts;
+        await host.post(`${V1}/asset-types?wait=20`, typeBody('satellite'));
+        ({ assetId } = await host.post(`${V1}/assets?wait=20`, assetBody(fresh('FAULT'))));
+        settings = {
+            'chain.rpc_urls': host.daemon.rpc, 'wallets.dev_accounts': 5,
+            'leasing.stablecoin': c.stablecoin, 'leasing.asset_registry': c.assetRegistry,
+            'leasing.lease_factory': c.leaseFactory, 'leasing.marketplace': c.marketplace,
+            'leasing.registrar': c.registrar, 'chain.poll_interval': '100ms',
+        };
+        ({ api, database } = await open());
+    });
+    after(async () => {
+        await api?.stop();
+        await host?.stop();
+        await server?.stop();
+    });
+
+    async function open(options) {
+        const own = server.database(options);
+        const daemon = await Daemon.start({ ...settings, 'store.url': own.user });
+        daemon.database = own;
+        const opened = new Api(daemon);
+        opened.contracts = host.contracts;
+        await opened.until(`${V1}/assets`, (list) => list.some((a) => a.assetId === assetId));
+        await opened.post(`${V1}/asset-types`, typeBody('satellite'));
+        return { api: opened, database: own };
+    }
+
+    /** Asks for leases under ids and keys of their own until `going` says no; ids by acknowledgement. */
+    async function load(target, going) {
+        const acknowledged = [];
+        const counts = { refused: 0 };
+        const body = leaseBody(assetId);
+        const one = async (leaseId) => {
+            for (;;) {
+                const answer = await target.send('POST', `${V1}/leases`,
+                    { body: { ...body, leaseId }, headers: { 'idempotency-key': leaseId } });
+                if (answer.success) {
+                    acknowledged.push(leaseId);
+                    return;
+                }
+                expectRefusal(answer);
+                counts.refused++;
+                await sleep(20);
+            }
+        };
+        await Promise.all(Array.from({ length: WORKERS }, async () => {
+            while (going()) {
+                await one(fresh('LOAD'));
+            }
+        }));
+        return { acknowledged, ...counts };
+    }
+
+    /** Every acknowledged lease is there, once, with one row of the audit log; and nothing else is. */
+    function compare(own, acknowledged) {
+        const stored = rows(own, "SELECT lease_id FROM leases WHERE lease_id LIKE 'LOAD-%'");
+        assert.deepEqual(stored.map((row) => row.lease_id).sort(), [...acknowledged].sort());
+        const audited = rows(own, `SELECT subject, count(*) AS count FROM audit_log
+            WHERE action = 'leasing.lease_created' AND subject LIKE 'lease/LOAD-%' GROUP BY subject`);
+        assert.deepEqual(audited.map((row) => row.count), acknowledged.map(() => 1));
+    }
+
+    async function health(target) {
+        const reply = await fetch(`${target.daemon.url}/health`);
+        return { status: reply.status, ...(await reply.json()) };
+    }
+
+    async function healthy(target) {
+        const deadline = Date.now() + 30_000 * SLOW;
+        while ((await health(target)).status !== 'healthy') {
+            assert.ok(Date.now() < deadline, target.daemon.log.split('\n').slice(-20).join('\n'));
+            await sleep(50);
+        }
+    }
+
+    test('stopped: 503 with Retry-After, health says so, and it goes on by itself', async () => {
+        await server.do('stop');
+        for (const [method, path] of [['GET', '/assets'], ['GET', '/leases'], ['POST', '/leases']]) {
+            expectRefusal(await api.send(method, V1 + path,
+                method === 'POST' ? { body: leaseBody(assetId) } : {}));
+        }
+        const reply = await fetch(`${api.daemon.url}/health`);
+        const said = await reply.json();
+        assert.equal(reply.status, 503);
+        assert.equal(said.success, false);
+        assert.equal(said.parts.database.status, 'unhealthy');
+        assert.ok(!JSON.stringify(said).includes(`:${database.name}@`)); // its password
+        assert.equal((await fetch(`${api.daemon.url}/metrics`)).status, 200);
+        await server.do('start');
+        await healthy(api);
+        await api.post(`${V1}/leases`, leaseBody(assetId), 201);
+    });
+
+    test('killed in the middle of a transaction: nothing of it is there, and once when asked again', async () => {
+        const lock = server.holdLock(database, 'leases');
+        const waits = () => server.sql(`SELECT count(*) FROM pg_stat_activity
+            WHERE datname = '${database.name}' AND wait_event_type = 'Lock'`);
+        const held = () => server.sql(`SELECT count(*) FROM pg_locks
+            WHERE mode = 'AccessExclusiveLock' AND granted
+              AND relation = (SELECT oid FROM pg_class WHERE relname = 'leases')`, database.name);
+        while (held() === '0') {
+            await sleep(20);
+        }
+        const leaseId = fresh('LOAD-HELD');
+        const request = { body: leaseBody(assetId, { leaseId }), headers: { 'idempotency-key': leaseId } };
+        const answer = api.send('POST', `${V1}/leases`, request);
+        while (waits() === '0') {
+            await sleep(20);
+        }
+        await server.do('kill');
+        expectRefusal(await answer);
+        lock.kill();
+        await server.do('start');
+        await healthy(api);
+        assert.equal((await api.send('GET', `${V1}/leases/${leaseId}`)).status, 404);
+        // The key is free at once: nobody runs under it any more.
+        const again = await api.post(`${V1}/leases`, request.body, 201, request.headers);
+        assert.equal(again.leaseId, leaseId);
+        compare(database, [leaseId]);
+    });
+
+    test('stopped, killed and restarted under load: each acknowledged write is there, once', async () => {
+        const kept = rows(database, "SELECT lease_id FROM leases WHERE lease_id LIKE 'LOAD-%'")
+            .map((row) => row.lease_id);
+        let going = true;
+        const loading = load(api, () => going);
+        await sleep(300);
+        const before = resident(api.daemon.pid);
+        for (const actions of [['stop', 'start'], ['kill', 'start'], ['restart'], ['restart'],
+            ['kill', 'start']]) {
+            for (const action of actions) {
+                await server.do(action);
+                await sleep(400);
+            }
+        }
+        await healthy(api);
+        going = false;
+        const { acknowledged, refused } = await loading;
+        assert.ok(refused > 0);
+        assert.ok(acknowledged.length > WORKERS);
+        compare(database, [...kept, ...acknowledged]);
+        const grown = resident(api.daemon.pid) - before;
+        assert.ok(grown < 64 * 2 ** 20 * SLOW, `${grown} bytes more`);
+        assert.doesNotMatch(api.daemon.log, /"level":"broken"/);
+    });
+
+    test('its rows are still a proven chain, and the chain of blocks goes on', async () => {
+        const receipt = await host.fund(host.contracts.registrar, 1n);
+        await api.daemon.reach(receipt.blockNumber);
+        for (;;) {
+            const { parts } = await health(api);
+            const [{ count }] = rows(database, 'SELECT count(*) AS count FROM audit_log');
+            if (parts.audit.head.startsWith(`${count}:`)) {
+                break;
+            }
+            await sleep(50);
+        }
+    });
+
+    test('a few connections only: those beyond wait or are told to, and all get through', async () => {
+        const few = await open({ connections: 5 });
+        try {
+            let left = 120;
+            const { acknowledged } = await load(few.api, () => left-- > 0);
+            assert.equal(acknowledged.length, 120);
+            compare(few.database, acknowledged);
+            await healthy(few.api);
+        } finally {
+            await few.api.stop();
+        }
+    });
+});
