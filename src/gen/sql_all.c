@@ -52,27 +52,43 @@ extern const struct store_statement inbox_sql_result;
 extern const struct store_statement inbox_sql_seen;
 extern const struct store_statement jobs_sql_bury;
 extern const struct store_statement jobs_sql_cancel;
+extern const struct store_statement jobs_sql_cancel_running;
 extern const struct store_statement jobs_sql_claim;
 extern const struct store_statement jobs_sql_claim_suspect;
 extern const struct store_statement jobs_sql_count;
+extern const struct store_statement jobs_sql_count_kinds;
 extern const struct store_statement jobs_sql_cron_get;
 extern const struct store_statement jobs_sql_cron_insert;
 extern const struct store_statement jobs_sql_cron_move;
 extern const struct store_statement jobs_sql_dead;
 extern const struct store_statement jobs_sql_enqueue;
+extern const struct store_statement jobs_sql_enqueue_many;
 extern const struct store_statement jobs_sql_find_live;
 extern const struct store_statement jobs_sql_finish;
+extern const struct store_statement jobs_sql_finish_forgotten;
+extern const struct store_statement jobs_sql_finish_many;
+extern const struct store_statement jobs_sql_get;
 extern const struct store_statement jobs_sql_heads;
+extern const struct store_statement jobs_sql_heads_from;
 extern const struct store_statement jobs_sql_lapsed;
 extern const struct store_statement jobs_sql_list;
 extern const struct store_statement jobs_sql_list_ended;
 extern const struct store_statement jobs_sql_list_live;
 extern const struct store_statement jobs_sql_mark_started;
+extern const struct store_statement jobs_sql_next;
+extern const struct store_statement jobs_sql_next_all;
+extern const struct store_statement jobs_sql_progress;
+extern const struct store_statement jobs_sql_queue_lock;
+extern const struct store_statement jobs_sql_queue_make;
+extern const struct store_statement jobs_sql_queue_running;
+extern const struct store_statement jobs_sql_queue_starts;
 extern const struct store_statement jobs_sql_rebase;
 extern const struct store_statement jobs_sql_renew;
 extern const struct store_statement jobs_sql_replay;
 extern const struct store_statement jobs_sql_requeue;
+extern const struct store_statement jobs_sql_retry;
 extern const struct store_statement jobs_sql_state;
+extern const struct store_statement jobs_sql_suspects;
 extern const struct store_statement jobs_sql_sweep;
 extern const struct store_statement leasing_api_sql_account_bids;
 extern const struct store_statement leasing_api_sql_account_tokens;
@@ -215,6 +231,7 @@ extern const struct store_statement store_lease_sql_leave;
 extern const struct store_statement store_lease_sql_list;
 extern const struct store_statement store_lease_sql_lives;
 extern const struct store_statement store_lease_sql_make;
+extern const struct store_statement store_lease_sql_neighbours;
 extern const struct store_statement store_lease_sql_processes;
 extern const struct store_statement store_lease_sql_take;
 extern const struct store_statement store_sql_migrations_add;
@@ -248,7 +265,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 225,
+    .id = 242,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -286,7 +303,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 226,
+    .id = 243,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -311,7 +328,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 227,
+    .id = 244,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -337,7 +354,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 228,
+    .id = 245,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -398,7 +415,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 229,
+    .id = 246,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -447,7 +464,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 230,
+    .id = 247,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -472,7 +489,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 231,
+    .id = 248,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -509,7 +526,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 232,
+    .id = 249,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -564,7 +581,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 233,
+    .id = 250,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -596,7 +613,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 234,
+    .id = 251,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -621,7 +638,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 235,
+    .id = 252,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -641,7 +658,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 236,
+    .id = 253,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -658,7 +675,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 237,
+    .id = 254,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -696,7 +713,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 238,
+    .id = 255,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -736,7 +753,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 239,
+    .id = 256,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -761,7 +778,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 240,
+    .id = 257,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -788,7 +805,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 241,
+    .id = 258,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -838,7 +855,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 242,
+    .id = 259,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -877,7 +894,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 243,
+    .id = 260,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -902,7 +919,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 244,
+    .id = 261,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -927,7 +944,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 245,
+    .id = 262,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -969,7 +986,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 246,
+    .id = 263,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1001,7 +1018,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 247,
+    .id = 264,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1026,7 +1043,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 248,
+    .id = 265,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -1045,7 +1062,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 249,
+    .id = 266,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -1082,7 +1099,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 250,
+    .id = 267,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1114,7 +1131,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 251,
+    .id = 268,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1139,7 +1156,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 252,
+    .id = 269,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -1159,7 +1176,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 253,
+    .id = 270,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
@@ -1199,7 +1216,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 254,
+    .id = 271,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1233,7 +1250,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 255,
+    .id = 272,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1258,7 +1275,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 256,
+    .id = 273,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -1280,7 +1297,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 257,
+    .id = 274,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -1301,7 +1318,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 258,
+    .id = 275,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -1321,7 +1338,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 259,
+    .id = 276,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1356,7 +1373,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 260,
+    .id = 277,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1387,7 +1404,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 261,
+    .id = 278,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1412,7 +1429,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 262,
+    .id = 279,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -1430,7 +1447,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 263,
+    .id = 280,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -1471,7 +1488,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 264,
+    .id = 281,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1510,7 +1527,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 265,
+    .id = 282,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1535,7 +1552,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 266,
+    .id = 283,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -1560,7 +1577,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 267,
+    .id = 284,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -1603,7 +1620,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 268,
+    .id = 285,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1636,7 +1653,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 269,
+    .id = 286,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1661,7 +1678,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 270,
+    .id = 287,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -1681,7 +1698,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 271,
+    .id = 288,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -1713,25 +1730,26 @@ static const struct store_column table_job_crons_first_fields[] = {
     {"name", STORE_TEXT, false},
     {"slot", STORE_I64, false},
     {"fired", STORE_TIME, false},
+    {"spec", STORE_TEXT, false},
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 272,
+    .id = 289,
     .writes = false,
     .sqlite =
-        "SELECT name, slot, fired\n"
+        "SELECT name, slot, fired, spec\n"
         "FROM job_crons\n"
         "ORDER BY name\n"
         "LIMIT ?1",
     .postgres =
-        "SELECT name, slot, fired\n"
+        "SELECT name, slot, fired, spec\n"
         "FROM job_crons\n"
         "ORDER BY name\n"
         "LIMIT $1::bigint",
     .params = table_job_crons_first_params,
     .param_count = 1,
     .columns = table_job_crons_first_fields,
-    .column_count = 3,
+    .column_count = 4,
 };
 
 static const struct store_column table_job_crons_next_params[] = {
@@ -1742,19 +1760,20 @@ static const struct store_column table_job_crons_next_fields[] = {
     {"name", STORE_TEXT, false},
     {"slot", STORE_I64, false},
     {"fired", STORE_TIME, false},
+    {"spec", STORE_TEXT, false},
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 273,
+    .id = 290,
     .writes = false,
     .sqlite =
-        "SELECT name, slot, fired\n"
+        "SELECT name, slot, fired, spec\n"
         "FROM job_crons\n"
         "WHERE name > ?1\n"
         "ORDER BY name\n"
         "LIMIT ?2",
     .postgres =
-        "SELECT name, slot, fired\n"
+        "SELECT name, slot, fired, spec\n"
         "FROM job_crons\n"
         "WHERE name > $1::text\n"
         "ORDER BY name\n"
@@ -1762,7 +1781,7 @@ static const struct store_statement table_job_crons_next = {
     .params = table_job_crons_next_params,
     .param_count = 2,
     .columns = table_job_crons_next_fields,
-    .column_count = 3,
+    .column_count = 4,
 };
 
 static const struct store_column table_job_crons_count_fields[] = {
@@ -1770,7 +1789,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 274,
+    .id = 291,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -1784,30 +1803,135 @@ static const struct store_column table_job_crons_insert_params[] = {
     {"name", STORE_TEXT, false},
     {"slot", STORE_I64, false},
     {"fired", STORE_TIME, false},
+    {"spec", STORE_TEXT, false},
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 275,
+    .id = 292,
     .writes = true,
     .sqlite =
-        "INSERT INTO job_crons (name, slot, fired)\n"
-        "VALUES (?1, ?2, ?3)",
+        "INSERT INTO job_crons (name, slot, fired, spec)\n"
+        "VALUES (?1, ?2, ?3, ?4)",
     .postgres =
-        "INSERT INTO job_crons (name, slot, fired)\n"
-        "VALUES ($1::text, $2::bigint, $3::timestamptz)",
+        "INSERT INTO job_crons (name, slot, fired, spec)\n"
+        "VALUES ($1::text, $2::bigint, $3::timestamptz, $4::text)",
     .rows = STORE_ROWS_LOAD,
     .postgres_rows =
-        "COPY job_crons (name, slot, fired) FROM STDIN (FORMAT binary)",
+        "COPY job_crons (name, slot, fired, spec) FROM STDIN (FORMAT binary)",
     .params = table_job_crons_insert_params,
-    .param_count = 3,
+    .param_count = 4,
 };
 
 static const struct store_column table_job_crons_columns[] = {
     {"name", STORE_TEXT, false},
     {"slot", STORE_I64, false},
     {"fired", STORE_TIME, false},
+    {"spec", STORE_TEXT, false},
 };
 static const uint16_t table_job_crons_key[] = {0};
+
+static const struct store_column table_job_queues_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_job_queues_first_fields[] = {
+    {"name", STORE_TEXT, false},
+    {"starts", STORE_JSON, false},
+    {"updated", STORE_TIME, false},
+};
+static const struct store_statement table_job_queues_first = {
+    .name = "table_job_queues_first",
+    .id = 293,
+    .writes = false,
+    .sqlite =
+        "SELECT name, starts, updated\n"
+        "FROM job_queues\n"
+        "ORDER BY name\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT name, starts, updated\n"
+        "FROM job_queues\n"
+        "ORDER BY name\n"
+        "LIMIT $1::bigint",
+    .params = table_job_queues_first_params,
+    .param_count = 1,
+    .columns = table_job_queues_first_fields,
+    .column_count = 3,
+};
+
+static const struct store_column table_job_queues_next_params[] = {
+    {"after_name", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_job_queues_next_fields[] = {
+    {"name", STORE_TEXT, false},
+    {"starts", STORE_JSON, false},
+    {"updated", STORE_TIME, false},
+};
+static const struct store_statement table_job_queues_next = {
+    .name = "table_job_queues_next",
+    .id = 294,
+    .writes = false,
+    .sqlite =
+        "SELECT name, starts, updated\n"
+        "FROM job_queues\n"
+        "WHERE name > ?1\n"
+        "ORDER BY name\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT name, starts, updated\n"
+        "FROM job_queues\n"
+        "WHERE name > $1::text\n"
+        "ORDER BY name\n"
+        "LIMIT $2::bigint",
+    .params = table_job_queues_next_params,
+    .param_count = 2,
+    .columns = table_job_queues_next_fields,
+    .column_count = 3,
+};
+
+static const struct store_column table_job_queues_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_job_queues_count = {
+    .name = "table_job_queues_count",
+    .id = 295,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM job_queues",
+    .postgres =
+        "SELECT count(*) AS rows FROM job_queues",
+    .columns = table_job_queues_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_job_queues_insert_params[] = {
+    {"name", STORE_TEXT, false},
+    {"starts", STORE_JSON, false},
+    {"updated", STORE_TIME, false},
+};
+static const struct store_statement table_job_queues_insert = {
+    .name = "table_job_queues_insert",
+    .id = 296,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO job_queues (name, starts, updated)\n"
+        "VALUES (?1, ?2, ?3)",
+    .postgres =
+        "INSERT INTO job_queues (name, starts, updated)\n"
+        "VALUES ($1::text, $2::jsonb, $3::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY job_queues (name, starts, updated) FROM STDIN (FORMAT binary)",
+    .params = table_job_queues_insert_params,
+    .param_count = 3,
+};
+
+static const struct store_column table_job_queues_columns[] = {
+    {"name", STORE_TEXT, false},
+    {"starts", STORE_JSON, false},
+    {"updated", STORE_TIME, false},
+};
+static const uint16_t table_job_queues_key[] = {0};
 
 static const struct store_column table_jobs_first_params[] = {
     {"max_rows", STORE_I64, false},
@@ -1830,25 +1954,32 @@ static const struct store_column table_jobs_first_fields[] = {
     {"started", STORE_TIME, true},
     {"finished", STORE_TIME, true},
     {"error", STORE_TEXT, true},
+    {"queue", STORE_TEXT, true},
+    {"order_key", STORE_TEXT, true},
+    {"behind", STORE_BOOL, false},
+    {"cancelling", STORE_BOOL, false},
+    {"progress_done", STORE_I64, true},
+    {"progress_total", STORE_I64, true},
+    {"progress_note", STORE_TEXT, true},
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 276,
+    .id = 297,
     .writes = false,
     .sqlite =
-        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error\n"
+        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
         "FROM jobs\n"
         "ORDER BY id\n"
         "LIMIT ?1",
     .postgres =
-        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error\n"
+        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
         "FROM jobs\n"
         "ORDER BY id\n"
         "LIMIT $1::bigint",
     .params = table_jobs_first_params,
     .param_count = 1,
     .columns = table_jobs_first_fields,
-    .column_count = 17,
+    .column_count = 24,
 };
 
 static const struct store_column table_jobs_next_params[] = {
@@ -1873,19 +2004,26 @@ static const struct store_column table_jobs_next_fields[] = {
     {"started", STORE_TIME, true},
     {"finished", STORE_TIME, true},
     {"error", STORE_TEXT, true},
+    {"queue", STORE_TEXT, true},
+    {"order_key", STORE_TEXT, true},
+    {"behind", STORE_BOOL, false},
+    {"cancelling", STORE_BOOL, false},
+    {"progress_done", STORE_I64, true},
+    {"progress_total", STORE_I64, true},
+    {"progress_note", STORE_TEXT, true},
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 277,
+    .id = 298,
     .writes = false,
     .sqlite =
-        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error\n"
+        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
         "FROM jobs\n"
         "WHERE id > ?1\n"
         "ORDER BY id\n"
         "LIMIT ?2",
     .postgres =
-        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error\n"
+        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
         "FROM jobs\n"
         "WHERE id > $1::bigint\n"
         "ORDER BY id\n"
@@ -1893,7 +2031,7 @@ static const struct store_statement table_jobs_next = {
     .params = table_jobs_next_params,
     .param_count = 2,
     .columns = table_jobs_next_fields,
-    .column_count = 17,
+    .column_count = 24,
 };
 
 static const struct store_column table_jobs_count_fields[] = {
@@ -1901,7 +2039,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 278,
+    .id = 299,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -1929,23 +2067,30 @@ static const struct store_column table_jobs_insert_params[] = {
     {"started", STORE_TIME, true},
     {"finished", STORE_TIME, true},
     {"error", STORE_TEXT, true},
+    {"queue", STORE_TEXT, true},
+    {"order_key", STORE_TEXT, true},
+    {"behind", STORE_BOOL, false},
+    {"cancelling", STORE_BOOL, false},
+    {"progress_done", STORE_I64, true},
+    {"progress_total", STORE_I64, true},
+    {"progress_note", STORE_TEXT, true},
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 279,
+    .id = 300,
     .writes = true,
     .sqlite =
-        "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error)\n"
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
     .postgres =
-        "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error)\n"
+        "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
         "OVERRIDING SYSTEM VALUE\n"
-        "VALUES ($1::bigint, $2::text, $3::text, $4::jsonb, $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::timestamptz, $10::timestamptz, $11::timestamptz, $12::bigint, $13::text, $14::timestamptz, $15::timestamptz, $16::timestamptz, $17::text)",
+        "VALUES ($1::bigint, $2::text, $3::text, $4::jsonb, $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::timestamptz, $10::timestamptz, $11::timestamptz, $12::bigint, $13::text, $14::timestamptz, $15::timestamptz, $16::timestamptz, $17::text, $18::text, $19::text, $20::boolean, $21::boolean, $22::bigint, $23::bigint, $24::text)",
     .rows = STORE_ROWS_LOAD,
     .postgres_rows =
-        "COPY jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error) FROM STDIN (FORMAT binary)",
+        "COPY jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note) FROM STDIN (FORMAT binary)",
     .params = table_jobs_insert_params,
-    .param_count = 17,
+    .param_count = 24,
 };
 
 static const struct store_column table_jobs_number_fields[] = {
@@ -1953,7 +2098,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 280,
+    .id = 301,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -1973,7 +2118,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 281,
+    .id = 302,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2003,6 +2148,13 @@ static const struct store_column table_jobs_columns[] = {
     {"started", STORE_TIME, true},
     {"finished", STORE_TIME, true},
     {"error", STORE_TEXT, true},
+    {"queue", STORE_TEXT, true},
+    {"order_key", STORE_TEXT, true},
+    {"behind", STORE_BOOL, false},
+    {"cancelling", STORE_BOOL, false},
+    {"progress_done", STORE_I64, true},
+    {"progress_total", STORE_I64, true},
+    {"progress_note", STORE_TEXT, true},
 };
 static const uint16_t table_jobs_key[] = {0};
 
@@ -2022,7 +2174,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 282,
+    .id = 303,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2060,7 +2212,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 283,
+    .id = 304,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2085,7 +2237,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 284,
+    .id = 305,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -2108,7 +2260,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 285,
+    .id = 306,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -2152,7 +2304,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 286,
+    .id = 307,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2190,7 +2342,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 287,
+    .id = 308,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2215,7 +2367,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 288,
+    .id = 309,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -2238,7 +2390,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 289,
+    .id = 310,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -2283,7 +2435,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 290,
+    .id = 311,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2321,7 +2473,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 291,
+    .id = 312,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2346,7 +2498,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 292,
+    .id = 313,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -2370,7 +2522,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 293,
+    .id = 314,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -2414,7 +2566,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 294,
+    .id = 315,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2450,7 +2602,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 295,
+    .id = 316,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2475,7 +2627,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 296,
+    .id = 317,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -2497,7 +2649,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 297,
+    .id = 318,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -2567,7 +2719,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 298,
+    .id = 319,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -2629,7 +2781,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 299,
+    .id = 320,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -2654,7 +2806,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 300,
+    .id = 321,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -2704,7 +2856,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 301,
+    .id = 322,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -2774,7 +2926,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 302,
+    .id = 323,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -2808,7 +2960,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 303,
+    .id = 324,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -2833,7 +2985,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 304,
+    .id = 325,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -2855,7 +3007,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 305,
+    .id = 326,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -2900,7 +3052,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 306,
+    .id = 327,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -2939,7 +3091,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 307,
+    .id = 328,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -2964,7 +3116,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 308,
+    .id = 329,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -2989,7 +3141,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 309,
+    .id = 330,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -3042,7 +3194,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 310,
+    .id = 331,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3084,7 +3236,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 311,
+    .id = 332,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3109,7 +3261,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 312,
+    .id = 333,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -3139,7 +3291,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 313,
+    .id = 334,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -3188,7 +3340,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 314,
+    .id = 335,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3224,7 +3376,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 315,
+    .id = 336,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3249,7 +3401,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 316,
+    .id = 337,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -3270,7 +3422,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 317,
+    .id = 338,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -3310,7 +3462,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 318,
+    .id = 339,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3345,7 +3497,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 319,
+    .id = 340,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3370,7 +3522,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 320,
+    .id = 341,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -3391,7 +3543,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 321,
+    .id = 342,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -3428,7 +3580,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 322,
+    .id = 343,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3458,7 +3610,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 323,
+    .id = 344,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3483,7 +3635,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 324,
+    .id = 345,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -3501,7 +3653,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 325,
+    .id = 346,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -3531,6 +3683,7 @@ static const struct store_column table_processes_first_fields[] = {
     {"process_id", STORE_TEXT, false},
     {"host", STORE_TEXT, false},
     {"pid", STORE_I64, false},
+    {"place", STORE_TEXT, false},
     {"roles", STORE_TEXT, false},
     {"version", STORE_TEXT, false},
     {"lease_usec", STORE_I64, false},
@@ -3539,22 +3692,22 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 326,
+    .id = 347,
     .writes = false,
     .sqlite =
-        "SELECT process_id, host, pid, roles, version, lease_usec, started_at, until\n"
+        "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
         "FROM processes\n"
         "ORDER BY process_id\n"
         "LIMIT ?1",
     .postgres =
-        "SELECT process_id, host, pid, roles, version, lease_usec, started_at, until\n"
+        "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
         "FROM processes\n"
         "ORDER BY process_id\n"
         "LIMIT $1::bigint",
     .params = table_processes_first_params,
     .param_count = 1,
     .columns = table_processes_first_fields,
-    .column_count = 8,
+    .column_count = 9,
 };
 
 static const struct store_column table_processes_next_params[] = {
@@ -3565,6 +3718,7 @@ static const struct store_column table_processes_next_fields[] = {
     {"process_id", STORE_TEXT, false},
     {"host", STORE_TEXT, false},
     {"pid", STORE_I64, false},
+    {"place", STORE_TEXT, false},
     {"roles", STORE_TEXT, false},
     {"version", STORE_TEXT, false},
     {"lease_usec", STORE_I64, false},
@@ -3573,16 +3727,16 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 327,
+    .id = 348,
     .writes = false,
     .sqlite =
-        "SELECT process_id, host, pid, roles, version, lease_usec, started_at, until\n"
+        "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
         "FROM processes\n"
         "WHERE process_id > ?1\n"
         "ORDER BY process_id\n"
         "LIMIT ?2",
     .postgres =
-        "SELECT process_id, host, pid, roles, version, lease_usec, started_at, until\n"
+        "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
         "FROM processes\n"
         "WHERE process_id > $1::text\n"
         "ORDER BY process_id\n"
@@ -3590,7 +3744,7 @@ static const struct store_statement table_processes_next = {
     .params = table_processes_next_params,
     .param_count = 2,
     .columns = table_processes_next_fields,
-    .column_count = 8,
+    .column_count = 9,
 };
 
 static const struct store_column table_processes_count_fields[] = {
@@ -3598,7 +3752,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 328,
+    .id = 349,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -3612,6 +3766,7 @@ static const struct store_column table_processes_insert_params[] = {
     {"process_id", STORE_TEXT, false},
     {"host", STORE_TEXT, false},
     {"pid", STORE_I64, false},
+    {"place", STORE_TEXT, false},
     {"roles", STORE_TEXT, false},
     {"version", STORE_TEXT, false},
     {"lease_usec", STORE_I64, false},
@@ -3620,25 +3775,26 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 329,
+    .id = 350,
     .writes = true,
     .sqlite =
-        "INSERT INTO processes (process_id, host, pid, roles, version, lease_usec, started_at, until)\n"
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     .postgres =
-        "INSERT INTO processes (process_id, host, pid, roles, version, lease_usec, started_at, until)\n"
-        "VALUES ($1::text, $2::text, $3::bigint, $4::text, $5::text, $6::bigint, $7::timestamptz, $8::timestamptz)",
+        "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
+        "VALUES ($1::text, $2::text, $3::bigint, $4::text, $5::text, $6::text, $7::bigint, $8::timestamptz, $9::timestamptz)",
     .rows = STORE_ROWS_LOAD,
     .postgres_rows =
-        "COPY processes (process_id, host, pid, roles, version, lease_usec, started_at, until) FROM STDIN (FORMAT binary)",
+        "COPY processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until) FROM STDIN (FORMAT binary)",
     .params = table_processes_insert_params,
-    .param_count = 8,
+    .param_count = 9,
 };
 
 static const struct store_column table_processes_columns[] = {
     {"process_id", STORE_TEXT, false},
     {"host", STORE_TEXT, false},
     {"pid", STORE_I64, false},
+    {"place", STORE_TEXT, false},
     {"roles", STORE_TEXT, false},
     {"version", STORE_TEXT, false},
     {"lease_usec", STORE_I64, false},
@@ -3685,7 +3841,7 @@ static const struct store_column table_relay_intents_first_fields[] = {
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 330,
+    .id = 351,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
@@ -3742,7 +3898,7 @@ static const struct store_column table_relay_intents_next_fields[] = {
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 331,
+    .id = 352,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
@@ -3767,7 +3923,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 332,
+    .id = 353,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -3812,7 +3968,7 @@ static const struct store_column table_relay_intents_insert_params[] = {
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 333,
+    .id = 354,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at)\n"
@@ -3833,7 +3989,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 334,
+    .id = 355,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -3853,7 +4009,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 335,
+    .id = 356,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -3916,7 +4072,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 336,
+    .id = 357,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -3952,7 +4108,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 337,
+    .id = 358,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -3977,7 +4133,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 338,
+    .id = 359,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -4000,7 +4156,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 339,
+    .id = 360,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -4039,7 +4195,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 340,
+    .id = 361,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -4070,7 +4226,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 341,
+    .id = 362,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -4095,7 +4251,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 342,
+    .id = 363,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -4113,7 +4269,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 343,
+    .id = 364,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -4148,7 +4304,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 344,
+    .id = 365,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4181,7 +4337,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 345,
+    .id = 366,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4206,7 +4362,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 346,
+    .id = 367,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -4225,7 +4381,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 347,
+    .id = 368,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -4270,7 +4426,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 348,
+    .id = 369,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4311,7 +4467,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 349,
+    .id = 370,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4336,7 +4492,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 350,
+    .id = 371,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -4364,7 +4520,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 351,
+    .id = 372,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -4412,7 +4568,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 352,
+    .id = 373,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4448,7 +4604,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 353,
+    .id = 374,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4473,7 +4629,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 354,
+    .id = 375,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -4495,7 +4651,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 355,
+    .id = 376,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -4535,7 +4691,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 356,
+    .id = 377,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -4571,7 +4727,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 357,
+    .id = 378,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -4596,7 +4752,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 358,
+    .id = 379,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -4616,7 +4772,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 359,
+    .id = 380,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -4652,7 +4808,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 360,
+    .id = 381,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -4684,7 +4840,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 361,
+    .id = 382,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -4709,7 +4865,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 362,
+    .id = 383,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -4727,7 +4883,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 363,
+    .id = 384,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -4761,7 +4917,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 364,
+    .id = 385,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -4791,7 +4947,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 365,
+    .id = 386,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -4816,7 +4972,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 366,
+    .id = 387,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -4834,7 +4990,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 367,
+    .id = 388,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -4855,7 +5011,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 368,
+    .id = 389,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -4875,7 +5031,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 369,
+    .id = 390,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -5034,7 +5190,7 @@ static const struct store_table sql_catalog_tables[] = {
     {
         .name = "job_crons",
         .columns = table_job_crons_columns,
-        .column_count = 3,
+        .column_count = 4,
         .key = table_job_crons_key,
         .key_count = 1,
         .rows_fresh = 0,
@@ -5044,9 +5200,21 @@ static const struct store_table sql_catalog_tables[] = {
         .insert = &table_job_crons_insert,
     },
     {
+        .name = "job_queues",
+        .columns = table_job_queues_columns,
+        .column_count = 3,
+        .key = table_job_queues_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_job_queues_first,
+        .next = &table_job_queues_next,
+        .count = &table_job_queues_count,
+        .insert = &table_job_queues_insert,
+    },
+    {
         .name = "jobs",
         .columns = table_jobs_columns,
-        .column_count = 17,
+        .column_count = 24,
         .key = table_jobs_key,
         .key_count = 1,
         .rows_fresh = 0,
@@ -5192,7 +5360,7 @@ static const struct store_table sql_catalog_tables[] = {
     {
         .name = "processes",
         .columns = table_processes_columns,
-        .column_count = 8,
+        .column_count = 9,
         .key = table_processes_key,
         .key_count = 1,
         .rows_fresh = 0,
@@ -5365,27 +5533,43 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &inbox_sql_seen,
     &jobs_sql_bury,
     &jobs_sql_cancel,
+    &jobs_sql_cancel_running,
     &jobs_sql_claim,
     &jobs_sql_claim_suspect,
     &jobs_sql_count,
+    &jobs_sql_count_kinds,
     &jobs_sql_cron_get,
     &jobs_sql_cron_insert,
     &jobs_sql_cron_move,
     &jobs_sql_dead,
     &jobs_sql_enqueue,
+    &jobs_sql_enqueue_many,
     &jobs_sql_find_live,
     &jobs_sql_finish,
+    &jobs_sql_finish_forgotten,
+    &jobs_sql_finish_many,
+    &jobs_sql_get,
     &jobs_sql_heads,
+    &jobs_sql_heads_from,
     &jobs_sql_lapsed,
     &jobs_sql_list,
     &jobs_sql_list_ended,
     &jobs_sql_list_live,
     &jobs_sql_mark_started,
+    &jobs_sql_next,
+    &jobs_sql_next_all,
+    &jobs_sql_progress,
+    &jobs_sql_queue_lock,
+    &jobs_sql_queue_make,
+    &jobs_sql_queue_running,
+    &jobs_sql_queue_starts,
     &jobs_sql_rebase,
     &jobs_sql_renew,
     &jobs_sql_replay,
     &jobs_sql_requeue,
+    &jobs_sql_retry,
     &jobs_sql_state,
+    &jobs_sql_suspects,
     &jobs_sql_sweep,
     &leasing_api_sql_account_bids,
     &leasing_api_sql_account_tokens,
@@ -5528,6 +5712,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &store_lease_sql_list,
     &store_lease_sql_lives,
     &store_lease_sql_make,
+    &store_lease_sql_neighbours,
     &store_lease_sql_processes,
     &store_lease_sql_take,
     &store_sql_migrations_add,
@@ -5592,6 +5777,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_job_crons_next,
     &table_job_crons_count,
     &table_job_crons_insert,
+    &table_job_queues_first,
+    &table_job_queues_next,
+    &table_job_queues_count,
+    &table_job_queues_insert,
     &table_jobs_first,
     &table_jobs_next,
     &table_jobs_count,
@@ -7787,25 +7976,106 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 8,
         .name = "job_limits",
-        .checksum = "987dac8a20dafc7682832ea449ddacc4cefe2de7884919d84c65a61ec52eacdd",
+        .checksum = "95c1f9f8a8f1e57e7a9747dcc0156f402562e4f45dc99b714844d6b56d516dbc",
         .up_sqlite =
-            "",
+            "ALTER TABLE jobs ADD COLUMN queue TEXT;\n"
+            "ALTER TABLE jobs ADD COLUMN order_key TEXT;\n"
+            "ALTER TABLE jobs ADD COLUMN behind INTEGER CONSTRAINT behind_is_bool CHECK (behind IN (0, 1)) NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE jobs ADD COLUMN cancelling INTEGER CONSTRAINT cancelling_is_bool CHECK (cancelling IN (0, 1)) NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE jobs ADD COLUMN progress_done INTEGER;\n"
+            "ALTER TABLE jobs ADD COLUMN progress_total INTEGER;\n"
+            "ALTER TABLE jobs ADD COLUMN progress_note TEXT;\n"
+            "DROP INDEX jobs_ready;\n"
+            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id)\n"
+            "    WHERE state = 1 AND lapses = 0 AND NOT behind;\n"
+            "DROP INDEX jobs_live_key;\n"
+            "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2) AND key IS NOT NULL;\n"
+            "CREATE INDEX jobs_order ON jobs (order_key, id) WHERE state IN (1, 2) AND order_key IS NOT NULL;\n"
+            "CREATE UNIQUE INDEX jobs_order_running ON jobs (order_key)\n"
+            "    WHERE state = 2 AND order_key IS NOT NULL;\n"
+            "CREATE INDEX jobs_behind ON jobs (order_key, id) WHERE state = 1 AND behind;\n"
+            "CREATE INDEX jobs_limited ON jobs (queue) WHERE state = 2 AND queue IS NOT NULL;\n"
+            "CREATE TABLE job_queues (\n"
+            "    name TEXT NOT NULL PRIMARY KEY,\n"
+            "    starts TEXT NOT NULL,\n"
+            "    updated INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "ALTER TABLE job_crons ADD COLUMN spec TEXT NOT NULL DEFAULT '';",
         .up_postgres =
-            "",
+            "ALTER TABLE jobs ADD COLUMN queue TEXT;\n"
+            "ALTER TABLE jobs ADD COLUMN order_key TEXT;\n"
+            "ALTER TABLE jobs ADD COLUMN behind BOOLEAN NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE jobs ADD COLUMN cancelling BOOLEAN NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE jobs ADD COLUMN progress_done BIGINT;\n"
+            "ALTER TABLE jobs ADD COLUMN progress_total BIGINT;\n"
+            "ALTER TABLE jobs ADD COLUMN progress_note TEXT;\n"
+            "DROP INDEX jobs_ready;\n"
+            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id)\n"
+            "    WHERE state = 1 AND lapses = 0 AND NOT behind;\n"
+            "DROP INDEX jobs_live_key;\n"
+            "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2) AND key IS NOT NULL;\n"
+            "CREATE INDEX jobs_order ON jobs (order_key, id) WHERE state IN (1, 2) AND order_key IS NOT NULL;\n"
+            "CREATE UNIQUE INDEX jobs_order_running ON jobs (order_key)\n"
+            "    WHERE state = 2 AND order_key IS NOT NULL;\n"
+            "CREATE INDEX jobs_behind ON jobs (order_key, id) WHERE state = 1 AND behind;\n"
+            "CREATE INDEX jobs_limited ON jobs (queue) WHERE state = 2 AND queue IS NOT NULL;\n"
+            "ALTER TABLE jobs SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0,\n"
+            "                      autovacuum_vacuum_insert_scale_factor = 0.2);\n"
+            "CREATE TABLE job_queues (\n"
+            "    name TEXT NOT NULL PRIMARY KEY,\n"
+            "    starts JSONB NOT NULL,\n"
+            "    updated TIMESTAMPTZ NOT NULL\n"
+            ");\n"
+            "ALTER TABLE job_crons ADD COLUMN spec TEXT NOT NULL DEFAULT '';",
         .down_sqlite =
-            "",
+            "ALTER TABLE job_crons DROP COLUMN spec;\n"
+            "DROP TABLE job_queues;\n"
+            "DROP INDEX jobs_limited;\n"
+            "DROP INDEX jobs_behind;\n"
+            "DROP INDEX jobs_order_running;\n"
+            "DROP INDEX jobs_order;\n"
+            "DROP INDEX jobs_live_key;\n"
+            "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2);\n"
+            "DROP INDEX jobs_ready;\n"
+            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id) WHERE state = 1 AND lapses = 0;\n"
+            "ALTER TABLE jobs DROP COLUMN progress_note;\n"
+            "ALTER TABLE jobs DROP COLUMN progress_total;\n"
+            "ALTER TABLE jobs DROP COLUMN progress_done;\n"
+            "ALTER TABLE jobs DROP COLUMN cancelling;\n"
+            "ALTER TABLE jobs DROP COLUMN behind;\n"
+            "ALTER TABLE jobs DROP COLUMN order_key;\n"
+            "ALTER TABLE jobs DROP COLUMN queue;",
         .down_postgres =
-            "",
+            "ALTER TABLE job_crons DROP COLUMN spec;\n"
+            "DROP TABLE job_queues;\n"
+            "DROP INDEX jobs_limited;\n"
+            "DROP INDEX jobs_behind;\n"
+            "DROP INDEX jobs_order_running;\n"
+            "DROP INDEX jobs_order;\n"
+            "DROP INDEX jobs_live_key;\n"
+            "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2);\n"
+            "DROP INDEX jobs_ready;\n"
+            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id) WHERE state = 1 AND lapses = 0;\n"
+            "ALTER TABLE jobs DROP COLUMN progress_note;\n"
+            "ALTER TABLE jobs DROP COLUMN progress_total;\n"
+            "ALTER TABLE jobs DROP COLUMN progress_done;\n"
+            "ALTER TABLE jobs DROP COLUMN cancelling;\n"
+            "ALTER TABLE jobs DROP COLUMN behind;\n"
+            "ALTER TABLE jobs DROP COLUMN order_key;\n"
+            "ALTER TABLE jobs DROP COLUMN queue;\n"
+            "ALTER TABLE jobs RESET (autovacuum_vacuum_scale_factor, autovacuum_vacuum_cost_delay,\n"
+            "                        autovacuum_vacuum_insert_scale_factor);",
     },
     {
         .version = 9,
         .name = "leases",
-        .checksum = "00f67f168cf3067e1d707b054ce8aace80dc3ac578ea0d69ed3c969fe5a291d0",
+        .checksum = "67b914abd76e69b83e1424310c1128cade6a1a4b41106462fe233fd8818a6f1c",
         .up_sqlite =
             "CREATE TABLE processes (\n"
             "    process_id TEXT NOT NULL PRIMARY KEY,\n"
             "    host TEXT NOT NULL,\n"
             "    pid INTEGER NOT NULL,\n"
+            "    place TEXT NOT NULL,\n"
             "    roles TEXT NOT NULL,\n"
             "    version TEXT NOT NULL,\n"
             "    lease_usec INTEGER NOT NULL CHECK (lease_usec > 0),\n"
@@ -7830,6 +8100,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    process_id TEXT NOT NULL PRIMARY KEY,\n"
             "    host TEXT NOT NULL,\n"
             "    pid BIGINT NOT NULL,\n"
+            "    place TEXT NOT NULL,\n"
             "    roles TEXT NOT NULL,\n"
             "    version TEXT NOT NULL,\n"
             "    lease_usec BIGINT NOT NULL CHECK (lease_usec > 0),\n"
@@ -8056,7 +8327,7 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 13,
         .name = "ledger",
-        .checksum = "d8a148ec2e17a4c26905b5ebce5d7315ed036f9166e27ae3fccc8ff4619b14ea",
+        .checksum = "1b0573b5b585bec641fcf30ecadf9971ed6fffc9389157af66ac0fe7ff3e5e3c",
         .up_sqlite =
             "CREATE TRIGGER ledger_transfers_stay BEFORE UPDATE ON ledger_transfers\n"
             "WHEN (OLD.state <> 1 OR NEW.state = 1 OR OLD.id <> NEW.id OR OLD.book <> NEW.book\n"
@@ -8086,6 +8357,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    SELECT RAISE(ABORT, 'an account is never deleted: ledger_accounts_keep');\n"
             "END;",
         .up_postgres =
+            "ALTER TABLE ledger_accounts SET (fillfactor = 40);\n"
             "CREATE FUNCTION ledger_refuse() RETURNS trigger LANGUAGE plpgsql AS $refuse$\n"
             "BEGIN\n"
             "    IF NOT EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1) THEN\n"
@@ -8120,15 +8392,16 @@ static const struct store_migration sql_catalog_migrations[] = {
             "DROP TRIGGER ledger_transfers_keep ON ledger_transfers;\n"
             "DROP TRIGGER ledger_accounts_stay ON ledger_accounts;\n"
             "DROP TRIGGER ledger_accounts_keep ON ledger_accounts;\n"
-            "DROP FUNCTION ledger_refuse();",
+            "DROP FUNCTION ledger_refuse();\n"
+            "ALTER TABLE ledger_accounts RESET (fillfactor);",
     },
 };
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 370,
+    .statement_count = 391,
     .migrations = sql_catalog_migrations,
     .migration_count = 13,
     .tables = sql_catalog_tables,
-    .table_count = 34,
+    .table_count = 35,
 };

@@ -3,10 +3,12 @@
 #include "kernel/ledger/ledger_sql.h"
 
 static const struct store_column ledger_sql_account_lock_params[] = {
+    {"place", STORE_I64, false},
     {"book", STORE_TEXT, false},
     {"path", STORE_TEXT, false},
 };
 static const struct store_column ledger_sql_account_lock_columns[] = {
+    {"place", STORE_I64, false},
     {"origin", STORE_I64, false},
     {"flags", STORE_I64, false},
     {"debits_pending", STORE_U256, false},
@@ -19,21 +21,29 @@ static const struct store_column ledger_sql_account_lock_columns[] = {
 };
 const struct store_statement ledger_sql_account_lock = {
     .name = "ledger_account_lock",
-    .id = 158,
+    .id = 174,
     .writes = true,
     .sqlite =
-        "SELECT origin, flags, debits_pending, debits_released, debits_posted, credits_pending,\n"
-        "       credits_released, credits_posted, entries\n"
-        "FROM ledger_accounts WHERE book = ?1 AND path = ?2 ORDER BY origin",
+        "SELECT ?1 AS place, a.origin, a.flags, a.debits_pending, a.debits_released, a.debits_posted,\n"
+        "       a.credits_pending, a.credits_released, a.credits_posted, a.entries\n"
+        "FROM (SELECT 1) AS r JOIN ledger_accounts a ON a.book = ?2 AND a.path = ?3",
     .postgres =
-        "SELECT origin, flags, debits_pending, debits_released, debits_posted, credits_pending,\n"
-        "       credits_released, credits_posted, entries\n"
-        "FROM ledger_accounts WHERE book = $1::text AND path = $2::text ORDER BY origin\n"
-        "FOR UPDATE",
+        "SELECT $1::bigint AS place, a.origin, a.flags, a.debits_pending, a.debits_released, a.debits_posted,\n"
+        "       a.credits_pending, a.credits_released, a.credits_posted, a.entries\n"
+        "FROM (SELECT 1) AS r JOIN ledger_accounts a ON a.book = $2::text AND a.path = $3::text\n"
+        "ORDER BY a.book COLLATE \"C\", a.path COLLATE \"C\", a.origin\n"
+        "FOR UPDATE OF a",
+    .rows = STORE_ROWS_SET,
+    .postgres_rows =
+        "SELECT r.p_place AS place, a.origin, a.flags, a.debits_pending, a.debits_released, a.debits_posted,\n"
+        "       a.credits_pending, a.credits_released, a.credits_posted, a.entries\n"
+        "FROM unnest($1::bigint[], $2::text[], $3::text[]) AS r (p_place, p_book, p_path) JOIN ledger_accounts a ON a.book = r.p_book AND a.path = r.p_path\n"
+        "ORDER BY a.book COLLATE \"C\", a.path COLLATE \"C\", a.origin\n"
+        "FOR UPDATE OF a",
     .params = ledger_sql_account_lock_params,
-    .param_count = 2,
+    .param_count = 3,
     .columns = ledger_sql_account_lock_columns,
-    .column_count = 9,
+    .column_count = 10,
 };
 
 static const struct store_column ledger_sql_account_read_params[] = {
@@ -53,7 +63,7 @@ static const struct store_column ledger_sql_account_read_columns[] = {
 };
 const struct store_statement ledger_sql_account_read = {
     .name = "ledger_account_read",
-    .id = 159,
+    .id = 175,
     .writes = false,
     .sqlite =
         "SELECT origin, flags, debits_pending, debits_released, debits_posted, credits_pending,\n"
@@ -84,7 +94,7 @@ static const struct store_column ledger_sql_account_insert_params[] = {
 };
 const struct store_statement ledger_sql_account_insert = {
     .name = "ledger_account_insert",
-    .id = 157,
+    .id = 173,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released,\n"
@@ -100,6 +110,14 @@ const struct store_statement ledger_sql_account_insert = {
         "VALUES ($1::text, $2::text, $3::bigint, $4::bigint, $5::numeric, $6::numeric, $7::numeric,\n"
         "        $8::numeric, $9::numeric, $10::numeric, $11::bigint)\n"
         "ON CONFLICT (book, path, origin) DO NOTHING",
+    .rows = STORE_ROWS_SET,
+    .postgres_rows =
+        "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released,\n"
+        "                             debits_posted, credits_pending, credits_released, credits_posted,\n"
+        "                             entries)\n"
+        "SELECT r.p_book, r.p_path, r.p_origin, r.p_flags, r.p_debits_pending, r.p_debits_released, r.p_debits_posted,\n"
+        "        r.p_credits_pending, r.p_credits_released, r.p_credits_posted, r.p_entries FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::numeric[], $6::numeric[], $7::numeric[], $8::numeric[], $9::numeric[], $10::numeric[], $11::bigint[]) AS r (p_book, p_path, p_origin, p_flags, p_debits_pending, p_debits_released, p_debits_posted, p_credits_pending, p_credits_released, p_credits_posted, p_entries)\n"
+        "ON CONFLICT (book, path, origin) DO NOTHING",
     .params = ledger_sql_account_insert_params,
     .param_count = 11,
 };
@@ -111,7 +129,7 @@ static const struct store_column ledger_sql_account_touch_params[] = {
 };
 const struct store_statement ledger_sql_account_touch = {
     .name = "ledger_account_touch",
-    .id = 160,
+    .id = 176,
     .writes = true,
     .sqlite =
         "UPDATE ledger_accounts SET flags = flags\n"
@@ -119,6 +137,11 @@ const struct store_statement ledger_sql_account_touch = {
     .postgres =
         "UPDATE ledger_accounts SET flags = flags\n"
         "WHERE book = $1::text AND path = $2::text AND origin <> $3::bigint",
+    .rows = STORE_ROWS_SET,
+    .postgres_rows =
+        "UPDATE ledger_accounts SET flags = flags\n"
+        "FROM unnest($1::text[], $2::text[], $3::bigint[]) AS r (p_book, p_path, p_origin)\n"
+        "WHERE book = r.p_book AND path = r.p_path AND origin <> r.p_origin",
     .params = ledger_sql_account_touch_params,
     .param_count = 3,
 };
@@ -137,7 +160,7 @@ static const struct store_column ledger_sql_account_update_params[] = {
 };
 const struct store_statement ledger_sql_account_update = {
     .name = "ledger_account_update",
-    .id = 161,
+    .id = 177,
     .writes = true,
     .sqlite =
         "UPDATE ledger_accounts\n"
@@ -151,14 +174,24 @@ const struct store_statement ledger_sql_account_update = {
         "    debits_posted = $6::numeric, credits_pending = $7::numeric,\n"
         "    credits_released = $8::numeric, credits_posted = $9::numeric, entries = $10::bigint\n"
         "WHERE book = $1::text AND path = $2::text AND origin = $3::bigint",
+    .rows = STORE_ROWS_SET,
+    .postgres_rows =
+        "UPDATE ledger_accounts\n"
+        "SET debits_pending = r.p_debits_pending, debits_released = r.p_debits_released,\n"
+        "    debits_posted = r.p_debits_posted, credits_pending = r.p_credits_pending,\n"
+        "    credits_released = r.p_credits_released, credits_posted = r.p_credits_posted, entries = r.p_entries\n"
+        "FROM unnest($1::text[], $2::text[], $3::bigint[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[], $8::numeric[], $9::numeric[], $10::bigint[]) AS r (p_book, p_path, p_origin, p_debits_pending, p_debits_released, p_debits_posted, p_credits_pending, p_credits_released, p_credits_posted, p_entries)\n"
+        "WHERE book = r.p_book AND path = r.p_path AND origin = r.p_origin",
     .params = ledger_sql_account_update_params,
     .param_count = 10,
 };
 
 static const struct store_column ledger_sql_transfer_find_params[] = {
+    {"place", STORE_I64, false},
     {"id", STORE_TEXT, false},
 };
 static const struct store_column ledger_sql_transfer_find_columns[] = {
+    {"place", STORE_I64, false},
     {"book", STORE_TEXT, false},
     {"debit", STORE_TEXT, false},
     {"credit", STORE_TEXT, false},
@@ -172,18 +205,25 @@ static const struct store_column ledger_sql_transfer_find_columns[] = {
 };
 const struct store_statement ledger_sql_transfer_find = {
     .name = "ledger_transfer_find",
-    .id = 170,
+    .id = 186,
     .writes = false,
     .sqlite =
-        "SELECT book, debit, credit, origin, held, amount, posted, state, kind, cause\n"
-        "FROM ledger_transfers WHERE id = ?1",
+        "SELECT ?1 AS place, t.book, t.debit, t.credit, t.origin, t.held, t.amount, t.posted, t.state,\n"
+        "       t.kind, t.cause\n"
+        "FROM (SELECT 1) AS r JOIN ledger_transfers t ON t.id = ?2",
     .postgres =
-        "SELECT book, debit, credit, origin, held, amount, posted, state, kind, cause\n"
-        "FROM ledger_transfers WHERE id = $1::text",
+        "SELECT $1::bigint AS place, t.book, t.debit, t.credit, t.origin, t.held, t.amount, t.posted, t.state,\n"
+        "       t.kind, t.cause\n"
+        "FROM (SELECT 1) AS r JOIN ledger_transfers t ON t.id = $2::text",
+    .rows = STORE_ROWS_SET,
+    .postgres_rows =
+        "SELECT r.p_place AS place, t.book, t.debit, t.credit, t.origin, t.held, t.amount, t.posted, t.state,\n"
+        "       t.kind, t.cause\n"
+        "FROM unnest($1::bigint[], $2::text[]) AS r (p_place, p_id) JOIN ledger_transfers t ON t.id = r.p_id",
     .params = ledger_sql_transfer_find_params,
-    .param_count = 1,
+    .param_count = 2,
     .columns = ledger_sql_transfer_find_columns,
-    .column_count = 10,
+    .column_count = 11,
 };
 
 static const struct store_column ledger_sql_transfer_insert_params[] = {
@@ -206,7 +246,7 @@ static const struct store_column ledger_sql_transfer_insert_params[] = {
 };
 const struct store_statement ledger_sql_transfer_insert = {
     .name = "ledger_transfer_insert",
-    .id = 171,
+    .id = 187,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer,\n"
@@ -219,6 +259,13 @@ const struct store_statement ledger_sql_transfer_insert = {
         "                              kind, cause, debit_entry, credit_entry, created, closed)\n"
         "VALUES ($1::text, $2::text, $3::text, $4::text, $5::bigint, $6::boolean, $7::numeric, $8::numeric, $9::bigint, $10::bigint, $11::text,\n"
         "        $12::text, $13::bigint, $14::bigint, $15::timestamptz, $16::timestamptz)\n"
+        "ON CONFLICT (id) DO NOTHING",
+    .rows = STORE_ROWS_SET,
+    .postgres_rows =
+        "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer,\n"
+        "                              kind, cause, debit_entry, credit_entry, created, closed)\n"
+        "SELECT r.p_id, r.p_book, r.p_debit, r.p_credit, r.p_origin, r.p_held, r.p_amount, r.p_posted, r.p_state, r.p_closer, r.p_kind,\n"
+        "        r.p_cause, r.p_debit_entry, r.p_credit_entry, r.p_created, r.p_closed FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::boolean[], $7::numeric[], $8::numeric[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::bigint[], $14::bigint[], $15::timestamptz[], $16::timestamptz[]) AS r (p_id, p_book, p_debit, p_credit, p_origin, p_held, p_amount, p_posted, p_state, p_closer, p_kind, p_cause, p_debit_entry, p_credit_entry, p_created, p_closed)\n"
         "ON CONFLICT (id) DO NOTHING",
     .params = ledger_sql_transfer_insert_params,
     .param_count = 16,
@@ -233,7 +280,7 @@ static const struct store_column ledger_sql_transfer_close_params[] = {
 };
 const struct store_statement ledger_sql_transfer_close = {
     .name = "ledger_transfer_close",
-    .id = 169,
+    .id = 185,
     .writes = true,
     .sqlite =
         "UPDATE ledger_transfers\n"
@@ -258,7 +305,7 @@ static const struct store_column ledger_sql_entry_place_columns[] = {
 };
 const struct store_statement ledger_sql_entry_place = {
     .name = "ledger_entry_place",
-    .id = 168,
+    .id = 184,
     .writes = false,
     .sqlite =
         "SELECT created, CASE WHEN debit = ?3 THEN debit_entry ELSE credit_entry END AS entry\n"
@@ -295,7 +342,7 @@ static const struct store_column ledger_sql_entries_columns[] = {
 };
 const struct store_statement ledger_sql_entries = {
     .name = "ledger_entries",
-    .id = 167,
+    .id = 183,
     .writes = false,
     .sqlite =
         "SELECT id, debit, credit, amount, posted, kind, cause, state, created, closed, debit_entry AS entry\n"
@@ -342,7 +389,7 @@ static const struct store_column ledger_sql_accounts_columns[] = {
 };
 const struct store_statement ledger_sql_accounts = {
     .name = "ledger_accounts",
-    .id = 162,
+    .id = 178,
     .writes = false,
     .sqlite =
         "SELECT a.book, a.path, a.flags, a.debits_pending, a.debits_released, a.debits_posted,\n"
@@ -389,7 +436,7 @@ static const struct store_column ledger_sql_audit_accounts_columns[] = {
 };
 const struct store_statement ledger_sql_audit_accounts = {
     .name = "ledger_audit_accounts",
-    .id = 163,
+    .id = 179,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending,\n"
@@ -428,7 +475,7 @@ static const struct store_column ledger_sql_audit_debits_columns[] = {
 };
 const struct store_statement ledger_sql_audit_debits = {
     .name = "ledger_audit_debits",
-    .id = 165,
+    .id = 181,
     .writes = false,
     .sqlite =
         "SELECT id, origin, held, amount, posted, state, closer, created, debit_entry AS entry\n"
@@ -467,7 +514,7 @@ static const struct store_column ledger_sql_audit_credits_columns[] = {
 };
 const struct store_statement ledger_sql_audit_credits = {
     .name = "ledger_audit_credits",
-    .id = 164,
+    .id = 180,
     .writes = false,
     .sqlite =
         "SELECT id, origin, held, amount, posted, state, closer, created, credit_entry AS entry\n"
@@ -510,7 +557,7 @@ static const struct store_column ledger_sql_audit_transfers_columns[] = {
 };
 const struct store_statement ledger_sql_audit_transfers = {
     .name = "ledger_audit_transfers",
-    .id = 166,
+    .id = 182,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause,\n"
