@@ -56,9 +56,7 @@ static enum err prune_audit(struct job_call *call, struct why *why)
                : OK;
 }
 
-#define MAINTENANCE                                                                                \
-    .queue = "maintenance", .attempts_max = 3, .backoff = JOB_BACKOFF_FIXED,                       \
-    .backoff_usec = 60ll * USEC_PER_SEC, .timeout_usec = 600ll * USEC_PER_SEC
+#define MAINTENANCE .queue = "maintenance", .timeout_usec = 600ll * USEC_PER_SEC
 
 static const struct job_kind kinds[] = {
     {.name = "ops.prune_audit",
@@ -69,6 +67,11 @@ static const struct job_kind kinds[] = {
      .handler = purge_keys,
      MAINTENANCE,
      .doc = "Forgets idempotency keys, and the answers kept for them, after seven days."},
+    {.name = "ops.cleanup_sessions",
+     .handler = purge_keys,
+     .queue = "cleanup-sessions",
+     .timeout_usec = 600ll * USEC_PER_SEC,
+     .doc = "What ops.purge_keys does; sessions join it when callers have some."},
     {.name = "ops.purge_inbox",
      .handler = purge_inbox,
      MAINTENANCE,

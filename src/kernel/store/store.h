@@ -218,6 +218,14 @@ enum err store_read(struct store *store, store_fn fn, void *ctx, struct why *why
  */
 enum err store_nested(struct store_tx *tx, store_fn fn, void *ctx, struct why *why) ERR_CHECKED;
 
+/*
+ * store_read_committed makes the rest of this writing transaction READ COMMITTED on PostgreSQL,
+ * where it is SERIALIZABLE otherwise; it comes before the first statement. For functions of which
+ * each statement decides on rows that it locks or compares itself (decision 0014). Nothing on
+ * SQLite, which has one writer.
+ */
+void store_read_committed(struct store_tx *tx);
+
 /* store_in_tx says whether this thread is inside a transaction function. */
 bool store_in_tx(void);
 
