@@ -6,6 +6,7 @@ static const struct store_column store_lease_sql_beat_params[] = {
     {"process_id", STORE_TEXT, false},
     {"host", STORE_TEXT, false},
     {"pid", STORE_I64, false},
+    {"place", STORE_TEXT, false},
     {"roles", STORE_TEXT, false},
     {"version", STORE_TEXT, false},
     {"lease_usec", STORE_I64, false},
@@ -15,19 +16,42 @@ const struct store_statement store_lease_sql_beat = {
     .id = 218,
     .writes = true,
     .sqlite =
-        "INSERT INTO processes (process_id, host, pid, roles, version, lease_usec, started_at, until)\n"
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6,\n"
+        "INSERT INTO processes\n"
+        "    (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,\n"
         "        (SELECT c.at FROM database_clock c),\n"
         "        NULL)\n"
         "ON CONFLICT (process_id) DO UPDATE SET until = EXCLUDED.until",
     .postgres =
-        "INSERT INTO processes (process_id, host, pid, roles, version, lease_usec, started_at, until)\n"
-        "VALUES ($1::text, $2::text, $3::bigint, $4::text, $5::text, $6::bigint,\n"
+        "INSERT INTO processes\n"
+        "    (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
+        "VALUES ($1::text, $2::text, $3::bigint, $4::text, $5::text, $6::text, $7::bigint,\n"
         "        (SELECT c.at FROM database_clock c),\n"
-        "        clock_timestamp() + $6::bigint * interval '1 microsecond')\n"
+        "        clock_timestamp() + $7::bigint * interval '1 microsecond')\n"
         "ON CONFLICT (process_id) DO UPDATE SET until = EXCLUDED.until",
     .params = store_lease_sql_beat_params,
-    .param_count = 6,
+    .param_count = 7,
+};
+
+static const struct store_column store_lease_sql_neighbours_params[] = {
+    {"place", STORE_TEXT, false},
+};
+static const struct store_column store_lease_sql_neighbours_columns[] = {
+    {"process_id", STORE_TEXT, false},
+    {"pid", STORE_I64, false},
+};
+const struct store_statement store_lease_sql_neighbours = {
+    .name = "store_lease_neighbours",
+    .id = 226,
+    .writes = false,
+    .sqlite =
+        "SELECT process_id, pid FROM processes WHERE place = ?1 AND place <> ''",
+    .postgres =
+        "SELECT process_id, pid FROM processes WHERE place = $1::text AND place <> ''",
+    .params = store_lease_sql_neighbours_params,
+    .param_count = 1,
+    .columns = store_lease_sql_neighbours_columns,
+    .column_count = 2,
 };
 
 static const struct store_column store_lease_sql_leave_params[] = {
@@ -86,7 +110,7 @@ static const struct store_column store_lease_sql_take_params[] = {
 };
 const struct store_statement store_lease_sql_take = {
     .name = "store_lease_take",
-    .id = 227,
+    .id = 228,
     .writes = true,
     .sqlite =
         "UPDATE process_leases\n"
@@ -186,7 +210,7 @@ static const struct store_column store_lease_sql_processes_columns[] = {
 };
 const struct store_statement store_lease_sql_processes = {
     .name = "store_lease_processes",
-    .id = 226,
+    .id = 227,
     .writes = false,
     .sqlite =
         "SELECT p.process_id, p.host, p.pid, p.roles, p.version, p.started_at,\n"
