@@ -23,6 +23,10 @@ enum err command_demo(struct cli *cli, struct why *why) ERR_CHECKED;
 enum err command_config(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_migrate moves the schema. */
 enum err command_migrate(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_backup makes, lists and verifies backups. */
+enum err command_backup(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_restore fills an empty database from a backup. */
+enum err command_restore(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_db copies an installation from one database to another. */
 enum err command_db(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_audit runs the proofs. */
