@@ -155,6 +155,7 @@ static void reference_metrics(struct buf *out)
     rpc_metrics_register();
     http_metrics_register();
     store_lease_metrics_register();
+    store_metrics_register();
     audit_metrics_register();
     metric_reference(out);
 }

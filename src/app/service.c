@@ -48,6 +48,7 @@ static enum err start_store(struct service *s, struct why *why)
         e = store_leases_start(s->store, s->roles, FREEHOLD_VERSION, why);
     }
     audit_metrics_register();
+    store_metrics_register();
     return e == OK ? audit_sealer_start(s->store, &s->settings->audit, &s->sealer, why) : e;
 }
 

@@ -395,8 +395,8 @@ static void hear_arrived(struct store_conn *conn, store_heard_fn heard, void *ct
     }
 }
 
-static enum err pg_hear(struct store_conn *conn, int wake_fd, store_heard_fn heard, void *ctx,
-                        struct why *why)
+static enum err pg_hear(struct store_conn *conn, int wake_fd, int timeout_msec,
+                        store_heard_fn heard, void *ctx, struct why *why)
 {
     for (;;) {
         /* Commands read notifications on the way, so that these may be there already. */
@@ -406,8 +406,12 @@ static enum err pg_hear(struct store_conn *conn, int wake_fd, store_heard_fn hea
         }
         struct pollfd both[2] = {{.fd = PQsocket(conn->pq), .events = POLLIN},
                                  {.fd = wake_fd, .events = POLLIN}};
-        if (poll(both, 2, -1) < 0 && errno != EINTR) {
+        int ready = poll(both, 2, timeout_msec);
+        if (ready < 0 && errno != EINTR) {
             return fail_lost(conn, "listen", why);
+        }
+        if (ready == 0) {
+            return OK;
         }
         if (both[0].revents != 0 && PQconsumeInput(conn->pq) == 0) {
             return fail_lost(conn, "listen", why);
