@@ -34,6 +34,8 @@ extern const struct store_statement chain_sql_cursor_rewind;
 extern const struct store_statement chain_sql_event_insert;
 extern const struct store_statement chain_sql_events_below;
 extern const struct store_statement chain_sql_events_cut;
+extern const struct store_statement chain_sql_events_kept;
+extern const struct store_statement chain_sql_events_prune;
 extern const struct store_statement chain_sql_reorg_insert;
 extern const struct store_statement chain_sql_source_insert;
 extern const struct store_statement chain_sql_sources_list;
@@ -219,6 +221,9 @@ extern const struct store_statement store_sql_migrations_add;
 extern const struct store_statement store_sql_migrations_create;
 extern const struct store_statement store_sql_migrations_list;
 extern const struct store_statement store_sql_migrations_remove;
+extern const struct store_statement store_partition_sql_drop;
+extern const struct store_statement store_partition_sql_next;
+extern const struct store_statement store_partition_sql_patience;
 extern const struct store_statement store_sql_undo_begin;
 extern const struct store_statement store_sql_undo_drop;
 extern const struct store_statement store_sql_undo_end;
@@ -246,7 +251,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 223,
+    .id = 228,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -284,7 +289,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 224,
+    .id = 229,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -309,7 +314,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 225,
+    .id = 230,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -335,7 +340,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 226,
+    .id = 231,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -396,7 +401,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 227,
+    .id = 232,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -445,7 +450,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 228,
+    .id = 233,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -470,7 +475,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 229,
+    .id = 234,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -507,7 +512,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 230,
+    .id = 235,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -562,7 +567,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 231,
+    .id = 236,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -594,7 +599,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 232,
+    .id = 237,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -619,7 +624,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 233,
+    .id = 238,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -639,7 +644,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 234,
+    .id = 239,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -656,7 +661,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 235,
+    .id = 240,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -694,7 +699,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 236,
+    .id = 241,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -734,7 +739,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 237,
+    .id = 242,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -759,7 +764,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 238,
+    .id = 243,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -786,7 +791,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 239,
+    .id = 244,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -836,7 +841,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 240,
+    .id = 245,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -875,7 +880,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 241,
+    .id = 246,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -900,7 +905,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 242,
+    .id = 247,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -925,7 +930,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 243,
+    .id = 248,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -967,7 +972,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 244,
+    .id = 249,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -999,7 +1004,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 245,
+    .id = 250,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1024,7 +1029,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 246,
+    .id = 251,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -1043,7 +1048,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 247,
+    .id = 252,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -1080,7 +1085,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 248,
+    .id = 253,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1112,7 +1117,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 249,
+    .id = 254,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1137,7 +1142,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 250,
+    .id = 255,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -1157,7 +1162,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 251,
+    .id = 256,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
@@ -1197,7 +1202,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 252,
+    .id = 257,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1231,7 +1236,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 253,
+    .id = 258,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1256,7 +1261,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 254,
+    .id = 259,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -1278,7 +1283,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 255,
+    .id = 260,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -1299,7 +1304,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 256,
+    .id = 261,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -1319,7 +1324,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 257,
+    .id = 262,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1354,7 +1359,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 258,
+    .id = 263,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1385,7 +1390,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 259,
+    .id = 264,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1410,7 +1415,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 260,
+    .id = 265,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -1428,7 +1433,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 261,
+    .id = 266,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -1469,7 +1474,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 262,
+    .id = 267,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1508,7 +1513,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 263,
+    .id = 268,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1533,7 +1538,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 264,
+    .id = 269,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -1558,7 +1563,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 265,
+    .id = 270,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -1601,7 +1606,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 266,
+    .id = 271,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1634,7 +1639,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 267,
+    .id = 272,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1659,7 +1664,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 268,
+    .id = 273,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -1679,7 +1684,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 269,
+    .id = 274,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -1714,7 +1719,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 270,
+    .id = 275,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired\n"
@@ -1743,7 +1748,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 271,
+    .id = 276,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired\n"
@@ -1768,7 +1773,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 272,
+    .id = 277,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -1785,7 +1790,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 273,
+    .id = 278,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired)\n"
@@ -1831,7 +1836,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 274,
+    .id = 279,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error\n"
@@ -1874,7 +1879,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 275,
+    .id = 280,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error\n"
@@ -1899,7 +1904,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 276,
+    .id = 281,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -1930,7 +1935,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 277,
+    .id = 282,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error)\n"
@@ -1951,7 +1956,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 278,
+    .id = 283,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -1971,7 +1976,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 279,
+    .id = 284,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2020,7 +2025,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 280,
+    .id = 285,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2058,7 +2063,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 281,
+    .id = 286,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2083,7 +2088,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 282,
+    .id = 287,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -2106,7 +2111,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 283,
+    .id = 288,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -2150,7 +2155,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 284,
+    .id = 289,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2188,7 +2193,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 285,
+    .id = 290,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2213,7 +2218,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 286,
+    .id = 291,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -2236,7 +2241,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 287,
+    .id = 292,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -2281,7 +2286,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 288,
+    .id = 293,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2319,7 +2324,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 289,
+    .id = 294,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2344,7 +2349,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 290,
+    .id = 295,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -2368,7 +2373,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 291,
+    .id = 296,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -2412,7 +2417,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 292,
+    .id = 297,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2448,7 +2453,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 293,
+    .id = 298,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2473,7 +2478,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 294,
+    .id = 299,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -2495,7 +2500,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 295,
+    .id = 300,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -2565,7 +2570,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 296,
+    .id = 301,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -2627,7 +2632,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 297,
+    .id = 302,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -2652,7 +2657,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 298,
+    .id = 303,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -2702,7 +2707,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 299,
+    .id = 304,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -2772,7 +2777,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 300,
+    .id = 305,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -2806,7 +2811,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 301,
+    .id = 306,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -2831,7 +2836,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 302,
+    .id = 307,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -2853,7 +2858,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 303,
+    .id = 308,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -2898,7 +2903,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 304,
+    .id = 309,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -2937,7 +2942,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 305,
+    .id = 310,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -2962,7 +2967,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 306,
+    .id = 311,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -2987,7 +2992,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 307,
+    .id = 312,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -3040,7 +3045,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 308,
+    .id = 313,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3082,7 +3087,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 309,
+    .id = 314,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3107,7 +3112,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 310,
+    .id = 315,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -3137,7 +3142,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 311,
+    .id = 316,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -3186,7 +3191,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 312,
+    .id = 317,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3222,7 +3227,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 313,
+    .id = 318,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3247,7 +3252,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 314,
+    .id = 319,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -3268,7 +3273,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 315,
+    .id = 320,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -3308,7 +3313,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 316,
+    .id = 321,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3343,7 +3348,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 317,
+    .id = 322,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3368,7 +3373,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 318,
+    .id = 323,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -3389,7 +3394,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 319,
+    .id = 324,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -3426,7 +3431,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 320,
+    .id = 325,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3456,7 +3461,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 321,
+    .id = 326,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3481,7 +3486,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 322,
+    .id = 327,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -3499,7 +3504,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 323,
+    .id = 328,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -3537,7 +3542,7 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 324,
+    .id = 329,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, roles, version, lease_usec, started_at, until\n"
@@ -3571,7 +3576,7 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 325,
+    .id = 330,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, roles, version, lease_usec, started_at, until\n"
@@ -3596,7 +3601,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 326,
+    .id = 331,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -3618,7 +3623,7 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 327,
+    .id = 332,
     .writes = true,
     .sqlite =
         "INSERT INTO processes (process_id, host, pid, roles, version, lease_usec, started_at, until)\n"
@@ -3683,7 +3688,7 @@ static const struct store_column table_relay_intents_first_fields[] = {
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 328,
+    .id = 333,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
@@ -3740,7 +3745,7 @@ static const struct store_column table_relay_intents_next_fields[] = {
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 329,
+    .id = 334,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
@@ -3765,7 +3770,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 330,
+    .id = 335,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -3810,7 +3815,7 @@ static const struct store_column table_relay_intents_insert_params[] = {
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 331,
+    .id = 336,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at)\n"
@@ -3831,7 +3836,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 332,
+    .id = 337,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -3851,7 +3856,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 333,
+    .id = 338,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -3914,7 +3919,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 334,
+    .id = 339,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -3950,7 +3955,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 335,
+    .id = 340,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -3975,7 +3980,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 336,
+    .id = 341,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -3998,7 +4003,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 337,
+    .id = 342,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -4037,7 +4042,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 338,
+    .id = 343,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -4068,7 +4073,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 339,
+    .id = 344,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -4093,7 +4098,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 340,
+    .id = 345,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -4111,7 +4116,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 341,
+    .id = 346,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -4146,7 +4151,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 342,
+    .id = 347,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4179,7 +4184,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 343,
+    .id = 348,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4204,7 +4209,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 344,
+    .id = 349,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -4223,7 +4228,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 345,
+    .id = 350,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -4268,7 +4273,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 346,
+    .id = 351,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4309,7 +4314,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 347,
+    .id = 352,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4334,7 +4339,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 348,
+    .id = 353,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -4362,7 +4367,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 349,
+    .id = 354,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -4410,7 +4415,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 350,
+    .id = 355,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4446,7 +4451,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 351,
+    .id = 356,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4471,7 +4476,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 352,
+    .id = 357,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -4493,7 +4498,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 353,
+    .id = 358,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -4533,7 +4538,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 354,
+    .id = 359,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -4569,7 +4574,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 355,
+    .id = 360,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -4594,7 +4599,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 356,
+    .id = 361,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -4614,7 +4619,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 357,
+    .id = 362,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -4650,7 +4655,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 358,
+    .id = 363,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -4682,7 +4687,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 359,
+    .id = 364,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -4707,7 +4712,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 360,
+    .id = 365,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -4725,7 +4730,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 361,
+    .id = 366,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -4759,7 +4764,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 362,
+    .id = 367,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -4789,7 +4794,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 363,
+    .id = 368,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -4814,7 +4819,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 364,
+    .id = 369,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -4832,7 +4837,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 365,
+    .id = 370,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -4853,7 +4858,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 366,
+    .id = 371,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -4873,7 +4878,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 367,
+    .id = 372,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -5313,6 +5318,11 @@ static const struct store_table sql_catalog_tables[] = {
     },
 };
 
+static const struct store_partitioned sql_catalog_partitioned[] = {
+    {"blockchain_events", "created_at"},
+    {"audit_log", "created_at"},
+};
+
 static const struct store_statement *const sql_catalog_statements[] = {
     &audit_sql_anchor_move,
     &audit_sql_hash_get,
@@ -5345,6 +5355,8 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &chain_sql_event_insert,
     &chain_sql_events_below,
     &chain_sql_events_cut,
+    &chain_sql_events_kept,
+    &chain_sql_events_prune,
     &chain_sql_reorg_insert,
     &chain_sql_source_insert,
     &chain_sql_sources_list,
@@ -5530,6 +5542,9 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &store_sql_migrations_create,
     &store_sql_migrations_list,
     &store_sql_migrations_remove,
+    &store_partition_sql_drop,
+    &store_partition_sql_next,
+    &store_partition_sql_patience,
     &store_sql_undo_begin,
     &store_sql_undo_drop,
     &store_sql_undo_end,
@@ -8000,15 +8015,189 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 11,
         .name = "partitions",
-        .checksum = "1babac4054a70828d70216b0b3ab7fa1c33311572e2356a2a0dc769b28c4160a",
+        .checksum = "4b8b468d5d152d6a0cc543e4f55cc283034bcdb675abe1efd0f4906d165b96ac",
         .up_sqlite =
-            "",
+            "CREATE INDEX idx_blockchain_events_created ON blockchain_events (created_at);",
         .up_postgres =
-            "",
+            "DROP INDEX idx_blockchain_events_contract;\n"
+            "DROP INDEX idx_blockchain_events_type;\n"
+            "DROP INDEX idx_blockchain_events_unprocessed;\n"
+            "ALTER TABLE blockchain_events RENAME TO blockchain_events_whole;\n"
+            "CREATE TABLE blockchain_events (\n"
+            "    chain_id BIGINT NOT NULL,\n"
+            "    block_number BIGINT NOT NULL,\n"
+            "    log_index BIGINT NOT NULL,\n"
+            "    block_hash BYTEA CONSTRAINT block_hash_is_hash CHECK (octet_length(block_hash) = 32) NOT NULL,\n"
+            "    transaction_hash BYTEA CONSTRAINT transaction_hash_is_hash CHECK (octet_length(transaction_hash) = 32) NOT NULL,\n"
+            "    contract_address BYTEA CONSTRAINT contract_address_is_address CHECK (octet_length(contract_address) = 20) NOT NULL,\n"
+            "    event_type TEXT NOT NULL,\n"
+            "    event_data JSONB NOT NULL,\n"
+            "    processed BOOLEAN NOT NULL,\n"
+            "    error TEXT,\n"
+            "    created_at TIMESTAMPTZ NOT NULL,\n"
+            "    CONSTRAINT blockchain_events_place\n"
+            "        PRIMARY KEY (chain_id, block_number, log_index, created_at)\n"
+            ") PARTITION BY RANGE (created_at);\n"
+            "CREATE TABLE blockchain_events_default PARTITION OF blockchain_events DEFAULT;\n"
+            "CREATE INDEX idx_blockchain_events_contract\n"
+            "    ON blockchain_events (chain_id, contract_address, block_number, log_index);\n"
+            "CREATE INDEX idx_blockchain_events_type ON blockchain_events (event_type);\n"
+            "CREATE INDEX idx_blockchain_events_unprocessed\n"
+            "    ON blockchain_events (chain_id, block_number) WHERE NOT processed;\n"
+            "CREATE INDEX idx_blockchain_events_created ON blockchain_events (created_at);\n"
+            "CREATE TABLE blockchain_event_keys (\n"
+            "    chain_id BIGINT NOT NULL,\n"
+            "    block_number BIGINT NOT NULL,\n"
+            "    log_index BIGINT NOT NULL,\n"
+            "    transaction_hash BYTEA CONSTRAINT transaction_hash_is_hash CHECK (octet_length(transaction_hash) = 32) NOT NULL,\n"
+            "    PRIMARY KEY (chain_id, block_number, log_index),\n"
+            "    UNIQUE (chain_id, transaction_hash, log_index)\n"
+            ");\n"
+            "CREATE FUNCTION blockchain_events_note() RETURNS trigger LANGUAGE plpgsql AS $note$\n"
+            "BEGIN\n"
+            "    IF TG_OP = 'INSERT' THEN\n"
+            "        INSERT INTO blockchain_event_keys (chain_id, block_number, log_index, transaction_hash)\n"
+            "        SELECT chain_id, block_number, log_index, transaction_hash FROM changed;\n"
+            "    ELSE\n"
+            "        DELETE FROM blockchain_event_keys k USING changed c\n"
+            "        WHERE k.chain_id = c.chain_id AND k.block_number = c.block_number\n"
+            "            AND k.log_index = c.log_index;\n"
+            "    END IF;\n"
+            "    RETURN NULL;\n"
+            "END;\n"
+            "$note$;\n"
+            "CREATE TRIGGER blockchain_events_insert AFTER INSERT ON blockchain_events\n"
+            "    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION blockchain_events_note();\n"
+            "CREATE TRIGGER blockchain_events_delete AFTER DELETE ON blockchain_events\n"
+            "    REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION blockchain_events_note();\n"
+            "CREATE FUNCTION blockchain_events_refuse() RETURNS trigger LANGUAGE plpgsql AS $refuse$\n"
+            "BEGIN\n"
+            "    RAISE EXCEPTION 'the place of an event does not change'\n"
+            "        USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = TG_NAME;\n"
+            "END;\n"
+            "$refuse$;\n"
+            "CREATE TRIGGER blockchain_events_stay\n"
+            "    BEFORE UPDATE OF chain_id, block_number, log_index, transaction_hash, created_at\n"
+            "    ON blockchain_events FOR EACH ROW EXECUTE FUNCTION blockchain_events_refuse();\n"
+            "INSERT INTO blockchain_events\n"
+            "    (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address,\n"
+            "     event_type, event_data, processed, error, created_at)\n"
+            "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address,\n"
+            "       event_type, event_data, processed, error, created_at\n"
+            "FROM blockchain_events_whole;\n"
+            "DROP TABLE blockchain_events_whole;\n"
+            "CREATE FUNCTION partition_name(parent text, month timestamptz) RETURNS text\n"
+            "LANGUAGE sql IMMUTABLE AS $name$\n"
+            "    SELECT parent || '_p' || to_char(month AT TIME ZONE 'UTC', 'YYYYMM')\n"
+            "$name$;\n"
+            "CREATE FUNCTION partition_next(parent text, key text, ahead timestamptz) RETURNS text\n"
+            "LANGUAGE plpgsql AS $next$\n"
+            "DECLARE\n"
+            "    rest text := parent || '_default';\n"
+            "    month timestamptz;\n"
+            "    beyond timestamptz;\n"
+            "    made text;\n"
+            "BEGIN\n"
+            "    PERFORM pg_advisory_xact_lock(1179797572, hashtext(parent));\n"
+            "    EXECUTE format('SELECT date_trunc(''month'', min(%I), ''UTC'') FROM ONLY %I', key, rest)\n"
+            "        INTO month;\n"
+            "    IF month IS NULL THEN\n"
+            "        SELECT min(m AT TIME ZONE 'UTC') INTO month\n"
+            "        FROM generate_series(date_trunc('month', now() AT TIME ZONE 'UTC'),\n"
+            "                             ahead AT TIME ZONE 'UTC', interval '1 month') m\n"
+            "        WHERE to_regclass(partition_name(parent, m AT TIME ZONE 'UTC')) IS NULL;\n"
+            "    END IF;\n"
+            "    IF month IS NULL THEN\n"
+            "        RETURN NULL;\n"
+            "    END IF;\n"
+            "    beyond := (month AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC';\n"
+            "    made := partition_name(parent, month);\n"
+            "    IF to_regclass(made) IS NOT NULL THEN\n"
+            "        RAISE EXCEPTION 'partition % was made meanwhile', made USING ERRCODE = '40001';\n"
+            "    END IF;\n"
+            "    EXECUTE format('LOCK TABLE ONLY %I IN ACCESS EXCLUSIVE MODE', rest);\n"
+            "    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',\n"
+            "                   made, parent);\n"
+            "    EXECUTE format('ALTER TABLE %I DISABLE TRIGGER USER', rest);\n"
+            "    EXECUTE format('WITH moved AS (DELETE FROM ONLY %I WHERE %I >= $1 AND %I < $2 RETURNING *)'\n"
+            "                   ' INSERT INTO %I SELECT * FROM moved', rest, key, key, made)\n"
+            "        USING month, beyond;\n"
+            "    EXECUTE format('ALTER TABLE %I ENABLE TRIGGER USER', rest);\n"
+            "    EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',\n"
+            "                   parent, made, month, beyond);\n"
+            "    RETURN made;\n"
+            "EXCEPTION WHEN check_violation THEN\n"
+            "    RAISE EXCEPTION 'rows of partition % arrived meanwhile', made USING ERRCODE = '40001';\n"
+            "END;\n"
+            "$next$;\n"
+            "CREATE FUNCTION partition_drop(parent text) RETURNS text\n"
+            "LANGUAGE plpgsql AS $drop$\n"
+            "DECLARE\n"
+            "    name text;\n"
+            "    used boolean;\n"
+            "BEGIN\n"
+            "    PERFORM pg_advisory_xact_lock(1179797572, hashtext(parent));\n"
+            "    FOR name IN\n"
+            "        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid\n"
+            "        WHERE i.inhparent = parent::regclass AND c.relname ~ ('^' || parent || '_p[0-9]{6}$')\n"
+            "            AND c.relname < partition_name(parent, now())\n"
+            "        ORDER BY c.relname\n"
+            "    LOOP\n"
+            "        EXECUTE format('SELECT EXISTS (SELECT 1 FROM ONLY %I)', name) INTO used;\n"
+            "        CONTINUE WHEN used;\n"
+            "        BEGIN\n"
+            "            EXECUTE format('LOCK TABLE ONLY %I IN ACCESS EXCLUSIVE MODE', parent);\n"
+            "            EXECUTE format('ALTER TABLE %I ADD CONSTRAINT is_empty CHECK (false)', name);\n"
+            "            EXECUTE format('DROP TABLE %I', name);\n"
+            "            RETURN name;\n"
+            "        EXCEPTION\n"
+            "            WHEN check_violation THEN NULL;\n"
+            "            WHEN undefined_table THEN NULL; -- somebody else dropped it meanwhile\n"
+            "        END;\n"
+            "    END LOOP;\n"
+            "    RETURN NULL;\n"
+            "END;\n"
+            "$drop$;",
         .down_sqlite =
-            "",
+            "DROP INDEX idx_blockchain_events_created;",
         .down_postgres =
-            "",
+            "DROP FUNCTION partition_drop(text);\n"
+            "DROP FUNCTION partition_next(text, text, timestamptz);\n"
+            "DROP FUNCTION partition_name(text, timestamptz);\n"
+            "DROP TABLE blockchain_event_keys;\n"
+            "ALTER TABLE blockchain_events RENAME TO blockchain_events_parts;\n"
+            "DROP INDEX idx_blockchain_events_contract;\n"
+            "DROP INDEX idx_blockchain_events_type;\n"
+            "DROP INDEX idx_blockchain_events_unprocessed;\n"
+            "CREATE TABLE blockchain_events (\n"
+            "    chain_id BIGINT NOT NULL,\n"
+            "    block_number BIGINT NOT NULL,\n"
+            "    log_index BIGINT NOT NULL,\n"
+            "    block_hash BYTEA CONSTRAINT block_hash_is_hash CHECK (octet_length(block_hash) = 32) NOT NULL,\n"
+            "    transaction_hash BYTEA CONSTRAINT transaction_hash_is_hash CHECK (octet_length(transaction_hash) = 32) NOT NULL,\n"
+            "    contract_address BYTEA CONSTRAINT contract_address_is_address CHECK (octet_length(contract_address) = 20) NOT NULL,\n"
+            "    event_type TEXT NOT NULL,\n"
+            "    event_data JSONB NOT NULL,\n"
+            "    processed BOOLEAN NOT NULL,\n"
+            "    error TEXT,\n"
+            "    created_at TIMESTAMPTZ NOT NULL,\n"
+            "    PRIMARY KEY (chain_id, block_number, log_index),\n"
+            "    UNIQUE (chain_id, transaction_hash, log_index)\n"
+            ");\n"
+            "INSERT INTO blockchain_events\n"
+            "    (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address,\n"
+            "     event_type, event_data, processed, error, created_at)\n"
+            "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address,\n"
+            "       event_type, event_data, processed, error, created_at\n"
+            "FROM blockchain_events_parts;\n"
+            "CREATE INDEX idx_blockchain_events_contract\n"
+            "    ON blockchain_events (chain_id, contract_address, block_number, log_index);\n"
+            "CREATE INDEX idx_blockchain_events_type ON blockchain_events (event_type);\n"
+            "CREATE INDEX idx_blockchain_events_unprocessed\n"
+            "    ON blockchain_events (chain_id, block_number) WHERE NOT processed;\n"
+            "DROP TABLE blockchain_events_parts;\n"
+            "DROP FUNCTION blockchain_events_note();\n"
+            "DROP FUNCTION blockchain_events_refuse();",
     },
     {
         .version = 12,
@@ -8124,9 +8313,11 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 368,
+    .statement_count = 373,
     .migrations = sql_catalog_migrations,
     .migration_count = 13,
     .tables = sql_catalog_tables,
     .table_count = 34,
+    .partitioned = sql_catalog_partitioned,
+    .partitioned_count = 2,
 };

@@ -15,7 +15,7 @@ static const struct store_column jobs_sql_enqueue_columns[] = {
 };
 const struct store_statement jobs_sql_enqueue = {
     .name = "jobs_enqueue",
-    .id = 54,
+    .id = 56,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at,\n"
@@ -43,7 +43,7 @@ static const struct store_column jobs_sql_find_live_columns[] = {
 };
 const struct store_statement jobs_sql_find_live = {
     .name = "jobs_find_live",
-    .id = 55,
+    .id = 57,
     .writes = false,
     .sqlite =
         "SELECT id FROM jobs WHERE key = ?1 AND state IN (1, 2)",
@@ -62,7 +62,7 @@ static const struct store_column jobs_sql_heads_columns[] = {
 };
 const struct store_statement jobs_sql_heads = {
     .name = "jobs_heads",
-    .id = 57,
+    .id = 59,
     .writes = false,
     .sqlite =
         "WITH RECURSIVE head (id, kind, priority, run_at) AS (\n"
@@ -119,7 +119,7 @@ static const struct store_column jobs_sql_claim_columns[] = {
 };
 const struct store_statement jobs_sql_claim = {
     .name = "jobs_claim",
-    .id = 47,
+    .id = 49,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -164,7 +164,7 @@ static const struct store_column jobs_sql_claim_suspect_columns[] = {
 };
 const struct store_statement jobs_sql_claim_suspect = {
     .name = "jobs_claim_suspect",
-    .id = 48,
+    .id = 50,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -197,7 +197,7 @@ static const struct store_column jobs_sql_mark_started_params[] = {
 };
 const struct store_statement jobs_sql_mark_started = {
     .name = "jobs_mark_started",
-    .id = 62,
+    .id = 64,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET started = ?3 WHERE id = ?1 AND lease_token = ?2 AND state = 2",
@@ -214,7 +214,7 @@ static const struct store_column jobs_sql_renew_params[] = {
 };
 const struct store_statement jobs_sql_renew = {
     .name = "jobs_renew",
-    .id = 64,
+    .id = 66,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET lease_until = ?3 WHERE id = ?1 AND lease_token = ?2 AND state = 2",
@@ -231,7 +231,7 @@ static const struct store_column jobs_sql_finish_params[] = {
 };
 const struct store_statement jobs_sql_finish = {
     .name = "jobs_finish",
-    .id = 56,
+    .id = 58,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -254,7 +254,7 @@ static const struct store_column jobs_sql_bury_params[] = {
 };
 const struct store_statement jobs_sql_bury = {
     .name = "jobs_bury",
-    .id = 45,
+    .id = 47,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -282,7 +282,7 @@ static const struct store_column jobs_sql_requeue_params[] = {
 };
 const struct store_statement jobs_sql_requeue = {
     .name = "jobs_requeue",
-    .id = 66,
+    .id = 68,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -316,7 +316,7 @@ static const struct store_column jobs_sql_lapsed_columns[] = {
 };
 const struct store_statement jobs_sql_lapsed = {
     .name = "jobs_lapsed",
-    .id = 58,
+    .id = 60,
     .writes = true,
     .sqlite =
         "SELECT id, kind, attempts, started IS NOT NULL AS was_started, lease_token FROM jobs\n"
@@ -338,7 +338,7 @@ static const struct store_column jobs_sql_rebase_params[] = {
 };
 const struct store_statement jobs_sql_rebase = {
     .name = "jobs_rebase",
-    .id = 63,
+    .id = 65,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET run_at = ?1 + (run_at - scheduled), scheduled = ?1\n"
@@ -360,7 +360,7 @@ static const struct store_column jobs_sql_replay_params[] = {
 };
 const struct store_statement jobs_sql_replay = {
     .name = "jobs_replay",
-    .id = 65,
+    .id = 67,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -384,7 +384,7 @@ static const struct store_column jobs_sql_cancel_params[] = {
 };
 const struct store_statement jobs_sql_cancel = {
     .name = "jobs_cancel",
-    .id = 46,
+    .id = 48,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET state = 5, finished = ?2 WHERE id = ?1 AND state = 1",
@@ -402,7 +402,7 @@ static const struct store_column jobs_sql_state_columns[] = {
 };
 const struct store_statement jobs_sql_state = {
     .name = "jobs_state",
-    .id = 67,
+    .id = 69,
     .writes = false,
     .sqlite =
         "SELECT state FROM jobs WHERE id = ?1",
@@ -425,7 +425,7 @@ static const struct store_column jobs_sql_dead_columns[] = {
 };
 const struct store_statement jobs_sql_dead = {
     .name = "jobs_dead",
-    .id = 53,
+    .id = 55,
     .writes = false,
     .sqlite =
         "SELECT id, finished FROM jobs\n"
@@ -457,7 +457,7 @@ static const struct store_column jobs_sql_list_columns[] = {
 };
 const struct store_statement jobs_sql_list = {
     .name = "jobs_list",
-    .id = 59,
+    .id = 61,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, state, attempts, error, created, run_at, payload\n"
@@ -488,7 +488,7 @@ static const struct store_column jobs_sql_list_live_columns[] = {
 };
 const struct store_statement jobs_sql_list_live = {
     .name = "jobs_list_live",
-    .id = 61,
+    .id = 63,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, state, attempts, error, created, run_at, payload\n"
@@ -531,7 +531,7 @@ static const struct store_column jobs_sql_list_ended_columns[] = {
 };
 const struct store_statement jobs_sql_list_ended = {
     .name = "jobs_list_ended",
-    .id = 60,
+    .id = 62,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, state, attempts, error, created, run_at, payload\n"
@@ -553,7 +553,7 @@ static const struct store_column jobs_sql_count_columns[] = {
 };
 const struct store_statement jobs_sql_count = {
     .name = "jobs_count",
-    .id = 49,
+    .id = 51,
     .writes = false,
     .sqlite =
         "SELECT (SELECT count(*) FROM jobs WHERE state = 1 AND lapses = 0 AND ?1 = 1)\n"
@@ -578,7 +578,7 @@ static const struct store_column jobs_sql_sweep_params[] = {
 };
 const struct store_statement jobs_sql_sweep = {
     .name = "jobs_sweep",
-    .id = 68,
+    .id = 70,
     .writes = true,
     .sqlite =
         "DELETE FROM jobs\n"
@@ -604,7 +604,7 @@ static const struct store_column jobs_sql_cron_get_columns[] = {
 };
 const struct store_statement jobs_sql_cron_get = {
     .name = "jobs_cron_get",
-    .id = 50,
+    .id = 52,
     .writes = false,
     .sqlite =
         "SELECT slot FROM job_crons WHERE name = ?1",
@@ -623,7 +623,7 @@ static const struct store_column jobs_sql_cron_insert_params[] = {
 };
 const struct store_statement jobs_sql_cron_insert = {
     .name = "jobs_cron_insert",
-    .id = 51,
+    .id = 53,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO NOTHING",
@@ -641,7 +641,7 @@ static const struct store_column jobs_sql_cron_move_params[] = {
 };
 const struct store_statement jobs_sql_cron_move = {
     .name = "jobs_cron_move",
-    .id = 52,
+    .id = 54,
     .writes = true,
     .sqlite =
         "UPDATE job_crons SET slot = ?2, fired = ?4 WHERE name = ?1 AND slot = ?3",

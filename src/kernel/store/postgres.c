@@ -53,6 +53,17 @@ static const struct pg_state *find_state(const char *sqlstate)
     return &other;
 }
 
+/*
+ * A row was on its way to the partition for the rest while the partition of its month was made: a
+ * check that has no name. Run again, it finds the new one.
+ */
+static bool is_partition_race(const PGresult *result, const char *sqlstate)
+{
+    return strcmp(sqlstate, "23514") == 0 &&
+           PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME) == NULL &&
+           PQresultErrorField(result, PG_DIAG_TABLE_NAME) != NULL;
+}
+
 static enum err fail_lost(struct store_conn *conn, const char *doing, struct why *why)
 {
     conn->worn = true;
@@ -80,7 +91,8 @@ enum err pg_fail(struct store_conn *conn, const PGresult *result, const char *do
     if (PQstatus(conn->pq) != CONNECTION_OK || sqlstate == NULL) {
         return fail_lost(conn, doing, why);
     }
-    const struct pg_state *state = find_state(sqlstate);
+    const struct pg_state *state =
+        find_state(is_partition_race(result, sqlstate) ? "40001" : sqlstate);
     if (state->lost) {
         return fail_lost(conn, doing, why);
     }

@@ -161,6 +161,12 @@ struct store_table {
     const struct store_statement *clear; /* NULL: they put nothing there */
 };
 
+/* A table that PostgreSQL keeps in partitions, a month of `column` each; see store_partition.h. */
+struct store_partitioned {
+    const char *table;
+    const char *column;
+};
+
 /* What generated code knows about the whole program (src/gen/sql_all.c). */
 struct store_catalog {
     const struct store_statement *const *statements;
@@ -169,6 +175,8 @@ struct store_catalog {
     uint16_t migration_count;
     const struct store_table *tables; /* referenced ones first */
     uint16_t table_count;
+    const struct store_partitioned *partitioned;
+    uint16_t partitioned_count;
 };
 
 struct store_config {
