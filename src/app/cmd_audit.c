@@ -124,7 +124,9 @@ const struct audit_action operator_actions[OPERATOR_ACTION_COUNT] = {
                            "The schema was moved; details have the versions before and after."},
     [OPERATOR_JOB_REPLAYED] = {"jobs.replayed",
                                "Dead jobs were queued again; details have their number."},
-    [OPERATOR_JOB_CANCELLED] = {"jobs.cancelled", "A queued job was cancelled."},
+    [OPERATOR_JOB_CANCELLED] = {"jobs.cancelled",
+                                "A queued job was cancelled, or a running one asked to end."},
+    [OPERATOR_JOB_RETRIED] = {"jobs.retried", "A queued job was to run at once."},
 };
 
 static struct audit_table operator_table(void)
@@ -134,9 +136,9 @@ static struct audit_table operator_table(void)
 
 void audit_actions_reference(struct buf *out)
 {
-    const struct audit_table tables[] = {leasing_audit_table(), relay_audit_table(),
-                                         chain_audit_table(),   ops_audit_table(),
-                                         operator_table(),      audit_own_table()};
+    const struct audit_table tables[] = {
+        leasing_audit_table(),  relay_audit_table(), chain_audit_table(), ops_audit_table(),
+        ops_jobs_audit_table(), operator_table(),    audit_own_table()};
     audit_reference(tables, sizeof(tables) / sizeof(tables[0]), out);
 }
 

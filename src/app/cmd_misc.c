@@ -154,6 +154,7 @@ static void reference_metrics(struct buf *out)
     jobs_metrics_register();
     rpc_metrics_register();
     http_metrics_register();
+    ops_metrics_register();
     store_lease_metrics_register();
     store_metrics_register();
     audit_metrics_register();
@@ -165,9 +166,10 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
     struct settings settings;
     static struct ops no_ops;
     const struct http_table routes[] = {ops_http_table(&no_ops), ops_api_table(&no_ops),
-                                        leasing_http_table(NULL)};
+                                        ops_jobs_http_table(&no_ops), leasing_http_table(NULL)};
     const struct chain_table events = leasing_chain_table(NULL);
-    const struct job_table jobs[] = {leasing_job_table(NULL), ops_job_table(NULL)};
+    struct job_table jobs[SCHEDULES_TABLES_MAX];
+    size_t job_tables = schedules_job_tables(NULL, NULL, NULL, jobs);
     buf_format(out, "<!-- Written by `freehold reference %.*s`; do not edit. -->\n\n",
                SLICE_ARG(what));
     if (slice_equal_text(what, "errors")) {
@@ -181,7 +183,7 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
         chain_events_reference(&events, 1, out);
     } else if (slice_equal_text(what, "jobs")) {
         buf_add_text(out, "# Background jobs\n\n");
-        jobs_reference(jobs, sizeof jobs / sizeof jobs[0], out);
+        jobs_reference(jobs, job_tables, out);
     } else if (slice_equal_text(what, "audit")) {
         buf_add_text(out, "# Audit log\n\nThe actions that `audit_log` records.\n\n");
         audit_actions_reference(out);

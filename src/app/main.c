@@ -57,6 +57,9 @@ static const struct cli_option ledger_options[] = {
 
 static const struct cli_option jobs_options[] = {
     {"state", "STATE", "Only jobs that are queued, running, done, dead or cancelled."},
+    {"kind", "KIND", "list, replay: only jobs of this kind."},
+    {"queue", "QUEUE", "list: only jobs of this queue."},
+    {"limit", "N", "list: at most so many (50)."},
     {"all", NULL, "replay: every dead job."},
     {NULL, NULL, NULL},
 };
@@ -92,8 +95,8 @@ const struct command cli_commands[] = {
      audit_options, command_audit},
     {"ledger", "accounts|balance|entries [BOOK [ACCOUNT]]",
      "Show accounts with their balances, or the entries of one.", ledger_options, command_ledger},
-    {"jobs", "list|replay|cancel [ID]", "Look at background jobs, replay or cancel them.",
-     jobs_options, command_jobs},
+    {"jobs", "list|show|retry|cancel|replay|queues|schedules [ID]",
+     "Look at background jobs, run, cancel or replay them.", jobs_options, command_jobs},
     {"chain", "status|resume", "Look at the followed chain, or go on after a halt.", chain_options,
      command_chain},
     {"leases", NULL, "List the processes on the database and who has what only one may do.", NULL,

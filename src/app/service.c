@@ -386,22 +386,10 @@ static enum err start_relay(struct service *s, struct why *why)
     return has_role(s, ROLE_RELAY) ? relay_start(s->relay, why) : OK;
 }
 
-static enum err start_jobs(struct service *s, struct why *why)
-{
-    s->retention = (struct ops_retention){
-        .audit_usec = s->settings->audit.retention_usec,
-        .events_usec = s->settings->chain.event_retention_usec,
-        .inbox_usec = s->settings->inbox.retention_usec,
-    };
-    s->job_tables[0] = leasing_job_table(s->leasing);
-    s->job_tables[1] = ops_job_table(&s->retention);
-    s->jobs = jobs_new(s->store, &s->settings->jobs, s->job_tables, 2);
-    return jobs_start(s->jobs, why);
-}
-
-static enum err start_http(struct service *s, struct why *why)
+static void fill_ops(struct service *s)
 {
     s->ops = (struct ops){
+        .config = &s->settings->ops,
         .version = FREEHOLD_VERSION,
         .roles = s->roles,
         .chain_id = s->settings->chain.chain_id,
@@ -412,10 +400,35 @@ static enum err start_http(struct service *s, struct why *why)
         .chain = s->chain,
         .relay = s->relay,
     };
+    for (size_t i = 0; i < s->signer_count && i < OPS_WALLETS_MAX; i++) {
+        s->ops.wallets[s->ops.wallet_count++] = s->signers[i].address;
+    }
+    ops_metrics_register();
+}
+
+static enum err start_jobs(struct service *s, struct why *why)
+{
+    s->retention = (struct ops_retention){
+        .audit_usec = s->settings->audit.retention_usec,
+        .events_usec = s->settings->chain.event_retention_usec,
+        .inbox_usec = s->settings->inbox.retention_usec,
+    };
+    fill_ops(s);
+    size_t count = schedules_job_tables(&s->ops, &s->retention, s->leasing, s->job_tables);
+    enum err e = jobs_catalog_new(&s->boot, s->job_tables, count, &s->ops.jobs, why);
+    if (e == OK) {
+        e = jobs_new(&s->jobs, s->store, &s->settings->jobs, s->job_tables, count, why);
+    }
+    return e == OK ? jobs_start(s->jobs, why) : e;
+}
+
+static enum err start_http(struct service *s, struct why *why)
+{
     s->http_tables[0] = ops_http_table(&s->ops);
     s->http_tables[1] = ops_api_table(&s->ops);
-    s->http_tables[2] = leasing_http_table(s->leasing);
-    size_t count = has_role(s, ROLE_API) ? 3 : 1;
+    s->http_tables[2] = ops_jobs_http_table(&s->ops);
+    s->http_tables[3] = leasing_http_table(s->leasing);
+    size_t count = has_role(s, ROLE_API) ? 4 : 1;
     return http_start(&s->http, &s->settings->http, s->http_tables, count, s->store, why);
 }
 

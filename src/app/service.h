@@ -18,6 +18,7 @@
 
 #include "app/deploy.h"
 #include "app/devchain.h"
+#include "app/schedules.h"
 #include "app/settings.h"
 #include "kernel/ops/ops.h"
 
@@ -38,13 +39,13 @@ struct service {
     struct leasing *leasing;
     struct relay *relay;
     struct chain *chain;
-    struct job_table job_tables[2];
+    struct job_table job_tables[SCHEDULES_TABLES_MAX];
     struct ops_retention retention;
     struct audit_sealer *sealer;
     struct jobs *jobs;
     struct ops ops;
     char roles[ROLES_TEXT_MAX];
-    struct http_table http_tables[3];
+    struct http_table http_tables[4];
     struct http_server *http;
     struct arena boot;
 };

@@ -89,6 +89,7 @@ void settings_init(struct settings *s)
     add(s, "Relay", relay_config_rows, relay_config_row_count, &s->relay);
     add(s, "Wallets", wallet_rows, COUNT(wallet_rows), &s->wallets);
     add(s, "Jobs", jobs_config_rows, jobs_config_row_count, &s->jobs);
+    add(s, "Operations", ops_config_rows, ops_config_row_count, &s->ops);
     add(s, "Audit log", audit_config_rows, audit_config_row_count, &s->audit);
     add(s, "Outside events", inbox_config_rows, inbox_config_row_count, &s->inbox);
     add(s, "Leasing", leasing_config_rows, leasing_config_row_count, &s->leasing);

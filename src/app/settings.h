@@ -14,6 +14,7 @@
 #include "kernel/http/http.h"
 #include "kernel/inbox/inbox.h"
 #include "kernel/jobs/jobs.h"
+#include "kernel/ops/ops.h"
 #include "kernel/relay/relay.h"
 #include "kernel/store/store.h"
 
@@ -48,6 +49,7 @@ struct settings {
     struct chain_config chain;
     struct relay_config relay;
     struct jobs_config jobs;
+    struct ops_config ops;
     struct audit_config audit;
     struct inbox_config inbox;
     struct http_config http;

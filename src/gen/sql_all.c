@@ -52,27 +52,43 @@ extern const struct store_statement inbox_sql_result;
 extern const struct store_statement inbox_sql_seen;
 extern const struct store_statement jobs_sql_bury;
 extern const struct store_statement jobs_sql_cancel;
+extern const struct store_statement jobs_sql_cancel_running;
 extern const struct store_statement jobs_sql_claim;
 extern const struct store_statement jobs_sql_claim_suspect;
 extern const struct store_statement jobs_sql_count;
+extern const struct store_statement jobs_sql_count_kinds;
 extern const struct store_statement jobs_sql_cron_get;
 extern const struct store_statement jobs_sql_cron_insert;
 extern const struct store_statement jobs_sql_cron_move;
 extern const struct store_statement jobs_sql_dead;
 extern const struct store_statement jobs_sql_enqueue;
+extern const struct store_statement jobs_sql_enqueue_many;
 extern const struct store_statement jobs_sql_find_live;
 extern const struct store_statement jobs_sql_finish;
+extern const struct store_statement jobs_sql_finish_forgotten;
+extern const struct store_statement jobs_sql_finish_many;
+extern const struct store_statement jobs_sql_get;
 extern const struct store_statement jobs_sql_heads;
+extern const struct store_statement jobs_sql_heads_from;
 extern const struct store_statement jobs_sql_lapsed;
 extern const struct store_statement jobs_sql_list;
 extern const struct store_statement jobs_sql_list_ended;
 extern const struct store_statement jobs_sql_list_live;
 extern const struct store_statement jobs_sql_mark_started;
+extern const struct store_statement jobs_sql_next;
+extern const struct store_statement jobs_sql_next_all;
+extern const struct store_statement jobs_sql_progress;
+extern const struct store_statement jobs_sql_queue_lock;
+extern const struct store_statement jobs_sql_queue_make;
+extern const struct store_statement jobs_sql_queue_running;
+extern const struct store_statement jobs_sql_queue_starts;
 extern const struct store_statement jobs_sql_rebase;
 extern const struct store_statement jobs_sql_renew;
 extern const struct store_statement jobs_sql_replay;
 extern const struct store_statement jobs_sql_requeue;
+extern const struct store_statement jobs_sql_retry;
 extern const struct store_statement jobs_sql_state;
+extern const struct store_statement jobs_sql_suspects;
 extern const struct store_statement jobs_sql_sweep;
 extern const struct store_statement leasing_api_sql_account_bids;
 extern const struct store_statement leasing_api_sql_account_tokens;
@@ -215,6 +231,7 @@ extern const struct store_statement store_lease_sql_leave;
 extern const struct store_statement store_lease_sql_list;
 extern const struct store_statement store_lease_sql_lives;
 extern const struct store_statement store_lease_sql_make;
+extern const struct store_statement store_lease_sql_neighbours;
 extern const struct store_statement store_lease_sql_processes;
 extern const struct store_statement store_lease_sql_take;
 extern const struct store_statement store_sql_migrations_add;
@@ -251,7 +268,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 228,
+    .id = 245,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -289,7 +306,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 229,
+    .id = 246,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -314,7 +331,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 230,
+    .id = 247,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -340,7 +357,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 231,
+    .id = 248,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -401,7 +418,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 232,
+    .id = 249,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -450,7 +467,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 233,
+    .id = 250,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -475,7 +492,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 234,
+    .id = 251,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -512,7 +529,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 235,
+    .id = 252,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -567,7 +584,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 236,
+    .id = 253,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -599,7 +616,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 237,
+    .id = 254,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -624,7 +641,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 238,
+    .id = 255,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -644,7 +661,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 239,
+    .id = 256,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -661,7 +678,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 240,
+    .id = 257,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -699,7 +716,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 241,
+    .id = 258,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -739,7 +756,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 242,
+    .id = 259,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -764,7 +781,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 243,
+    .id = 260,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -791,7 +808,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 244,
+    .id = 261,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -841,7 +858,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 245,
+    .id = 262,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -880,7 +897,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 246,
+    .id = 263,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -905,7 +922,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 247,
+    .id = 264,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -930,7 +947,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 248,
+    .id = 265,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -972,7 +989,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 249,
+    .id = 266,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1004,7 +1021,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 250,
+    .id = 267,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1029,7 +1046,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 251,
+    .id = 268,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -1048,7 +1065,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 252,
+    .id = 269,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -1085,7 +1102,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 253,
+    .id = 270,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1117,7 +1134,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 254,
+    .id = 271,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1142,7 +1159,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 255,
+    .id = 272,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -1162,7 +1179,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 256,
+    .id = 273,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
@@ -1202,7 +1219,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 257,
+    .id = 274,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1236,7 +1253,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 258,
+    .id = 275,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1261,7 +1278,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 259,
+    .id = 276,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -1283,7 +1300,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 260,
+    .id = 277,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -1304,7 +1321,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 261,
+    .id = 278,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -1324,7 +1341,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 262,
+    .id = 279,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1359,7 +1376,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 263,
+    .id = 280,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1390,7 +1407,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 264,
+    .id = 281,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1415,7 +1432,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 265,
+    .id = 282,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -1433,7 +1450,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 266,
+    .id = 283,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -1474,7 +1491,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 267,
+    .id = 284,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1513,7 +1530,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 268,
+    .id = 285,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1538,7 +1555,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 269,
+    .id = 286,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -1563,7 +1580,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 270,
+    .id = 287,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -1606,7 +1623,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 271,
+    .id = 288,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1639,7 +1656,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 272,
+    .id = 289,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1664,7 +1681,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 273,
+    .id = 290,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -1684,7 +1701,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 274,
+    .id = 291,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -1716,25 +1733,26 @@ static const struct store_column table_job_crons_first_fields[] = {
     {"name", STORE_TEXT, false},
     {"slot", STORE_I64, false},
     {"fired", STORE_TIME, false},
+    {"spec", STORE_TEXT, false},
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 275,
+    .id = 292,
     .writes = false,
     .sqlite =
-        "SELECT name, slot, fired\n"
+        "SELECT name, slot, fired, spec\n"
         "FROM job_crons\n"
         "ORDER BY name\n"
         "LIMIT ?1",
     .postgres =
-        "SELECT name, slot, fired\n"
+        "SELECT name, slot, fired, spec\n"
         "FROM job_crons\n"
         "ORDER BY name\n"
         "LIMIT $1::bigint",
     .params = table_job_crons_first_params,
     .param_count = 1,
     .columns = table_job_crons_first_fields,
-    .column_count = 3,
+    .column_count = 4,
 };
 
 static const struct store_column table_job_crons_next_params[] = {
@@ -1745,19 +1763,20 @@ static const struct store_column table_job_crons_next_fields[] = {
     {"name", STORE_TEXT, false},
     {"slot", STORE_I64, false},
     {"fired", STORE_TIME, false},
+    {"spec", STORE_TEXT, false},
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 276,
+    .id = 293,
     .writes = false,
     .sqlite =
-        "SELECT name, slot, fired\n"
+        "SELECT name, slot, fired, spec\n"
         "FROM job_crons\n"
         "WHERE name > ?1\n"
         "ORDER BY name\n"
         "LIMIT ?2",
     .postgres =
-        "SELECT name, slot, fired\n"
+        "SELECT name, slot, fired, spec\n"
         "FROM job_crons\n"
         "WHERE name > $1::text\n"
         "ORDER BY name\n"
@@ -1765,7 +1784,7 @@ static const struct store_statement table_job_crons_next = {
     .params = table_job_crons_next_params,
     .param_count = 2,
     .columns = table_job_crons_next_fields,
-    .column_count = 3,
+    .column_count = 4,
 };
 
 static const struct store_column table_job_crons_count_fields[] = {
@@ -1773,7 +1792,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 277,
+    .id = 294,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -1787,30 +1806,135 @@ static const struct store_column table_job_crons_insert_params[] = {
     {"name", STORE_TEXT, false},
     {"slot", STORE_I64, false},
     {"fired", STORE_TIME, false},
+    {"spec", STORE_TEXT, false},
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 278,
+    .id = 295,
     .writes = true,
     .sqlite =
-        "INSERT INTO job_crons (name, slot, fired)\n"
-        "VALUES (?1, ?2, ?3)",
+        "INSERT INTO job_crons (name, slot, fired, spec)\n"
+        "VALUES (?1, ?2, ?3, ?4)",
     .postgres =
-        "INSERT INTO job_crons (name, slot, fired)\n"
-        "VALUES ($1::text, $2::bigint, $3::timestamptz)",
+        "INSERT INTO job_crons (name, slot, fired, spec)\n"
+        "VALUES ($1::text, $2::bigint, $3::timestamptz, $4::text)",
     .rows = STORE_ROWS_LOAD,
     .postgres_rows =
-        "COPY job_crons (name, slot, fired) FROM STDIN (FORMAT binary)",
+        "COPY job_crons (name, slot, fired, spec) FROM STDIN (FORMAT binary)",
     .params = table_job_crons_insert_params,
-    .param_count = 3,
+    .param_count = 4,
 };
 
 static const struct store_column table_job_crons_columns[] = {
     {"name", STORE_TEXT, false},
     {"slot", STORE_I64, false},
     {"fired", STORE_TIME, false},
+    {"spec", STORE_TEXT, false},
 };
 static const uint16_t table_job_crons_key[] = {0};
+
+static const struct store_column table_job_queues_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_job_queues_first_fields[] = {
+    {"name", STORE_TEXT, false},
+    {"starts", STORE_JSON, false},
+    {"updated", STORE_TIME, false},
+};
+static const struct store_statement table_job_queues_first = {
+    .name = "table_job_queues_first",
+    .id = 296,
+    .writes = false,
+    .sqlite =
+        "SELECT name, starts, updated\n"
+        "FROM job_queues\n"
+        "ORDER BY name\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT name, starts, updated\n"
+        "FROM job_queues\n"
+        "ORDER BY name\n"
+        "LIMIT $1::bigint",
+    .params = table_job_queues_first_params,
+    .param_count = 1,
+    .columns = table_job_queues_first_fields,
+    .column_count = 3,
+};
+
+static const struct store_column table_job_queues_next_params[] = {
+    {"after_name", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_job_queues_next_fields[] = {
+    {"name", STORE_TEXT, false},
+    {"starts", STORE_JSON, false},
+    {"updated", STORE_TIME, false},
+};
+static const struct store_statement table_job_queues_next = {
+    .name = "table_job_queues_next",
+    .id = 297,
+    .writes = false,
+    .sqlite =
+        "SELECT name, starts, updated\n"
+        "FROM job_queues\n"
+        "WHERE name > ?1\n"
+        "ORDER BY name\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT name, starts, updated\n"
+        "FROM job_queues\n"
+        "WHERE name > $1::text\n"
+        "ORDER BY name\n"
+        "LIMIT $2::bigint",
+    .params = table_job_queues_next_params,
+    .param_count = 2,
+    .columns = table_job_queues_next_fields,
+    .column_count = 3,
+};
+
+static const struct store_column table_job_queues_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_job_queues_count = {
+    .name = "table_job_queues_count",
+    .id = 298,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM job_queues",
+    .postgres =
+        "SELECT count(*) AS rows FROM job_queues",
+    .columns = table_job_queues_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_job_queues_insert_params[] = {
+    {"name", STORE_TEXT, false},
+    {"starts", STORE_JSON, false},
+    {"updated", STORE_TIME, false},
+};
+static const struct store_statement table_job_queues_insert = {
+    .name = "table_job_queues_insert",
+    .id = 299,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO job_queues (name, starts, updated)\n"
+        "VALUES (?1, ?2, ?3)",
+    .postgres =
+        "INSERT INTO job_queues (name, starts, updated)\n"
+        "VALUES ($1::text, $2::jsonb, $3::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY job_queues (name, starts, updated) FROM STDIN (FORMAT binary)",
+    .params = table_job_queues_insert_params,
+    .param_count = 3,
+};
+
+static const struct store_column table_job_queues_columns[] = {
+    {"name", STORE_TEXT, false},
+    {"starts", STORE_JSON, false},
+    {"updated", STORE_TIME, false},
+};
+static const uint16_t table_job_queues_key[] = {0};
 
 static const struct store_column table_jobs_first_params[] = {
     {"max_rows", STORE_I64, false},
@@ -1833,25 +1957,32 @@ static const struct store_column table_jobs_first_fields[] = {
     {"started", STORE_TIME, true},
     {"finished", STORE_TIME, true},
     {"error", STORE_TEXT, true},
+    {"queue", STORE_TEXT, true},
+    {"order_key", STORE_TEXT, true},
+    {"behind", STORE_BOOL, false},
+    {"cancelling", STORE_BOOL, false},
+    {"progress_done", STORE_I64, true},
+    {"progress_total", STORE_I64, true},
+    {"progress_note", STORE_TEXT, true},
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 279,
+    .id = 300,
     .writes = false,
     .sqlite =
-        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error\n"
+        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
         "FROM jobs\n"
         "ORDER BY id\n"
         "LIMIT ?1",
     .postgres =
-        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error\n"
+        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
         "FROM jobs\n"
         "ORDER BY id\n"
         "LIMIT $1::bigint",
     .params = table_jobs_first_params,
     .param_count = 1,
     .columns = table_jobs_first_fields,
-    .column_count = 17,
+    .column_count = 24,
 };
 
 static const struct store_column table_jobs_next_params[] = {
@@ -1876,19 +2007,26 @@ static const struct store_column table_jobs_next_fields[] = {
     {"started", STORE_TIME, true},
     {"finished", STORE_TIME, true},
     {"error", STORE_TEXT, true},
+    {"queue", STORE_TEXT, true},
+    {"order_key", STORE_TEXT, true},
+    {"behind", STORE_BOOL, false},
+    {"cancelling", STORE_BOOL, false},
+    {"progress_done", STORE_I64, true},
+    {"progress_total", STORE_I64, true},
+    {"progress_note", STORE_TEXT, true},
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 280,
+    .id = 301,
     .writes = false,
     .sqlite =
-        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error\n"
+        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
         "FROM jobs\n"
         "WHERE id > ?1\n"
         "ORDER BY id\n"
         "LIMIT ?2",
     .postgres =
-        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error\n"
+        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
         "FROM jobs\n"
         "WHERE id > $1::bigint\n"
         "ORDER BY id\n"
@@ -1896,7 +2034,7 @@ static const struct store_statement table_jobs_next = {
     .params = table_jobs_next_params,
     .param_count = 2,
     .columns = table_jobs_next_fields,
-    .column_count = 17,
+    .column_count = 24,
 };
 
 static const struct store_column table_jobs_count_fields[] = {
@@ -1904,7 +2042,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 281,
+    .id = 302,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -1932,23 +2070,30 @@ static const struct store_column table_jobs_insert_params[] = {
     {"started", STORE_TIME, true},
     {"finished", STORE_TIME, true},
     {"error", STORE_TEXT, true},
+    {"queue", STORE_TEXT, true},
+    {"order_key", STORE_TEXT, true},
+    {"behind", STORE_BOOL, false},
+    {"cancelling", STORE_BOOL, false},
+    {"progress_done", STORE_I64, true},
+    {"progress_total", STORE_I64, true},
+    {"progress_note", STORE_TEXT, true},
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 282,
+    .id = 303,
     .writes = true,
     .sqlite =
-        "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error)\n"
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
     .postgres =
-        "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error)\n"
+        "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
         "OVERRIDING SYSTEM VALUE\n"
-        "VALUES ($1::bigint, $2::text, $3::text, $4::jsonb, $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::timestamptz, $10::timestamptz, $11::timestamptz, $12::bigint, $13::text, $14::timestamptz, $15::timestamptz, $16::timestamptz, $17::text)",
+        "VALUES ($1::bigint, $2::text, $3::text, $4::jsonb, $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::timestamptz, $10::timestamptz, $11::timestamptz, $12::bigint, $13::text, $14::timestamptz, $15::timestamptz, $16::timestamptz, $17::text, $18::text, $19::text, $20::boolean, $21::boolean, $22::bigint, $23::bigint, $24::text)",
     .rows = STORE_ROWS_LOAD,
     .postgres_rows =
-        "COPY jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error) FROM STDIN (FORMAT binary)",
+        "COPY jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note) FROM STDIN (FORMAT binary)",
     .params = table_jobs_insert_params,
-    .param_count = 17,
+    .param_count = 24,
 };
 
 static const struct store_column table_jobs_number_fields[] = {
@@ -1956,7 +2101,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 283,
+    .id = 304,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -1976,7 +2121,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 284,
+    .id = 305,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2006,6 +2151,13 @@ static const struct store_column table_jobs_columns[] = {
     {"started", STORE_TIME, true},
     {"finished", STORE_TIME, true},
     {"error", STORE_TEXT, true},
+    {"queue", STORE_TEXT, true},
+    {"order_key", STORE_TEXT, true},
+    {"behind", STORE_BOOL, false},
+    {"cancelling", STORE_BOOL, false},
+    {"progress_done", STORE_I64, true},
+    {"progress_total", STORE_I64, true},
+    {"progress_note", STORE_TEXT, true},
 };
 static const uint16_t table_jobs_key[] = {0};
 
@@ -2025,7 +2177,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 285,
+    .id = 306,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2063,7 +2215,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 286,
+    .id = 307,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2088,7 +2240,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 287,
+    .id = 308,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -2111,7 +2263,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 288,
+    .id = 309,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -2155,7 +2307,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 289,
+    .id = 310,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2193,7 +2345,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 290,
+    .id = 311,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2218,7 +2370,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 291,
+    .id = 312,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -2241,7 +2393,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 292,
+    .id = 313,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -2286,7 +2438,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 293,
+    .id = 314,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2324,7 +2476,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 294,
+    .id = 315,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2349,7 +2501,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 295,
+    .id = 316,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -2373,7 +2525,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 296,
+    .id = 317,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -2417,7 +2569,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 297,
+    .id = 318,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2453,7 +2605,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 298,
+    .id = 319,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2478,7 +2630,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 299,
+    .id = 320,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -2500,7 +2652,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 300,
+    .id = 321,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -2570,7 +2722,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 301,
+    .id = 322,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -2632,7 +2784,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 302,
+    .id = 323,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -2657,7 +2809,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 303,
+    .id = 324,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -2707,7 +2859,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 304,
+    .id = 325,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -2777,7 +2929,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 305,
+    .id = 326,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -2811,7 +2963,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 306,
+    .id = 327,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -2836,7 +2988,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 307,
+    .id = 328,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -2858,7 +3010,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 308,
+    .id = 329,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -2903,7 +3055,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 309,
+    .id = 330,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -2942,7 +3094,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 310,
+    .id = 331,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -2967,7 +3119,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 311,
+    .id = 332,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -2992,7 +3144,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 312,
+    .id = 333,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -3045,7 +3197,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 313,
+    .id = 334,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3087,7 +3239,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 314,
+    .id = 335,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3112,7 +3264,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 315,
+    .id = 336,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -3142,7 +3294,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 316,
+    .id = 337,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -3191,7 +3343,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 317,
+    .id = 338,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3227,7 +3379,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 318,
+    .id = 339,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3252,7 +3404,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 319,
+    .id = 340,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -3273,7 +3425,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 320,
+    .id = 341,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -3313,7 +3465,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 321,
+    .id = 342,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3348,7 +3500,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 322,
+    .id = 343,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3373,7 +3525,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 323,
+    .id = 344,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -3394,7 +3546,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 324,
+    .id = 345,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -3431,7 +3583,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 325,
+    .id = 346,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3461,7 +3613,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 326,
+    .id = 347,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3486,7 +3638,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 327,
+    .id = 348,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -3504,7 +3656,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 328,
+    .id = 349,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -3534,6 +3686,7 @@ static const struct store_column table_processes_first_fields[] = {
     {"process_id", STORE_TEXT, false},
     {"host", STORE_TEXT, false},
     {"pid", STORE_I64, false},
+    {"place", STORE_TEXT, false},
     {"roles", STORE_TEXT, false},
     {"version", STORE_TEXT, false},
     {"lease_usec", STORE_I64, false},
@@ -3542,22 +3695,22 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 329,
+    .id = 350,
     .writes = false,
     .sqlite =
-        "SELECT process_id, host, pid, roles, version, lease_usec, started_at, until\n"
+        "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
         "FROM processes\n"
         "ORDER BY process_id\n"
         "LIMIT ?1",
     .postgres =
-        "SELECT process_id, host, pid, roles, version, lease_usec, started_at, until\n"
+        "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
         "FROM processes\n"
         "ORDER BY process_id\n"
         "LIMIT $1::bigint",
     .params = table_processes_first_params,
     .param_count = 1,
     .columns = table_processes_first_fields,
-    .column_count = 8,
+    .column_count = 9,
 };
 
 static const struct store_column table_processes_next_params[] = {
@@ -3568,6 +3721,7 @@ static const struct store_column table_processes_next_fields[] = {
     {"process_id", STORE_TEXT, false},
     {"host", STORE_TEXT, false},
     {"pid", STORE_I64, false},
+    {"place", STORE_TEXT, false},
     {"roles", STORE_TEXT, false},
     {"version", STORE_TEXT, false},
     {"lease_usec", STORE_I64, false},
@@ -3576,16 +3730,16 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 330,
+    .id = 351,
     .writes = false,
     .sqlite =
-        "SELECT process_id, host, pid, roles, version, lease_usec, started_at, until\n"
+        "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
         "FROM processes\n"
         "WHERE process_id > ?1\n"
         "ORDER BY process_id\n"
         "LIMIT ?2",
     .postgres =
-        "SELECT process_id, host, pid, roles, version, lease_usec, started_at, until\n"
+        "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
         "FROM processes\n"
         "WHERE process_id > $1::text\n"
         "ORDER BY process_id\n"
@@ -3593,7 +3747,7 @@ static const struct store_statement table_processes_next = {
     .params = table_processes_next_params,
     .param_count = 2,
     .columns = table_processes_next_fields,
-    .column_count = 8,
+    .column_count = 9,
 };
 
 static const struct store_column table_processes_count_fields[] = {
@@ -3601,7 +3755,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 331,
+    .id = 352,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -3615,6 +3769,7 @@ static const struct store_column table_processes_insert_params[] = {
     {"process_id", STORE_TEXT, false},
     {"host", STORE_TEXT, false},
     {"pid", STORE_I64, false},
+    {"place", STORE_TEXT, false},
     {"roles", STORE_TEXT, false},
     {"version", STORE_TEXT, false},
     {"lease_usec", STORE_I64, false},
@@ -3623,25 +3778,26 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 332,
+    .id = 353,
     .writes = true,
     .sqlite =
-        "INSERT INTO processes (process_id, host, pid, roles, version, lease_usec, started_at, until)\n"
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     .postgres =
-        "INSERT INTO processes (process_id, host, pid, roles, version, lease_usec, started_at, until)\n"
-        "VALUES ($1::text, $2::text, $3::bigint, $4::text, $5::text, $6::bigint, $7::timestamptz, $8::timestamptz)",
+        "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
+        "VALUES ($1::text, $2::text, $3::bigint, $4::text, $5::text, $6::text, $7::bigint, $8::timestamptz, $9::timestamptz)",
     .rows = STORE_ROWS_LOAD,
     .postgres_rows =
-        "COPY processes (process_id, host, pid, roles, version, lease_usec, started_at, until) FROM STDIN (FORMAT binary)",
+        "COPY processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until) FROM STDIN (FORMAT binary)",
     .params = table_processes_insert_params,
-    .param_count = 8,
+    .param_count = 9,
 };
 
 static const struct store_column table_processes_columns[] = {
     {"process_id", STORE_TEXT, false},
     {"host", STORE_TEXT, false},
     {"pid", STORE_I64, false},
+    {"place", STORE_TEXT, false},
     {"roles", STORE_TEXT, false},
     {"version", STORE_TEXT, false},
     {"lease_usec", STORE_I64, false},
@@ -3688,7 +3844,7 @@ static const struct store_column table_relay_intents_first_fields[] = {
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 333,
+    .id = 354,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
@@ -3745,7 +3901,7 @@ static const struct store_column table_relay_intents_next_fields[] = {
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 334,
+    .id = 355,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
@@ -3770,7 +3926,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 335,
+    .id = 356,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -3815,7 +3971,7 @@ static const struct store_column table_relay_intents_insert_params[] = {
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 336,
+    .id = 357,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at)\n"
@@ -3836,7 +3992,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 337,
+    .id = 358,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -3856,7 +4012,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 338,
+    .id = 359,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -3919,7 +4075,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 339,
+    .id = 360,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -3955,7 +4111,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 340,
+    .id = 361,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -3980,7 +4136,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 341,
+    .id = 362,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -4003,7 +4159,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 342,
+    .id = 363,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -4042,7 +4198,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 343,
+    .id = 364,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -4073,7 +4229,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 344,
+    .id = 365,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -4098,7 +4254,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 345,
+    .id = 366,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -4116,7 +4272,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 346,
+    .id = 367,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -4151,7 +4307,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 347,
+    .id = 368,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4184,7 +4340,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 348,
+    .id = 369,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4209,7 +4365,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 349,
+    .id = 370,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -4228,7 +4384,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 350,
+    .id = 371,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -4273,7 +4429,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 351,
+    .id = 372,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4314,7 +4470,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 352,
+    .id = 373,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4339,7 +4495,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 353,
+    .id = 374,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -4367,7 +4523,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 354,
+    .id = 375,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -4415,7 +4571,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 355,
+    .id = 376,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4451,7 +4607,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 356,
+    .id = 377,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4476,7 +4632,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 357,
+    .id = 378,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -4498,7 +4654,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 358,
+    .id = 379,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -4538,7 +4694,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 359,
+    .id = 380,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -4574,7 +4730,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 360,
+    .id = 381,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -4599,7 +4755,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 361,
+    .id = 382,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -4619,7 +4775,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 362,
+    .id = 383,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -4655,7 +4811,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 363,
+    .id = 384,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -4687,7 +4843,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 364,
+    .id = 385,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -4712,7 +4868,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 365,
+    .id = 386,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -4730,7 +4886,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 366,
+    .id = 387,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -4764,7 +4920,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 367,
+    .id = 388,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -4794,7 +4950,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 368,
+    .id = 389,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -4819,7 +4975,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 369,
+    .id = 390,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -4837,7 +4993,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 370,
+    .id = 391,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -4858,7 +5014,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 371,
+    .id = 392,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -4878,7 +5034,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 372,
+    .id = 393,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -5037,7 +5193,7 @@ static const struct store_table sql_catalog_tables[] = {
     {
         .name = "job_crons",
         .columns = table_job_crons_columns,
-        .column_count = 3,
+        .column_count = 4,
         .key = table_job_crons_key,
         .key_count = 1,
         .rows_fresh = 0,
@@ -5047,9 +5203,21 @@ static const struct store_table sql_catalog_tables[] = {
         .insert = &table_job_crons_insert,
     },
     {
+        .name = "job_queues",
+        .columns = table_job_queues_columns,
+        .column_count = 3,
+        .key = table_job_queues_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_job_queues_first,
+        .next = &table_job_queues_next,
+        .count = &table_job_queues_count,
+        .insert = &table_job_queues_insert,
+    },
+    {
         .name = "jobs",
         .columns = table_jobs_columns,
-        .column_count = 17,
+        .column_count = 24,
         .key = table_jobs_key,
         .key_count = 1,
         .rows_fresh = 0,
@@ -5195,7 +5363,7 @@ static const struct store_table sql_catalog_tables[] = {
     {
         .name = "processes",
         .columns = table_processes_columns,
-        .column_count = 8,
+        .column_count = 9,
         .key = table_processes_key,
         .key_count = 1,
         .rows_fresh = 0,
@@ -5373,27 +5541,43 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &inbox_sql_seen,
     &jobs_sql_bury,
     &jobs_sql_cancel,
+    &jobs_sql_cancel_running,
     &jobs_sql_claim,
     &jobs_sql_claim_suspect,
     &jobs_sql_count,
+    &jobs_sql_count_kinds,
     &jobs_sql_cron_get,
     &jobs_sql_cron_insert,
     &jobs_sql_cron_move,
     &jobs_sql_dead,
     &jobs_sql_enqueue,
+    &jobs_sql_enqueue_many,
     &jobs_sql_find_live,
     &jobs_sql_finish,
+    &jobs_sql_finish_forgotten,
+    &jobs_sql_finish_many,
+    &jobs_sql_get,
     &jobs_sql_heads,
+    &jobs_sql_heads_from,
     &jobs_sql_lapsed,
     &jobs_sql_list,
     &jobs_sql_list_ended,
     &jobs_sql_list_live,
     &jobs_sql_mark_started,
+    &jobs_sql_next,
+    &jobs_sql_next_all,
+    &jobs_sql_progress,
+    &jobs_sql_queue_lock,
+    &jobs_sql_queue_make,
+    &jobs_sql_queue_running,
+    &jobs_sql_queue_starts,
     &jobs_sql_rebase,
     &jobs_sql_renew,
     &jobs_sql_replay,
     &jobs_sql_requeue,
+    &jobs_sql_retry,
     &jobs_sql_state,
+    &jobs_sql_suspects,
     &jobs_sql_sweep,
     &leasing_api_sql_account_bids,
     &leasing_api_sql_account_tokens,
@@ -5536,6 +5720,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &store_lease_sql_list,
     &store_lease_sql_lives,
     &store_lease_sql_make,
+    &store_lease_sql_neighbours,
     &store_lease_sql_processes,
     &store_lease_sql_take,
     &store_sql_migrations_add,
@@ -5603,6 +5788,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_job_crons_next,
     &table_job_crons_count,
     &table_job_crons_insert,
+    &table_job_queues_first,
+    &table_job_queues_next,
+    &table_job_queues_count,
+    &table_job_queues_insert,
     &table_jobs_first,
     &table_jobs_next,
     &table_jobs_count,
@@ -7798,25 +7987,106 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 8,
         .name = "job_limits",
-        .checksum = "987dac8a20dafc7682832ea449ddacc4cefe2de7884919d84c65a61ec52eacdd",
+        .checksum = "95c1f9f8a8f1e57e7a9747dcc0156f402562e4f45dc99b714844d6b56d516dbc",
         .up_sqlite =
-            "",
+            "ALTER TABLE jobs ADD COLUMN queue TEXT;\n"
+            "ALTER TABLE jobs ADD COLUMN order_key TEXT;\n"
+            "ALTER TABLE jobs ADD COLUMN behind INTEGER CONSTRAINT behind_is_bool CHECK (behind IN (0, 1)) NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE jobs ADD COLUMN cancelling INTEGER CONSTRAINT cancelling_is_bool CHECK (cancelling IN (0, 1)) NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE jobs ADD COLUMN progress_done INTEGER;\n"
+            "ALTER TABLE jobs ADD COLUMN progress_total INTEGER;\n"
+            "ALTER TABLE jobs ADD COLUMN progress_note TEXT;\n"
+            "DROP INDEX jobs_ready;\n"
+            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id)\n"
+            "    WHERE state = 1 AND lapses = 0 AND NOT behind;\n"
+            "DROP INDEX jobs_live_key;\n"
+            "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2) AND key IS NOT NULL;\n"
+            "CREATE INDEX jobs_order ON jobs (order_key, id) WHERE state IN (1, 2) AND order_key IS NOT NULL;\n"
+            "CREATE UNIQUE INDEX jobs_order_running ON jobs (order_key)\n"
+            "    WHERE state = 2 AND order_key IS NOT NULL;\n"
+            "CREATE INDEX jobs_behind ON jobs (order_key, id) WHERE state = 1 AND behind;\n"
+            "CREATE INDEX jobs_limited ON jobs (queue) WHERE state = 2 AND queue IS NOT NULL;\n"
+            "CREATE TABLE job_queues (\n"
+            "    name TEXT NOT NULL PRIMARY KEY,\n"
+            "    starts TEXT NOT NULL,\n"
+            "    updated INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "ALTER TABLE job_crons ADD COLUMN spec TEXT NOT NULL DEFAULT '';",
         .up_postgres =
-            "",
+            "ALTER TABLE jobs ADD COLUMN queue TEXT;\n"
+            "ALTER TABLE jobs ADD COLUMN order_key TEXT;\n"
+            "ALTER TABLE jobs ADD COLUMN behind BOOLEAN NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE jobs ADD COLUMN cancelling BOOLEAN NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE jobs ADD COLUMN progress_done BIGINT;\n"
+            "ALTER TABLE jobs ADD COLUMN progress_total BIGINT;\n"
+            "ALTER TABLE jobs ADD COLUMN progress_note TEXT;\n"
+            "DROP INDEX jobs_ready;\n"
+            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id)\n"
+            "    WHERE state = 1 AND lapses = 0 AND NOT behind;\n"
+            "DROP INDEX jobs_live_key;\n"
+            "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2) AND key IS NOT NULL;\n"
+            "CREATE INDEX jobs_order ON jobs (order_key, id) WHERE state IN (1, 2) AND order_key IS NOT NULL;\n"
+            "CREATE UNIQUE INDEX jobs_order_running ON jobs (order_key)\n"
+            "    WHERE state = 2 AND order_key IS NOT NULL;\n"
+            "CREATE INDEX jobs_behind ON jobs (order_key, id) WHERE state = 1 AND behind;\n"
+            "CREATE INDEX jobs_limited ON jobs (queue) WHERE state = 2 AND queue IS NOT NULL;\n"
+            "ALTER TABLE jobs SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0,\n"
+            "                      autovacuum_vacuum_insert_scale_factor = 0.2);\n"
+            "CREATE TABLE job_queues (\n"
+            "    name TEXT NOT NULL PRIMARY KEY,\n"
+            "    starts JSONB NOT NULL,\n"
+            "    updated TIMESTAMPTZ NOT NULL\n"
+            ");\n"
+            "ALTER TABLE job_crons ADD COLUMN spec TEXT NOT NULL DEFAULT '';",
         .down_sqlite =
-            "",
+            "ALTER TABLE job_crons DROP COLUMN spec;\n"
+            "DROP TABLE job_queues;\n"
+            "DROP INDEX jobs_limited;\n"
+            "DROP INDEX jobs_behind;\n"
+            "DROP INDEX jobs_order_running;\n"
+            "DROP INDEX jobs_order;\n"
+            "DROP INDEX jobs_live_key;\n"
+            "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2);\n"
+            "DROP INDEX jobs_ready;\n"
+            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id) WHERE state = 1 AND lapses = 0;\n"
+            "ALTER TABLE jobs DROP COLUMN progress_note;\n"
+            "ALTER TABLE jobs DROP COLUMN progress_total;\n"
+            "ALTER TABLE jobs DROP COLUMN progress_done;\n"
+            "ALTER TABLE jobs DROP COLUMN cancelling;\n"
+            "ALTER TABLE jobs DROP COLUMN behind;\n"
+            "ALTER TABLE jobs DROP COLUMN order_key;\n"
+            "ALTER TABLE jobs DROP COLUMN queue;",
         .down_postgres =
-            "",
+            "ALTER TABLE job_crons DROP COLUMN spec;\n"
+            "DROP TABLE job_queues;\n"
+            "DROP INDEX jobs_limited;\n"
+            "DROP INDEX jobs_behind;\n"
+            "DROP INDEX jobs_order_running;\n"
+            "DROP INDEX jobs_order;\n"
+            "DROP INDEX jobs_live_key;\n"
+            "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2);\n"
+            "DROP INDEX jobs_ready;\n"
+            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id) WHERE state = 1 AND lapses = 0;\n"
+            "ALTER TABLE jobs DROP COLUMN progress_note;\n"
+            "ALTER TABLE jobs DROP COLUMN progress_total;\n"
+            "ALTER TABLE jobs DROP COLUMN progress_done;\n"
+            "ALTER TABLE jobs DROP COLUMN cancelling;\n"
+            "ALTER TABLE jobs DROP COLUMN behind;\n"
+            "ALTER TABLE jobs DROP COLUMN order_key;\n"
+            "ALTER TABLE jobs DROP COLUMN queue;\n"
+            "ALTER TABLE jobs RESET (autovacuum_vacuum_scale_factor, autovacuum_vacuum_cost_delay,\n"
+            "                        autovacuum_vacuum_insert_scale_factor);",
     },
     {
         .version = 9,
         .name = "leases",
-        .checksum = "00f67f168cf3067e1d707b054ce8aace80dc3ac578ea0d69ed3c969fe5a291d0",
+        .checksum = "67b914abd76e69b83e1424310c1128cade6a1a4b41106462fe233fd8818a6f1c",
         .up_sqlite =
             "CREATE TABLE processes (\n"
             "    process_id TEXT NOT NULL PRIMARY KEY,\n"
             "    host TEXT NOT NULL,\n"
             "    pid INTEGER NOT NULL,\n"
+            "    place TEXT NOT NULL,\n"
             "    roles TEXT NOT NULL,\n"
             "    version TEXT NOT NULL,\n"
             "    lease_usec INTEGER NOT NULL CHECK (lease_usec > 0),\n"
@@ -7841,6 +8111,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    process_id TEXT NOT NULL PRIMARY KEY,\n"
             "    host TEXT NOT NULL,\n"
             "    pid BIGINT NOT NULL,\n"
+            "    place TEXT NOT NULL,\n"
             "    roles TEXT NOT NULL,\n"
             "    version TEXT NOT NULL,\n"
             "    lease_usec BIGINT NOT NULL CHECK (lease_usec > 0),\n"
@@ -8313,11 +8584,11 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 373,
+    .statement_count = 394,
     .migrations = sql_catalog_migrations,
     .migration_count = 13,
     .tables = sql_catalog_tables,
-    .table_count = 34,
+    .table_count = 35,
     .partitioned = sql_catalog_partitioned,
     .partitioned_count = 2,
 };

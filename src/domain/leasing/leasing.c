@@ -168,7 +168,9 @@ struct chain_table leasing_chain_table(struct leasing *leasing)
 
 struct job_table leasing_job_table(struct leasing *leasing)
 {
-    return (struct job_table){.kinds = leasing_job_kinds,
+    return (struct job_table){.queues = leasing_job_queues,
+                              .queue_count = leasing_job_queue_count,
+                              .kinds = leasing_job_kinds,
                               .kind_count = leasing_job_kind_count,
                               .crons = leasing_job_crons,
                               .cron_count = leasing_job_cron_count,

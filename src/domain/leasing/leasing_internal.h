@@ -65,7 +65,9 @@ extern const size_t leasing_chain_discovery_count;
 extern const struct http_route leasing_routes[];
 extern const size_t leasing_route_count;
 
-/* leasing_job_kinds and leasing_job_crons are the rows behind leasing_job_table. */
+/* leasing_job_queues, _kinds and _crons are the rows behind leasing_job_table. */
+extern const struct job_queue leasing_job_queues[];
+extern const size_t leasing_job_queue_count;
 extern const struct job_kind leasing_job_kinds[];
 extern const size_t leasing_job_kind_count;
 extern const struct job_cron leasing_job_crons[];

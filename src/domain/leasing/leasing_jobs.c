@@ -640,15 +640,23 @@ static enum err complete_leases(struct job_call *call, struct why *why)
 
 /* ---- the tables ---- */
 
+const struct job_queue leasing_job_queues[] = {
+    {
+        .name = "leasing",
+        .attempts_max = 20,
+        .backoff = JOB_BACKOFF_EXPONENTIAL,
+        .backoff_usec = SECOND,
+        .backoff_usec_max = 300 * SECOND,
+        .doc = "What leasing does beside requests and events.",
+    },
+};
+const size_t leasing_job_queue_count = sizeof leasing_job_queues / sizeof leasing_job_queues[0];
+
 const struct job_kind leasing_job_kinds[] = {
     {
         .name = "leasing.adopt_lease",
         .queue = "leasing",
         .handler = adopt_lease,
-        .attempts_max = 20,
-        .backoff = JOB_BACKOFF_EXPONENTIAL,
-        .backoff_usec = SECOND,
-        .backoff_usec_max = 300 * SECOND,
         .timeout_usec = 60 * SECOND,
         .doc = "Finds or makes the agreement of a lease that was minted without us.",
     },
@@ -656,10 +664,6 @@ const struct job_kind leasing_job_kinds[] = {
         .name = "leasing.link_offer",
         .queue = "leasing",
         .handler = link_offer,
-        .attempts_max = 20,
-        .backoff = JOB_BACKOFF_EXPONENTIAL,
-        .backoff_usec = SECOND,
-        .backoff_usec_max = 300 * SECOND,
         .timeout_usec = 60 * SECOND,
         .doc = "Finds the agreement of an offer that was posted from a wallet that is not ours.",
     },
@@ -667,10 +671,6 @@ const struct job_kind leasing_job_kinds[] = {
         .name = "leasing.check_bid",
         .queue = "leasing",
         .handler = check_bid,
-        .attempts_max = 20,
-        .backoff = JOB_BACKOFF_EXPONENTIAL,
-        .backoff_usec = SECOND,
-        .backoff_usec_max = 300 * SECOND,
         .timeout_usec = 60 * SECOND,
         .doc = "Reads the signature of a bid back from the chain and verifies it.",
     },

@@ -39,5 +39,9 @@ const struct config_row http_config_rows[] = {
         "How long a stop waits for requests that have arrived."),
     ROW("http.access_log", CONFIG_BOOL, access_log, "false", 0, 0,
         "Log every request at level info; otherwise successful ones at level debug."),
+    ROW("http.operator_token", CONFIG_SECRET, operator_token, NULL, 0, 0,
+        "What operators send as Authorization: Bearer to the routes that are for them. Without it "
+        "these are answered to callers on this machine only, which behind a proxy on the same "
+        "machine is everybody."),
 };
 const size_t http_config_row_count = sizeof http_config_rows / sizeof http_config_rows[0];

@@ -49,6 +49,11 @@
  * ledger transfers) by call->idempotency_key when it is not empty: then the second run finds what
  * the first one did. The late finish of a run that was taken over changes nothing.
  *
+ * Operators: a route with HTTP_OPERATOR is answered to callers with `Authorization: Bearer` and
+ * http.operator_token, compared in constant time (401 unauthenticated otherwise). Without a token
+ * configured it is answered to clients of this machine only (403 forbidden otherwise). A proxy on
+ * this machine makes everybody such a client: set the token then.
+ *
  * Graceful stop: listening ends, idle connections close, requests that have arrived finish within
  * `drain_usec`; after that, waiting ones get 503 and connections are cut. A handler that runs is
  * always waited for (what it stands on is about to be freed), then threads join.
@@ -123,6 +128,7 @@ enum http_flags {
     HTTP_NO_STORE = 1 << 2,       /* handler works while the database is away (health) */
     HTTP_LIST = 1 << 3,           /* takes limit, cursor, offset */
     HTTP_NO_IDEMPOTENCY = 1 << 4, /* POST without effect (verify): the key is ignored */
+    HTTP_OPERATOR = 1 << 5,       /* for operators only, see below */
 };
 
 struct http_route {
@@ -163,6 +169,7 @@ struct http_config {
     int64_t idle_usec;
     int64_t drain_usec;
     bool access_log;
+    struct secret operator_token; /* empty: operators are who calls from this machine */
 };
 
 /* http_config_rows are the rows of section "http". */

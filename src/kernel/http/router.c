@@ -296,8 +296,9 @@ void http_router_match(const struct http_router *router, int method,
 
 static void reference_row(const struct http_route *route, struct buf *out)
 {
-    buf_format(out, "| %s | `%s` | %s |", method_names[route->method], route->path,
-               route->summary ? route->summary : "");
+    buf_format(out, "| %s | `%s` | %s%s |", method_names[route->method], route->path,
+               route->summary ? route->summary : "",
+               route->flags & HTTP_OPERATOR ? " For operators." : "");
     const char *separator = " ";
     for (size_t i = 0; route->query_keys && route->query_keys[i]; i++) {
         buf_format(out, "%s`%s`", separator, route->query_keys[i]);

@@ -4,8 +4,6 @@
 #include "kernel/jobs/jobs_runner.h"
 #include "kernel/jobs/jobs_sql.h"
 
-/* How often a replay of all dead jobs looks for more. */
-#define REPLAY_PAGE 500
 #define ENQUEUE_TRIES 3
 
 const struct config_row jobs_config_rows[] = {
@@ -41,7 +39,8 @@ const struct config_row jobs_config_rows[] = {
      .type = CONFIG_DURATION,
      .offset = offsetof(struct jobs_config, retention_usec),
      .default_ = "1d",
-     .doc = "How long jobs that are done or cancelled stay listed."},
+     .doc = "How long jobs that are done or cancelled stay listed; with 0s done ones are forgotten "
+            "at once, which is faster."},
     {.key = "jobs.dead_retention",
      .type = CONFIG_DURATION,
      .offset = offsetof(struct jobs_config, dead_retention_usec),
@@ -57,6 +56,20 @@ const size_t jobs_config_row_count = sizeof(jobs_config_rows) / sizeof(jobs_conf
 
 /* ---- enqueueing ---- */
 
+static void bind_text_or_null(struct store_query *q, const char *name, struct slice text)
+{
+    if (text.len > 0) {
+        store_bind_text(q, name, text);
+    } else {
+        store_bind_null(q, name);
+    }
+}
+
+static struct slice payload_of(const struct job_new *job)
+{
+    return job->payload.len > 0 ? job->payload : SLICE_LIT("{}");
+}
+
 static enum err insert_job(struct store_tx *tx, const struct job_new *job, int64_t *out_id,
                            bool *out_inserted, struct why *why)
 {
@@ -65,12 +78,9 @@ static enum err insert_job(struct store_tx *tx, const struct job_new *job, int64
     struct store_query q;
     store_begin(&q, tx, &jobs_sql_enqueue);
     store_bind_text(&q, "kind", slice_text(job->kind));
-    if (job->key.len > 0) {
-        store_bind_text(&q, "key", job->key);
-    } else {
-        store_bind_null(&q, "key");
-    }
-    store_bind_json(&q, "payload", job->payload.len > 0 ? job->payload : SLICE_LIT("{}"));
+    bind_text_or_null(&q, "key", job->key);
+    bind_text_or_null(&q, "order_key", job->order_key);
+    store_bind_json(&q, "payload", payload_of(job));
     store_bind_i64(&q, "priority", job->priority);
     store_bind_time(&q, "now", now);
     store_bind_time(&q, "run_at", now + job->delay_usec);
@@ -105,8 +115,7 @@ static enum err find_live(struct store_tx *tx, struct slice key, int64_t *out_id
     return e;
 }
 
-enum err jobs_enqueue(struct store_tx *tx, const struct job_new *job, int64_t *out_id,
-                      struct why *why)
+static enum err check_new(const struct job_new *job, struct why *why)
 {
     ASSERT(job->kind != NULL && job->kind[0] != '\0' && strlen(job->kind) <= JOBS_KIND_MAX);
     ASSERT(job->delay_usec >= 0);
@@ -114,14 +123,20 @@ enum err jobs_enqueue(struct store_tx *tx, const struct job_new *job, int64_t *o
         return why_set(why, ERR_LIMIT, "payload", "A job carries at most %d bytes.",
                        JOBS_PAYLOAD_MAX);
     }
-    if (job->key.len > JOBS_KEY_MAX) {
-        return why_set(why, ERR_LIMIT, "key", "The key of a job has at most %d bytes.",
-                       JOBS_KEY_MAX);
+    if (job->key.len > JOBS_KEY_MAX || job->order_key.len > JOBS_KEY_MAX) {
+        return why_set(why, ERR_LIMIT, job->key.len > JOBS_KEY_MAX ? "key" : "order_key",
+                       "A key of a job has at most %d bytes.", JOBS_KEY_MAX);
     }
+    return OK;
+}
+
+enum err jobs_enqueue(struct store_tx *tx, const struct job_new *job, int64_t *out_id,
+                      struct why *why)
+{
     int64_t id = 0;
     bool inserted = false;
     bool found = false;
-    enum err e = OK;
+    enum err e = check_new(job, why);
     /* Between the two statements another transaction may end the job that has the key. */
     for (int i = 0; e == OK && !inserted && !found && i < ENQUEUE_TRIES; i++) {
         e = insert_job(tx, job, &id, &inserted, why);
@@ -145,6 +160,62 @@ enum err jobs_enqueue(struct store_tx *tx, const struct job_new *job, int64_t *o
     return OK;
 }
 
+/* Adds what has neither key in one statement. */
+static enum err insert_many(struct store_tx *tx, const struct job_new *jobs, size_t count,
+                            struct why *why)
+{
+    struct arena scratch;
+    struct buf text;
+    struct json_out j;
+    struct store_query q;
+    arena_init(&scratch, 0);
+    buf_init(&text, &scratch, 128 * count);
+    json_out_init(&j, &text);
+    json_begin_array(&j);
+    for (size_t i = 0; i < count; i++) {
+        if (jobs[i].key.len > 0 || jobs[i].order_key.len > 0) {
+            continue;
+        }
+        json_begin_array(&j);
+        json_text(&j, jobs[i].kind);
+        json_i64(&j, jobs[i].priority);
+        json_i64(&j, jobs[i].delay_usec);
+        json_raw(&j, payload_of(&jobs[i]));
+        json_end_array(&j);
+    }
+    json_end_array(&j);
+    store_begin(&q, tx, &jobs_sql_enqueue_many);
+    store_bind_json(&q, "jobs", buf_slice(&text));
+    store_bind_time(&q, "now", clock_wall_usec());
+    enum err e = store_finish(&q, NULL, why);
+    arena_free(&scratch);
+    return e;
+}
+
+enum err jobs_enqueue_many(struct store_tx *tx, const struct job_new *jobs, size_t count,
+                           struct why *why)
+{
+    ASSERT(count <= JOBS_MANY_MAX);
+    size_t plain = 0;
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < count; i++) {
+        e = check_new(&jobs[i], why);
+        plain += jobs[i].key.len == 0 && jobs[i].order_key.len == 0;
+    }
+    if (e == OK && plain > 0) {
+        e = insert_many(tx, jobs, count, why);
+    }
+    if (e == OK && plain > 0) {
+        store_notify(tx, JOBS_CHANNEL);
+    }
+    for (size_t i = 0; e == OK && plain < count && i < count; i++) {
+        if (jobs[i].key.len > 0 || jobs[i].order_key.len > 0) {
+            e = jobs_enqueue(tx, &jobs[i], NULL, why);
+        }
+    }
+    return e;
+}
+
 /* ---- from within a handler ---- */
 
 static struct jobs_hold hold_of(const struct job_call *call)
@@ -154,41 +225,50 @@ static struct jobs_hold hold_of(const struct job_call *call)
 
 enum err jobs_complete(struct store_tx *tx, struct job_call *call, struct why *why)
 {
+    int64_t now = clock_wall_usec();
     bool held = false;
-    enum err e = jobs_store_finish(tx, hold_of(call), clock_wall_usec(), &held, why);
+    enum err e = jobs_store_finish(tx, hold_of(call), now, &held, why);
     if (e == OK && !held) {
         e = why_set(why, ERR_CONFLICT, NULL, "The lease of job %lld was lost.",
                     (long long)call->id);
+    }
+    if (e == OK && call->order_key.len > 0) {
+        e = jobs_store_next(tx, &call->order_key, 1, now, why);
+        store_notify(tx, JOBS_CHANNEL);
+    }
+    if (e == OK && jobs_is_limited(jobs_catalog_find(call->jobs->catalog, call->kind).queue)) {
+        store_notify(tx, JOBS_CHANNEL); /* other processes may have waited for the place */
     }
     call->completed_ = e == OK;
     return e;
 }
 
 struct renewal {
-    struct jobs_hold hold;
+    struct jobs_kept kept;
     int64_t lease_usec;
-    bool held;
 };
 
 static enum err renew_fn(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct renewal *r = ctx;
-    return jobs_store_renew(tx, r->hold, clock_wall_usec() + r->lease_usec, &r->held, why);
+    store_read_committed(tx);
+    return jobs_store_renew(tx, &r->kept, 1, clock_wall_usec() + r->lease_usec, why);
 }
 
 enum err jobs_heartbeat(struct job_call *call, struct why *why)
 {
     struct jobs *jobs = call->jobs;
-    struct renewal r = {.hold = hold_of(call), .lease_usec = jobs->config.lease_usec};
+    struct renewal r = {.kept = {.hold = hold_of(call)}, .lease_usec = jobs->config.lease_usec};
     enum err e = store_write(call->store, renew_fn, &r, why);
     if (e != OK) {
         return e;
     }
     pthread_mutex_lock(&jobs->lock);
-    struct jobs_run *run = jobs_run_find(jobs, r.hold);
-    bool held = r.held && (run == NULL || !run->abandoned);
+    struct jobs_run *run = jobs_run_find(jobs, r.kept.hold);
+    bool held = r.kept.held && (run == NULL || !run->abandoned);
     if (run != NULL) {
-        run->lost = run->lost || !r.held;
+        run->lost = run->lost || !r.kept.held;
+        run->cancelling = run->cancelling || r.kept.cancelling;
         run->deadline_mono_usec = clock_mono_usec() + run->kind->timeout_usec;
     }
     pthread_mutex_unlock(&jobs->lock);
@@ -196,235 +276,55 @@ enum err jobs_heartbeat(struct job_call *call, struct why *why)
         return why_set(why, ERR_CONFLICT, NULL, "The lease of job %lld was lost.",
                        (long long)call->id);
     }
-    return OK;
-}
-
-/* ---- from outside ---- */
-
-/* Why a job could not be moved: it is not there, or not in the state that the move needs. */
-static enum err explain(struct store_tx *tx, int64_t id, const char *reason, struct why *why)
-{
-    struct store_query q;
-    store_begin(&q, tx, &jobs_sql_state);
-    store_bind_i64(&q, "id", id);
-    bool found = store_step(&q);
-    if (found) {
-        store_ignore(&q, "state");
-    }
-    enum err e = store_finish(&q, NULL, why);
-    if (e != OK) {
-        return e;
-    }
-    if (!found) {
-        return why_set(why, ERR_NOT_FOUND, "id", "Job %lld does not exist.", (long long)id);
-    }
-    return why_set(why, ERR_CONFLICT, "id", "Job %lld %s.", (long long)id, reason);
-}
-
-static enum err move_job(struct store_tx *tx, const struct store_statement *statement, int64_t id,
-                         bool *out_moved, struct why *why)
-{
-    struct store_query q;
-    int64_t changed = 0;
-    store_begin(&q, tx, statement);
-    store_bind_i64(&q, "id", id);
-    store_bind_time(&q, "now", clock_wall_usec());
-    enum err e = store_finish(&q, &changed, why);
-    if (e == OK) {
-        *out_moved = changed > 0;
-    }
-    return e;
-}
-
-struct dead_place {
-    int64_t finished_usec;
-    int64_t id;
-};
-
-static enum err list_dead(struct store_tx *tx, const struct dead_place *after,
-                          struct dead_place *out, size_t *out_count, struct why *why)
-{
-    struct store_query q;
-    size_t count = 0;
-    store_begin(&q, tx, &jobs_sql_dead);
-    store_bind_time(&q, "finished", after->finished_usec);
-    store_bind_i64(&q, "id", after->id);
-    store_bind_i64(&q, "limit", REPLAY_PAGE);
-    while (store_step(&q)) {
-        ASSERT(count < REPLAY_PAGE);
-        out[count].id = store_get_i64(&q, "id");
-        out[count++].finished_usec = store_get_time(&q, "finished");
-    }
-    enum err e = store_finish(&q, NULL, why);
-    if (e == OK) {
-        *out_count = count;
-    }
-    return e;
-}
-
-/* One by one, because of two dead jobs with one key only the first may live again. */
-static enum err replay_all(struct store_tx *tx, int64_t *out_count, struct why *why)
-{
-    struct dead_place page[REPLAY_PAGE];
-    struct dead_place last = {0};
-    size_t count = REPLAY_PAGE;
-    int64_t replayed = 0;
-    enum err e = OK;
-    while (e == OK && count == REPLAY_PAGE) {
-        e = list_dead(tx, &last, page, &count, why);
-        for (size_t i = 0; e == OK && i < count; i++) {
-            bool moved = false;
-            e = move_job(tx, &jobs_sql_replay, page[i].id, &moved, why);
-            replayed += moved;
-            last = page[i];
-        }
-    }
-    if (e == OK) {
-        *out_count = replayed;
-    }
-    return e;
-}
-
-enum err jobs_replay(struct store_tx *tx, int64_t id, int64_t *out_count, struct why *why)
-{
-    int64_t count = 0;
-    enum err e = OK;
-    if (id == 0) {
-        e = replay_all(tx, &count, why);
-    } else {
-        bool moved = false;
-        e = move_job(tx, &jobs_sql_replay, id, &moved, why);
-        if (e == OK && !moved) {
-            e = explain(tx, id, "is not dead, or another one has its key", why);
-        }
-        count = moved;
-    }
-    if (e != OK) {
-        return e;
-    }
-    store_notify(tx, JOBS_CHANNEL);
-    if (out_count != NULL) {
-        *out_count = count;
+    if (r.kept.cancelling) {
+        return why_set(why, ERR_CANCELLED, NULL, "Job %lld is to be cancelled.",
+                       (long long)call->id);
     }
     return OK;
 }
 
-enum err jobs_cancel(struct store_tx *tx, int64_t id, struct why *why)
+bool jobs_cancelled(const struct job_call *call)
 {
-    bool moved = false;
-    enum err e = move_job(tx, &jobs_sql_cancel, id, &moved, why);
-    return e != OK || moved ? e : explain(tx, id, "is not queued", why);
+    struct jobs *jobs = call->jobs;
+    pthread_mutex_lock(&jobs->lock);
+    const struct jobs_run *run = jobs_run_find(jobs, hold_of(call));
+    bool cancelled = run != NULL && run->cancelling;
+    pthread_mutex_unlock(&jobs->lock);
+    return cancelled;
 }
 
-static void read_job(struct store_query *q, struct arena *arena, struct job_row *out)
+/* Cuts text without cutting a character of it. */
+static size_t cut_utf8(struct slice text, size_t max)
 {
-    out->id = store_get_i64(q, "id");
-    out->kind = store_get_text(q, "kind", arena);
-    out->key = store_get_text(q, "key", arena);
-    out->state = (enum job_state)store_get_i64(q, "state");
-    out->attempts = (uint32_t)store_get_i64(q, "attempts");
-    out->error = store_get_text(q, "error", arena);
-    out->created_usec = store_get_time(q, "created");
-    out->run_usec = store_get_time(q, "run_at");
-    out->payload = store_get_text(q, "payload", arena);
-}
-
-enum err jobs_list(struct store_tx *tx, struct arena *arena, enum job_state state, size_t limit,
-                   struct job_row **out, size_t *out_count, struct why *why)
-{
-    struct job_row *rows = arena_alloc_array(arena, limit, sizeof(rows[0]));
-    size_t count = 0;
-    struct store_query q;
-    if (state == 0) {
-        store_begin(&q, tx, &jobs_sql_list);
-    } else {
-        store_begin(&q, tx, state >= JOB_DONE ? &jobs_sql_list_ended : &jobs_sql_list_live);
-        store_bind_i64(&q, "state", state);
-    }
-    store_bind_i64(&q, "limit", (int64_t)limit);
-    while (store_step(&q)) {
-        ASSERT(count < limit);
-        read_job(&q, arena, &rows[count++]);
-    }
-    enum err e = store_finish(&q, NULL, why);
-    if (e == OK) {
-        *out = rows;
-        *out_count = count;
-    }
-    return e;
-}
-
-enum err jobs_count(struct store_tx *tx, enum job_state state, int64_t *out, struct why *why)
-{
-    int64_t count = 0;
-    struct store_query q;
-    store_begin(&q, tx, &jobs_sql_count);
-    store_bind_i64(&q, "state", state);
-    if (store_step(&q)) {
-        count = store_get_i64(&q, "count");
-    }
-    enum err e = store_finish_one(&q, "count", why);
-    if (e == OK) {
-        *out = count;
-    }
-    return e;
-}
-
-/* ---- the manual ---- */
-
-/* The largest unit that says it exactly. */
-static void add_duration(struct buf *out, int64_t usec)
-{
-    static const struct {
-        int64_t usec;
-        const char *unit;
-    } units[] = {{86400ll * USEC_PER_SEC, "d"},
-                 {3600ll * USEC_PER_SEC, "h"},
-                 {60ll * USEC_PER_SEC, "min"},
-                 {USEC_PER_SEC, "s"},
-                 {1000, "ms"}};
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        if (usec > 0 && usec % units[i].usec == 0) {
-            buf_format(out, "%lld %s", (long long)(usec / units[i].usec), units[i].unit);
-            return;
+    size_t len = text.len;
+    if (len > max) {
+        len = max;
+        while (len > 0 && (text.ptr[len] & 0xc0) == 0x80) {
+            len--;
         }
     }
-    buf_format(out, "%lld us", (long long)usec);
+    return len;
 }
 
-static void add_kind(struct buf *out, const struct job_kind *k)
+void jobs_progress(struct job_call *call, int64_t done, int64_t total, struct slice note)
 {
-    bool fixed = k->backoff == JOB_BACKOFF_FIXED;
-    buf_format(out, "| `%s` | %s | %u | %s ", k->name, k->queue, k->attempts_max,
-               fixed ? "fixed" : "exponential from");
-    add_duration(out, k->backoff_usec);
-    if (!fixed && k->backoff_usec_max > 0) {
-        buf_add_text(out, " to ");
-        add_duration(out, k->backoff_usec_max);
+    struct jobs *jobs = call->jobs;
+    pthread_mutex_lock(&jobs->lock);
+    struct jobs_run *run = jobs_run_find(jobs, hold_of(call));
+    if (run != NULL && !run->abandoned) {
+        struct jobs_progress_note *p = &run->progress;
+        p->hold = run->hold;
+        p->done = done;
+        p->total = total;
+        p->len = cut_utf8(note, sizeof(p->text));
+        memcpy(p->text, note.ptr, p->len);
+        run->progressed = true;
+        run->deadline_mono_usec = clock_mono_usec() + run->kind->timeout_usec;
     }
-    buf_add_text(out, " | ");
-    add_duration(out, k->timeout_usec);
-    buf_format(out, " | %s |\n", k->doc);
+    pthread_mutex_unlock(&jobs->lock);
 }
 
-void jobs_reference(const struct job_table *tables, size_t table_count, struct buf *out)
+struct slice jobs_once_key(const struct job_call *call, const char *step)
 {
-    buf_add_text(out, "| kind | queue | attempts | back-off | time limit | what it does |\n"
-                      "|---|---|---|---|---|---|\n");
-    for (size_t t = 0; t <= table_count; t++) {
-        const struct job_table *table = t < table_count ? &tables[t] : jobs_own_table();
-        for (size_t i = 0; i < table->kind_count; i++) {
-            add_kind(out, &table->kinds[i]);
-        }
-    }
-    buf_add_text(out, "\n| schedule | kind | every | why |\n|---|---|---|---|\n");
-    for (size_t t = 0; t <= table_count; t++) {
-        const struct job_table *table = t < table_count ? &tables[t] : jobs_own_table();
-        for (size_t i = 0; i < table->cron_count; i++) {
-            const struct job_cron *c = &table->crons[i];
-            buf_format(out, "| `%s` | `%s` | ", c->name, c->kind);
-            add_duration(out, c->every_usec);
-            buf_format(out, " | %s |\n", c->doc);
-        }
-    }
+    return slice_format(call->job, "job/%lld/%s", (long long)call->id, step);
 }

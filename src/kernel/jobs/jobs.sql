@@ -2,19 +2,37 @@
 
 -- statement: jobs_enqueue
 -- doc: adds a job; no row when a queued or running one has the key
--- params: kind text, key text?, payload json, priority i64, now time, run_at time
+-- params: kind text, key text?, order_key text?, payload json, priority i64, now time, run_at time
 -- columns: id i64
-INSERT INTO jobs (kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at,
-                  lease_token)
-VALUES (:kind, :key, :payload, :priority, 1, 0, 0, :now, :now, :run_at, 0)
-ON CONFLICT (key) WHERE state IN (1, 2) DO NOTHING
+INSERT INTO jobs (kind, key, order_key, behind, payload, priority, state, attempts, lapses, created,
+                  scheduled, run_at, lease_token)
+VALUES (:kind, :key, :order_key,
+        EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = :order_key AND p.state IN (1, 2)
+                    AND p.order_key IS NOT NULL),
+        :payload, :priority, 1, 0, 0, :now, :now, :run_at, 0)
+ON CONFLICT (key) WHERE state IN (1, 2) AND key IS NOT NULL DO NOTHING
 RETURNING id;
+
+-- statement: jobs_enqueue_many
+-- doc: adds jobs that have neither key nor order key
+-- params: jobs json, now time
+-- sqlite
+INSERT INTO jobs (kind, payload, priority, state, attempts, lapses, created, scheduled, run_at,
+                  lease_token)
+SELECT value ->> 0, value -> 3, value ->> 1, 1, 0, 0, :now, :now, :now + (value ->> 2), 0
+FROM json_each(:jobs);
+-- postgres
+INSERT INTO jobs (kind, payload, priority, state, attempts, lapses, created, scheduled, run_at,
+                  lease_token)
+SELECT j.value ->> 0, j.value -> 3, (j.value ->> 1)::bigint, 1, 0, 0, :now, :now,
+    :now + (j.value ->> 2)::bigint * interval '1 microsecond', 0
+FROM jsonb_array_elements(:jobs) AS j;
 
 -- statement: jobs_find_live
 -- doc: finds the queued or running job of a key
 -- params: key text
 -- columns: id i64
-SELECT id FROM jobs WHERE key = :key AND state IN (1, 2);
+SELECT id FROM jobs WHERE key = :key AND state IN (1, 2) AND key IS NOT NULL;
 
 -- statement: jobs_heads
 -- doc: lists the first job of each kind and priority that has queued ones, by skipping through the
@@ -22,68 +40,127 @@ SELECT id FROM jobs WHERE key = :key AND state IN (1, 2);
 -- columns: kind text, priority i64, run_at time
 WITH RECURSIVE head (id, kind, priority, run_at) AS (
     SELECT j.id, j.kind, j.priority, j.run_at FROM jobs j
-    WHERE j.id = (SELECT n.id FROM jobs n WHERE n.state = 1 AND n.lapses = 0
+    WHERE j.id = (SELECT n.id FROM jobs n WHERE n.state = 1 AND n.lapses = 0 AND NOT n.behind
                   ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1)
     UNION ALL
     SELECT j.id, j.kind, j.priority, j.run_at FROM head
     JOIN jobs j ON j.id = coalesce(
         (SELECT n.id FROM jobs n
-         WHERE n.state = 1 AND n.lapses = 0 AND n.kind = head.kind AND n.priority > head.priority
+         WHERE n.state = 1 AND n.lapses = 0 AND NOT n.behind AND n.kind = head.kind
+             AND n.priority > head.priority
          ORDER BY n.priority, n.run_at, n.id LIMIT 1),
         (SELECT n.id FROM jobs n
-         WHERE n.state = 1 AND n.lapses = 0 AND n.kind > head.kind
+         WHERE n.state = 1 AND n.lapses = 0 AND NOT n.behind AND n.kind > head.kind
          ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1))
 )
 SELECT kind, priority, run_at FROM head;
 
+-- statement: jobs_heads_from
+-- doc: lists the first job of kinds and priorities from a time on, so that what was taken and not
+-- doc: yet cleaned away lies behind and is not walked through again
+-- params: places json
+-- columns: kind text, priority i64, run_at time
+-- sqlite
+SELECT n.kind, n.priority, n.run_at FROM json_each(:places)
+JOIN jobs n ON n.id = (SELECT j.id FROM jobs j
+                       WHERE j.state = 1 AND j.lapses = 0 AND NOT j.behind AND j.kind = value ->> 0
+                           AND j.priority = value ->> 1 AND j.run_at >= value ->> 2
+                       ORDER BY j.run_at, j.id LIMIT 1);
+-- postgres
+SELECT n.kind, n.priority, n.run_at FROM jsonb_array_elements(:places) AS p
+CROSS JOIN LATERAL (SELECT j.kind, j.priority, j.run_at FROM jobs j
+                    WHERE j.state = 1 AND j.lapses = 0 AND NOT j.behind
+                        AND j.kind = p.value ->> 0 AND j.priority = (p.value ->> 1)::bigint
+                        AND j.run_at >= '1970-01-01 00:00:00+00'::timestamptz
+                            + (p.value ->> 2)::bigint * interval '1 microsecond'
+                    ORDER BY j.run_at, j.id LIMIT 1) AS n;
+
 -- statement: jobs_claim
--- doc: takes queued jobs of a kind and priority, oldest first, with a lease
--- params: kind text, priority i64, now time, until time, owner text, limit i64
--- columns: id i64, kind text, key text?, payload json, attempts i64, run_at time, lease_token i64
+-- doc: takes queued jobs of a kind and priority from a time on, oldest first, with a lease
+-- params: kind text, priority i64, from time, now time, until time, owner text, queue text?
+-- params: limit i64
+-- columns: id i64, kind text, key text?, order_key text?, payload json, attempts i64
+-- columns: run_at time, lease_token i64
 -- sqlite
 UPDATE jobs
 SET state = 2, attempts = attempts + 1, lease_token = lease_token + 1, lease_owner = :owner,
-    lease_until = :until, started = NULL
+    lease_until = :until, started = NULL, queue = :queue
 WHERE id IN (SELECT id FROM jobs
-             WHERE state = 1 AND lapses = 0 AND kind = :kind AND priority = :priority
-                 AND run_at <= :now
+             WHERE state = 1 AND lapses = 0 AND NOT behind AND kind = :kind AND priority = :priority
+        AND run_at >= :from AND run_at <= :now
+                 AND (order_key IS NULL
+                 OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
+                                     AND p.order_key IS NOT NULL AND p.state = 2)
+                     AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
+                                         AND p.order_key IS NOT NULL AND p.state IN (1, 2)
+                                         AND p.id < jobs.id)))
              ORDER BY run_at, id LIMIT :limit)
-RETURNING id, kind, key, payload, attempts, run_at, lease_token;
+RETURNING id, kind, key, order_key, payload, attempts, run_at, lease_token;
 -- postgres
 WITH picked AS MATERIALIZED (
     SELECT id FROM jobs
-    WHERE state = 1 AND lapses = 0 AND kind = :kind AND priority = :priority AND run_at <= :now
+    WHERE state = 1 AND lapses = 0 AND NOT behind AND kind = :kind AND priority = :priority
+        AND run_at >= :from AND run_at <= :now
+        AND (order_key IS NULL
+            OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
+                                AND p.order_key IS NOT NULL AND p.state = 2)
+                AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
+                                    AND p.order_key IS NOT NULL AND p.state IN (1, 2)
+                                    AND p.id < jobs.id)))
     ORDER BY run_at, id LIMIT :limit
     FOR UPDATE SKIP LOCKED
 )
 UPDATE jobs
 SET state = 2, attempts = jobs.attempts + 1, lease_token = jobs.lease_token + 1,
-    lease_owner = :owner, lease_until = :until, started = NULL
+    lease_owner = :owner, lease_until = :until, started = NULL, queue = :queue
 FROM picked WHERE jobs.id = picked.id
-RETURNING jobs.id, jobs.kind, jobs.key, jobs.payload, jobs.attempts, jobs.run_at, jobs.lease_token;
+RETURNING jobs.id, jobs.kind, jobs.key, jobs.order_key, jobs.payload,
+    jobs.attempts, jobs.run_at, jobs.lease_token;
+
+-- statement: jobs_suspects
+-- doc: lists queued jobs that lost a lease, the most urgent ones first
+-- params: now time, limit i64
+-- columns: id i64, kind text
+SELECT id, kind FROM jobs WHERE state = 1 AND lapses > 0 AND run_at <= :now
+ORDER BY priority DESC, run_at, id LIMIT :limit;
 
 -- statement: jobs_claim_suspect
--- doc: takes one queued job that lost a lease, the most urgent one
--- params: now time, until time, owner text
--- columns: id i64, kind text, key text?, payload json, attempts i64, run_at time, lease_token i64
+-- doc: takes one queued job that lost a lease
+-- params: id i64, now time, until time, owner text, queue text?
+-- columns: id i64, kind text, key text?, order_key text?, payload json, attempts i64
+-- columns: run_at time, lease_token i64
 -- sqlite
 UPDATE jobs
 SET state = 2, attempts = attempts + 1, lease_token = lease_token + 1, lease_owner = :owner,
-    lease_until = :until, started = NULL
-WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND run_at <= :now
-             ORDER BY priority DESC, run_at, id LIMIT 1)
-RETURNING id, kind, key, payload, attempts, run_at, lease_token;
+    lease_until = :until, started = NULL, queue = :queue
+WHERE id IN (SELECT id FROM jobs
+             WHERE id = :id AND state = 1 AND lapses > 0 AND run_at <= :now
+                 AND (order_key IS NULL
+                 OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
+                                     AND p.order_key IS NOT NULL AND p.state = 2)
+                     AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
+                                         AND p.order_key IS NOT NULL AND p.state IN (1, 2)
+                                         AND p.id < jobs.id)))
+             )
+RETURNING id, kind, key, order_key, payload, attempts, run_at, lease_token;
 -- postgres
 WITH picked AS MATERIALIZED (
-    SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND run_at <= :now
-    ORDER BY priority DESC, run_at, id LIMIT 1
+    SELECT id FROM jobs
+    WHERE id = :id AND state = 1 AND lapses > 0 AND run_at <= :now
+        AND (order_key IS NULL
+            OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
+                                AND p.order_key IS NOT NULL AND p.state = 2)
+                AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
+                                    AND p.order_key IS NOT NULL AND p.state IN (1, 2)
+                                    AND p.id < jobs.id)))
     FOR UPDATE SKIP LOCKED
 )
 UPDATE jobs
 SET state = 2, attempts = jobs.attempts + 1, lease_token = jobs.lease_token + 1,
-    lease_owner = :owner, lease_until = :until, started = NULL
+    lease_owner = :owner, lease_until = :until, started = NULL, queue = :queue
 FROM picked WHERE jobs.id = picked.id
-RETURNING jobs.id, jobs.kind, jobs.key, jobs.payload, jobs.attempts, jobs.run_at, jobs.lease_token;
+RETURNING jobs.id, jobs.kind, jobs.key, jobs.order_key, jobs.payload,
+    jobs.attempts, jobs.run_at, jobs.lease_token;
 
 -- statement: jobs_mark_started
 -- doc: records that a suspect runs now
@@ -91,9 +168,25 @@ RETURNING jobs.id, jobs.kind, jobs.key, jobs.payload, jobs.attempts, jobs.run_at
 UPDATE jobs SET started = :now WHERE id = :id AND lease_token = :token AND state = 2;
 
 -- statement: jobs_renew
--- doc: extends a lease that was not lost
--- params: id i64, token i64, until time
-UPDATE jobs SET lease_until = :until WHERE id = :id AND lease_token = :token AND state = 2;
+-- doc: extends leases that were not lost; the rows that come back are those
+-- params: holds json, until time
+-- columns: id i64, cancelling bool
+-- sqlite
+UPDATE jobs SET lease_until = :until
+WHERE state = 2
+    AND (id, lease_token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:holds))
+RETURNING id, cancelling;
+-- postgres
+UPDATE jobs SET lease_until = :until
+FROM jsonb_array_elements(:holds) AS h
+WHERE jobs.id = (h.value ->> 0)::bigint AND lease_token = (h.value ->> 1)::bigint AND state = 2
+RETURNING jobs.id, jobs.cancelling;
+
+-- statement: jobs_progress
+-- doc: notes how far a running job is
+-- params: id i64, token i64, done i64, total i64, note text
+UPDATE jobs SET progress_done = :done, progress_total = :total, progress_note = :note
+WHERE id = :id AND lease_token = :token AND state = 2;
 
 -- statement: jobs_finish
 -- doc: ends a running job well
@@ -102,43 +195,132 @@ UPDATE jobs
 SET state = 3, finished = :now, lease_owner = NULL, lease_until = NULL
 WHERE id = :id AND lease_token = :token AND state = 2;
 
--- statement: jobs_bury
--- doc: ends a running job for good
--- params: id i64, token i64, now time, lapses i64, error text
+-- statement: jobs_finish_many
+-- doc: ends running jobs well; the rows that come back were still held
+-- params: holds json, now time
+-- columns: id i64
+-- sqlite
 UPDATE jobs
-SET state = 4, finished = :now, lapses = lapses + :lapses, error = :error, lease_owner = NULL,
-    lease_until = NULL
-WHERE id = :id AND lease_token = :token AND state = 2;
+SET state = 3, finished = :now, lease_owner = NULL, lease_until = NULL
+WHERE state = 2
+    AND (id, lease_token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:holds))
+RETURNING id;
+-- postgres
+UPDATE jobs
+SET state = 3, finished = :now, lease_owner = NULL, lease_until = NULL
+FROM jsonb_array_elements(:holds) AS h
+WHERE jobs.id = (h.value ->> 0)::bigint AND lease_token = (h.value ->> 1)::bigint AND state = 2
+RETURNING jobs.id;
+
+-- statement: jobs_finish_forgotten
+-- doc: ends running jobs well and forgets them at once; the rows that come back were still held
+-- params: holds json
+-- columns: id i64
+-- sqlite
+DELETE FROM jobs
+WHERE state = 2
+    AND (id, lease_token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:holds))
+RETURNING id;
+-- postgres
+DELETE FROM jobs USING jsonb_array_elements(:holds) AS h
+WHERE jobs.id = (h.value ->> 0)::bigint AND lease_token = (h.value ->> 1)::bigint AND state = 2
+RETURNING jobs.id;
+
+-- statement: jobs_next
+-- doc: lets the first living job of each order key be claimed; its wait for its turn ends now
+-- params: keys json, now time
+-- sqlite
+UPDATE jobs SET behind = FALSE, scheduled = :now, run_at = max(run_at, :now)
+WHERE state = 1 AND behind AND id IN (
+    SELECT (SELECT n.id FROM jobs n WHERE n.order_key = value AND n.order_key IS NOT NULL
+                AND n.state IN (1, 2) ORDER BY n.id LIMIT 1)
+    FROM json_each(:keys));
+-- postgres
+UPDATE jobs SET behind = FALSE, scheduled = :now, run_at = greatest(run_at, :now)
+WHERE state = 1 AND behind AND id IN (
+    SELECT (SELECT n.id FROM jobs n WHERE n.order_key = k.value AND n.order_key IS NOT NULL
+                AND n.state IN (1, 2) ORDER BY n.id LIMIT 1)
+    FROM jsonb_array_elements_text(:keys) AS k);
+
+-- statement: jobs_next_all
+-- doc: the same for all order keys under which somebody waits, by skipping through them: whose
+-- doc: predecessor ended while it was being enqueued would otherwise wait for ever
+-- params: now time
+-- sqlite
+WITH RECURSIVE line (order_key) AS (
+    SELECT min(order_key) FROM jobs WHERE state = 1 AND behind
+    UNION ALL
+    SELECT (SELECT min(j.order_key) FROM jobs j
+            WHERE j.state = 1 AND j.behind AND j.order_key > line.order_key)
+    FROM line WHERE line.order_key IS NOT NULL)
+UPDATE jobs SET behind = FALSE, scheduled = :now, run_at = max(run_at, :now)
+WHERE state = 1 AND behind AND id IN (
+    SELECT (SELECT n.id FROM jobs n WHERE n.order_key = line.order_key AND n.order_key IS NOT NULL
+                AND n.state IN (1, 2) ORDER BY n.id LIMIT 1)
+    FROM line WHERE line.order_key IS NOT NULL);
+-- postgres
+WITH RECURSIVE line (order_key) AS (
+    SELECT min(order_key) FROM jobs WHERE state = 1 AND behind
+    UNION ALL
+    SELECT (SELECT min(j.order_key) FROM jobs j
+            WHERE j.state = 1 AND j.behind AND j.order_key > line.order_key)
+    FROM line WHERE line.order_key IS NOT NULL)
+UPDATE jobs SET behind = FALSE, scheduled = :now, run_at = greatest(run_at, :now)
+WHERE state = 1 AND behind AND id IN (
+    SELECT (SELECT n.id FROM jobs n WHERE n.order_key = line.order_key AND n.order_key IS NOT NULL
+                AND n.state IN (1, 2) ORDER BY n.id LIMIT 1)
+    FROM line WHERE line.order_key IS NOT NULL);
+
+-- statement: jobs_bury
+-- doc: ends a running job for good: dead, or cancelled when that was asked for
+-- params: id i64, token i64, now time, lapses i64, error text
+-- columns: state i64
+UPDATE jobs
+SET state = CASE WHEN cancelling THEN 5 ELSE 4 END, finished = :now, lapses = lapses + :lapses,
+    error = :error, lease_owner = NULL, lease_until = NULL
+WHERE id = :id AND lease_token = :token AND state = 2
+RETURNING state;
 
 -- statement: jobs_requeue
--- doc: puts a running job back; without run_at it keeps its place, without error the one it had;
--- doc: when the handler came back the job is suspected of nothing any more
+-- doc: puts a running job back, or ends it when its cancellation was asked for; without run_at it
+-- doc: keeps its place, without error the one it had; when the handler came back the job is
+-- doc: suspected of nothing any more
 -- params: id i64, token i64, now time, run_at time?, given_back i64, came_back bool, lapses i64
 -- params: error text?
+-- columns: state i64
 UPDATE jobs
-SET state = 1, run_at = coalesce(:run_at, run_at), scheduled = :now,
-    attempts = attempts - :given_back,
+SET state = CASE WHEN cancelling THEN 5 ELSE 1 END,
+    finished = CASE WHEN cancelling THEN :now END,
+    run_at = coalesce(:run_at, run_at), scheduled = :now, attempts = attempts - :given_back,
     lapses = CASE WHEN :came_back THEN 0 ELSE lapses + :lapses END,
     error = coalesce(:error, error), lease_owner = NULL, lease_until = NULL, started = NULL
-WHERE id = :id AND lease_token = :token AND state = 2;
+WHERE id = :id AND lease_token = :token AND state = 2
+RETURNING state;
 
 -- statement: jobs_lapsed
--- doc: lists running jobs whose lease ran out, or reaches further than any honest one
--- params: now time, latest time, limit i64
--- columns: id i64, kind text, attempts i64, was_started bool, lease_token i64
-SELECT id, kind, attempts, started IS NOT NULL AS was_started, lease_token FROM jobs
-WHERE state = 2 AND (lease_until < :now OR lease_until > :latest)
-ORDER BY lease_until LIMIT :limit
+-- doc: lists running jobs whose lease ran out after a time, or reaches further than any honest one
+-- params: from time, now time, latest time, limit i64
+-- columns: id i64, kind text, order_key text?, attempts i64, was_started bool, lease_token i64
+-- sqlite
+SELECT id, kind, order_key, attempts, started IS NOT NULL AS was_started, lease_token FROM jobs
+WHERE state = 2 AND ((lease_until >= :from AND lease_until < :now) OR lease_until > :latest)
+ORDER BY lease_until LIMIT :limit;
 -- postgres
-FOR UPDATE SKIP LOCKED
--- both
-;
+SELECT id, kind, order_key, attempts, started IS NOT NULL AS was_started, lease_token FROM jobs
+WHERE id IN (SELECT id FROM jobs WHERE state = 2 AND lease_until >= :from AND lease_until < :now
+             UNION ALL
+             SELECT id FROM jobs WHERE state = 2 AND lease_until > :latest)
+    AND state = 2
+ORDER BY lease_until LIMIT :limit
+FOR UPDATE SKIP LOCKED;
 
 -- statement: jobs_rebase
 -- doc: moves the times of queued jobs that were written before the clock was put back
 -- params: now time
 UPDATE jobs SET run_at = :now + (run_at - scheduled), scheduled = :now
-WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND scheduled > :now
+WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND NOT behind AND scheduled > :now
+             UNION ALL
+             SELECT id FROM jobs WHERE state = 1 AND behind AND scheduled > :now
              UNION ALL
              SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND scheduled > :now);
 
@@ -147,14 +329,31 @@ WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND scheduled > 
 -- params: id i64, now time
 UPDATE jobs
 SET state = 1, attempts = 0, lapses = 0, scheduled = :now, run_at = :now, finished = NULL,
-    started = NULL
+    started = NULL, cancelling = FALSE, progress_done = NULL, progress_total = NULL,
+    progress_note = NULL,
+    behind = EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
+                         AND p.order_key IS NOT NULL AND p.state IN (1, 2))
 WHERE id = :id AND state = 4
-    AND NOT EXISTS (SELECT 1 FROM jobs n WHERE n.key = jobs.key AND n.state IN (1, 2));
+    AND NOT EXISTS (SELECT 1 FROM jobs n WHERE n.key = jobs.key AND n.key IS NOT NULL
+                        AND n.state IN (1, 2));
 
 -- statement: jobs_cancel
 -- doc: cancels a queued job
 -- params: id i64, now time
-UPDATE jobs SET state = 5, finished = :now WHERE id = :id AND state = 1;
+-- columns: order_key text?
+UPDATE jobs SET state = 5, finished = :now WHERE id = :id AND state = 1 RETURNING order_key;
+
+-- statement: jobs_cancel_running
+-- doc: asks a running job to end
+-- params: id i64
+UPDATE jobs SET cancelling = TRUE WHERE id = :id AND state = 2;
+
+-- statement: jobs_retry
+-- doc: lets a queued job run now
+-- params: id i64, now time
+UPDATE jobs
+SET run_at = CASE WHEN run_at > :now THEN :now ELSE run_at END, scheduled = :now
+WHERE id = :id AND state = 1;
 
 -- statement: jobs_state
 -- doc: reads the state of a job
@@ -164,50 +363,142 @@ SELECT state FROM jobs WHERE id = :id;
 
 -- statement: jobs_dead
 -- doc: lists dead jobs behind a place, the one that died first first
--- params: finished time, id i64, limit i64
+-- params: kind text?, finished time, id i64, limit i64
 -- columns: id i64, finished time
 SELECT id, finished FROM jobs
 WHERE state >= 3 AND state = 4 AND (finished, id) > (:finished, :id)
+    AND (:kind IS NULL OR kind = :kind)
 ORDER BY finished, id LIMIT :limit;
 
 -- statement: jobs_list
 -- doc: lists jobs of any state, newest first
--- params: limit i64
--- columns: id i64, kind text, key text?, state i64, attempts i64, error text?, created time
--- columns: run_at time, payload json
-SELECT id, kind, key, state, attempts, error, created, run_at, payload
-FROM jobs ORDER BY id DESC LIMIT :limit;
+-- params: kinds json?, below i64, limit i64
+-- columns: id i64, kind text, key text?, order_key text?, state i64, behind bool, cancelling bool
+-- columns: priority i64, attempts i64, error text?, created time, run_at time, finished time?
+-- columns: progress_done i64?, progress_total i64?, progress_note text?
+-- sqlite
+SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,
+    run_at, finished, progress_done, progress_total, progress_note
+FROM jobs
+WHERE id < :below
+    AND (:kinds IS NULL OR kind IN (SELECT value FROM json_each(:kinds)))
+ORDER BY id DESC LIMIT :limit;
+-- postgres
+SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,
+    run_at, finished, progress_done, progress_total, progress_note
+FROM jobs
+WHERE id < :below
+    AND (:kinds IS NULL OR kind IN (SELECT jsonb_array_elements_text(:kinds)))
+ORDER BY id DESC LIMIT :limit;
 
 -- statement: jobs_list_live
 -- doc: lists queued or running jobs, newest first
--- params: state i64, limit i64
--- columns: id i64, kind text, key text?, state i64, attempts i64, error text?, created time
--- columns: run_at time, payload json
-SELECT id, kind, key, state, attempts, error, created, run_at, payload
+-- params: state i64, kinds json?, below i64, limit i64
+-- columns: id i64, kind text, key text?, order_key text?, state i64, behind bool, cancelling bool
+-- columns: priority i64, attempts i64, error text?, created time, run_at time, finished time?
+-- columns: progress_done i64?, progress_total i64?, progress_note text?
+-- sqlite
+SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,
+    run_at, finished, progress_done, progress_total, progress_note
 FROM jobs
-WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND :state = 1
+WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND NOT behind AND :state = 1
              UNION ALL
-             SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND :state = 1
+             SELECT id FROM jobs WHERE state = 1 AND behind AND :state = 1
+             UNION ALL
+             SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND NOT behind AND :state = 1
              UNION ALL
              SELECT id FROM jobs WHERE state = 2 AND :state = 2)
+    AND id < :below AND (:kinds IS NULL OR kind IN (SELECT value FROM json_each(:kinds)))
+ORDER BY id DESC LIMIT :limit;
+-- postgres
+SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,
+    run_at, finished, progress_done, progress_total, progress_note
+FROM jobs
+WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND NOT behind AND :state = 1
+             UNION ALL
+             SELECT id FROM jobs WHERE state = 1 AND behind AND :state = 1
+             UNION ALL
+             SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND NOT behind AND :state = 1
+             UNION ALL
+             SELECT id FROM jobs WHERE state = 2 AND :state = 2)
+    AND id < :below AND (:kinds IS NULL OR kind IN (SELECT jsonb_array_elements_text(:kinds)))
 ORDER BY id DESC LIMIT :limit;
 
 -- statement: jobs_list_ended
 -- doc: lists done, dead or cancelled jobs, the one that ended last first
--- params: state i64, limit i64
--- columns: id i64, kind text, key text?, state i64, attempts i64, error text?, created time
--- columns: run_at time, payload json
-SELECT id, kind, key, state, attempts, error, created, run_at, payload
-FROM jobs WHERE state >= 3 AND state = :state ORDER BY finished DESC, id DESC LIMIT :limit;
+-- params: state i64, kinds json?, before time, below i64, limit i64
+-- columns: id i64, kind text, key text?, order_key text?, state i64, behind bool, cancelling bool
+-- columns: priority i64, attempts i64, error text?, created time, run_at time, finished time?
+-- columns: progress_done i64?, progress_total i64?, progress_note text?
+-- sqlite
+SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,
+    run_at, finished, progress_done, progress_total, progress_note
+FROM jobs
+WHERE state >= 3 AND state = :state AND (finished, id) < (:before, :below)
+    AND (:kinds IS NULL OR kind IN (SELECT value FROM json_each(:kinds)))
+ORDER BY finished DESC, id DESC LIMIT :limit;
+-- postgres
+SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,
+    run_at, finished, progress_done, progress_total, progress_note
+FROM jobs
+WHERE state >= 3 AND state = :state AND (finished, id) < (:before, :below)
+    AND (:kinds IS NULL OR kind IN (SELECT jsonb_array_elements_text(:kinds)))
+ORDER BY finished DESC, id DESC LIMIT :limit;
+
+-- statement: jobs_get
+-- doc: reads one job with what it carries
+-- params: id i64
+-- columns: id i64, kind text, key text?, order_key text?, state i64, behind bool, cancelling bool
+-- columns: priority i64, attempts i64, error text?, created time, run_at time, finished time?
+-- columns: progress_done i64?, progress_total i64?, progress_note text?
+-- columns: payload json, lease_owner text?, lease_until time?
+SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,
+    run_at, finished, progress_done, progress_total, progress_note,
+    payload, lease_owner, lease_until
+FROM jobs WHERE id = :id;
 
 -- statement: jobs_count
 -- doc: counts the jobs of a state, through the index of that state
 -- params: state i64
 -- columns: count i64
-SELECT (SELECT count(*) FROM jobs WHERE state = 1 AND lapses = 0 AND :state = 1)
-    + (SELECT count(*) FROM jobs WHERE state = 1 AND lapses > 0 AND :state = 1)
+SELECT (SELECT count(*) FROM jobs WHERE state = 1 AND lapses = 0 AND NOT behind AND :state = 1)
+    + (SELECT count(*) FROM jobs WHERE state = 1 AND behind AND :state = 1)
+    + (SELECT count(*) FROM jobs WHERE state = 1 AND lapses > 0 AND NOT behind AND :state = 1)
     + (SELECT count(*) FROM jobs WHERE state = 2 AND :state = 2)
     + (SELECT count(*) FROM jobs WHERE state >= 3 AND state = :state) AS count;
+
+-- statement: jobs_count_kinds
+-- doc: counts queued, running and dead jobs by kind
+-- columns: kind text, state i64, count i64
+SELECT kind, state, count(*) AS count FROM jobs
+WHERE state IN (1, 2, 4) GROUP BY kind, state ORDER BY kind, state;
+
+-- statement: jobs_queue_make
+-- doc: makes the row of a queue that has a rate
+-- params: name text, now time
+INSERT INTO job_queues (name, starts, updated) VALUES (:name, '[]', :now)
+ON CONFLICT (name) DO NOTHING;
+
+-- statement: jobs_queue_lock
+-- doc: takes a queue's row for this transaction, unless another one has it
+-- params: name text
+-- columns: starts json
+SELECT starts FROM job_queues WHERE name = :name
+-- postgres
+FOR UPDATE SKIP LOCKED
+-- both
+;
+
+-- statement: jobs_queue_starts
+-- doc: notes when jobs of a queue started
+-- params: name text, starts json, now time
+UPDATE job_queues SET starts = :starts, updated = :now WHERE name = :name;
+
+-- statement: jobs_queue_running
+-- doc: counts the running jobs of a queue that limits them
+-- params: queue text
+-- columns: count i64
+SELECT count(*) AS count FROM jobs WHERE state = 2 AND queue IS NOT NULL AND queue = :queue;
 
 -- statement: jobs_sweep
 -- doc: forgets jobs that ended in a state before a time; the newest row stays, so that its number
@@ -222,13 +513,15 @@ WHERE id IN (SELECT id FROM jobs
 -- statement: jobs_cron_get
 -- doc: reads the last slot of a schedule
 -- params: name text
--- columns: slot i64
-SELECT slot FROM job_crons WHERE name = :name;
+-- columns: slot i64, spec text
+SELECT slot, spec FROM job_crons WHERE name = :name;
 
 -- statement: jobs_cron_insert
--- doc: remembers a schedule that was never seen
--- params: name text, slot i64, now time
-INSERT INTO job_crons (name, slot, fired) VALUES (:name, :slot, :now) ON CONFLICT (name) DO NOTHING;
+-- doc: remembers a schedule that was never seen, or is written otherwise now
+-- params: name text, slot i64, spec text, now time
+INSERT INTO job_crons (name, slot, spec, fired) VALUES (:name, :slot, :spec, :now)
+ON CONFLICT (name) DO UPDATE SET slot = excluded.slot, spec = excluded.spec
+WHERE job_crons.spec <> excluded.spec;
 
 -- statement: jobs_cron_move
 -- doc: takes a slot of a schedule, if it is still where the caller read it

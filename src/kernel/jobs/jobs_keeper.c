@@ -7,11 +7,6 @@
 #include "kernel/base/rand.h"
 #include "kernel/jobs/jobs_runner.h"
 
-struct kept {
-    struct jobs_hold hold;
-    bool held;
-};
-
 /* An attempt that took too long. The run belongs to its worker, so what is needed is copied. */
 struct overdue {
     struct jobs_hold hold;
@@ -21,15 +16,18 @@ struct overdue {
     enum jobs_verdict verdict;
     int64_t retry_usec;
     struct why why;
-    bool held;
+    struct slice order_key;
+    enum job_state state; /* out: 0 when it was not held */
 };
 
 struct beat {
     struct jobs *jobs;
     struct arena arena;
     int64_t wall_usec;
-    struct kept *kept;
+    struct jobs_kept *kept;
     size_t kept_count;
+    struct jobs_progress_note *notes;
+    size_t note_count;
     struct overdue *overdue;
     size_t overdue_count;
     bool failed;
@@ -40,6 +38,7 @@ static struct overdue overdue_of(struct beat *b, const struct jobs_run *run)
     struct overdue o = {
         .hold = run->hold,
         .kind_name = slice_copy(&b->arena, run->call.kind),
+        .order_key = slice_copy(&b->arena, run->call.order_key),
         .kind = run->kind,
         .attempt = run->call.attempt,
         .verdict = jobs_judge(run->kind, run->call.attempt, ERR_REQUEST_TIMEOUT),
@@ -59,6 +58,8 @@ static void collect(struct beat *b)
     b->wall_usec = clock_wall_usec();
     b->kept_count = 0;
     b->overdue_count = 0;
+    b->note_count = 0;
+    b->notes = arena_alloc_array(&b->arena, jobs->run_count, sizeof(b->notes[0]));
     b->kept = arena_alloc_array(&b->arena, jobs->run_count, sizeof(b->kept[0]));
     b->overdue = arena_alloc_array(&b->arena, jobs->run_count, sizeof(b->overdue[0]));
     pthread_mutex_lock(&jobs->lock);
@@ -73,7 +74,11 @@ static void collect(struct beat *b)
             jobs->hung++;
             b->overdue[b->overdue_count++] = overdue_of(b, run);
         } else {
-            b->kept[b->kept_count++] = (struct kept){.hold = run->hold};
+            b->kept[b->kept_count++] = (struct jobs_kept){.hold = run->hold};
+            if (run->progressed && run->place == JOBS_RUNNING) {
+                b->notes[b->note_count++] = run->progress;
+                run->progressed = false; /* one that is not written in time is a little older */
+            }
         }
     }
     pthread_mutex_unlock(&jobs->lock);
@@ -84,20 +89,28 @@ static enum err end_overdue(struct store_tx *tx, const struct beat *b, struct ov
 {
     char text[JOBS_ERROR_MAX];
     struct slice error = jobs_error_text(text, ERR_REQUEST_TIMEOUT, &o->why);
-    if (o->verdict == JOBS_BURY) {
-        return jobs_store_bury(tx, o->hold, b->wall_usec, false, error, &o->held, why);
-    }
     struct jobs_requeue how = {.now_usec = b->wall_usec, .run_usec = o->retry_usec, .error = error};
-    return jobs_store_requeue(tx, o->hold, &how, &o->held, why);
+    enum err e = o->verdict == JOBS_BURY
+                     ? jobs_store_bury(tx, o->hold, b->wall_usec, false, error, &o->state, why)
+                     : jobs_store_requeue(tx, o->hold, &how, &o->state, why);
+    if (e == OK && o->order_key.len > 0) {
+        e = jobs_store_next(tx, &o->order_key, 1, b->wall_usec, why);
+    }
+    store_notify(tx, JOBS_CHANNEL);
+    return e;
 }
 
 static enum err beat_fn(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct beat *b = ctx;
+    store_read_committed(tx);
     enum err e = OK;
-    for (size_t i = 0; e == OK && i < b->kept_count; i++) {
-        e = jobs_store_renew(tx, b->kept[i].hold, b->wall_usec + b->jobs->config.lease_usec,
-                             &b->kept[i].held, why);
+    if (b->kept_count > 0) {
+        e = jobs_store_renew(tx, b->kept, b->kept_count, b->wall_usec + b->jobs->config.lease_usec,
+                             why);
+    }
+    for (size_t i = 0; e == OK && i < b->note_count; i++) {
+        e = jobs_store_progress(tx, &b->notes[i], why);
     }
     for (size_t i = 0; e == OK && i < b->overdue_count; i++) {
         e = end_overdue(tx, b, &b->overdue[i], why);
@@ -111,9 +124,13 @@ static void mark_lost(struct beat *b)
 {
     pthread_mutex_lock(&b->jobs->lock);
     for (size_t i = 0; i < b->kept_count; i++) {
-        struct jobs_run *run = b->kept[i].held ? NULL : jobs_run_find(b->jobs, b->kept[i].hold);
+        if (b->kept[i].held && !b->kept[i].cancelling) {
+            continue;
+        }
+        struct jobs_run *run = jobs_run_find(b->jobs, b->kept[i].hold);
         if (run != NULL) {
-            run->lost = true;
+            run->lost = run->lost || !b->kept[i].held;
+            run->cancelling = run->cancelling || b->kept[i].cancelling;
         }
     }
     pthread_mutex_unlock(&b->jobs->lock);
@@ -125,9 +142,11 @@ static void replace_hung(struct beat *b)
     struct jobs *jobs = b->jobs;
     for (size_t i = 0; i < b->overdue_count; i++) {
         const struct overdue *o = &b->overdue[i];
-        if (o->held) {
-            jobs_log_failure(o->hold, o->kind_name, o->attempt, o->verdict, ERR_REQUEST_TIMEOUT,
-                             &o->why);
+        if (o->state == JOB_CANCELLED) {
+            jobs_log_cancelled(o->hold, o->kind_name);
+        } else if (o->state != 0) {
+            jobs_log_failure(o->hold, o->kind_name, o->attempt, o->verdict == JOBS_BURY,
+                             ERR_REQUEST_TIMEOUT, &o->why);
         }
         pthread_mutex_lock(&jobs->lock);
         bool enough =
@@ -157,7 +176,7 @@ static void keep(struct beat *b)
     }
     b->failed = e != OK;
     for (size_t i = 0; e != OK && i < b->overdue_count; i++) {
-        b->overdue[i].held = false;
+        b->overdue[i].state = (enum job_state)0;
     }
     replace_hung(b);
 }

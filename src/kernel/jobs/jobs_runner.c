@@ -19,6 +19,9 @@ static const struct metric_row metric_rows[JOBS_METRIC_COUNT] = {
     [JOBS_METRIC_DEAD] = {.name = "freehold_jobs_dead_total",
                           .type = METRIC_COUNTER,
                           .help = "Jobs that this process declared dead."},
+    [JOBS_METRIC_CANCELLED] = {.name = "freehold_jobs_cancelled_total",
+                               .type = METRIC_COUNTER,
+                               .help = "Running jobs that ended because somebody cancelled them."},
     [JOBS_METRIC_LEASE_LOST] = {.name = "freehold_jobs_lease_lost_total",
                                 .type = METRIC_COUNTER,
                                 .help = "Jobs whose lease this process lost; its result was "
@@ -35,6 +38,9 @@ static const struct metric_row metric_rows[JOBS_METRIC_COUNT] = {
     [JOBS_METRIC_DEAD_ROWS] = {.name = "freehold_jobs_dead_rows",
                                .type = METRIC_GAUGE,
                                .help = "Dead jobs in the database."},
+    [JOBS_METRIC_DEAD_ALERT] = {.name = "freehold_jobs_dead_alert",
+                                .type = METRIC_GAUGE,
+                                .help = "1 while there are more dead jobs than jobs.dead_alert."},
     [JOBS_METRIC_RUN] = {.name = "freehold_jobs_run_seconds",
                          .type = METRIC_HISTOGRAM,
                          .help = "How long handlers ran."},
@@ -117,113 +123,25 @@ struct slice jobs_error_text(char out[JOBS_ERROR_MAX], enum err e, const struct 
     return slice_of(out, (size_t)len);
 }
 
-void jobs_log_failure(struct jobs_hold hold, struct slice kind, uint32_t attempt,
-                      enum jobs_verdict verdict, enum err e, const struct why *why)
+void jobs_log_failure(struct jobs_hold hold, struct slice kind, uint32_t attempt, bool dead,
+                      enum err e, const struct why *why)
 {
-    bool dead = verdict == JOBS_BURY;
     metric_add(&jobs_metrics[JOBS_METRIC_FAILED], 1);
     metric_add(&jobs_metrics[JOBS_METRIC_DEAD], dead);
     LOG(dead ? LOG_ERROR : LOG_WARN, dead ? "jobs.dead" : "jobs.failed", log_i64("job", hold.id),
         log_slice("kind", kind), log_u64("attempt", attempt), log_err(e), log_why(why, e));
 }
 
+void jobs_log_cancelled(struct jobs_hold hold, struct slice kind)
+{
+    metric_add(&jobs_metrics[JOBS_METRIC_CANCELLED], 1);
+    LOG(LOG_INFO, "jobs.cancelled", log_i64("job", hold.id), log_slice("kind", kind));
+}
+
 void jobs_log_lost(struct jobs_hold hold, struct slice kind)
 {
     metric_add(&jobs_metrics[JOBS_METRIC_LEASE_LOST], 1);
     LOG(LOG_WARN, "jobs.lease_lost", log_i64("job", hold.id), log_slice("kind", kind));
-}
-
-/* ---- kinds ---- */
-
-static enum err refuse_unknown(struct job_call *call, struct why *why)
-{
-    return why_set(why, ERR_LOCKED, "kind", "This process has no handler for kind %.*s.",
-                   SLICE_ARG(call->kind));
-}
-
-/* A newer process may know the kind, so the job is passed on for about an hour before it dies. */
-static const struct job_kind unknown_kind = {
-    .name = "",
-    .queue = "",
-    .handler = refuse_unknown,
-    .attempts_max = 12,
-    .backoff = JOB_BACKOFF_EXPONENTIAL,
-    .backoff_usec = 2 * USEC_PER_SEC,
-    .backoff_usec_max = 600ll * USEC_PER_SEC,
-    .timeout_usec = 10 * USEC_PER_SEC,
-};
-
-static int compare_entries(const void *left, const void *right)
-{
-    const struct jobs_entry *a = left;
-    const struct jobs_entry *b = right;
-    return slice_compare(slice_text(a->kind->name), slice_text(b->kind->name));
-}
-
-struct jobs_entry jobs_find_kind(const struct jobs *jobs, struct slice name)
-{
-    size_t low = 0;
-    size_t high = jobs->kind_count;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        int order = slice_compare(slice_text(jobs->kinds[middle].kind->name), name);
-        if (order == 0) {
-            return jobs->kinds[middle];
-        }
-        low = order < 0 ? middle + 1 : low;
-        high = order < 0 ? high : middle;
-    }
-    return (struct jobs_entry){.kind = &unknown_kind};
-}
-
-static void check_kind(const struct job_kind *k)
-{
-    ASSERT(k->name != NULL && k->name[0] != '\0' && strlen(k->name) <= JOBS_KIND_MAX);
-    ASSERT(k->queue != NULL && k->handler != NULL && k->doc != NULL);
-    ASSERT(k->attempts_max > 0 && k->timeout_usec > 0);
-    ASSERT(k->backoff_usec >= 0 && k->backoff_usec_max >= 0);
-}
-
-static void add_table(struct jobs *jobs, const struct job_table *table)
-{
-    for (size_t i = 0; i < table->kind_count; i++) {
-        check_kind(&table->kinds[i]);
-        jobs->kinds[jobs->kind_count++] =
-            (struct jobs_entry){.kind = &table->kinds[i], .ctx = table->ctx};
-    }
-    for (size_t i = 0; i < table->cron_count; i++) {
-        ASSERT(table->crons[i].every_usec > 0);
-        jobs->schedules[jobs->schedule_count++] =
-            (struct jobs_schedule){.cron = &table->crons[i], .seen_slot = INT64_MIN};
-    }
-}
-
-static void build_tables(struct jobs *jobs, const struct job_table *tables, size_t table_count)
-{
-    const struct job_table *own = jobs_own_table();
-    size_t kinds = own->kind_count;
-    size_t crons = own->cron_count;
-    for (size_t i = 0; i < table_count; i++) {
-        kinds += tables[i].kind_count;
-        crons += tables[i].cron_count;
-    }
-    jobs->kinds = arena_alloc_array(&jobs->boot, kinds, sizeof(jobs->kinds[0]));
-    jobs->schedules = arena_alloc_array(&jobs->boot, crons, sizeof(jobs->schedules[0]));
-    add_table(jobs, own);
-    for (size_t i = 0; i < table_count; i++) {
-        add_table(jobs, &tables[i]);
-    }
-    qsort(jobs->kinds, kinds, sizeof(jobs->kinds[0]), compare_entries);
-    for (size_t i = 1; i < kinds; i++) {
-        ASSERT(compare_entries(&jobs->kinds[i - 1], &jobs->kinds[i]) != 0); /* a double kind */
-    }
-    for (size_t i = 0; i < crons; i++) {
-        const struct job_cron *cron = jobs->schedules[i].cron;
-        ASSERT(jobs_find_kind(jobs, slice_text(cron->kind)).kind != &unknown_kind);
-        for (size_t j = 0; j < i; j++) {
-            ASSERT(strcmp(cron->name, jobs->schedules[j].cron->name) != 0); /* a double schedule */
-        }
-    }
 }
 
 /* ---- life ---- */
@@ -238,8 +156,27 @@ static void name_owner(struct jobs *jobs)
              (unsigned long long)(rand_u64() & 0xffffffff));
 }
 
-struct jobs *jobs_new(struct store *store, const struct jobs_config *config,
-                      const struct job_table *tables, size_t table_count)
+/* The memory of runs and threads. */
+static void make_room(struct jobs *jobs)
+{
+    const struct jobs_config *config = &jobs->config;
+    jobs->run_count = 2 * (size_t)(config->claim_batch + config->threads);
+    jobs->free_count = jobs->run_count;
+    jobs->runs = arena_alloc_array(&jobs->boot, jobs->run_count, sizeof(jobs->runs[0]));
+    for (size_t i = 0; i < jobs->run_count; i++) {
+        arena_init(&jobs->runs[i].arena, 4096);
+    }
+    jobs->worker_max = 2 * (size_t)config->threads;
+    jobs->workers = arena_alloc_array(&jobs->boot, jobs->worker_max, sizeof(jobs->workers[0]));
+    size_t schedules = jobs->catalog->schedule_count;
+    jobs->seen_slots = arena_alloc_array(&jobs->boot, schedules, sizeof(jobs->seen_slots[0]));
+    for (size_t i = 0; i < schedules; i++) {
+        jobs->seen_slots[i] = INT64_MIN;
+    }
+}
+
+enum err jobs_new(struct jobs **out, struct store *store, const struct jobs_config *config,
+                  const struct job_table *tables, size_t table_count, struct why *why)
 {
     jobs_metrics_register();
     ASSERT(config->threads > 0 && config->claim_batch > 0 && config->poll_usec > 0);
@@ -252,18 +189,17 @@ struct jobs *jobs_new(struct store *store, const struct jobs_config *config,
         jobs->config.lease_usec = JOBS_LEASE_USEC_DEFAULT;
     }
     name_owner(jobs);
-    build_tables(jobs, tables, table_count);
+    enum err e = jobs_catalog_new(&jobs->boot, tables, table_count, &jobs->catalog, why);
+    if (e != OK) {
+        arena_free(&jobs->boot);
+        mem_free(jobs);
+        return e;
+    }
     ASSERT(pthread_mutex_init(&jobs->lock, NULL) == 0);
     ASSERT(pthread_cond_init(&jobs->filled, NULL) == 0);
-    jobs->run_count = 2 * (size_t)(config->claim_batch + config->threads);
-    jobs->free_count = jobs->run_count;
-    jobs->runs = arena_alloc_array(&jobs->boot, jobs->run_count, sizeof(jobs->runs[0]));
-    for (size_t i = 0; i < jobs->run_count; i++) {
-        arena_init(&jobs->runs[i].arena, 4096);
-    }
-    jobs->worker_max = 2 * (size_t)config->threads;
-    jobs->workers = arena_alloc_array(&jobs->boot, jobs->worker_max, sizeof(jobs->workers[0]));
-    return jobs;
+    make_room(jobs);
+    *out = jobs;
+    return OK;
 }
 
 void jobs_free(struct jobs *jobs)

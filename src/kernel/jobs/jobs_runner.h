@@ -22,7 +22,7 @@
 
 #include "kernel/base/metric.h"
 #include "kernel/jobs/jobs_rules.h"
-#include "kernel/jobs/jobs_store.h"
+#include "kernel/jobs/jobs_tables.h"
 
 #define JOBS_CHANNEL "jobs"
 #define JOBS_KEEPER_CHANNEL "jobs.keeper"
@@ -48,9 +48,12 @@ struct jobs_run {
     struct arena arena;
     struct jobs_run *next; /* in WAITING or RESULT */
 
-    bool suspect;   /* to be marked before it runs */
-    bool lost;      /* the lease is someone else's now */
-    bool abandoned; /* took too long: the keeper has ended it in the database */
+    bool suspect;    /* to be marked before it runs */
+    bool lost;       /* the lease is someone else's now */
+    bool abandoned;  /* took too long: the keeper has ended it in the database */
+    bool cancelling; /* somebody asked for it */
+    bool progressed; /* `progress` is not written yet */
+    struct jobs_progress_note progress;
     int64_t claimed_mono_usec;
     int64_t deadline_mono_usec;
     int64_t run_usec; /* how long the handler took */
@@ -60,22 +63,13 @@ struct jobs_run {
     struct why why;
     int64_t retry_usec; /* wall time of the next attempt */
     bool held;          /* out: the verdict was written */
+    bool cancelled;     /* out: and it made the job CANCELLED */
 };
 
 struct jobs_list {
     struct jobs_run *head;
     struct jobs_run *tail;
     size_t count;
-};
-
-struct jobs_entry {
-    const struct job_kind *kind;
-    void *ctx;
-};
-
-struct jobs_schedule {
-    const struct job_cron *cron;
-    int64_t seen_slot; /* settled in the database; INT64_MIN: not yet looked */
 };
 
 struct jobs_worker {
@@ -88,10 +82,8 @@ struct jobs {
     struct jobs_config config;
     struct arena boot;
     char owner[JOBS_OWNER_MAX];
-    struct jobs_entry *kinds; /* sorted by name */
-    size_t kind_count;
-    struct jobs_schedule *schedules;
-    size_t schedule_count;
+    const struct job_catalog *catalog;
+    int64_t *seen_slots; /* of its schedules: settled in the database; INT64_MIN: not looked yet */
 
     pthread_mutex_t lock;
     pthread_cond_t filled; /* WAITING has a job and a thread may take it, or stopping */
@@ -120,11 +112,13 @@ enum jobs_metric {
     JOBS_METRIC_DONE,
     JOBS_METRIC_FAILED,
     JOBS_METRIC_DEAD,
+    JOBS_METRIC_CANCELLED,
     JOBS_METRIC_LEASE_LOST,
     JOBS_METRIC_LAPSED,
     JOBS_METRIC_RUNNING,
     JOBS_METRIC_QUEUED_ROWS,
     JOBS_METRIC_DEAD_ROWS,
+    JOBS_METRIC_DEAD_ALERT,
     JOBS_METRIC_RUN,
     JOBS_METRIC_WAIT,
     JOBS_METRIC_COUNT,
@@ -135,9 +129,6 @@ extern struct metric_value jobs_metrics[JOBS_METRIC_COUNT];
 void jobs_list_push(struct jobs_list *list, struct jobs_run *run);
 /* jobs_list_pop takes the first run, or NULL. */
 struct jobs_run *jobs_list_pop(struct jobs_list *list);
-
-/* jobs_find_kind returns the row and context of a kind; an unknown one has a row that refuses. */
-struct jobs_entry jobs_find_kind(const struct jobs *jobs, struct slice name);
 
 /* jobs_slots is how many more jobs could run now; `lock` is held. */
 size_t jobs_slots(const struct jobs *jobs);
@@ -161,12 +152,11 @@ void *jobs_keeper_main(void *arg);
 /* jobs_error_text writes "code: sentence", cut to fit. */
 struct slice jobs_error_text(char out[JOBS_ERROR_MAX], enum err e, const struct why *why);
 /* jobs_log_failure logs and counts an attempt that failed. */
-void jobs_log_failure(struct jobs_hold hold, struct slice kind, uint32_t attempt,
-                      enum jobs_verdict verdict, enum err e, const struct why *why);
+void jobs_log_failure(struct jobs_hold hold, struct slice kind, uint32_t attempt, bool dead,
+                      enum err e, const struct why *why);
+/* jobs_log_cancelled logs and counts a job that ended because somebody asked for it. */
+void jobs_log_cancelled(struct jobs_hold hold, struct slice kind);
 /* jobs_log_lost logs and counts a job whose lease was lost. */
 void jobs_log_lost(struct jobs_hold hold, struct slice kind);
-
-/* jobs_own_table returns the kinds and schedules that every runner has. */
-const struct job_table *jobs_own_table(void);
 
 #endif

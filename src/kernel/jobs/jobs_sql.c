@@ -5,6 +5,7 @@
 static const struct store_column jobs_sql_enqueue_params[] = {
     {"kind", STORE_TEXT, false},
     {"key", STORE_TEXT, true},
+    {"order_key", STORE_TEXT, true},
     {"payload", STORE_JSON, false},
     {"priority", STORE_I64, false},
     {"now", STORE_TIME, false},
@@ -15,24 +16,53 @@ static const struct store_column jobs_sql_enqueue_columns[] = {
 };
 const struct store_statement jobs_sql_enqueue = {
     .name = "jobs_enqueue",
-    .id = 56,
+    .id = 58,
     .writes = true,
     .sqlite =
-        "INSERT INTO jobs (kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at,\n"
-        "                  lease_token)\n"
-        "VALUES (?1, ?2, ?3, ?4, 1, 0, 0, ?5, ?5, ?6, 0)\n"
-        "ON CONFLICT (key) WHERE state IN (1, 2) DO NOTHING\n"
+        "INSERT INTO jobs (kind, key, order_key, behind, payload, priority, state, attempts, lapses, created,\n"
+        "                  scheduled, run_at, lease_token)\n"
+        "VALUES (?1, ?2, ?3,\n"
+        "        EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = ?3 AND p.state IN (1, 2)\n"
+        "                    AND p.order_key IS NOT NULL),\n"
+        "        ?4, ?5, 1, 0, 0, ?6, ?6, ?7, 0)\n"
+        "ON CONFLICT (key) WHERE state IN (1, 2) AND key IS NOT NULL DO NOTHING\n"
         "RETURNING id",
     .postgres =
-        "INSERT INTO jobs (kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at,\n"
-        "                  lease_token)\n"
-        "VALUES ($1::text, $2::text, $3::jsonb, $4::bigint, 1, 0, 0, $5::timestamptz, $5::timestamptz, $6::timestamptz, 0)\n"
-        "ON CONFLICT (key) WHERE state IN (1, 2) DO NOTHING\n"
+        "INSERT INTO jobs (kind, key, order_key, behind, payload, priority, state, attempts, lapses, created,\n"
+        "                  scheduled, run_at, lease_token)\n"
+        "VALUES ($1::text, $2::text, $3::text,\n"
+        "        EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = $3::text AND p.state IN (1, 2)\n"
+        "                    AND p.order_key IS NOT NULL),\n"
+        "        $4::jsonb, $5::bigint, 1, 0, 0, $6::timestamptz, $6::timestamptz, $7::timestamptz, 0)\n"
+        "ON CONFLICT (key) WHERE state IN (1, 2) AND key IS NOT NULL DO NOTHING\n"
         "RETURNING id",
     .params = jobs_sql_enqueue_params,
-    .param_count = 6,
+    .param_count = 7,
     .columns = jobs_sql_enqueue_columns,
     .column_count = 1,
+};
+
+static const struct store_column jobs_sql_enqueue_many_params[] = {
+    {"jobs", STORE_JSON, false},
+    {"now", STORE_TIME, false},
+};
+const struct store_statement jobs_sql_enqueue_many = {
+    .name = "jobs_enqueue_many",
+    .id = 59,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO jobs (kind, payload, priority, state, attempts, lapses, created, scheduled, run_at,\n"
+        "                  lease_token)\n"
+        "SELECT value ->> 0, value -> 3, value ->> 1, 1, 0, 0, ?2, ?2, ?2 + (value ->> 2), 0\n"
+        "FROM json_each(?1)",
+    .postgres =
+        "INSERT INTO jobs (kind, payload, priority, state, attempts, lapses, created, scheduled, run_at,\n"
+        "                  lease_token)\n"
+        "SELECT j.value ->> 0, j.value -> 3, (j.value ->> 1)::bigint, 1, 0, 0, $2::timestamptz, $2::timestamptz,\n"
+        "    $2::timestamptz + (j.value ->> 2)::bigint * interval '1 microsecond', 0\n"
+        "FROM jsonb_array_elements($1::jsonb) AS j",
+    .params = jobs_sql_enqueue_many_params,
+    .param_count = 2,
 };
 
 static const struct store_column jobs_sql_find_live_params[] = {
@@ -43,12 +73,12 @@ static const struct store_column jobs_sql_find_live_columns[] = {
 };
 const struct store_statement jobs_sql_find_live = {
     .name = "jobs_find_live",
-    .id = 57,
+    .id = 60,
     .writes = false,
     .sqlite =
-        "SELECT id FROM jobs WHERE key = ?1 AND state IN (1, 2)",
+        "SELECT id FROM jobs WHERE key = ?1 AND state IN (1, 2) AND key IS NOT NULL",
     .postgres =
-        "SELECT id FROM jobs WHERE key = $1::text AND state IN (1, 2)",
+        "SELECT id FROM jobs WHERE key = $1::text AND state IN (1, 2) AND key IS NOT NULL",
     .params = jobs_sql_find_live_params,
     .param_count = 1,
     .columns = jobs_sql_find_live_columns,
@@ -62,37 +92,39 @@ static const struct store_column jobs_sql_heads_columns[] = {
 };
 const struct store_statement jobs_sql_heads = {
     .name = "jobs_heads",
-    .id = 59,
+    .id = 65,
     .writes = false,
     .sqlite =
         "WITH RECURSIVE head (id, kind, priority, run_at) AS (\n"
         "    SELECT j.id, j.kind, j.priority, j.run_at FROM jobs j\n"
-        "    WHERE j.id = (SELECT n.id FROM jobs n WHERE n.state = 1 AND n.lapses = 0\n"
+        "    WHERE j.id = (SELECT n.id FROM jobs n WHERE n.state = 1 AND n.lapses = 0 AND NOT n.behind\n"
         "                  ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1)\n"
         "    UNION ALL\n"
         "    SELECT j.id, j.kind, j.priority, j.run_at FROM head\n"
         "    JOIN jobs j ON j.id = coalesce(\n"
         "        (SELECT n.id FROM jobs n\n"
-        "         WHERE n.state = 1 AND n.lapses = 0 AND n.kind = head.kind AND n.priority > head.priority\n"
+        "         WHERE n.state = 1 AND n.lapses = 0 AND NOT n.behind AND n.kind = head.kind\n"
+        "             AND n.priority > head.priority\n"
         "         ORDER BY n.priority, n.run_at, n.id LIMIT 1),\n"
         "        (SELECT n.id FROM jobs n\n"
-        "         WHERE n.state = 1 AND n.lapses = 0 AND n.kind > head.kind\n"
+        "         WHERE n.state = 1 AND n.lapses = 0 AND NOT n.behind AND n.kind > head.kind\n"
         "         ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1))\n"
         ")\n"
         "SELECT kind, priority, run_at FROM head",
     .postgres =
         "WITH RECURSIVE head (id, kind, priority, run_at) AS (\n"
         "    SELECT j.id, j.kind, j.priority, j.run_at FROM jobs j\n"
-        "    WHERE j.id = (SELECT n.id FROM jobs n WHERE n.state = 1 AND n.lapses = 0\n"
+        "    WHERE j.id = (SELECT n.id FROM jobs n WHERE n.state = 1 AND n.lapses = 0 AND NOT n.behind\n"
         "                  ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1)\n"
         "    UNION ALL\n"
         "    SELECT j.id, j.kind, j.priority, j.run_at FROM head\n"
         "    JOIN jobs j ON j.id = coalesce(\n"
         "        (SELECT n.id FROM jobs n\n"
-        "         WHERE n.state = 1 AND n.lapses = 0 AND n.kind = head.kind AND n.priority > head.priority\n"
+        "         WHERE n.state = 1 AND n.lapses = 0 AND NOT n.behind AND n.kind = head.kind\n"
+        "             AND n.priority > head.priority\n"
         "         ORDER BY n.priority, n.run_at, n.id LIMIT 1),\n"
         "        (SELECT n.id FROM jobs n\n"
-        "         WHERE n.state = 1 AND n.lapses = 0 AND n.kind > head.kind\n"
+        "         WHERE n.state = 1 AND n.lapses = 0 AND NOT n.behind AND n.kind > head.kind\n"
         "         ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1))\n"
         ")\n"
         "SELECT kind, priority, run_at FROM head",
@@ -100,18 +132,53 @@ const struct store_statement jobs_sql_heads = {
     .column_count = 3,
 };
 
+static const struct store_column jobs_sql_heads_from_params[] = {
+    {"places", STORE_JSON, false},
+};
+static const struct store_column jobs_sql_heads_from_columns[] = {
+    {"kind", STORE_TEXT, false},
+    {"priority", STORE_I64, false},
+    {"run_at", STORE_TIME, false},
+};
+const struct store_statement jobs_sql_heads_from = {
+    .name = "jobs_heads_from",
+    .id = 66,
+    .writes = false,
+    .sqlite =
+        "SELECT n.kind, n.priority, n.run_at FROM json_each(?1)\n"
+        "JOIN jobs n ON n.id = (SELECT j.id FROM jobs j\n"
+        "                       WHERE j.state = 1 AND j.lapses = 0 AND NOT j.behind AND j.kind = value ->> 0\n"
+        "                           AND j.priority = value ->> 1 AND j.run_at >= value ->> 2\n"
+        "                       ORDER BY j.run_at, j.id LIMIT 1)",
+    .postgres =
+        "SELECT n.kind, n.priority, n.run_at FROM jsonb_array_elements($1::jsonb) AS p\n"
+        "CROSS JOIN LATERAL (SELECT j.kind, j.priority, j.run_at FROM jobs j\n"
+        "                    WHERE j.state = 1 AND j.lapses = 0 AND NOT j.behind\n"
+        "                        AND j.kind = p.value ->> 0 AND j.priority = (p.value ->> 1)::bigint\n"
+        "                        AND j.run_at >= '1970-01-01 00:00:00+00'::timestamptz\n"
+        "                            + (p.value ->> 2)::bigint * interval '1 microsecond'\n"
+        "                    ORDER BY j.run_at, j.id LIMIT 1) AS n",
+    .params = jobs_sql_heads_from_params,
+    .param_count = 1,
+    .columns = jobs_sql_heads_from_columns,
+    .column_count = 3,
+};
+
 static const struct store_column jobs_sql_claim_params[] = {
     {"kind", STORE_TEXT, false},
     {"priority", STORE_I64, false},
+    {"from", STORE_TIME, false},
     {"now", STORE_TIME, false},
     {"until", STORE_TIME, false},
     {"owner", STORE_TEXT, false},
+    {"queue", STORE_TEXT, true},
     {"limit", STORE_I64, false},
 };
 static const struct store_column jobs_sql_claim_columns[] = {
     {"id", STORE_I64, false},
     {"kind", STORE_TEXT, false},
     {"key", STORE_TEXT, true},
+    {"order_key", STORE_TEXT, true},
     {"payload", STORE_JSON, false},
     {"attempts", STORE_I64, false},
     {"run_at", STORE_TIME, false},
@@ -119,44 +186,85 @@ static const struct store_column jobs_sql_claim_columns[] = {
 };
 const struct store_statement jobs_sql_claim = {
     .name = "jobs_claim",
-    .id = 49,
+    .id = 50,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
-        "SET state = 2, attempts = attempts + 1, lease_token = lease_token + 1, lease_owner = ?5,\n"
-        "    lease_until = ?4, started = NULL\n"
+        "SET state = 2, attempts = attempts + 1, lease_token = lease_token + 1, lease_owner = ?6,\n"
+        "    lease_until = ?5, started = NULL, queue = ?7\n"
         "WHERE id IN (SELECT id FROM jobs\n"
-        "             WHERE state = 1 AND lapses = 0 AND kind = ?1 AND priority = ?2\n"
-        "                 AND run_at <= ?3\n"
-        "             ORDER BY run_at, id LIMIT ?6)\n"
-        "RETURNING id, kind, key, payload, attempts, run_at, lease_token",
+        "             WHERE state = 1 AND lapses = 0 AND NOT behind AND kind = ?1 AND priority = ?2\n"
+        "        AND run_at >= ?3 AND run_at <= ?4\n"
+        "                 AND (order_key IS NULL\n"
+        "                 OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
+        "                                     AND p.order_key IS NOT NULL AND p.state = 2)\n"
+        "                     AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
+        "                                         AND p.order_key IS NOT NULL AND p.state IN (1, 2)\n"
+        "                                         AND p.id < jobs.id)))\n"
+        "             ORDER BY run_at, id LIMIT ?8)\n"
+        "RETURNING id, kind, key, order_key, payload, attempts, run_at, lease_token",
     .postgres =
         "WITH picked AS MATERIALIZED (\n"
         "    SELECT id FROM jobs\n"
-        "    WHERE state = 1 AND lapses = 0 AND kind = $1::text AND priority = $2::bigint AND run_at <= $3::timestamptz\n"
-        "    ORDER BY run_at, id LIMIT $6::bigint\n"
+        "    WHERE state = 1 AND lapses = 0 AND NOT behind AND kind = $1::text AND priority = $2::bigint\n"
+        "        AND run_at >= $3::timestamptz AND run_at <= $4::timestamptz\n"
+        "        AND (order_key IS NULL\n"
+        "            OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
+        "                                AND p.order_key IS NOT NULL AND p.state = 2)\n"
+        "                AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
+        "                                    AND p.order_key IS NOT NULL AND p.state IN (1, 2)\n"
+        "                                    AND p.id < jobs.id)))\n"
+        "    ORDER BY run_at, id LIMIT $8::bigint\n"
         "    FOR UPDATE SKIP LOCKED\n"
         ")\n"
         "UPDATE jobs\n"
         "SET state = 2, attempts = jobs.attempts + 1, lease_token = jobs.lease_token + 1,\n"
-        "    lease_owner = $5::text, lease_until = $4::timestamptz, started = NULL\n"
+        "    lease_owner = $6::text, lease_until = $5::timestamptz, started = NULL, queue = $7::text\n"
         "FROM picked WHERE jobs.id = picked.id\n"
-        "RETURNING jobs.id, jobs.kind, jobs.key, jobs.payload, jobs.attempts, jobs.run_at, jobs.lease_token",
+        "RETURNING jobs.id, jobs.kind, jobs.key, jobs.order_key, jobs.payload,\n"
+        "    jobs.attempts, jobs.run_at, jobs.lease_token",
     .params = jobs_sql_claim_params,
-    .param_count = 6,
+    .param_count = 8,
     .columns = jobs_sql_claim_columns,
-    .column_count = 7,
+    .column_count = 8,
+};
+
+static const struct store_column jobs_sql_suspects_params[] = {
+    {"now", STORE_TIME, false},
+    {"limit", STORE_I64, false},
+};
+static const struct store_column jobs_sql_suspects_columns[] = {
+    {"id", STORE_I64, false},
+    {"kind", STORE_TEXT, false},
+};
+const struct store_statement jobs_sql_suspects = {
+    .name = "jobs_suspects",
+    .id = 85,
+    .writes = false,
+    .sqlite =
+        "SELECT id, kind FROM jobs WHERE state = 1 AND lapses > 0 AND run_at <= ?1\n"
+        "ORDER BY priority DESC, run_at, id LIMIT ?2",
+    .postgres =
+        "SELECT id, kind FROM jobs WHERE state = 1 AND lapses > 0 AND run_at <= $1::timestamptz\n"
+        "ORDER BY priority DESC, run_at, id LIMIT $2::bigint",
+    .params = jobs_sql_suspects_params,
+    .param_count = 2,
+    .columns = jobs_sql_suspects_columns,
+    .column_count = 2,
 };
 
 static const struct store_column jobs_sql_claim_suspect_params[] = {
+    {"id", STORE_I64, false},
     {"now", STORE_TIME, false},
     {"until", STORE_TIME, false},
     {"owner", STORE_TEXT, false},
+    {"queue", STORE_TEXT, true},
 };
 static const struct store_column jobs_sql_claim_suspect_columns[] = {
     {"id", STORE_I64, false},
     {"kind", STORE_TEXT, false},
     {"key", STORE_TEXT, true},
+    {"order_key", STORE_TEXT, true},
     {"payload", STORE_JSON, false},
     {"attempts", STORE_I64, false},
     {"run_at", STORE_TIME, false},
@@ -164,30 +272,44 @@ static const struct store_column jobs_sql_claim_suspect_columns[] = {
 };
 const struct store_statement jobs_sql_claim_suspect = {
     .name = "jobs_claim_suspect",
-    .id = 50,
+    .id = 51,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
-        "SET state = 2, attempts = attempts + 1, lease_token = lease_token + 1, lease_owner = ?3,\n"
-        "    lease_until = ?2, started = NULL\n"
-        "WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND run_at <= ?1\n"
-        "             ORDER BY priority DESC, run_at, id LIMIT 1)\n"
-        "RETURNING id, kind, key, payload, attempts, run_at, lease_token",
+        "SET state = 2, attempts = attempts + 1, lease_token = lease_token + 1, lease_owner = ?4,\n"
+        "    lease_until = ?3, started = NULL, queue = ?5\n"
+        "WHERE id IN (SELECT id FROM jobs\n"
+        "             WHERE id = ?1 AND state = 1 AND lapses > 0 AND run_at <= ?2\n"
+        "                 AND (order_key IS NULL\n"
+        "                 OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
+        "                                     AND p.order_key IS NOT NULL AND p.state = 2)\n"
+        "                     AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
+        "                                         AND p.order_key IS NOT NULL AND p.state IN (1, 2)\n"
+        "                                         AND p.id < jobs.id)))\n"
+        "             )\n"
+        "RETURNING id, kind, key, order_key, payload, attempts, run_at, lease_token",
     .postgres =
         "WITH picked AS MATERIALIZED (\n"
-        "    SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND run_at <= $1::timestamptz\n"
-        "    ORDER BY priority DESC, run_at, id LIMIT 1\n"
+        "    SELECT id FROM jobs\n"
+        "    WHERE id = $1::bigint AND state = 1 AND lapses > 0 AND run_at <= $2::timestamptz\n"
+        "        AND (order_key IS NULL\n"
+        "            OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
+        "                                AND p.order_key IS NOT NULL AND p.state = 2)\n"
+        "                AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
+        "                                    AND p.order_key IS NOT NULL AND p.state IN (1, 2)\n"
+        "                                    AND p.id < jobs.id)))\n"
         "    FOR UPDATE SKIP LOCKED\n"
         ")\n"
         "UPDATE jobs\n"
         "SET state = 2, attempts = jobs.attempts + 1, lease_token = jobs.lease_token + 1,\n"
-        "    lease_owner = $3::text, lease_until = $2::timestamptz, started = NULL\n"
+        "    lease_owner = $4::text, lease_until = $3::timestamptz, started = NULL, queue = $5::text\n"
         "FROM picked WHERE jobs.id = picked.id\n"
-        "RETURNING jobs.id, jobs.kind, jobs.key, jobs.payload, jobs.attempts, jobs.run_at, jobs.lease_token",
+        "RETURNING jobs.id, jobs.kind, jobs.key, jobs.order_key, jobs.payload,\n"
+        "    jobs.attempts, jobs.run_at, jobs.lease_token",
     .params = jobs_sql_claim_suspect_params,
-    .param_count = 3,
+    .param_count = 5,
     .columns = jobs_sql_claim_suspect_columns,
-    .column_count = 7,
+    .column_count = 8,
 };
 
 static const struct store_column jobs_sql_mark_started_params[] = {
@@ -197,7 +319,7 @@ static const struct store_column jobs_sql_mark_started_params[] = {
 };
 const struct store_statement jobs_sql_mark_started = {
     .name = "jobs_mark_started",
-    .id = 64,
+    .id = 71,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET started = ?3 WHERE id = ?1 AND lease_token = ?2 AND state = 2",
@@ -208,20 +330,52 @@ const struct store_statement jobs_sql_mark_started = {
 };
 
 static const struct store_column jobs_sql_renew_params[] = {
-    {"id", STORE_I64, false},
-    {"token", STORE_I64, false},
+    {"holds", STORE_JSON, false},
     {"until", STORE_TIME, false},
+};
+static const struct store_column jobs_sql_renew_columns[] = {
+    {"id", STORE_I64, false},
+    {"cancelling", STORE_BOOL, false},
 };
 const struct store_statement jobs_sql_renew = {
     .name = "jobs_renew",
-    .id = 66,
+    .id = 80,
     .writes = true,
     .sqlite =
-        "UPDATE jobs SET lease_until = ?3 WHERE id = ?1 AND lease_token = ?2 AND state = 2",
+        "UPDATE jobs SET lease_until = ?2\n"
+        "WHERE state = 2\n"
+        "    AND (id, lease_token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))\n"
+        "RETURNING id, cancelling",
     .postgres =
-        "UPDATE jobs SET lease_until = $3::timestamptz WHERE id = $1::bigint AND lease_token = $2::bigint AND state = 2",
+        "UPDATE jobs SET lease_until = $2::timestamptz\n"
+        "FROM jsonb_array_elements($1::jsonb) AS h\n"
+        "WHERE jobs.id = (h.value ->> 0)::bigint AND lease_token = (h.value ->> 1)::bigint AND state = 2\n"
+        "RETURNING jobs.id, jobs.cancelling",
     .params = jobs_sql_renew_params,
-    .param_count = 3,
+    .param_count = 2,
+    .columns = jobs_sql_renew_columns,
+    .column_count = 2,
+};
+
+static const struct store_column jobs_sql_progress_params[] = {
+    {"id", STORE_I64, false},
+    {"token", STORE_I64, false},
+    {"done", STORE_I64, false},
+    {"total", STORE_I64, false},
+    {"note", STORE_TEXT, false},
+};
+const struct store_statement jobs_sql_progress = {
+    .name = "jobs_progress",
+    .id = 74,
+    .writes = true,
+    .sqlite =
+        "UPDATE jobs SET progress_done = ?3, progress_total = ?4, progress_note = ?5\n"
+        "WHERE id = ?1 AND lease_token = ?2 AND state = 2",
+    .postgres =
+        "UPDATE jobs SET progress_done = $3::bigint, progress_total = $4::bigint, progress_note = $5::text\n"
+        "WHERE id = $1::bigint AND lease_token = $2::bigint AND state = 2",
+    .params = jobs_sql_progress_params,
+    .param_count = 5,
 };
 
 static const struct store_column jobs_sql_finish_params[] = {
@@ -231,7 +385,7 @@ static const struct store_column jobs_sql_finish_params[] = {
 };
 const struct store_statement jobs_sql_finish = {
     .name = "jobs_finish",
-    .id = 58,
+    .id = 61,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -245,6 +399,119 @@ const struct store_statement jobs_sql_finish = {
     .param_count = 3,
 };
 
+static const struct store_column jobs_sql_finish_many_params[] = {
+    {"holds", STORE_JSON, false},
+    {"now", STORE_TIME, false},
+};
+static const struct store_column jobs_sql_finish_many_columns[] = {
+    {"id", STORE_I64, false},
+};
+const struct store_statement jobs_sql_finish_many = {
+    .name = "jobs_finish_many",
+    .id = 63,
+    .writes = true,
+    .sqlite =
+        "UPDATE jobs\n"
+        "SET state = 3, finished = ?2, lease_owner = NULL, lease_until = NULL\n"
+        "WHERE state = 2\n"
+        "    AND (id, lease_token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))\n"
+        "RETURNING id",
+    .postgres =
+        "UPDATE jobs\n"
+        "SET state = 3, finished = $2::timestamptz, lease_owner = NULL, lease_until = NULL\n"
+        "FROM jsonb_array_elements($1::jsonb) AS h\n"
+        "WHERE jobs.id = (h.value ->> 0)::bigint AND lease_token = (h.value ->> 1)::bigint AND state = 2\n"
+        "RETURNING jobs.id",
+    .params = jobs_sql_finish_many_params,
+    .param_count = 2,
+    .columns = jobs_sql_finish_many_columns,
+    .column_count = 1,
+};
+
+static const struct store_column jobs_sql_finish_forgotten_params[] = {
+    {"holds", STORE_JSON, false},
+};
+static const struct store_column jobs_sql_finish_forgotten_columns[] = {
+    {"id", STORE_I64, false},
+};
+const struct store_statement jobs_sql_finish_forgotten = {
+    .name = "jobs_finish_forgotten",
+    .id = 62,
+    .writes = true,
+    .sqlite =
+        "DELETE FROM jobs\n"
+        "WHERE state = 2\n"
+        "    AND (id, lease_token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))\n"
+        "RETURNING id",
+    .postgres =
+        "DELETE FROM jobs USING jsonb_array_elements($1::jsonb) AS h\n"
+        "WHERE jobs.id = (h.value ->> 0)::bigint AND lease_token = (h.value ->> 1)::bigint AND state = 2\n"
+        "RETURNING jobs.id",
+    .params = jobs_sql_finish_forgotten_params,
+    .param_count = 1,
+    .columns = jobs_sql_finish_forgotten_columns,
+    .column_count = 1,
+};
+
+static const struct store_column jobs_sql_next_params[] = {
+    {"keys", STORE_JSON, false},
+    {"now", STORE_TIME, false},
+};
+const struct store_statement jobs_sql_next = {
+    .name = "jobs_next",
+    .id = 72,
+    .writes = true,
+    .sqlite =
+        "UPDATE jobs SET behind = FALSE, scheduled = ?2, run_at = max(run_at, ?2)\n"
+        "WHERE state = 1 AND behind AND id IN (\n"
+        "    SELECT (SELECT n.id FROM jobs n WHERE n.order_key = value AND n.order_key IS NOT NULL\n"
+        "                AND n.state IN (1, 2) ORDER BY n.id LIMIT 1)\n"
+        "    FROM json_each(?1))",
+    .postgres =
+        "UPDATE jobs SET behind = FALSE, scheduled = $2::timestamptz, run_at = greatest(run_at, $2::timestamptz)\n"
+        "WHERE state = 1 AND behind AND id IN (\n"
+        "    SELECT (SELECT n.id FROM jobs n WHERE n.order_key = k.value AND n.order_key IS NOT NULL\n"
+        "                AND n.state IN (1, 2) ORDER BY n.id LIMIT 1)\n"
+        "    FROM jsonb_array_elements_text($1::jsonb) AS k)",
+    .params = jobs_sql_next_params,
+    .param_count = 2,
+};
+
+static const struct store_column jobs_sql_next_all_params[] = {
+    {"now", STORE_TIME, false},
+};
+const struct store_statement jobs_sql_next_all = {
+    .name = "jobs_next_all",
+    .id = 73,
+    .writes = true,
+    .sqlite =
+        "WITH RECURSIVE line (order_key) AS (\n"
+        "    SELECT min(order_key) FROM jobs WHERE state = 1 AND behind\n"
+        "    UNION ALL\n"
+        "    SELECT (SELECT min(j.order_key) FROM jobs j\n"
+        "            WHERE j.state = 1 AND j.behind AND j.order_key > line.order_key)\n"
+        "    FROM line WHERE line.order_key IS NOT NULL)\n"
+        "UPDATE jobs SET behind = FALSE, scheduled = ?1, run_at = max(run_at, ?1)\n"
+        "WHERE state = 1 AND behind AND id IN (\n"
+        "    SELECT (SELECT n.id FROM jobs n WHERE n.order_key = line.order_key AND n.order_key IS NOT NULL\n"
+        "                AND n.state IN (1, 2) ORDER BY n.id LIMIT 1)\n"
+        "    FROM line WHERE line.order_key IS NOT NULL)",
+    .postgres =
+        "WITH RECURSIVE line (order_key) AS (\n"
+        "    SELECT min(order_key) FROM jobs WHERE state = 1 AND behind\n"
+        "    UNION ALL\n"
+        "    SELECT (SELECT min(j.order_key) FROM jobs j\n"
+        "            WHERE j.state = 1 AND j.behind AND j.order_key > line.order_key)\n"
+        "    FROM line WHERE line.order_key IS NOT NULL)\n"
+        "UPDATE jobs SET behind = FALSE, scheduled = $1::timestamptz, run_at = greatest(run_at, $1::timestamptz)\n"
+        "WHERE state = 1 AND behind AND id IN (\n"
+        "    SELECT (SELECT n.id FROM jobs n WHERE n.order_key = line.order_key AND n.order_key IS NOT NULL\n"
+        "                AND n.state IN (1, 2) ORDER BY n.id LIMIT 1)\n"
+        "    FROM line WHERE line.order_key IS NOT NULL)",
+    .params = jobs_sql_next_all_params,
+    .param_count = 1,
+};
+
 static const struct store_column jobs_sql_bury_params[] = {
     {"id", STORE_I64, false},
     {"token", STORE_I64, false},
@@ -252,22 +519,29 @@ static const struct store_column jobs_sql_bury_params[] = {
     {"lapses", STORE_I64, false},
     {"error", STORE_TEXT, false},
 };
+static const struct store_column jobs_sql_bury_columns[] = {
+    {"state", STORE_I64, false},
+};
 const struct store_statement jobs_sql_bury = {
     .name = "jobs_bury",
     .id = 47,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
-        "SET state = 4, finished = ?3, lapses = lapses + ?4, error = ?5, lease_owner = NULL,\n"
-        "    lease_until = NULL\n"
-        "WHERE id = ?1 AND lease_token = ?2 AND state = 2",
+        "SET state = CASE WHEN cancelling THEN 5 ELSE 4 END, finished = ?3, lapses = lapses + ?4,\n"
+        "    error = ?5, lease_owner = NULL, lease_until = NULL\n"
+        "WHERE id = ?1 AND lease_token = ?2 AND state = 2\n"
+        "RETURNING state",
     .postgres =
         "UPDATE jobs\n"
-        "SET state = 4, finished = $3::timestamptz, lapses = lapses + $4::bigint, error = $5::text, lease_owner = NULL,\n"
-        "    lease_until = NULL\n"
-        "WHERE id = $1::bigint AND lease_token = $2::bigint AND state = 2",
+        "SET state = CASE WHEN cancelling THEN 5 ELSE 4 END, finished = $3::timestamptz, lapses = lapses + $4::bigint,\n"
+        "    error = $5::text, lease_owner = NULL, lease_until = NULL\n"
+        "WHERE id = $1::bigint AND lease_token = $2::bigint AND state = 2\n"
+        "RETURNING state",
     .params = jobs_sql_bury_params,
     .param_count = 5,
+    .columns = jobs_sql_bury_columns,
+    .column_count = 1,
 };
 
 static const struct store_column jobs_sql_requeue_params[] = {
@@ -280,29 +554,39 @@ static const struct store_column jobs_sql_requeue_params[] = {
     {"lapses", STORE_I64, false},
     {"error", STORE_TEXT, true},
 };
+static const struct store_column jobs_sql_requeue_columns[] = {
+    {"state", STORE_I64, false},
+};
 const struct store_statement jobs_sql_requeue = {
     .name = "jobs_requeue",
-    .id = 68,
+    .id = 82,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
-        "SET state = 1, run_at = coalesce(?4, run_at), scheduled = ?3,\n"
-        "    attempts = attempts - ?5,\n"
+        "SET state = CASE WHEN cancelling THEN 5 ELSE 1 END,\n"
+        "    finished = CASE WHEN cancelling THEN ?3 END,\n"
+        "    run_at = coalesce(?4, run_at), scheduled = ?3, attempts = attempts - ?5,\n"
         "    lapses = CASE WHEN ?6 THEN 0 ELSE lapses + ?7 END,\n"
         "    error = coalesce(?8, error), lease_owner = NULL, lease_until = NULL, started = NULL\n"
-        "WHERE id = ?1 AND lease_token = ?2 AND state = 2",
+        "WHERE id = ?1 AND lease_token = ?2 AND state = 2\n"
+        "RETURNING state",
     .postgres =
         "UPDATE jobs\n"
-        "SET state = 1, run_at = coalesce($4::timestamptz, run_at), scheduled = $3::timestamptz,\n"
-        "    attempts = attempts - $5::bigint,\n"
+        "SET state = CASE WHEN cancelling THEN 5 ELSE 1 END,\n"
+        "    finished = CASE WHEN cancelling THEN $3::timestamptz END,\n"
+        "    run_at = coalesce($4::timestamptz, run_at), scheduled = $3::timestamptz, attempts = attempts - $5::bigint,\n"
         "    lapses = CASE WHEN $6::boolean THEN 0 ELSE lapses + $7::bigint END,\n"
         "    error = coalesce($8::text, error), lease_owner = NULL, lease_until = NULL, started = NULL\n"
-        "WHERE id = $1::bigint AND lease_token = $2::bigint AND state = 2",
+        "WHERE id = $1::bigint AND lease_token = $2::bigint AND state = 2\n"
+        "RETURNING state",
     .params = jobs_sql_requeue_params,
     .param_count = 8,
+    .columns = jobs_sql_requeue_columns,
+    .column_count = 1,
 };
 
 static const struct store_column jobs_sql_lapsed_params[] = {
+    {"from", STORE_TIME, false},
     {"now", STORE_TIME, false},
     {"latest", STORE_TIME, false},
     {"limit", STORE_I64, false},
@@ -310,27 +594,31 @@ static const struct store_column jobs_sql_lapsed_params[] = {
 static const struct store_column jobs_sql_lapsed_columns[] = {
     {"id", STORE_I64, false},
     {"kind", STORE_TEXT, false},
+    {"order_key", STORE_TEXT, true},
     {"attempts", STORE_I64, false},
     {"was_started", STORE_BOOL, false},
     {"lease_token", STORE_I64, false},
 };
 const struct store_statement jobs_sql_lapsed = {
     .name = "jobs_lapsed",
-    .id = 60,
+    .id = 67,
     .writes = true,
     .sqlite =
-        "SELECT id, kind, attempts, started IS NOT NULL AS was_started, lease_token FROM jobs\n"
-        "WHERE state = 2 AND (lease_until < ?1 OR lease_until > ?2)\n"
-        "ORDER BY lease_until LIMIT ?3",
+        "SELECT id, kind, order_key, attempts, started IS NOT NULL AS was_started, lease_token FROM jobs\n"
+        "WHERE state = 2 AND ((lease_until >= ?1 AND lease_until < ?2) OR lease_until > ?3)\n"
+        "ORDER BY lease_until LIMIT ?4",
     .postgres =
-        "SELECT id, kind, attempts, started IS NOT NULL AS was_started, lease_token FROM jobs\n"
-        "WHERE state = 2 AND (lease_until < $1::timestamptz OR lease_until > $2::timestamptz)\n"
-        "ORDER BY lease_until LIMIT $3::bigint\n"
+        "SELECT id, kind, order_key, attempts, started IS NOT NULL AS was_started, lease_token FROM jobs\n"
+        "WHERE id IN (SELECT id FROM jobs WHERE state = 2 AND lease_until >= $1::timestamptz AND lease_until < $2::timestamptz\n"
+        "             UNION ALL\n"
+        "             SELECT id FROM jobs WHERE state = 2 AND lease_until > $3::timestamptz)\n"
+        "    AND state = 2\n"
+        "ORDER BY lease_until LIMIT $4::bigint\n"
         "FOR UPDATE SKIP LOCKED",
     .params = jobs_sql_lapsed_params,
-    .param_count = 3,
+    .param_count = 4,
     .columns = jobs_sql_lapsed_columns,
-    .column_count = 5,
+    .column_count = 6,
 };
 
 static const struct store_column jobs_sql_rebase_params[] = {
@@ -338,16 +626,20 @@ static const struct store_column jobs_sql_rebase_params[] = {
 };
 const struct store_statement jobs_sql_rebase = {
     .name = "jobs_rebase",
-    .id = 65,
+    .id = 79,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET run_at = ?1 + (run_at - scheduled), scheduled = ?1\n"
-        "WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND scheduled > ?1\n"
+        "WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND NOT behind AND scheduled > ?1\n"
+        "             UNION ALL\n"
+        "             SELECT id FROM jobs WHERE state = 1 AND behind AND scheduled > ?1\n"
         "             UNION ALL\n"
         "             SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND scheduled > ?1)",
     .postgres =
         "UPDATE jobs SET run_at = $1::timestamptz + (run_at - scheduled), scheduled = $1::timestamptz\n"
-        "WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND scheduled > $1::timestamptz\n"
+        "WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND NOT behind AND scheduled > $1::timestamptz\n"
+        "             UNION ALL\n"
+        "             SELECT id FROM jobs WHERE state = 1 AND behind AND scheduled > $1::timestamptz\n"
         "             UNION ALL\n"
         "             SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND scheduled > $1::timestamptz)",
     .params = jobs_sql_rebase_params,
@@ -360,20 +652,28 @@ static const struct store_column jobs_sql_replay_params[] = {
 };
 const struct store_statement jobs_sql_replay = {
     .name = "jobs_replay",
-    .id = 67,
+    .id = 81,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
         "SET state = 1, attempts = 0, lapses = 0, scheduled = ?2, run_at = ?2, finished = NULL,\n"
-        "    started = NULL\n"
+        "    started = NULL, cancelling = FALSE, progress_done = NULL, progress_total = NULL,\n"
+        "    progress_note = NULL,\n"
+        "    behind = EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
+        "                         AND p.order_key IS NOT NULL AND p.state IN (1, 2))\n"
         "WHERE id = ?1 AND state = 4\n"
-        "    AND NOT EXISTS (SELECT 1 FROM jobs n WHERE n.key = jobs.key AND n.state IN (1, 2))",
+        "    AND NOT EXISTS (SELECT 1 FROM jobs n WHERE n.key = jobs.key AND n.key IS NOT NULL\n"
+        "                        AND n.state IN (1, 2))",
     .postgres =
         "UPDATE jobs\n"
         "SET state = 1, attempts = 0, lapses = 0, scheduled = $2::timestamptz, run_at = $2::timestamptz, finished = NULL,\n"
-        "    started = NULL\n"
+        "    started = NULL, cancelling = FALSE, progress_done = NULL, progress_total = NULL,\n"
+        "    progress_note = NULL,\n"
+        "    behind = EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
+        "                         AND p.order_key IS NOT NULL AND p.state IN (1, 2))\n"
         "WHERE id = $1::bigint AND state = 4\n"
-        "    AND NOT EXISTS (SELECT 1 FROM jobs n WHERE n.key = jobs.key AND n.state IN (1, 2))",
+        "    AND NOT EXISTS (SELECT 1 FROM jobs n WHERE n.key = jobs.key AND n.key IS NOT NULL\n"
+        "                        AND n.state IN (1, 2))",
     .params = jobs_sql_replay_params,
     .param_count = 2,
 };
@@ -382,15 +682,55 @@ static const struct store_column jobs_sql_cancel_params[] = {
     {"id", STORE_I64, false},
     {"now", STORE_TIME, false},
 };
+static const struct store_column jobs_sql_cancel_columns[] = {
+    {"order_key", STORE_TEXT, true},
+};
 const struct store_statement jobs_sql_cancel = {
     .name = "jobs_cancel",
     .id = 48,
     .writes = true,
     .sqlite =
-        "UPDATE jobs SET state = 5, finished = ?2 WHERE id = ?1 AND state = 1",
+        "UPDATE jobs SET state = 5, finished = ?2 WHERE id = ?1 AND state = 1 RETURNING order_key",
     .postgres =
-        "UPDATE jobs SET state = 5, finished = $2::timestamptz WHERE id = $1::bigint AND state = 1",
+        "UPDATE jobs SET state = 5, finished = $2::timestamptz WHERE id = $1::bigint AND state = 1 RETURNING order_key",
     .params = jobs_sql_cancel_params,
+    .param_count = 2,
+    .columns = jobs_sql_cancel_columns,
+    .column_count = 1,
+};
+
+static const struct store_column jobs_sql_cancel_running_params[] = {
+    {"id", STORE_I64, false},
+};
+const struct store_statement jobs_sql_cancel_running = {
+    .name = "jobs_cancel_running",
+    .id = 49,
+    .writes = true,
+    .sqlite =
+        "UPDATE jobs SET cancelling = TRUE WHERE id = ?1 AND state = 2",
+    .postgres =
+        "UPDATE jobs SET cancelling = TRUE WHERE id = $1::bigint AND state = 2",
+    .params = jobs_sql_cancel_running_params,
+    .param_count = 1,
+};
+
+static const struct store_column jobs_sql_retry_params[] = {
+    {"id", STORE_I64, false},
+    {"now", STORE_TIME, false},
+};
+const struct store_statement jobs_sql_retry = {
+    .name = "jobs_retry",
+    .id = 83,
+    .writes = true,
+    .sqlite =
+        "UPDATE jobs\n"
+        "SET run_at = CASE WHEN run_at > ?2 THEN ?2 ELSE run_at END, scheduled = ?2\n"
+        "WHERE id = ?1 AND state = 1",
+    .postgres =
+        "UPDATE jobs\n"
+        "SET run_at = CASE WHEN run_at > $2::timestamptz THEN $2::timestamptz ELSE run_at END, scheduled = $2::timestamptz\n"
+        "WHERE id = $1::bigint AND state = 1",
+    .params = jobs_sql_retry_params,
     .param_count = 2,
 };
 
@@ -402,7 +742,7 @@ static const struct store_column jobs_sql_state_columns[] = {
 };
 const struct store_statement jobs_sql_state = {
     .name = "jobs_state",
-    .id = 69,
+    .id = 84,
     .writes = false,
     .sqlite =
         "SELECT state FROM jobs WHERE id = ?1",
@@ -415,6 +755,7 @@ const struct store_statement jobs_sql_state = {
 };
 
 static const struct store_column jobs_sql_dead_params[] = {
+    {"kind", STORE_TEXT, true},
     {"finished", STORE_TIME, false},
     {"id", STORE_I64, false},
     {"limit", STORE_I64, false},
@@ -425,124 +766,222 @@ static const struct store_column jobs_sql_dead_columns[] = {
 };
 const struct store_statement jobs_sql_dead = {
     .name = "jobs_dead",
-    .id = 55,
+    .id = 57,
     .writes = false,
     .sqlite =
         "SELECT id, finished FROM jobs\n"
-        "WHERE state >= 3 AND state = 4 AND (finished, id) > (?1, ?2)\n"
-        "ORDER BY finished, id LIMIT ?3",
+        "WHERE state >= 3 AND state = 4 AND (finished, id) > (?2, ?3)\n"
+        "    AND (?1 IS NULL OR kind = ?1)\n"
+        "ORDER BY finished, id LIMIT ?4",
     .postgres =
         "SELECT id, finished FROM jobs\n"
-        "WHERE state >= 3 AND state = 4 AND (finished, id) > ($1::timestamptz, $2::bigint)\n"
-        "ORDER BY finished, id LIMIT $3::bigint",
+        "WHERE state >= 3 AND state = 4 AND (finished, id) > ($2::timestamptz, $3::bigint)\n"
+        "    AND ($1::text IS NULL OR kind = $1::text)\n"
+        "ORDER BY finished, id LIMIT $4::bigint",
     .params = jobs_sql_dead_params,
-    .param_count = 3,
+    .param_count = 4,
     .columns = jobs_sql_dead_columns,
     .column_count = 2,
 };
 
 static const struct store_column jobs_sql_list_params[] = {
+    {"kinds", STORE_JSON, true},
+    {"below", STORE_I64, false},
     {"limit", STORE_I64, false},
 };
 static const struct store_column jobs_sql_list_columns[] = {
     {"id", STORE_I64, false},
     {"kind", STORE_TEXT, false},
     {"key", STORE_TEXT, true},
+    {"order_key", STORE_TEXT, true},
     {"state", STORE_I64, false},
+    {"behind", STORE_BOOL, false},
+    {"cancelling", STORE_BOOL, false},
+    {"priority", STORE_I64, false},
     {"attempts", STORE_I64, false},
     {"error", STORE_TEXT, true},
     {"created", STORE_TIME, false},
     {"run_at", STORE_TIME, false},
-    {"payload", STORE_JSON, false},
+    {"finished", STORE_TIME, true},
+    {"progress_done", STORE_I64, true},
+    {"progress_total", STORE_I64, true},
+    {"progress_note", STORE_TEXT, true},
 };
 const struct store_statement jobs_sql_list = {
     .name = "jobs_list",
-    .id = 61,
+    .id = 68,
     .writes = false,
     .sqlite =
-        "SELECT id, kind, key, state, attempts, error, created, run_at, payload\n"
-        "FROM jobs ORDER BY id DESC LIMIT ?1",
+        "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
+        "    run_at, finished, progress_done, progress_total, progress_note\n"
+        "FROM jobs\n"
+        "WHERE id < ?2\n"
+        "    AND (?1 IS NULL OR kind IN (SELECT value FROM json_each(?1)))\n"
+        "ORDER BY id DESC LIMIT ?3",
     .postgres =
-        "SELECT id, kind, key, state, attempts, error, created, run_at, payload\n"
-        "FROM jobs ORDER BY id DESC LIMIT $1::bigint",
+        "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
+        "    run_at, finished, progress_done, progress_total, progress_note\n"
+        "FROM jobs\n"
+        "WHERE id < $2::bigint\n"
+        "    AND ($1::jsonb IS NULL OR kind IN (SELECT jsonb_array_elements_text($1::jsonb)))\n"
+        "ORDER BY id DESC LIMIT $3::bigint",
     .params = jobs_sql_list_params,
-    .param_count = 1,
+    .param_count = 3,
     .columns = jobs_sql_list_columns,
-    .column_count = 9,
+    .column_count = 16,
 };
 
 static const struct store_column jobs_sql_list_live_params[] = {
     {"state", STORE_I64, false},
+    {"kinds", STORE_JSON, true},
+    {"below", STORE_I64, false},
     {"limit", STORE_I64, false},
 };
 static const struct store_column jobs_sql_list_live_columns[] = {
     {"id", STORE_I64, false},
     {"kind", STORE_TEXT, false},
     {"key", STORE_TEXT, true},
+    {"order_key", STORE_TEXT, true},
     {"state", STORE_I64, false},
+    {"behind", STORE_BOOL, false},
+    {"cancelling", STORE_BOOL, false},
+    {"priority", STORE_I64, false},
     {"attempts", STORE_I64, false},
     {"error", STORE_TEXT, true},
     {"created", STORE_TIME, false},
     {"run_at", STORE_TIME, false},
-    {"payload", STORE_JSON, false},
+    {"finished", STORE_TIME, true},
+    {"progress_done", STORE_I64, true},
+    {"progress_total", STORE_I64, true},
+    {"progress_note", STORE_TEXT, true},
 };
 const struct store_statement jobs_sql_list_live = {
     .name = "jobs_list_live",
-    .id = 63,
+    .id = 70,
     .writes = false,
     .sqlite =
-        "SELECT id, kind, key, state, attempts, error, created, run_at, payload\n"
+        "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
+        "    run_at, finished, progress_done, progress_total, progress_note\n"
         "FROM jobs\n"
-        "WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND ?1 = 1\n"
+        "WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND NOT behind AND ?1 = 1\n"
         "             UNION ALL\n"
-        "             SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND ?1 = 1\n"
+        "             SELECT id FROM jobs WHERE state = 1 AND behind AND ?1 = 1\n"
+        "             UNION ALL\n"
+        "             SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND NOT behind AND ?1 = 1\n"
         "             UNION ALL\n"
         "             SELECT id FROM jobs WHERE state = 2 AND ?1 = 2)\n"
-        "ORDER BY id DESC LIMIT ?2",
+        "    AND id < ?3 AND (?2 IS NULL OR kind IN (SELECT value FROM json_each(?2)))\n"
+        "ORDER BY id DESC LIMIT ?4",
     .postgres =
-        "SELECT id, kind, key, state, attempts, error, created, run_at, payload\n"
+        "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
+        "    run_at, finished, progress_done, progress_total, progress_note\n"
         "FROM jobs\n"
-        "WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND $1::bigint = 1\n"
+        "WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND NOT behind AND $1::bigint = 1\n"
         "             UNION ALL\n"
-        "             SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND $1::bigint = 1\n"
+        "             SELECT id FROM jobs WHERE state = 1 AND behind AND $1::bigint = 1\n"
+        "             UNION ALL\n"
+        "             SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND NOT behind AND $1::bigint = 1\n"
         "             UNION ALL\n"
         "             SELECT id FROM jobs WHERE state = 2 AND $1::bigint = 2)\n"
-        "ORDER BY id DESC LIMIT $2::bigint",
+        "    AND id < $3::bigint AND ($2::jsonb IS NULL OR kind IN (SELECT jsonb_array_elements_text($2::jsonb)))\n"
+        "ORDER BY id DESC LIMIT $4::bigint",
     .params = jobs_sql_list_live_params,
-    .param_count = 2,
+    .param_count = 4,
     .columns = jobs_sql_list_live_columns,
-    .column_count = 9,
+    .column_count = 16,
 };
 
 static const struct store_column jobs_sql_list_ended_params[] = {
     {"state", STORE_I64, false},
+    {"kinds", STORE_JSON, true},
+    {"before", STORE_TIME, false},
+    {"below", STORE_I64, false},
     {"limit", STORE_I64, false},
 };
 static const struct store_column jobs_sql_list_ended_columns[] = {
     {"id", STORE_I64, false},
     {"kind", STORE_TEXT, false},
     {"key", STORE_TEXT, true},
+    {"order_key", STORE_TEXT, true},
     {"state", STORE_I64, false},
+    {"behind", STORE_BOOL, false},
+    {"cancelling", STORE_BOOL, false},
+    {"priority", STORE_I64, false},
     {"attempts", STORE_I64, false},
     {"error", STORE_TEXT, true},
     {"created", STORE_TIME, false},
     {"run_at", STORE_TIME, false},
-    {"payload", STORE_JSON, false},
+    {"finished", STORE_TIME, true},
+    {"progress_done", STORE_I64, true},
+    {"progress_total", STORE_I64, true},
+    {"progress_note", STORE_TEXT, true},
 };
 const struct store_statement jobs_sql_list_ended = {
     .name = "jobs_list_ended",
-    .id = 62,
+    .id = 69,
     .writes = false,
     .sqlite =
-        "SELECT id, kind, key, state, attempts, error, created, run_at, payload\n"
-        "FROM jobs WHERE state >= 3 AND state = ?1 ORDER BY finished DESC, id DESC LIMIT ?2",
+        "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
+        "    run_at, finished, progress_done, progress_total, progress_note\n"
+        "FROM jobs\n"
+        "WHERE state >= 3 AND state = ?1 AND (finished, id) < (?3, ?4)\n"
+        "    AND (?2 IS NULL OR kind IN (SELECT value FROM json_each(?2)))\n"
+        "ORDER BY finished DESC, id DESC LIMIT ?5",
     .postgres =
-        "SELECT id, kind, key, state, attempts, error, created, run_at, payload\n"
-        "FROM jobs WHERE state >= 3 AND state = $1::bigint ORDER BY finished DESC, id DESC LIMIT $2::bigint",
+        "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
+        "    run_at, finished, progress_done, progress_total, progress_note\n"
+        "FROM jobs\n"
+        "WHERE state >= 3 AND state = $1::bigint AND (finished, id) < ($3::timestamptz, $4::bigint)\n"
+        "    AND ($2::jsonb IS NULL OR kind IN (SELECT jsonb_array_elements_text($2::jsonb)))\n"
+        "ORDER BY finished DESC, id DESC LIMIT $5::bigint",
     .params = jobs_sql_list_ended_params,
-    .param_count = 2,
+    .param_count = 5,
     .columns = jobs_sql_list_ended_columns,
-    .column_count = 9,
+    .column_count = 16,
+};
+
+static const struct store_column jobs_sql_get_params[] = {
+    {"id", STORE_I64, false},
+};
+static const struct store_column jobs_sql_get_columns[] = {
+    {"id", STORE_I64, false},
+    {"kind", STORE_TEXT, false},
+    {"key", STORE_TEXT, true},
+    {"order_key", STORE_TEXT, true},
+    {"state", STORE_I64, false},
+    {"behind", STORE_BOOL, false},
+    {"cancelling", STORE_BOOL, false},
+    {"priority", STORE_I64, false},
+    {"attempts", STORE_I64, false},
+    {"error", STORE_TEXT, true},
+    {"created", STORE_TIME, false},
+    {"run_at", STORE_TIME, false},
+    {"finished", STORE_TIME, true},
+    {"progress_done", STORE_I64, true},
+    {"progress_total", STORE_I64, true},
+    {"progress_note", STORE_TEXT, true},
+    {"payload", STORE_JSON, false},
+    {"lease_owner", STORE_TEXT, true},
+    {"lease_until", STORE_TIME, true},
+};
+const struct store_statement jobs_sql_get = {
+    .name = "jobs_get",
+    .id = 64,
+    .writes = false,
+    .sqlite =
+        "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
+        "    run_at, finished, progress_done, progress_total, progress_note,\n"
+        "    payload, lease_owner, lease_until\n"
+        "FROM jobs WHERE id = ?1",
+    .postgres =
+        "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
+        "    run_at, finished, progress_done, progress_total, progress_note,\n"
+        "    payload, lease_owner, lease_until\n"
+        "FROM jobs WHERE id = $1::bigint",
+    .params = jobs_sql_get_params,
+    .param_count = 1,
+    .columns = jobs_sql_get_columns,
+    .column_count = 19,
 };
 
 static const struct store_column jobs_sql_count_params[] = {
@@ -553,21 +992,118 @@ static const struct store_column jobs_sql_count_columns[] = {
 };
 const struct store_statement jobs_sql_count = {
     .name = "jobs_count",
-    .id = 51,
+    .id = 52,
     .writes = false,
     .sqlite =
-        "SELECT (SELECT count(*) FROM jobs WHERE state = 1 AND lapses = 0 AND ?1 = 1)\n"
-        "    + (SELECT count(*) FROM jobs WHERE state = 1 AND lapses > 0 AND ?1 = 1)\n"
+        "SELECT (SELECT count(*) FROM jobs WHERE state = 1 AND lapses = 0 AND NOT behind AND ?1 = 1)\n"
+        "    + (SELECT count(*) FROM jobs WHERE state = 1 AND behind AND ?1 = 1)\n"
+        "    + (SELECT count(*) FROM jobs WHERE state = 1 AND lapses > 0 AND NOT behind AND ?1 = 1)\n"
         "    + (SELECT count(*) FROM jobs WHERE state = 2 AND ?1 = 2)\n"
         "    + (SELECT count(*) FROM jobs WHERE state >= 3 AND state = ?1) AS count",
     .postgres =
-        "SELECT (SELECT count(*) FROM jobs WHERE state = 1 AND lapses = 0 AND $1::bigint = 1)\n"
-        "    + (SELECT count(*) FROM jobs WHERE state = 1 AND lapses > 0 AND $1::bigint = 1)\n"
+        "SELECT (SELECT count(*) FROM jobs WHERE state = 1 AND lapses = 0 AND NOT behind AND $1::bigint = 1)\n"
+        "    + (SELECT count(*) FROM jobs WHERE state = 1 AND behind AND $1::bigint = 1)\n"
+        "    + (SELECT count(*) FROM jobs WHERE state = 1 AND lapses > 0 AND NOT behind AND $1::bigint = 1)\n"
         "    + (SELECT count(*) FROM jobs WHERE state = 2 AND $1::bigint = 2)\n"
         "    + (SELECT count(*) FROM jobs WHERE state >= 3 AND state = $1::bigint) AS count",
     .params = jobs_sql_count_params,
     .param_count = 1,
     .columns = jobs_sql_count_columns,
+    .column_count = 1,
+};
+
+static const struct store_column jobs_sql_count_kinds_columns[] = {
+    {"kind", STORE_TEXT, false},
+    {"state", STORE_I64, false},
+    {"count", STORE_I64, false},
+};
+const struct store_statement jobs_sql_count_kinds = {
+    .name = "jobs_count_kinds",
+    .id = 53,
+    .writes = false,
+    .sqlite =
+        "SELECT kind, state, count(*) AS count FROM jobs\n"
+        "WHERE state IN (1, 2, 4) GROUP BY kind, state ORDER BY kind, state",
+    .postgres =
+        "SELECT kind, state, count(*) AS count FROM jobs\n"
+        "WHERE state IN (1, 2, 4) GROUP BY kind, state ORDER BY kind, state",
+    .columns = jobs_sql_count_kinds_columns,
+    .column_count = 3,
+};
+
+static const struct store_column jobs_sql_queue_make_params[] = {
+    {"name", STORE_TEXT, false},
+    {"now", STORE_TIME, false},
+};
+const struct store_statement jobs_sql_queue_make = {
+    .name = "jobs_queue_make",
+    .id = 76,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO job_queues (name, starts, updated) VALUES (?1, '[]', ?2)\n"
+        "ON CONFLICT (name) DO NOTHING",
+    .postgres =
+        "INSERT INTO job_queues (name, starts, updated) VALUES ($1::text, '[]', $2::timestamptz)\n"
+        "ON CONFLICT (name) DO NOTHING",
+    .params = jobs_sql_queue_make_params,
+    .param_count = 2,
+};
+
+static const struct store_column jobs_sql_queue_lock_params[] = {
+    {"name", STORE_TEXT, false},
+};
+static const struct store_column jobs_sql_queue_lock_columns[] = {
+    {"starts", STORE_JSON, false},
+};
+const struct store_statement jobs_sql_queue_lock = {
+    .name = "jobs_queue_lock",
+    .id = 75,
+    .writes = true,
+    .sqlite =
+        "SELECT starts FROM job_queues WHERE name = ?1",
+    .postgres =
+        "SELECT starts FROM job_queues WHERE name = $1::text\n"
+        "FOR UPDATE SKIP LOCKED",
+    .params = jobs_sql_queue_lock_params,
+    .param_count = 1,
+    .columns = jobs_sql_queue_lock_columns,
+    .column_count = 1,
+};
+
+static const struct store_column jobs_sql_queue_starts_params[] = {
+    {"name", STORE_TEXT, false},
+    {"starts", STORE_JSON, false},
+    {"now", STORE_TIME, false},
+};
+const struct store_statement jobs_sql_queue_starts = {
+    .name = "jobs_queue_starts",
+    .id = 78,
+    .writes = true,
+    .sqlite =
+        "UPDATE job_queues SET starts = ?2, updated = ?3 WHERE name = ?1",
+    .postgres =
+        "UPDATE job_queues SET starts = $2::jsonb, updated = $3::timestamptz WHERE name = $1::text",
+    .params = jobs_sql_queue_starts_params,
+    .param_count = 3,
+};
+
+static const struct store_column jobs_sql_queue_running_params[] = {
+    {"queue", STORE_TEXT, false},
+};
+static const struct store_column jobs_sql_queue_running_columns[] = {
+    {"count", STORE_I64, false},
+};
+const struct store_statement jobs_sql_queue_running = {
+    .name = "jobs_queue_running",
+    .id = 77,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS count FROM jobs WHERE state = 2 AND queue IS NOT NULL AND queue = ?1",
+    .postgres =
+        "SELECT count(*) AS count FROM jobs WHERE state = 2 AND queue IS NOT NULL AND queue = $1::text",
+    .params = jobs_sql_queue_running_params,
+    .param_count = 1,
+    .columns = jobs_sql_queue_running_columns,
     .column_count = 1,
 };
 
@@ -578,7 +1114,7 @@ static const struct store_column jobs_sql_sweep_params[] = {
 };
 const struct store_statement jobs_sql_sweep = {
     .name = "jobs_sweep",
-    .id = 70,
+    .id = 86,
     .writes = true,
     .sqlite =
         "DELETE FROM jobs\n"
@@ -601,36 +1137,42 @@ static const struct store_column jobs_sql_cron_get_params[] = {
 };
 static const struct store_column jobs_sql_cron_get_columns[] = {
     {"slot", STORE_I64, false},
+    {"spec", STORE_TEXT, false},
 };
 const struct store_statement jobs_sql_cron_get = {
     .name = "jobs_cron_get",
-    .id = 52,
+    .id = 54,
     .writes = false,
     .sqlite =
-        "SELECT slot FROM job_crons WHERE name = ?1",
+        "SELECT slot, spec FROM job_crons WHERE name = ?1",
     .postgres =
-        "SELECT slot FROM job_crons WHERE name = $1::text",
+        "SELECT slot, spec FROM job_crons WHERE name = $1::text",
     .params = jobs_sql_cron_get_params,
     .param_count = 1,
     .columns = jobs_sql_cron_get_columns,
-    .column_count = 1,
+    .column_count = 2,
 };
 
 static const struct store_column jobs_sql_cron_insert_params[] = {
     {"name", STORE_TEXT, false},
     {"slot", STORE_I64, false},
+    {"spec", STORE_TEXT, false},
     {"now", STORE_TIME, false},
 };
 const struct store_statement jobs_sql_cron_insert = {
     .name = "jobs_cron_insert",
-    .id = 53,
+    .id = 55,
     .writes = true,
     .sqlite =
-        "INSERT INTO job_crons (name, slot, fired) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO NOTHING",
+        "INSERT INTO job_crons (name, slot, spec, fired) VALUES (?1, ?2, ?3, ?4)\n"
+        "ON CONFLICT (name) DO UPDATE SET slot = excluded.slot, spec = excluded.spec\n"
+        "WHERE job_crons.spec <> excluded.spec",
     .postgres =
-        "INSERT INTO job_crons (name, slot, fired) VALUES ($1::text, $2::bigint, $3::timestamptz) ON CONFLICT (name) DO NOTHING",
+        "INSERT INTO job_crons (name, slot, spec, fired) VALUES ($1::text, $2::bigint, $3::text, $4::timestamptz)\n"
+        "ON CONFLICT (name) DO UPDATE SET slot = excluded.slot, spec = excluded.spec\n"
+        "WHERE job_crons.spec <> excluded.spec",
     .params = jobs_sql_cron_insert_params,
-    .param_count = 3,
+    .param_count = 4,
 };
 
 static const struct store_column jobs_sql_cron_move_params[] = {
@@ -641,7 +1183,7 @@ static const struct store_column jobs_sql_cron_move_params[] = {
 };
 const struct store_statement jobs_sql_cron_move = {
     .name = "jobs_cron_move",
-    .id = 54,
+    .id = 56,
     .writes = true,
     .sqlite =
         "UPDATE job_crons SET slot = ?2, fired = ?4 WHERE name = ?1 AND slot = ?3",

@@ -7,10 +7,16 @@
 
 /*
  * jobs_sql_enqueue adds a job; no row when a queued or running one has the key.
- * Params: kind text, key text?, payload json, priority i64, now time, run_at time
+ * Params: kind text, key text?, order_key text?, payload json, priority i64, now time, run_at time
  * Columns: id i64
  */
 extern const struct store_statement jobs_sql_enqueue;
+
+/*
+ * jobs_sql_enqueue_many adds jobs that have neither key nor order key.
+ * Params: jobs json, now time
+ */
+extern const struct store_statement jobs_sql_enqueue_many;
 
 /*
  * jobs_sql_find_live finds the queued or running job of a key.
@@ -27,16 +33,35 @@ extern const struct store_statement jobs_sql_find_live;
 extern const struct store_statement jobs_sql_heads;
 
 /*
- * jobs_sql_claim takes queued jobs of a kind and priority, oldest first, with a lease.
- * Params: kind text, priority i64, now time, until time, owner text, limit i64
- * Columns: id i64, kind text, key text?, payload json, attempts i64, run_at time, lease_token i64
+ * jobs_sql_heads_from lists the first job of kinds and priorities from a time on, so that what was
+ * taken and not yet cleaned away lies behind and is not walked through again.
+ * Params: places json
+ * Columns: kind text, priority i64, run_at time
+ */
+extern const struct store_statement jobs_sql_heads_from;
+
+/*
+ * jobs_sql_claim takes queued jobs of a kind and priority from a time on, oldest first, with a
+ * lease.
+ * Params: kind text, priority i64, from time, now time, until time, owner text, queue text?, limit
+ * i64
+ * Columns: id i64, kind text, key text?, order_key text?, payload json, attempts i64, run_at time,
+ * lease_token i64
  */
 extern const struct store_statement jobs_sql_claim;
 
 /*
- * jobs_sql_claim_suspect takes one queued job that lost a lease, the most urgent one.
- * Params: now time, until time, owner text
- * Columns: id i64, kind text, key text?, payload json, attempts i64, run_at time, lease_token i64
+ * jobs_sql_suspects lists queued jobs that lost a lease, the most urgent ones first.
+ * Params: now time, limit i64
+ * Columns: id i64, kind text
+ */
+extern const struct store_statement jobs_sql_suspects;
+
+/*
+ * jobs_sql_claim_suspect takes one queued job that lost a lease.
+ * Params: id i64, now time, until time, owner text, queue text?
+ * Columns: id i64, kind text, key text?, order_key text?, payload json, attempts i64, run_at time,
+ * lease_token i64
  */
 extern const struct store_statement jobs_sql_claim_suspect;
 
@@ -47,10 +72,17 @@ extern const struct store_statement jobs_sql_claim_suspect;
 extern const struct store_statement jobs_sql_mark_started;
 
 /*
- * jobs_sql_renew extends a lease that was not lost.
- * Params: id i64, token i64, until time
+ * jobs_sql_renew extends leases that were not lost; the rows that come back are those.
+ * Params: holds json, until time
+ * Columns: id i64, cancelling bool
  */
 extern const struct store_statement jobs_sql_renew;
+
+/*
+ * jobs_sql_progress notes how far a running job is.
+ * Params: id i64, token i64, done i64, total i64, note text
+ */
+extern const struct store_statement jobs_sql_progress;
 
 /*
  * jobs_sql_finish ends a running job well.
@@ -59,23 +91,56 @@ extern const struct store_statement jobs_sql_renew;
 extern const struct store_statement jobs_sql_finish;
 
 /*
- * jobs_sql_bury ends a running job for good.
+ * jobs_sql_finish_many ends running jobs well; the rows that come back were still held.
+ * Params: holds json, now time
+ * Columns: id i64
+ */
+extern const struct store_statement jobs_sql_finish_many;
+
+/*
+ * jobs_sql_finish_forgotten ends running jobs well and forgets them at once; the rows that come
+ * back were still held.
+ * Params: holds json
+ * Columns: id i64
+ */
+extern const struct store_statement jobs_sql_finish_forgotten;
+
+/*
+ * jobs_sql_next lets the first living job of each order key be claimed; its wait for its turn ends
+ * now.
+ * Params: keys json, now time
+ */
+extern const struct store_statement jobs_sql_next;
+
+/*
+ * jobs_sql_next_all the same for all order keys under which somebody waits, by skipping through
+ * them: whose predecessor ended while it was being enqueued would otherwise wait for ever.
+ * Params: now time
+ */
+extern const struct store_statement jobs_sql_next_all;
+
+/*
+ * jobs_sql_bury ends a running job for good: dead, or cancelled when that was asked for.
  * Params: id i64, token i64, now time, lapses i64, error text
+ * Columns: state i64
  */
 extern const struct store_statement jobs_sql_bury;
 
 /*
- * jobs_sql_requeue puts a running job back; without run_at it keeps its place, without error the
- * one it had; when the handler came back the job is suspected of nothing any more.
+ * jobs_sql_requeue puts a running job back, or ends it when its cancellation was asked for; without
+ * run_at it keeps its place, without error the one it had; when the handler came back the job is
+ * suspected of nothing any more.
  * Params: id i64, token i64, now time, run_at time?, given_back i64, came_back bool, lapses i64,
  * error text?
+ * Columns: state i64
  */
 extern const struct store_statement jobs_sql_requeue;
 
 /*
- * jobs_sql_lapsed lists running jobs whose lease ran out, or reaches further than any honest one.
- * Params: now time, latest time, limit i64
- * Columns: id i64, kind text, attempts i64, was_started bool, lease_token i64
+ * jobs_sql_lapsed lists running jobs whose lease ran out after a time, or reaches further than any
+ * honest one.
+ * Params: from time, now time, latest time, limit i64
+ * Columns: id i64, kind text, order_key text?, attempts i64, was_started bool, lease_token i64
  */
 extern const struct store_statement jobs_sql_lapsed;
 
@@ -94,8 +159,21 @@ extern const struct store_statement jobs_sql_replay;
 /*
  * jobs_sql_cancel cancels a queued job.
  * Params: id i64, now time
+ * Columns: order_key text?
  */
 extern const struct store_statement jobs_sql_cancel;
+
+/*
+ * jobs_sql_cancel_running asks a running job to end.
+ * Params: id i64
+ */
+extern const struct store_statement jobs_sql_cancel_running;
+
+/*
+ * jobs_sql_retry lets a queued job run now.
+ * Params: id i64, now time
+ */
+extern const struct store_statement jobs_sql_retry;
 
 /*
  * jobs_sql_state reads the state of a job.
@@ -106,34 +184,47 @@ extern const struct store_statement jobs_sql_state;
 
 /*
  * jobs_sql_dead lists dead jobs behind a place, the one that died first first.
- * Params: finished time, id i64, limit i64
+ * Params: kind text?, finished time, id i64, limit i64
  * Columns: id i64, finished time
  */
 extern const struct store_statement jobs_sql_dead;
 
 /*
  * jobs_sql_list lists jobs of any state, newest first.
- * Params: limit i64
- * Columns: id i64, kind text, key text?, state i64, attempts i64, error text?, created time, run_at
- * time, payload json
+ * Params: kinds json?, below i64, limit i64
+ * Columns: id i64, kind text, key text?, order_key text?, state i64, behind bool, cancelling bool,
+ * priority i64, attempts i64, error text?, created time, run_at time, finished time?, progress_done
+ * i64?, progress_total i64?, progress_note text?
  */
 extern const struct store_statement jobs_sql_list;
 
 /*
  * jobs_sql_list_live lists queued or running jobs, newest first.
- * Params: state i64, limit i64
- * Columns: id i64, kind text, key text?, state i64, attempts i64, error text?, created time, run_at
- * time, payload json
+ * Params: state i64, kinds json?, below i64, limit i64
+ * Columns: id i64, kind text, key text?, order_key text?, state i64, behind bool, cancelling bool,
+ * priority i64, attempts i64, error text?, created time, run_at time, finished time?, progress_done
+ * i64?, progress_total i64?, progress_note text?
  */
 extern const struct store_statement jobs_sql_list_live;
 
 /*
  * jobs_sql_list_ended lists done, dead or cancelled jobs, the one that ended last first.
- * Params: state i64, limit i64
- * Columns: id i64, kind text, key text?, state i64, attempts i64, error text?, created time, run_at
- * time, payload json
+ * Params: state i64, kinds json?, before time, below i64, limit i64
+ * Columns: id i64, kind text, key text?, order_key text?, state i64, behind bool, cancelling bool,
+ * priority i64, attempts i64, error text?, created time, run_at time, finished time?, progress_done
+ * i64?, progress_total i64?, progress_note text?
  */
 extern const struct store_statement jobs_sql_list_ended;
+
+/*
+ * jobs_sql_get reads one job with what it carries.
+ * Params: id i64
+ * Columns: id i64, kind text, key text?, order_key text?, state i64, behind bool, cancelling bool,
+ * priority i64, attempts i64, error text?, created time, run_at time, finished time?, progress_done
+ * i64?, progress_total i64?, progress_note text?, payload json, lease_owner text?, lease_until
+ * time?
+ */
+extern const struct store_statement jobs_sql_get;
 
 /*
  * jobs_sql_count counts the jobs of a state, through the index of that state.
@@ -141,6 +232,38 @@ extern const struct store_statement jobs_sql_list_ended;
  * Columns: count i64
  */
 extern const struct store_statement jobs_sql_count;
+
+/*
+ * jobs_sql_count_kinds counts queued, running and dead jobs by kind.
+ * Columns: kind text, state i64, count i64
+ */
+extern const struct store_statement jobs_sql_count_kinds;
+
+/*
+ * jobs_sql_queue_make makes the row of a queue that has a rate.
+ * Params: name text, now time
+ */
+extern const struct store_statement jobs_sql_queue_make;
+
+/*
+ * jobs_sql_queue_lock takes a queue's row for this transaction, unless another one has it.
+ * Params: name text
+ * Columns: starts json
+ */
+extern const struct store_statement jobs_sql_queue_lock;
+
+/*
+ * jobs_sql_queue_starts notes when jobs of a queue started.
+ * Params: name text, starts json, now time
+ */
+extern const struct store_statement jobs_sql_queue_starts;
+
+/*
+ * jobs_sql_queue_running counts the running jobs of a queue that limits them.
+ * Params: queue text
+ * Columns: count i64
+ */
+extern const struct store_statement jobs_sql_queue_running;
 
 /*
  * jobs_sql_sweep forgets jobs that ended in a state before a time; the newest row stays, so that
@@ -152,13 +275,13 @@ extern const struct store_statement jobs_sql_sweep;
 /*
  * jobs_sql_cron_get reads the last slot of a schedule.
  * Params: name text
- * Columns: slot i64
+ * Columns: slot i64, spec text
  */
 extern const struct store_statement jobs_sql_cron_get;
 
 /*
- * jobs_sql_cron_insert remembers a schedule that was never seen.
- * Params: name text, slot i64, now time
+ * jobs_sql_cron_insert remembers a schedule that was never seen, or is written otherwise now.
+ * Params: name text, slot i64, spec text, now time
  */
 extern const struct store_statement jobs_sql_cron_insert;
 

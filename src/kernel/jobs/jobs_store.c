@@ -6,27 +6,56 @@
 
 /* ---- claiming ---- */
 
-enum err jobs_store_heads(struct store_tx *tx, struct arena *arena, struct jobs_head **out,
-                          size_t *out_count, struct why *why)
+static enum err read_heads(struct store_query *q, struct arena *arena, struct jobs_head **out,
+                           size_t *out_count, struct why *why)
 {
     struct buf heads;
     buf_init(&heads, arena, 16 * sizeof(struct jobs_head));
-    struct store_query q;
-    store_begin(&q, tx, &jobs_sql_heads);
-    while (store_step(&q)) {
+    while (store_step(q)) {
         struct jobs_head head = {
-            .kind = store_get_text(&q, "kind", arena),
-            .priority = store_get_i64(&q, "priority"),
-            .run_usec = store_get_time(&q, "run_at"),
+            .kind = store_get_text(q, "kind", arena),
+            .priority = store_get_i64(q, "priority"),
+            .run_usec = store_get_time(q, "run_at"),
         };
         buf_add(&heads, &head, sizeof(head));
     }
-    enum err e = store_finish(&q, NULL, why);
+    enum err e = store_finish(q, NULL, why);
     if (e == OK) {
         *out = (void *)heads.ptr;
         *out_count = heads.len / sizeof(struct jobs_head);
     }
     return e;
+}
+
+enum err jobs_store_heads(struct store_tx *tx, struct arena *arena, struct jobs_head **out,
+                          size_t *out_count, struct why *why)
+{
+    struct store_query q;
+    store_begin(&q, tx, &jobs_sql_heads);
+    return read_heads(&q, arena, out, out_count, why);
+}
+
+enum err jobs_store_heads_from(struct store_tx *tx, struct arena *arena,
+                               const struct jobs_mark *places, size_t place_count,
+                               struct jobs_head **out, size_t *out_count, struct why *why)
+{
+    struct buf text;
+    struct json_out j;
+    buf_init(&text, arena, 64 * (place_count + 1));
+    json_out_init(&j, &text);
+    json_begin_array(&j);
+    for (size_t i = 0; i < place_count; i++) {
+        json_begin_array(&j);
+        json_string(&j, places[i].kind);
+        json_i64(&j, places[i].priority);
+        json_i64(&j, places[i].from_usec);
+        json_end_array(&j);
+    }
+    json_end_array(&j);
+    struct store_query q;
+    store_begin(&q, tx, &jobs_sql_heads_from);
+    store_bind_json(&q, "places", buf_slice(&text));
+    return read_heads(&q, arena, out, out_count, why);
 }
 
 static int compare_claimed(const void *left, const void *right)
@@ -45,6 +74,11 @@ static void bind_lease(struct store_query *q, const struct jobs_claim *claim)
     store_bind_time(q, "now", claim->now_usec);
     store_bind_time(q, "until", claim->until_usec);
     store_bind_text(q, "owner", claim->owner);
+    if (claim->queue.len > 0) {
+        store_bind_text(q, "queue", claim->queue);
+    } else {
+        store_bind_null(q, "queue");
+    }
 }
 
 static struct jobs_claimed read_claimed(struct store_query *q, struct arena *arena)
@@ -53,6 +87,7 @@ static struct jobs_claimed read_claimed(struct store_query *q, struct arena *are
         .hold = {.id = store_get_i64(q, "id"), .token = store_get_i64(q, "lease_token")},
         .kind = store_get_text(q, "kind", arena),
         .key = store_get_text(q, "key", arena),
+        .order_key = store_get_text(q, "order_key", arena),
         .payload = store_get_text(q, "payload", arena),
         .attempt = (uint32_t)store_get_i64(q, "attempts"),
         .run_usec = store_get_time(q, "run_at"),
@@ -68,6 +103,7 @@ enum err jobs_store_claim(struct store_tx *tx, const struct jobs_claim *claim,
     store_begin(&q, tx, &jobs_sql_claim);
     store_bind_text(&q, "kind", claim->kind);
     store_bind_i64(&q, "priority", claim->priority);
+    store_bind_time(&q, "from", claim->from_usec);
     bind_lease(&q, claim);
     store_bind_i64(&q, "limit", (int64_t)claim->limit);
     while (store_step(&q)) {
@@ -84,13 +120,35 @@ enum err jobs_store_claim(struct store_tx *tx, const struct jobs_claim *claim,
     return e;
 }
 
-enum err jobs_store_claim_suspect(struct store_tx *tx, const struct jobs_claim *claim,
+enum err jobs_store_suspects(struct store_tx *tx, struct arena *arena, int64_t now_usec,
+                             size_t limit, struct jobs_suspect *out, size_t *out_count,
+                             struct why *why)
+{
+    size_t count = 0;
+    struct store_query q;
+    store_begin(&q, tx, &jobs_sql_suspects);
+    store_bind_time(&q, "now", now_usec);
+    store_bind_i64(&q, "limit", (int64_t)limit);
+    while (store_step(&q)) {
+        ASSERT(count < limit);
+        out[count].id = store_get_i64(&q, "id");
+        out[count++].kind = store_get_text(&q, "kind", arena);
+    }
+    enum err e = store_finish(&q, NULL, why);
+    if (e == OK) {
+        *out_count = count;
+    }
+    return e;
+}
+
+enum err jobs_store_claim_suspect(struct store_tx *tx, const struct jobs_claim *claim, int64_t id,
                                   struct arena *arena, struct jobs_claimed *out, size_t *out_count,
                                   struct why *why)
 {
     struct jobs_claimed claimed = {0};
     struct store_query q;
     store_begin(&q, tx, &jobs_sql_claim_suspect);
+    store_bind_i64(&q, "id", id);
     bind_lease(&q, claim);
     bool found = store_step(&q);
     if (found) {
@@ -134,13 +192,121 @@ enum err jobs_store_mark_started(struct store_tx *tx, struct jobs_hold hold, int
     return finish_hold(&q, out_held, why);
 }
 
-enum err jobs_store_renew(struct store_tx *tx, struct jobs_hold hold, int64_t until_usec,
-                          bool *out_held, struct why *why)
+static int compare_kept(const void *left, const void *right)
+{
+    const struct jobs_kept *a = left;
+    const struct jobs_kept *b = right;
+    return a->hold.id < b->hold.id ? -1 : a->hold.id > b->hold.id;
+}
+
+/* Sorted, so that two transactions that touch the same rows do so in the same order. */
+static struct slice holds_json(struct arena *arena, struct jobs_kept *holds, size_t count)
+{
+    struct buf text;
+    struct json_out j;
+    qsort(holds, count, sizeof(holds[0]), compare_kept);
+    buf_init(&text, arena, 24 * (count + 1));
+    json_out_init(&j, &text);
+    json_begin_array(&j);
+    for (size_t i = 0; i < count; i++) {
+        holds[i].held = false;
+        json_begin_array(&j);
+        json_i64(&j, holds[i].hold.id);
+        json_i64(&j, holds[i].hold.token);
+        json_end_array(&j);
+    }
+    json_end_array(&j);
+    return buf_slice(&text);
+}
+
+/* The one with an id that a statement gave back; a statement gives back only what it was given. */
+static struct jobs_kept *kept_of(struct jobs_kept *holds, size_t count, int64_t id)
+{
+    struct jobs_kept wanted = {.hold = {.id = id}};
+    struct jobs_kept *found = bsearch(&wanted, holds, count, sizeof(holds[0]), compare_kept);
+    ASSERT(found != NULL);
+    return found;
+}
+
+enum err jobs_store_renew(struct store_tx *tx, struct jobs_kept *holds, size_t count,
+                          int64_t until_usec, struct why *why)
+{
+    struct arena scratch;
+    struct store_query q;
+    arena_init(&scratch, 0);
+    store_begin(&q, tx, &jobs_sql_renew);
+    store_bind_json(&q, "holds", holds_json(&scratch, holds, count));
+    store_bind_time(&q, "until", until_usec);
+    while (store_step(&q)) {
+        struct jobs_kept *kept = kept_of(holds, count, store_get_i64(&q, "id"));
+        kept->held = true;
+        kept->cancelling = store_get_bool(&q, "cancelling");
+    }
+    enum err e = store_finish(&q, NULL, why);
+    arena_free(&scratch);
+    return e;
+}
+
+enum err jobs_store_progress(struct store_tx *tx, const struct jobs_progress_note *note,
+                             struct why *why)
 {
     struct store_query q;
-    begin_hold(&q, tx, &jobs_sql_renew, hold);
-    store_bind_time(&q, "until", until_usec);
-    return finish_hold(&q, out_held, why);
+    begin_hold(&q, tx, &jobs_sql_progress, note->hold);
+    store_bind_i64(&q, "done", note->done);
+    store_bind_i64(&q, "total", note->total);
+    store_bind_text(&q, "note", slice_of(note->text, note->len));
+    return store_finish(&q, NULL, why);
+}
+
+enum err jobs_store_finish_many(struct store_tx *tx, struct jobs_kept *holds, size_t count,
+                                int64_t now_usec, bool forget, struct why *why)
+{
+    struct arena scratch;
+    struct store_query q;
+    arena_init(&scratch, 0);
+    store_begin(&q, tx, forget ? &jobs_sql_finish_forgotten : &jobs_sql_finish_many);
+    store_bind_json(&q, "holds", holds_json(&scratch, holds, count));
+    if (!forget) {
+        store_bind_time(&q, "now", now_usec);
+    }
+    while (store_step(&q)) {
+        kept_of(holds, count, store_get_i64(&q, "id"))->held = true;
+    }
+    enum err e = store_finish(&q, NULL, why);
+    arena_free(&scratch);
+    return e;
+}
+
+enum err jobs_store_next(struct store_tx *tx, const struct slice *order_keys, size_t count,
+                         int64_t now_usec, struct why *why)
+{
+    struct arena scratch;
+    struct buf text;
+    struct json_out j;
+    struct store_query q;
+    arena_init(&scratch, 0);
+    buf_init(&text, &scratch, 256);
+    json_out_init(&j, &text);
+    json_begin_array(&j);
+    for (size_t i = 0; i < count; i++) {
+        json_string(&j, order_keys[i]);
+    }
+    json_end_array(&j);
+    store_begin(&q, tx, &jobs_sql_next);
+    store_bind_json(&q, "keys", buf_slice(&text));
+    store_bind_time(&q, "now", now_usec);
+    enum err e = store_finish(&q, NULL, why);
+    arena_free(&scratch);
+    return e;
+}
+
+enum err jobs_store_next_all(struct store_tx *tx, int64_t now_usec, int64_t *out_count,
+                             struct why *why)
+{
+    struct store_query q;
+    store_begin(&q, tx, &jobs_sql_next_all);
+    store_bind_time(&q, "now", now_usec);
+    return store_finish(&q, out_count, why);
 }
 
 enum err jobs_store_finish(struct store_tx *tx, struct jobs_hold hold, int64_t now_usec,
@@ -152,19 +318,34 @@ enum err jobs_store_finish(struct store_tx *tx, struct jobs_hold hold, int64_t n
     return finish_hold(&q, out_held, why);
 }
 
+/* Reads the state that a row was left in; 0 when the hold was lost. */
+static enum err finish_state(struct store_query *q, enum job_state *out_state, struct why *why)
+{
+    enum job_state state = (enum job_state)0;
+    if (store_step(q)) {
+        state = (enum job_state)store_get_i64(q, "state");
+    }
+    enum err e = store_finish(q, NULL, why);
+    if (e == OK) {
+        *out_state = state;
+    }
+    return e;
+}
+
 enum err jobs_store_bury(struct store_tx *tx, struct jobs_hold hold, int64_t now_usec, bool lapsed,
-                         struct slice error, bool *out_held, struct why *why)
+                         struct slice error, enum job_state *out_state, struct why *why)
 {
     struct store_query q;
     begin_hold(&q, tx, &jobs_sql_bury, hold);
     store_bind_time(&q, "now", now_usec);
     store_bind_i64(&q, "lapses", lapsed);
     store_bind_text(&q, "error", error);
-    return finish_hold(&q, out_held, why);
+    return finish_state(&q, out_state, why);
 }
 
 enum err jobs_store_requeue(struct store_tx *tx, struct jobs_hold hold,
-                            const struct jobs_requeue *how, bool *out_held, struct why *why)
+                            const struct jobs_requeue *how, enum job_state *out_state,
+                            struct why *why)
 {
     struct store_query q;
     begin_hold(&q, tx, &jobs_sql_requeue, hold);
@@ -182,19 +363,20 @@ enum err jobs_store_requeue(struct store_tx *tx, struct jobs_hold hold,
     } else {
         store_bind_null(&q, "error");
     }
-    return finish_hold(&q, out_held, why);
+    return finish_state(&q, out_state, why);
 }
 
 /* ---- maintenance ---- */
 
-enum err jobs_store_lapsed(struct store_tx *tx, struct arena *arena, int64_t now_usec,
-                           int64_t latest_usec, size_t limit, struct jobs_lapsed **out,
-                           size_t *out_count, struct why *why)
+enum err jobs_store_lapsed(struct store_tx *tx, struct arena *arena, int64_t from_usec,
+                           int64_t now_usec, int64_t latest_usec, size_t limit,
+                           struct jobs_lapsed **out, size_t *out_count, struct why *why)
 {
     struct jobs_lapsed *lapsed = arena_alloc_array(arena, limit, sizeof(lapsed[0]));
     size_t count = 0;
     struct store_query q;
     store_begin(&q, tx, &jobs_sql_lapsed);
+    store_bind_time(&q, "from", from_usec);
     store_bind_time(&q, "now", now_usec);
     store_bind_time(&q, "latest", latest_usec);
     store_bind_i64(&q, "limit", (int64_t)limit);
@@ -203,6 +385,7 @@ enum err jobs_store_lapsed(struct store_tx *tx, struct arena *arena, int64_t now
         lapsed[count++] = (struct jobs_lapsed){
             .hold = {.id = store_get_i64(&q, "id"), .token = store_get_i64(&q, "lease_token")},
             .kind = store_get_text(&q, "kind", arena),
+            .order_key = store_get_text(&q, "order_key", arena),
             .attempt = (uint32_t)store_get_i64(&q, "attempts"),
             .started = store_get_bool(&q, "was_started"),
         };
@@ -232,103 +415,4 @@ enum err jobs_store_sweep(struct store_tx *tx, enum job_state state, int64_t bef
     store_bind_time(&q, "before", before_usec);
     store_bind_i64(&q, "limit", (int64_t)limit);
     return store_finish(&q, out_deleted, why);
-}
-
-/* ---- schedules ---- */
-
-static enum err find_slot(struct store_tx *tx, const char *name, int64_t *out_slot, bool *out_found,
-                          struct why *why)
-{
-    int64_t slot = 0;
-    struct store_query q;
-    store_begin(&q, tx, &jobs_sql_cron_get);
-    store_bind_text(&q, "name", slice_text(name));
-    bool found = store_step(&q);
-    if (found) {
-        slot = store_get_i64(&q, "slot");
-    }
-    enum err e = store_finish(&q, NULL, why);
-    if (e == OK) {
-        *out_slot = slot;
-        *out_found = found;
-    }
-    return e;
-}
-
-static enum err first_slot(struct store_tx *tx, const char *name, int64_t slot, int64_t now_usec,
-                           struct why *why)
-{
-    struct store_query q;
-    store_begin(&q, tx, &jobs_sql_cron_insert);
-    store_bind_text(&q, "name", slice_text(name));
-    store_bind_i64(&q, "slot", slot);
-    store_bind_time(&q, "now", now_usec);
-    return store_finish(&q, NULL, why);
-}
-
-static enum err take_slot(struct store_tx *tx, const char *name, int64_t slot, int64_t old_slot,
-                          int64_t now_usec, bool *out_taken, struct why *why)
-{
-    struct store_query q;
-    int64_t changed = 0;
-    store_begin(&q, tx, &jobs_sql_cron_move);
-    store_bind_text(&q, "name", slice_text(name));
-    store_bind_i64(&q, "slot", slot);
-    store_bind_i64(&q, "old_slot", old_slot);
-    store_bind_time(&q, "now", now_usec);
-    enum err e = store_finish(&q, &changed, why);
-    if (e == OK) {
-        *out_taken = changed > 0;
-    }
-    return e;
-}
-
-static enum err enqueue_slot(struct store_tx *tx, const struct job_cron *cron, int64_t slot,
-                             struct why *why)
-{
-    struct arena scratch;
-    arena_init(&scratch, 1024);
-    struct buf payload;
-    buf_init(&payload, &scratch, 128);
-    struct json_out j;
-    json_out_init(&j, &payload);
-    json_begin_object(&j);
-    json_key(&j, "cron");
-    json_text(&j, cron->name);
-    json_key(&j, "slot");
-    json_time(&j, slot * cron->every_usec);
-    json_end_object(&j);
-    struct job_new job = {
-        .kind = cron->kind,
-        .key = slice_format(&scratch, "cron/%s/%lld", cron->name, (long long)slot),
-        .payload = buf_slice(&payload),
-    };
-    enum err e = jobs_enqueue(tx, &job, NULL, why);
-    arena_free(&scratch);
-    return e;
-}
-
-enum err jobs_store_cron(struct store_tx *tx, const struct job_cron *cron, int64_t now_usec,
-                         bool *out_fired, struct why *why)
-{
-    int64_t slot = jobs_slot(now_usec, cron->every_usec);
-    int64_t last = 0;
-    bool found = false;
-    bool taken = false;
-    enum err e = find_slot(tx, cron->name, &last, &found, why);
-    if (e != OK) {
-        return e;
-    }
-    if (!found) {
-        e = first_slot(tx, cron->name, slot, now_usec, why);
-    } else if (jobs_slot_is_due(slot, last, cron->every_usec)) {
-        e = take_slot(tx, cron->name, slot, last, now_usec, &taken, why);
-    }
-    if (e == OK && taken) {
-        e = enqueue_slot(tx, cron, slot, why);
-    }
-    if (e == OK) {
-        *out_fired = taken;
-    }
-    return e;
 }

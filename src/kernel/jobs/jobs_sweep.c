@@ -43,13 +43,18 @@ static enum err run_sweep(struct job_call *call, struct why *why)
     return e;
 }
 
+static const struct job_queue queues[] = {
+    {.name = "maintenance",
+     .attempts_max = 3,
+     .backoff = JOB_BACKOFF_FIXED,
+     .backoff_usec = 10 * USEC_PER_SEC,
+     .doc = "Keeping the program's own tables small."},
+};
+
 static const struct job_kind kinds[] = {
     {.name = "jobs.sweep",
      .queue = "maintenance",
      .handler = run_sweep,
-     .attempts_max = 3,
-     .backoff = JOB_BACKOFF_FIXED,
-     .backoff_usec = 10 * USEC_PER_SEC,
      .timeout_usec = 60 * USEC_PER_SEC,
      .doc = "Forgets jobs that ended longer ago than their retention."},
 };
@@ -62,6 +67,8 @@ static const struct job_cron crons[] = {
 };
 
 static const struct job_table table = {
+    .queues = queues,
+    .queue_count = sizeof(queues) / sizeof(queues[0]),
     .kinds = kinds,
     .kind_count = sizeof(kinds) / sizeof(kinds[0]),
     .crons = crons,

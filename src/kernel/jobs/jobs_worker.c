@@ -41,6 +41,7 @@ struct mark {
 static enum err mark_fn(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct mark *mark = ctx;
+    store_read_committed(tx);
     return jobs_store_mark_started(tx, mark->hold, clock_wall_usec(), &mark->held, why);
 }
 
@@ -60,7 +61,7 @@ static enum err mark_started(struct jobs *jobs, struct jobs_run *run)
 
 static enum err call_handler(struct jobs *jobs, struct jobs_run *run)
 {
-    struct jobs_entry entry = jobs_find_kind(jobs, run->call.kind);
+    struct jobs_entry entry = jobs_catalog_find(jobs->catalog, run->call.kind);
     enum err e = run->suspect ? mark_started(jobs, run) : OK;
     if (e == OK) {
         e = json_parse(&run->arena, run->payload, &json_limits_body, &run->call.payload, &run->why);
@@ -90,6 +91,9 @@ static void give_result(struct jobs *jobs, struct jobs_run *run, enum err result
     run->verdict = jobs_judge(run->kind, run->call.attempt, result);
     run->place = JOBS_RESULT;
     jobs_list_push(&jobs->results, run);
+    if (jobs->results.count == 1) {
+        store_wake(jobs->store, JOBS_CHANNEL); /* later ones are found with this one */
+    }
 }
 
 void *jobs_worker_main(void *arg)
@@ -107,9 +111,6 @@ void *jobs_worker_main(void *arg)
         pthread_mutex_lock(&jobs->lock);
         run->run_usec = run_usec;
         give_result(jobs, run, result);
-        pthread_mutex_unlock(&jobs->lock);
-        store_wake(jobs->store, JOBS_CHANNEL);
-        pthread_mutex_lock(&jobs->lock);
     }
     pthread_mutex_unlock(&jobs->lock);
     return NULL;

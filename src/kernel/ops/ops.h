@@ -5,19 +5,32 @@
  * /metrics (Prometheus text 0.0.4) and /api/v1/processes (who has which work). Routes of the API:
  * /api/v1/transactions, /api/v1/blockchain/network and /api/v1/blockchain/events. Health reads
  * memory and a few rows; it answers while the database or the node is away, which is what it is
- * for. Jobs: what is let go in time.
+ * for. Jobs: what is let go in time (ops_job_table), what is looked after at set times
+ * (ops_watch_table), and the operator's view of the queue under /api/v1/jobs (HTTP_OPERATOR).
  */
 #ifndef KERNEL_OPS_OPS_H
 #define KERNEL_OPS_OPS_H
 
 #include "kernel/chain/chain.h"
 #include "kernel/http/http.h"
-#include "kernel/jobs/jobs.h"
+#include "kernel/jobs/jobs_admin.h"
 #include "kernel/relay/relay.h"
 #include "kernel/rpc/rpc.h"
 #include "kernel/store/store_lease.h"
 
+/* So many wallets are looked after. */
+#define OPS_WALLETS_MAX 64
+
+struct ops_config {
+    struct u256 balance_wei_alert; /* a wallet of the relay with less is warned of */
+};
+
+/* ops_config_rows are the rows of section "ops". */
+extern const struct config_row ops_config_rows[];
+extern const size_t ops_config_row_count;
+
 struct ops {
+    const struct ops_config *config;
     const char *version;
     const char *roles; /* of this process, for people */
     uint64_t chain_id;
@@ -27,6 +40,9 @@ struct ops {
     struct rpc_pool *rpc;
     struct chain *chain;
     struct relay *relay;
+    const struct job_catalog *jobs; /* what all job tables declare */
+    struct address wallets[OPS_WALLETS_MAX];
+    size_t wallet_count;
 };
 
 /* How long rows are kept; 0 is for ever. Units: microseconds. */
@@ -38,6 +54,14 @@ struct ops_retention {
 
 /* ops_job_table makes the maintenance jobs; `retention` must outlive the runner. */
 struct job_table ops_job_table(struct ops_retention *retention);
+
+/* ops_watch_table makes the jobs that look after nodes and wallets; `ops` must outlive the runner.
+ */
+struct job_table ops_watch_table(struct ops *ops);
+/* ops_jobs_http_table makes the routes under /api/v1/jobs; `ops` must outlive the server. */
+struct http_table ops_jobs_http_table(struct ops *ops);
+/* ops_metrics_register makes the metric rows part of /metrics and of the reference, once. */
+void ops_metrics_register(void);
 
 /* ops_http_table makes the routes of every process; `ops` must outlive the server. */
 struct http_table ops_http_table(struct ops *ops);
@@ -51,5 +75,7 @@ void ops_leases_json(struct json_out *j, const struct store_lease_row *rows, siz
 
 /* ops_audit_table has the actions of these routes (kernel/audit/audit.h). */
 struct audit_table ops_audit_table(void);
+/* ops_jobs_audit_table has those of ops_jobs_http_table. */
+struct audit_table ops_jobs_audit_table(void);
 
 #endif

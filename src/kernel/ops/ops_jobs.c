@@ -71,9 +71,7 @@ static enum err keep_partitions(struct job_call *call, struct why *why)
     return store_partitions_keep(call->store, &done, why);
 }
 
-#define MAINTENANCE                                                                                \
-    .queue = "maintenance", .attempts_max = 3, .backoff = JOB_BACKOFF_FIXED,                       \
-    .backoff_usec = 60ll * USEC_PER_SEC, .timeout_usec = 600ll * USEC_PER_SEC
+#define MAINTENANCE .queue = "maintenance", .timeout_usec = 600ll * USEC_PER_SEC
 
 static const struct job_kind kinds[] = {
     {.name = "ops.prune_audit",
@@ -93,6 +91,11 @@ static const struct job_kind kinds[] = {
      .handler = purge_keys,
      MAINTENANCE,
      .doc = "Forgets idempotency keys, and the answers kept for them, after seven days."},
+    {.name = "ops.cleanup_sessions",
+     .handler = purge_keys,
+     .queue = "cleanup-sessions",
+     .timeout_usec = 600ll * USEC_PER_SEC,
+     .doc = "What ops.purge_keys does; sessions join it when callers have some."},
     {.name = "ops.purge_inbox",
      .handler = purge_inbox,
      MAINTENANCE,

@@ -80,6 +80,8 @@ struct store_driver {
 
     /* ---- many writers ---- */
 
+    /* Makes the transaction that has just begun READ COMMITTED. */
+    enum err (*read_committed)(struct store_conn *conn, struct why *why);
     /* Whether a connection that nobody uses is still good; it is closed when not. */
     bool (*alive)(struct store_conn *conn);
     /* Why the function of the last transaction is to be run again. */

@@ -456,6 +456,7 @@ const struct store_driver store_driver_postgres = {
     .run_script = pg_run_script,
     .up = pg_up,
     .down = pg_down,
+    .read_committed = pg_read_committed,
     .alive = pg_alive,
     .rerun = pg_rerun,
     .is_new = pg_is_new,

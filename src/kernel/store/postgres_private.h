@@ -137,6 +137,8 @@ enum err pg_decode(uint32_t oid, struct slice bytes, enum store_type type, struc
 
 /* pg_begin opens a transaction: serializable to write, a snapshot to read. */
 enum err pg_begin(struct store_conn *conn, bool for_writing, struct why *why);
+/* pg_read_committed lowers the level of the transaction that has just begun. */
+enum err pg_read_committed(struct store_conn *conn, struct why *why);
 /* pg_commit makes it durable. Errors: ERR_DB_UNAVAILABLE also when nobody knows the outcome. */
 enum err pg_commit(struct store_conn *conn, struct why *why);
 /* pg_rollback takes everything back. */

@@ -23,6 +23,11 @@ enum err pg_begin(struct store_conn *conn, bool for_writing, struct why *why)
                       "begin", why);
 }
 
+enum err pg_read_committed(struct store_conn *conn, struct why *why)
+{
+    return pg_command(conn, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "begin", why);
+}
+
 enum err pg_commit(struct store_conn *conn, struct why *why)
 {
     end_unfinished(conn);

@@ -41,14 +41,15 @@
  *   back its own work only. A statement that the database refuses (a constraint, a full disk) fails
  *   its function: later statements do nothing and store_write returns that first error, even when
  *   the function says OK. Where a conflict is expected, the SQL says ON CONFLICT.
- *   SQLite: one writer thread takes whatever functions wait, runs each in a savepoint, and commits
- *   them together (group commit, WAL, synchronous=FULL): a caller is answered after the fsync.
+ *   SQLite: one writer thread takes whatever functions wait, runs each behind a savepoint (but the
+ *   first, which is all there is to take back), and commits them together (group commit, WAL,
+ *   synchronous=FULL): a caller is answered after the fsync.
  *   PostgreSQL: each caller runs its function on a connection of a pool, serializable. A function
  *   that lost a race, or its connection before the commit was sent, runs again, a bounded number of
  *   times; after a race while no other function of this process writes. A connection that breaks
- * during the commit leaves the outcome unknown: the answer is ERR_DB_UNAVAILABLE and the caller
- * repeats under the same key. While the server is gone, calls are answered ERR_DB_UNAVAILABLE at
- * once and connecting is tried with back-off. Who finds all connections of the pool in use waits
+ *   during the commit leaves the outcome unknown: the answer is ERR_DB_UNAVAILABLE and the caller
+ *   repeats under the same key. While the server is gone, calls are answered ERR_DB_UNAVAILABLE at
+ *   once and connecting is tried with back-off. Who finds all connections of the pool in use waits
  *   for one, `store.wait_timeout` at most: then the answer is ERR_DB_BUSY, and nothing was done.
  *
  * Signals
@@ -228,6 +229,14 @@ enum err store_read(struct store *store, store_fn fn, void *ctx, struct why *why
  * OK its own work is undone and the transaction goes on. Errors: what `fn` returned, ERR_DB.
  */
 enum err store_nested(struct store_tx *tx, store_fn fn, void *ctx, struct why *why) ERR_CHECKED;
+
+/*
+ * store_read_committed makes the rest of this writing transaction READ COMMITTED on PostgreSQL,
+ * where it is SERIALIZABLE otherwise; it comes before the first statement. For functions of which
+ * each statement decides on rows that it locks or compares itself (decision 0014). Nothing on
+ * SQLite, which has one writer.
+ */
+void store_read_committed(struct store_tx *tx);
 
 /* store_in_tx says whether this thread is inside a transaction function. */
 bool store_in_tx(void);

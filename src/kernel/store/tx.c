@@ -70,6 +70,20 @@ static enum err run_function(struct store_tx *tx, store_fn fn, void *ctx, struct
     return e;
 }
 
+void store_read_committed(struct store_tx *tx)
+{
+    const struct store_driver *driver = tx->store->driver;
+    ASSERT(current == tx && tx->writes);
+    if (driver->read_committed == NULL || tx->failed != OK) {
+        return;
+    }
+    struct why why = {0};
+    enum err e = driver->read_committed(tx->conn, &why);
+    if (e != OK) {
+        store_tx_fail(tx, e, &why);
+    }
+}
+
 static enum store_rerun rerun_of(const struct store *store, const struct store_conn *conn)
 {
     return store->driver->rerun != NULL ? store->driver->rerun(conn) : STORE_RERUN_NO;

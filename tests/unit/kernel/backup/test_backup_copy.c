@@ -207,8 +207,9 @@ static void test_a_difference_is_found_and_marks_the_target(void **state)
 static void test_fills_an_empty_target_only(void **state)
 {
     support_store_migrate(&target);
-    support_store_change(&target, support_pick("INSERT INTO job_crons VALUES ('x', 1, 1)",
-                                               "INSERT INTO job_crons VALUES ('x', 1, now())"));
+    support_store_change(
+        &target, support_pick("INSERT INTO job_crons (name, slot, fired) VALUES ('x', 1, 1)",
+                              "INSERT INTO job_crons (name, slot, fired) VALUES ('x', 1, now())"));
     assert_int_equal(copy(0), ERR_CONFLICT);
     assert_non_null(strstr(why.text, "its table job_crons has rows"));
 }

@@ -22,6 +22,7 @@ static void defaults_fill_every_member(void **state)
 {
     struct http_config config;
     memset(&config, 0xA5, sizeof config);
+    config.operator_token = (struct secret){0}; /* a secret that is replaced is wiped first */
     struct config *c = config_new();
     load(c, &config);
     assert_string_equal(config.host, "127.0.0.1");
@@ -38,6 +39,7 @@ static void defaults_fill_every_member(void **state)
     assert_int_equal(config.idle_usec, 60000000);
     assert_int_equal(config.drain_usec, 10000000);
     assert_false(config.access_log);
+    assert_int_equal(secret_len(&config.operator_token), 0);
     config_free(c);
 }
 

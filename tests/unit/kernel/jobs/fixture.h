@@ -10,7 +10,7 @@
 
 #include "kernel/base/log.h"
 #include "kernel/base/rand.h"
-#include "kernel/jobs/jobs.h"
+#include "kernel/jobs/jobs_admin.h"
 #include "kernel/ledger/ledger.h"
 #include "unit/support.h"
 
@@ -219,6 +219,28 @@ static inline enum err run_stopping(struct job_call *call, struct why *why)
     return why_set(why, ERR_STOPPING, NULL, "Another time.");
 }
 
+/* Ends when it is told to, as it should. */
+static inline enum err run_until_cancelled(struct job_call *call, struct why *why)
+{
+    record(call);
+    int64_t done = 0;
+    while (!jobs_cancelled(call)) {
+        jobs_progress(call, ++done, 100000, S("turns"));
+        clock_sleep_usec(2 * MSEC);
+    }
+    return why_set(why, ERR_CANCELLED, NULL, "Told to.");
+}
+
+/* Does not look, and fails when the gate opens. */
+static inline enum err run_deaf(struct job_call *call, struct why *why)
+{
+    record(call);
+    while (!atomic_load(&env.gate)) {
+        clock_sleep_usec(2 * MSEC);
+    }
+    return why_set(why, ERR_UPSTREAM, NULL, "In vain.");
+}
+
 #define KIND(name_, handler_, attempts, timeout)                                                   \
     {                                                                                              \
         .name = name_, .queue = "test", .handler = handler_, .attempts_max = attempts,             \
@@ -242,9 +264,15 @@ static const struct job_kind kinds[] = {
     KIND("killing", run_killing, 2, 5000 * MSEC),
     KIND("innocent", run_innocent, 1, 5000 * MSEC),
     KIND("stopping", run_stopping, 1, 5000 * MSEC),
+    KIND("patient", run_until_cancelled, 5, 5000 * MSEC),
+    KIND("deaf", run_deaf, 5, 60000 * MSEC),
 };
 
-static const struct job_table table = {.kinds = kinds,
+static const struct job_queue queues[] = {{.name = "test", .doc = "Test."}};
+
+static const struct job_table table = {.queues = queues,
+                                       .queue_count = 1,
+                                       .kinds = kinds,
                                        .kind_count = sizeof(kinds) / sizeof(kinds[0])};
 
 /* ---- fixture ---- */
@@ -301,8 +329,11 @@ static inline struct jobs *start_table(const struct jobs_config *config,
                                        const struct job_table *tables)
 {
     struct why why = {0};
-    struct jobs *jobs = jobs_new(fixture.store, config, tables, 1);
-    enum err e = jobs_start(jobs, &why);
+    struct jobs *jobs = NULL;
+    enum err e = jobs_new(&jobs, fixture.store, config, tables, 1, &why);
+    if (e == OK) {
+        e = jobs_start(jobs, &why);
+    }
     if (e != OK) {
         fail_msg("%s", why_text(&why, e));
     }
@@ -323,12 +354,13 @@ static inline void end(struct jobs *jobs)
 /* ---- transactions of one call ---- */
 
 struct call {
-    enum { ENQUEUE, REPLAY, CANCEL, COUNT } what;
+    enum { ENQUEUE, REPLAY, CANCEL, RETRY, COUNT } what;
     struct job_new job;
     size_t repeat;
     enum job_state state;
     int64_t id;
     int64_t count;
+    bool running;
 };
 
 static inline enum err call_fn(struct store_tx *tx, void *ctx, struct why *why)
@@ -342,10 +374,24 @@ static inline enum err call_fn(struct store_tx *tx, void *ctx, struct why *why)
         }
         return e;
     }
-    case REPLAY:
-        return jobs_replay(tx, c->id, &c->count, why);
+    case REPLAY: {
+        struct job_replay all = {.kind = c->job.kind};
+        if (c->id != 0) {
+            c->count = 1;
+            return jobs_replay(tx, c->id, why);
+        }
+        enum err e = OK;
+        c->count = 0;
+        for (all.more = true; e == OK && all.more;) {
+            e = jobs_replay_page(tx, &all, 500, why);
+            c->count += all.replayed;
+        }
+        return e;
+    }
     case CANCEL:
-        return jobs_cancel(tx, c->id, why);
+        return jobs_cancel(tx, c->id, &c->running, why);
+    case RETRY:
+        return jobs_retry(tx, c->id, why);
     case COUNT:
         return jobs_count(tx, c->state, &c->count, why);
     }
@@ -428,7 +474,23 @@ struct listing {
 static inline enum err list_fn(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct listing *l = ctx;
-    return jobs_list(tx, &l->arena, l->state, 5000, &l->rows, &l->count, why);
+    struct job_filter filter = {.state = l->state, .limit = JOBS_LIST_MAX};
+    struct buf all;
+    enum err e = OK;
+    buf_init(&all, &l->arena, JOBS_LIST_MAX * sizeof(struct job_row));
+    size_t count = JOBS_LIST_MAX;
+    while (e == OK && count == JOBS_LIST_MAX) {
+        struct job_row *page = NULL;
+        e = jobs_list(tx, &l->arena, &filter, &page, &count, why);
+        if (e == OK && count > 0) {
+            buf_add(&all, page, count * sizeof(page[0]));
+            filter.below_id = page[count - 1].id;
+            filter.before_usec = page[count - 1].finished_usec;
+        }
+    }
+    l->rows = (void *)all.ptr;
+    l->count = all.len / sizeof(struct job_row);
+    return e;
 }
 
 /* Owns: the arena of the result. */
@@ -492,6 +554,8 @@ static const struct job_cron every_100ms[] = {
 };
 
 static const struct job_table ticking = {
+    .queues = queues,
+    .queue_count = 1,
     .kinds = kinds,
     .kind_count = sizeof(kinds) / sizeof(kinds[0]),
     .crons = every_100ms,

@@ -106,7 +106,7 @@ static void replay_of_many_pages(void **state)
     assert_int_equal(count_in(JOB_QUEUED), JOBS);
 }
 
-static void only_queued_jobs_are_cancelled(void **state)
+static void cancelling_is_a_request_when_it_runs(void **state)
 {
     (void)state;
     int64_t id = enqueue("nothing");
@@ -116,7 +116,7 @@ static void only_queued_jobs_are_cancelled(void **state)
     struct jobs *jobs = start(&quick);
     int64_t gated = enqueue("gated");
     await_runs(1);
-    assert_int_equal(cancel(gated), ERR_CONFLICT);
+    assert_int_equal(cancel(gated), OK); /* a request, that this handler does not look at */
     atomic_store(&env.gate, true);
     await(JOB_DONE, 1);
     end(jobs);
@@ -170,7 +170,6 @@ static void lists_are_newest_first(void **state)
     assert_int_equal(l.rows[0].id, second);
     assert_true(slice_equal_text(l.rows[0].kind, "effect"));
     assert_true(slice_equal_text(l.rows[0].key, "x/1"));
-    assert_true(slice_equal_text(l.rows[0].payload, support_pick("{\"a\":2}", "{\"a\": 2}")));
     assert_int_equal(l.rows[0].state, JOB_QUEUED);
     assert_int_equal(l.rows[0].error.len, 0);
     assert_int_equal(l.rows[1].state, JOB_CANCELLED);
@@ -227,29 +226,7 @@ static void counters_tell_what_happened(void **state)
     }
 }
 
-/* ---- bugs ---- */
-
-static void make_double_kind(void)
-{
-    static const struct job_kind twice[] = {KIND("same", run_nothing, 1, MSEC),
-                                            KIND("same", run_effect, 1, MSEC)};
-    struct job_table t = {.kinds = twice, .kind_count = 2};
-    jobs_new(NULL, &quick, &t, 1);
-}
-
-static void make_cron_without_kind(void)
-{
-    static const struct job_cron lost[] = {{.name = "x", .kind = "y", .every_usec = 1}};
-    struct job_table t = {.crons = lost, .cron_count = 1};
-    jobs_new(NULL, &quick, &t, 1);
-}
-
-static void doubles_stop_the_start(void **state)
-{
-    (void)state;
-    assert_true(test_aborts(make_double_kind));
-    assert_true(test_aborts(make_cron_without_kind));
-}
+/* ---- the manual ---- */
 
 static void reference_lists_kinds_and_schedules(void **state)
 {
@@ -260,9 +237,10 @@ static void reference_lists_kinds_and_schedules(void **state)
     buf_init(&out, &arena, 1024);
     jobs_reference(&ticking, 1, &out);
     char *text = slice_cstr(&arena, buf_slice(&out));
-    assert_non_null(strstr(text, "| `refusing` | test | 5 | fixed 10 ms | 5 s | Test. |\n"));
-    assert_non_null(strstr(text, "| `test.tick` | `nothing` | 100 ms | Test. |\n"));
-    assert_non_null(strstr(text, "| `jobs.sweep` | maintenance | 3 | fixed 10 s | 1 min |"));
+    assert_non_null(strstr(text, "| `refusing` | `test` | 5 | fixed 10 ms | 5 s | Test. |\n"));
+    assert_non_null(strstr(text, "| `test.tick` | `nothing` | every 100 ms |  | Test. |\n"));
+    assert_non_null(strstr(text, "| `jobs.sweep` | `maintenance` | of the queue |  | 1 min |"));
+    assert_non_null(strstr(text, "| `maintenance` |  |  | 3 | fixed 10 s |"));
     arena_free(&arena);
 }
 
@@ -274,12 +252,11 @@ int main(void)
         TEST(dead_jobs_keep_their_reason_and_are_replayed),
         TEST(replay_respects_keys),
         TEST(replay_of_many_pages),
-        TEST(only_queued_jobs_are_cancelled),
+        TEST(cancelling_is_a_request_when_it_runs),
         TEST(unknown_kind_waits_for_a_process_that_knows_it),
         TEST(garbage_payload_is_dead_at_once),
         TEST(lists_are_newest_first),
         TEST(counters_tell_what_happened),
-        cmocka_unit_test(doubles_stop_the_start),
         cmocka_unit_test(reference_lists_kinds_and_schedules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,8 +29,9 @@ static pid_t spawn_runner(void)
         if (support_store_start(&fixture, &why) != OK) {
             _exit(2);
         }
-        struct jobs *jobs = jobs_new(fixture.store, &quick, &table, 1);
-        if (jobs_start(jobs, &why) != OK) {
+        struct jobs *jobs = NULL;
+        if (jobs_new(&jobs, fixture.store, &quick, &table, 1, &why) != OK ||
+            jobs_start(jobs, &why) != OK) {
             _exit(3);
         }
         for (;;) {
