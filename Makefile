@@ -68,6 +68,7 @@ help:
 ## make check       format, layers, headers, banned calls, generated files, clang-tidy, cppcheck
 ## make bench       figures beside the peers (docs/performance.md)
 ## make bench-ledger   transfers a second on both databases, beside a two-column table
+## make bench-store    rows a second through the statement layer, beside libpq and SQLite
 ## make fuzz        every decoder of outside bytes, FUZZ_SECONDS=30 each
 ## make contracts   compile the Solidity sources again
 ## make gen         regenerate bindings, statements and references
@@ -161,6 +162,11 @@ RECORD ?=
 bench-ledger:
 	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/ledger
 	@tools/with-postgres node bench/ledger.mjs $(RECORD)
+
+.PHONY: bench-store
+bench-store:
+	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/store
+	@tools/with-postgres node bench/store.mjs $(RECORD)
 
 FUZZ_SECONDS ?= 30
 fuzz:
