@@ -490,7 +490,7 @@ static sqlite3 *lite_open(void)
                             "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY",
                             NULL, NULL, NULL),
                "configure");
-    sqlite3_busy_timeout(db, 5000);
+    sqlite3_busy_timeout(db, 120000);
     return db;
 }
 
