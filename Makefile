@@ -68,6 +68,7 @@ help:
 ## make check       format, layers, headers, banned calls, generated files, clang-tidy, cppcheck
 ## make bench       figures beside the peers (docs/performance.md)
 ## make bench-ledger   transfers a second on both databases, beside a two-column table
+## make bench-store    rows a second through the statement layer, beside libpq and SQLite
 ## make fuzz        every decoder of outside bytes, FUZZ_SECONDS=30 each
 ## make contracts   compile the Solidity sources again
 ## make gen         regenerate bindings, statements and references
@@ -111,7 +112,7 @@ unit: $(TEST_BIN)
 	@tools/run-units $(TEST_BIN)
 
 # What stands on the database, on a server of its own instead of SQLite.
-PG_TESTS := kernel/store/% kernel/backup/% kernel/audit/% kernel/inbox/% kernel/ledger/% kernel/jobs/% kernel/http/test_idempotency domain/leasing/%
+PG_TESTS := kernel/store/% kernel/chain/test_chain_prune kernel/backup/% kernel/audit/% kernel/inbox/% kernel/ledger/% kernel/jobs/% kernel/http/test_idempotency domain/leasing/%
 PG_TEST_BIN := $(filter $(PG_TESTS:%=$(B)/unit/%),$(TEST_BIN))
 .PHONY: unit-postgres
 unit-postgres: $(PG_TEST_BIN)
@@ -161,6 +162,11 @@ RECORD ?=
 bench-ledger:
 	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/ledger
 	@tools/with-postgres node bench/ledger.mjs $(RECORD)
+
+.PHONY: bench-store
+bench-store:
+	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/store
+	@tools/with-postgres node bench/store.mjs $(RECORD)
 
 FUZZ_SECONDS ?= 30
 fuzz:

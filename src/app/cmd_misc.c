@@ -156,6 +156,7 @@ static void reference_metrics(struct buf *out)
     http_metrics_register();
     ops_metrics_register();
     store_lease_metrics_register();
+    store_metrics_register();
     audit_metrics_register();
     metric_reference(out);
 }

@@ -12,6 +12,7 @@
 #include "kernel/crypto/keystore.h"
 #include "kernel/net/http_client.h"
 #include "kernel/store/store_lease.h"
+#include "kernel/store/store_partition.h"
 
 #define PATH_BYTES_MAX 4096
 /* On a development chain blocks are looked for this often. Units: microseconds. */
@@ -28,6 +29,17 @@
 
 /* ---- database ---- */
 
+/* Partitions are a matter of speed, not of correctness: the next job tries again. */
+static void keep_partitions(struct store *store)
+{
+    struct why why = {0};
+    struct store_partitions_done done;
+    enum err e = store_partitions_keep(store, &done, &why);
+    if (e != OK) {
+        LOG(LOG_WARN, "store.partitions_not_kept", log_why(&why, e));
+    }
+}
+
 static enum err start_store(struct service *s, struct why *why)
 {
     enum err e = store_open(&s->store, &s->settings->store, &sql_catalog, why);
@@ -43,11 +55,15 @@ static enum err start_store(struct service *s, struct why *why)
     }
     e = e == OK ? store_migrate_verify(s->store, why) : e;
     e = e == OK ? backup_copy_check(s->store, why) : e;
+    if (e == OK) {
+        keep_partitions(s->store);
+    }
     roles_format(s->settings->service.role_set, s->roles);
     if (e == OK) {
         e = store_leases_start(s->store, s->roles, FREEHOLD_VERSION, why);
     }
     audit_metrics_register();
+    store_metrics_register();
     return e == OK ? audit_sealer_start(s->store, &s->settings->audit, &s->sealer, why) : e;
 }
 
@@ -394,6 +410,7 @@ static enum err start_jobs(struct service *s, struct why *why)
 {
     s->retention = (struct ops_retention){
         .audit_usec = s->settings->audit.retention_usec,
+        .events_usec = s->settings->chain.event_retention_usec,
         .inbox_usec = s->settings->inbox.retention_usec,
     };
     fill_ops(s);

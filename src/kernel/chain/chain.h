@@ -117,6 +117,7 @@ struct chain_config {
     uint64_t undo_depth; /* blocks kept for undo, >= reorg_depth_max + confirmations */
     uint64_t range_max;  /* blocks of one eth_getLogs */
     uint64_t start_block;
+    int64_t event_retention_usec; /* 0: for ever */
 };
 
 /* chain_config_rows are the rows of section "chain". */
@@ -134,6 +135,13 @@ struct chain_options {
     bool leased;     /* other processes may follow the chain: work under a lease */
     bool watch_only; /* others do: only know where it is */
 };
+
+/*
+ * chain_events_prune deletes up to `limit` events of blocks before a time, the oldest first, but
+ * none that a reorganisation may undo. Errors: those of the store.
+ */
+enum err chain_events_prune(struct store_tx *tx, int64_t before_usec, uint64_t limit,
+                            uint64_t *out_rows, struct why *why) ERR_CHECKED;
 
 /* chain_new makes a follower (duplicate handlers are a bug). Owns: the caller, chain_free. */
 struct chain *chain_new(const struct chain_options *options);

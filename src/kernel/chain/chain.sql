@@ -102,6 +102,30 @@ VALUES (:chain_id, :block_number, :log_index, :block_hash, :transaction_hash, :c
 -- params: chain_id i64, from_block i64
 DELETE FROM blockchain_events WHERE chain_id = :chain_id AND block_number >= :from_block;
 
+-- statement: chain_events_kept
+-- doc: From which block on each chain keeps its events whatever their age.
+-- params: max_rows i64
+-- columns: chain_id i64, from_block i64
+SELECT c.chain_id,
+       coalesce((SELECT max(e.block_number) FROM blockchain_events e
+                 WHERE e.chain_id = c.chain_id
+                     AND e.block_number < (SELECT min(b.block_number) FROM chain_blocks b
+                                           WHERE b.chain_id = c.chain_id)), 0) AS from_block
+FROM chain_cursors c
+ORDER BY c.chain_id
+LIMIT :max_rows;
+
+-- statement: chain_events_prune
+-- doc: Deletes old events of a chain, the oldest first.
+-- params: chain_id i64, from_block i64, before time, max_rows i64
+DELETE FROM blockchain_events
+WHERE created_at < :before
+    AND (chain_id, block_number, log_index, created_at) IN (
+        SELECT e.chain_id, e.block_number, e.log_index, e.created_at FROM blockchain_events e
+        WHERE e.chain_id = :chain_id AND e.block_number < :from_block AND e.created_at < :before
+        ORDER BY e.created_at
+        LIMIT :max_rows);
+
 -- statement: chain_events_below
 -- doc: An applied log at or below a block, if there is one.
 -- params: chain_id i64, block_number i64

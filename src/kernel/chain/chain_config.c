@@ -29,6 +29,9 @@ const struct config_row chain_config_rows[] = {
         "Blocks that are read and applied together at most."),
     ROW("chain.start_block", CONFIG_U64, start_block, "0", 0, 0,
         "Block to start from on an empty database: not after the deployment of the contracts."),
+    ROW("chain.event_retention", CONFIG_DURATION, event_retention_usec, "0s", 0,
+        36500ull * 86400 * USEC_PER_SEC,
+        "How long raw events are kept, by the time of their block; 0 is for ever."),
 };
 const size_t chain_config_row_count = sizeof chain_config_rows / sizeof chain_config_rows[0];
 

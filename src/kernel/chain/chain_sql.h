@@ -103,6 +103,19 @@ extern const struct store_statement chain_sql_event_insert;
 extern const struct store_statement chain_sql_events_cut;
 
 /*
+ * chain_sql_events_kept: From which block on each chain keeps its events whatever their age.
+ * Params: max_rows i64
+ * Columns: chain_id i64, from_block i64
+ */
+extern const struct store_statement chain_sql_events_kept;
+
+/*
+ * chain_sql_events_prune: Deletes old events of a chain, the oldest first.
+ * Params: chain_id i64, from_block i64, before time, max_rows i64
+ */
+extern const struct store_statement chain_sql_events_prune;
+
+/*
  * chain_sql_events_below: An applied log at or below a block, if there is one.
  * Params: chain_id i64, block_number i64
  * Columns: block_number i64

@@ -48,6 +48,7 @@ struct ops {
 /* How long rows are kept; 0 is for ever. Units: microseconds. */
 struct ops_retention {
     int64_t audit_usec;
+    int64_t events_usec;
     int64_t inbox_usec;
 };
 

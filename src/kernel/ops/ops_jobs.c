@@ -1,9 +1,12 @@
 /*
- * What is let go in time: rows of the audit log, idempotency keys, ids of outside events.
+ * What is let go in time: rows of the audit log, events, idempotency keys, ids of outside events.
+ * And the partitions in which some of them are.
  */
 #include "kernel/audit/audit.h"
+#include "kernel/chain/chain.h"
 #include "kernel/inbox/inbox.h"
 #include "kernel/ops/ops.h"
+#include "kernel/store/store_partition.h"
 
 #define PURGE_ROWS 1000
 
@@ -56,6 +59,18 @@ static enum err prune_audit(struct job_call *call, struct why *why)
                : OK;
 }
 
+static enum err prune_events(struct job_call *call, struct why *why)
+{
+    const struct ops_retention *r = call->ctx;
+    return r->events_usec > 0 ? purge_all(call, chain_events_prune, r->events_usec, why) : OK;
+}
+
+static enum err keep_partitions(struct job_call *call, struct why *why)
+{
+    struct store_partitions_done done;
+    return store_partitions_keep(call->store, &done, why);
+}
+
 #define MAINTENANCE .queue = "maintenance", .timeout_usec = 600ll * USEC_PER_SEC
 
 static const struct job_kind kinds[] = {
@@ -63,6 +78,15 @@ static const struct job_kind kinds[] = {
      .handler = prune_audit,
      MAINTENANCE,
      .doc = "Lets rows of the audit log go that are older than audit.retention."},
+    {.name = "ops.prune_events",
+     .handler = prune_events,
+     MAINTENANCE,
+     .doc = "Lets raw events go that are older than chain.event_retention."},
+    {.name = "ops.keep_partitions",
+     .handler = keep_partitions,
+     MAINTENANCE,
+     .doc = "PostgreSQL: makes the partitions of the months to come and of rows that have none, "
+            "drops empty ones of the past."},
     {.name = "ops.purge_keys",
      .handler = purge_keys,
      MAINTENANCE,
@@ -83,6 +107,14 @@ static const struct job_cron crons[] = {
      .kind = "ops.prune_audit",
      .every_usec = 24 * 3600ll * USEC_PER_SEC,
      .doc = "Keeps the audit log as long as the settings say."},
+    {.name = "ops.prune_events",
+     .kind = "ops.prune_events",
+     .every_usec = 24 * 3600ll * USEC_PER_SEC,
+     .doc = "Keeps raw events as long as the settings say."},
+    {.name = "ops.keep_partitions",
+     .kind = "ops.keep_partitions",
+     .every_usec = 3600ll * USEC_PER_SEC,
+     .doc = "Keeps tables in a partition a month."},
     {.name = "ops.purge_keys",
      .kind = "ops.purge_keys",
      .every_usec = 3600ll * USEC_PER_SEC,

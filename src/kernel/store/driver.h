@@ -97,9 +97,9 @@ struct store_driver {
     enum err (*listen)(struct store_conn *conn, struct why *why);
     /* Tells other processes; `names` as in store_heard_fn. */
     enum err (*tell)(struct store_conn *conn, const char *names, struct why *why);
-    /* Hears what has arrived, and waits for it until `wake_fd` can be read. */
-    enum err (*hear)(struct store_conn *conn, int wake_fd, store_heard_fn heard, void *ctx,
-                     struct why *why);
+    /* Hears what has arrived, and waits for it until `wake_fd` can be read or the time is over. */
+    enum err (*hear)(struct store_conn *conn, int wake_fd, int timeout_msec, store_heard_fn heard,
+                     void *ctx, struct why *why);
 };
 
 extern const struct store_driver store_driver_sqlite;

@@ -5,6 +5,8 @@
  * here; the thread tells other processes about all bits that gathered meanwhile in one message. It
  * is not part of the transaction on purpose: a message inside makes commits wait for each other,
  * and a process that dies before its message costs the others a wait until they look again.
+ *
+ * Now and then the thread closes connections that nobody has used for long.
  */
 #include <errno.h>
 #include <poll.h>
@@ -16,6 +18,8 @@
 #include "kernel/store/store_private.h"
 
 #define RECONNECT_MSEC 200
+#define IDLE_LOOK_MSEC_MAX 30000
+#define USEC_PER_MSEC 1000
 
 static void wake(struct store_listener *l)
 {
@@ -97,6 +101,16 @@ static void reconnect(struct store *store)
     store_signal_publish(store, UINT32_MAX);
 }
 
+/* How long to listen before unused connections are looked for; -1: they may stay. */
+static int look_msec(const struct store *store)
+{
+    int64_t msec = store->config.idle_usec / (2 * USEC_PER_MSEC);
+    if (store->config.idle_usec == 0) {
+        return -1;
+    }
+    return msec > IDLE_LOOK_MSEC_MAX ? IDLE_LOOK_MSEC_MAX : (int)msec + 1;
+}
+
 static void *listener_main(void *arg)
 {
     struct store *store = arg;
@@ -116,8 +130,10 @@ static void *listener_main(void *arg)
             return NULL;
         }
         if (l->conn != NULL && e == OK) {
-            e = store->driver->hear(l->conn, l->wake_fd, heard, store, NULL);
+            e = store->driver->hear(l->conn, l->wake_fd, look_msec(store), heard, store, NULL);
             pending = 0;
+            store_pool_close_idle(store, &store->readers);
+            store_pool_close_idle(store, &store->writers);
         }
         if (e != OK) {
             disconnect_listener(store);

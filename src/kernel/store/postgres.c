@@ -53,6 +53,17 @@ static const struct pg_state *find_state(const char *sqlstate)
     return &other;
 }
 
+/*
+ * A row was on its way to the partition for the rest while the partition of its month was made: a
+ * check that has no name. Run again, it finds the new one.
+ */
+static bool is_partition_race(const PGresult *result, const char *sqlstate)
+{
+    return strcmp(sqlstate, "23514") == 0 &&
+           PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME) == NULL &&
+           PQresultErrorField(result, PG_DIAG_TABLE_NAME) != NULL;
+}
+
 static enum err fail_lost(struct store_conn *conn, const char *doing, struct why *why)
 {
     conn->worn = true;
@@ -80,7 +91,8 @@ enum err pg_fail(struct store_conn *conn, const PGresult *result, const char *do
     if (PQstatus(conn->pq) != CONNECTION_OK || sqlstate == NULL) {
         return fail_lost(conn, doing, why);
     }
-    const struct pg_state *state = find_state(sqlstate);
+    const struct pg_state *state =
+        find_state(is_partition_race(result, sqlstate) ? "40001" : sqlstate);
     if (state->lost) {
         return fail_lost(conn, doing, why);
     }
@@ -395,8 +407,8 @@ static void hear_arrived(struct store_conn *conn, store_heard_fn heard, void *ct
     }
 }
 
-static enum err pg_hear(struct store_conn *conn, int wake_fd, store_heard_fn heard, void *ctx,
-                        struct why *why)
+static enum err pg_hear(struct store_conn *conn, int wake_fd, int timeout_msec,
+                        store_heard_fn heard, void *ctx, struct why *why)
 {
     for (;;) {
         /* Commands read notifications on the way, so that these may be there already. */
@@ -406,8 +418,12 @@ static enum err pg_hear(struct store_conn *conn, int wake_fd, store_heard_fn hea
         }
         struct pollfd both[2] = {{.fd = PQsocket(conn->pq), .events = POLLIN},
                                  {.fd = wake_fd, .events = POLLIN}};
-        if (poll(both, 2, -1) < 0 && errno != EINTR) {
+        int ready = poll(both, 2, timeout_msec);
+        if (ready < 0 && errno != EINTR) {
             return fail_lost(conn, "listen", why);
+        }
+        if (ready == 0) {
+            return OK;
         }
         if (both[0].revents != 0 && PQconsumeInput(conn->pq) == 0) {
             return fail_lost(conn, "listen", why);

@@ -51,6 +51,19 @@ const struct config_row store_config_rows[] = {
      .max = 86400ull * USEC_PER_SEC,
      .doc = "PostgreSQL: how long a statement may run, or a reading transaction rest; 0 is for "
             "ever."},
+    {.key = "store.wait_timeout",
+     .type = CONFIG_DURATION,
+     .offset = offsetof(struct store_config, wait_usec),
+     .default_ = "10s",
+     .max = 600ull * USEC_PER_SEC,
+     .doc = "How long a request waits for a connection before it is answered 503 (db_busy); 0 is "
+            "for ever."},
+    {.key = "store.idle_timeout",
+     .type = CONFIG_DURATION,
+     .offset = offsetof(struct store_config, idle_usec),
+     .default_ = "10min",
+     .max = 86400ull * USEC_PER_SEC,
+     .doc = "PostgreSQL: a connection that nobody used for so long is closed; 0 is never."},
     {.key = "store.lease",
      .type = CONFIG_DURATION,
      .offset = offsetof(struct store_config, lease_usec),
@@ -181,7 +194,7 @@ static enum err open_connections(struct store *store, struct why *why)
         e = driver->open(&store->writer, &store->config, store->catalog, true, why);
     } else if (!store->read_only) {
         e = store_pool_fill(store, &store->writers, 1, why);
-        store->is_new = e == OK && driver->is_new(store->writers.idle[0]);
+        store->is_new = e == OK && driver->is_new(store->writers.idle[0].conn);
     }
     /* A server's connections are made when they are needed, a file's are no work. */
     if (e == OK) {
@@ -224,10 +237,10 @@ enum err store_open(struct store **out, const struct store_config *config,
     store->url_shown = hide_password(&store->boot, config->url);
     store->queue_tail = &store->queue_head;
     init_locks(store);
-    store_pool_init(&store->readers, &store->boot, config->readers, false);
+    store_pool_init(&store->readers, &store->boot, config->readers, STORE_READERS);
     store_pool_init(&store->writers, &store->boot, driver->single_writer ? 0 : config->writers,
-                    true);
-    store_pool_init(&store->keeping, &store->boot, driver->single_writer ? 0 : 1, true);
+                    STORE_WRITERS);
+    store_pool_init(&store->keeping, &store->boot, driver->single_writer ? 0 : 1, STORE_KEEPER);
     store_leases_init(store);
 
     e = open_connections(store, why);
@@ -279,4 +292,7 @@ void store_stats_read(struct store *store, struct store_stats *out)
     pthread_mutex_lock(&store->outage.lock);
     out->connects = store->outage.connects;
     pthread_mutex_unlock(&store->outage.lock);
+    store_pool_stats_read(&store->readers, &out->pools[STORE_READERS]);
+    store_pool_stats_read(&store->writers, &out->pools[STORE_WRITERS]);
+    store_pool_stats_read(&store->keeping, &out->pools[STORE_KEEPER]);
 }

@@ -49,7 +49,8 @@
  *   times; after a race while no other function of this process writes. A connection that breaks
  *   during the commit leaves the outcome unknown: the answer is ERR_DB_UNAVAILABLE and the caller
  *   repeats under the same key. While the server is gone, calls are answered ERR_DB_UNAVAILABLE at
- *   once and connecting is tried with back-off.
+ *   once and connecting is tried with back-off. Who finds all connections of the pool in use waits
+ *   for one, `store.wait_timeout` at most: then the answer is ERR_DB_BUSY, and nothing was done.
  *
  * Signals
  *   store_notify(tx, channel) wakes those who store_wait on the channel, after the commit and only
@@ -161,6 +162,12 @@ struct store_table {
     const struct store_statement *clear; /* NULL: they put nothing there */
 };
 
+/* A table that PostgreSQL keeps in partitions, a month of `column` each; see store_partition.h. */
+struct store_partitioned {
+    const char *table;
+    const char *column;
+};
+
 /* What generated code knows about the whole program (src/gen/sql_all.c). */
 struct store_catalog {
     const struct store_statement *const *statements;
@@ -169,6 +176,8 @@ struct store_catalog {
     uint16_t migration_count;
     const struct store_table *tables; /* referenced ones first */
     uint16_t table_count;
+    const struct store_partitioned *partitioned;
+    uint16_t partitioned_count;
 };
 
 struct store_config {
@@ -178,6 +187,8 @@ struct store_config {
     int64_t busy_usec;       /* how long a statement waits for a lock */
     int64_t connect_usec;    /* PostgreSQL: how long connecting may take */
     int64_t statement_usec;  /* PostgreSQL: how long a statement may run, 0: for ever */
+    int64_t idle_usec;       /* PostgreSQL: a connection unused for so long is closed, 0: never */
+    int64_t wait_usec;       /* how long to wait for a connection, 0: for ever */
     int64_t lease_usec;      /* PostgreSQL: how long a silent process counts as alive */
     uint64_t batch_max;      /* functions in one group commit */
     const char *synchronous; /* SQLite: full | normal */
@@ -402,6 +413,25 @@ enum err store_undo_import(const struct store *store, struct arena *arena, struc
 
 /* ---- statistics ---- */
 
+/* Connections of one purpose. */
+enum store_role {
+    STORE_READERS,
+    STORE_WRITERS, /* PostgreSQL */
+    STORE_KEEPER,  /* PostgreSQL: of leases */
+    STORE_ROLE_COUNT,
+};
+
+struct store_pool_stats {
+    uint64_t open;     /* connections */
+    uint64_t in_use;   /* of them */
+    uint64_t waiting;  /* threads that wait for one now */
+    uint64_t waits;    /* that there were */
+    int64_t wait_usec; /* all of them together */
+    uint64_t timeouts; /* waits that were given up */
+    uint64_t connects;
+    uint64_t closed_idle;
+};
+
 struct store_stats {
     uint64_t commits;
     uint64_t functions;
@@ -410,9 +440,16 @@ struct store_stats {
     int64_t commit_usec_last;
     uint64_t reruns;   /* PostgreSQL: functions run again after a lost race or connection */
     uint64_t connects; /* PostgreSQL: connections made */
+    struct store_pool_stats pools[STORE_ROLE_COUNT];
 };
 
 /* store_stats_read reads counters. */
 void store_stats_read(struct store *store, struct store_stats *out);
+
+/*
+ * store_metrics_register makes the metric rows part of /metrics and of the reference, once. They
+ * count for all stores of the process.
+ */
+void store_metrics_register(void);
 
 #endif

@@ -53,16 +53,23 @@ struct store_channel {
 };
 
 /* Connections for one purpose; those that are not connected are made when they are needed. */
+struct store_idle {
+    struct store_conn *conn;
+    int64_t since_usec; /* monotonic */
+};
+
 struct store_pool {
     pthread_mutex_t lock;
     pthread_cond_t returned;
+    enum store_role role;
     bool for_writing;
     size_t size;
-    size_t vacant;            /* not connected, and not about to be */
-    struct store_conn **idle; /* a stack: the warmest cache is taken first */
+    size_t vacant;           /* not connected, and not about to be */
+    struct store_idle *idle; /* a stack: the warmest cache is taken first */
     size_t idle_count;
     size_t callers; /* threads that hold a connection or wait for one */
     bool closed;
+    struct store_pool_stats stats;
 };
 
 /* After a failure to connect nobody tries for a while; they get the same answer at once. */
@@ -180,18 +187,23 @@ void store_leases_clear(struct store *store);
 enum err store_connect(struct store *store, bool for_writing, struct store_conn **out,
                        struct why *why) ERR_CHECKED;
 /* store_pool_init makes a pool of `size` connections that are not connected yet. */
-void store_pool_init(struct store_pool *pool, struct arena *boot, size_t size, bool for_writing);
+void store_pool_init(struct store_pool *pool, struct arena *boot, size_t size,
+                     enum store_role role);
 /* store_pool_fill connects the first `count`. Errors: as store_open. */
 enum err store_pool_fill(struct store *store, struct store_pool *pool, size_t count,
                          struct why *why) ERR_CHECKED;
 /*
  * store_pool_borrow waits for a connection that works. Owns: the caller, store_pool_return.
- * Errors: ERR_STOPPING, ERR_DB_UNAVAILABLE.
+ * Errors: ERR_STOPPING, ERR_DB_BUSY (all are in use), ERR_DB_UNAVAILABLE.
  */
 enum err store_pool_borrow(struct store *store, struct store_pool *pool, struct store_conn **out,
                            struct why *why) ERR_CHECKED;
 /* store_pool_return gives a connection back; one that is broken is closed. */
 void store_pool_return(struct store *store, struct store_pool *pool, struct store_conn *conn);
+/* store_pool_close_idle closes connections that nobody has used for `idle_usec`. */
+void store_pool_close_idle(struct store *store, struct store_pool *pool);
+/* store_pool_stats_read reads the counters of a pool. */
+void store_pool_stats_read(struct store_pool *pool, struct store_pool_stats *out);
 /* store_pool_close lets no one in any more and waits for those who are. */
 void store_pool_close(struct store_pool *pool);
 /* store_pool_clear closes all connections; nobody uses the pool any more. */

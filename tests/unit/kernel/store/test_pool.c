@@ -118,6 +118,38 @@ static void connections_that_died_at_rest_are_replaced(void **state)
     }
 }
 
+static void wait_until_closed(uint64_t readers, uint64_t writers)
+{
+    struct store_stats stats;
+    int64_t start = clock_mono_usec();
+    do {
+        assert_true(clock_mono_usec() - start < 20000000);
+        clock_sleep_usec(5000);
+        store_stats_read(s.store, &stats);
+    } while (stats.pools[STORE_READERS].open != readers ||
+             stats.pools[STORE_WRITERS].open != writers);
+}
+
+static void connections_that_nobody_uses_are_closed(void **state)
+{
+    NEED_SERVER();
+    struct store_stats before;
+    struct store_stats after;
+    store_close(s.store);
+    s.config.idle_usec = 100000;
+    assert_int_equal(support_store_start(&s, NULL), OK);
+    add("used");
+    wait_until_closed(0, 0);
+    store_stats_read(s.store, &before);
+    assert_true(before.pools[STORE_WRITERS].closed_idle >= 1);
+    assert_int_equal(before.pools[STORE_WRITERS].connects, before.pools[STORE_WRITERS].closed_idle);
+    add("used"); /* and made again */
+    assert_int_equal(sample_counter(s.store, "used"), 2);
+    store_stats_read(s.store, &after);
+    assert_int_equal(after.pools[STORE_WRITERS].connects, before.pools[STORE_WRITERS].connects + 1);
+    wait_until_closed(0, 0);
+}
+
 enum { COUNTERS = 6, RESTARTS = 4 };
 
 struct counter {
@@ -190,6 +222,7 @@ int main(void)
         WITH_STORE(while_the_server_is_gone_the_answer_comes_at_once),
         WITH_STORE(a_commit_without_an_answer_is_not_run_again),
         WITH_STORE(connections_that_died_at_rest_are_replaced),
+        WITH_STORE(connections_that_nobody_uses_are_closed),
         WITH_STORE(what_was_acknowledged_survives_the_servers_death),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

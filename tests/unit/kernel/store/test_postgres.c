@@ -1,7 +1,9 @@
 #include <pthread.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "kernel/base/clock.h"
+#include "kernel/base/rand.h"
 #include "unit/kernel/store/server.h"
 
 /* ---- the dialect ---- */
@@ -465,6 +467,119 @@ static void tls_is_verified(void **state)
     support_postgres_run("SELECT pg_reload_conf()");
 }
 
+/* ---- a full disk ---- */
+
+struct blobs {
+    int64_t first;
+    int64_t count;
+    const struct store_statement *statement;
+};
+
+static enum err add_blobs(struct store_tx *tx, void *ctx, struct why *why)
+{
+    static uint8_t blob[1 << 16];
+    const struct blobs *blobs = ctx;
+    struct arena scratch;
+    struct store_query q;
+    arena_init(&scratch, 0);
+    store_begin_rows(&q, tx, blobs->statement);
+    for (int64_t i = 0; i < blobs->count; i++) {
+        rand_bytes(blob, sizeof(blob)); /* nothing that could be pressed together */
+        store_bind_text(&q, "name",
+                        slice_format(&scratch, "blob %lld", (long long)(blobs->first + i)));
+        store_bind_null(&q, "payload");
+        store_bind_bytes(&q, "raw", slice_of(blob, sizeof(blob)));
+        store_bind_null(&q, "digest");
+        store_bind_null(&q, "owner");
+        store_bind_u256(&q, "amount", U256_ZERO);
+        store_bind_time(&q, "at", 0);
+        store_bind_bool(&q, "done", true);
+        store_bind_null(&q, "score");
+        store_bind_null(&q, "parent");
+        store_row(&q);
+    }
+    while (blobs->statement->column_count > 0 && store_step(&q)) {
+        store_ignore(&q, "id");
+        if (blobs->statement->column_count > 1) {
+            store_ignore(&q, "name");
+        }
+    }
+    enum err e = store_finish(&q, NULL, why);
+    arena_free(&scratch);
+    return e;
+}
+
+static int64_t count_blobs(void)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct slice rows = support_store_rows(&s, &arena, "SELECT count(*) FROM items");
+    int64_t count = strtoll(slice_cstr(&arena, rows), NULL, 10);
+    arena_free(&arena);
+    return count;
+}
+
+/* In the middle of a COPY, of a set, of pipelined rows: what was acknowledged is there, the rest is
+ * not, and when there is room again it goes on. */
+static void live_on_a_full_disk(void)
+{
+    static const struct store_statement *const ways[] = {
+        &sample_sql_items_load, &sample_sql_items_set, &sample_sql_item_add};
+    struct blobs blobs = {.count = 16, .statement = &sample_sql_items_load};
+    struct why why = {0};
+    enum err e = OK;
+    for (; e == OK; blobs.first += e == OK ? blobs.count : 0) {
+        assert_true(blobs.first < 10000);
+        e = store_write(s.store, add_blobs, &blobs, &why);
+    }
+    assert_int_equal(e, ERR_DISK_FULL);
+    assert_non_null(strstr(why.text, "No space left on device"));
+    for (size_t way = 0; way < 3; way++) {
+        struct blobs more = {.first = 20000, .count = 100, .statement = ways[way]};
+        assert_int_equal(store_write(s.store, add_blobs, &more, &why), ERR_DISK_FULL);
+        assert_int_equal(count_blobs(), blobs.first);
+    }
+    assert_true(blobs.first > 0);
+}
+
+static void a_full_disk_is_survived(void **state)
+{
+    NEED_SERVER();
+    char mount_point[80];
+    char sql[256];
+    struct stat owner;
+    assert_int_equal(stat(getenv("TEST_POSTGRES_FOLDER"), &owner), 0);
+    snprintf(mount_point, sizeof(mount_point), "%s/small", getenv("TEST_POSTGRES_FOLDER"));
+    assert_int_equal(mkdir(mount_point, 0700), 0);
+    if (mount("tmpfs", mount_point, "tmpfs", 0, "size=24m") != 0) {
+        assert_int_equal(rmdir(mount_point), 0);
+        skip(); /* needs root */
+    }
+    assert_int_equal(chown(mount_point, owner.st_uid, owner.st_gid), 0);
+    snprintf(sql, sizeof(sql), "CREATE TABLESPACE small LOCATION '%s'", mount_point);
+    support_postgres_run(sql);
+    store_close(s.store);
+    snprintf(sql, sizeof(sql), "ALTER DATABASE \"%s\" SET TABLESPACE small", s.name);
+    support_postgres_run(sql);
+    assert_int_equal(support_store_start(&s, NULL), OK);
+
+    live_on_a_full_disk();
+    int64_t before = count_blobs();
+    assert_int_equal(mount("tmpfs", mount_point, "tmpfs", MS_REMOUNT, "size=96m"), 0);
+    struct blobs more = {.first = 20000, .count = 100, .statement = &sample_sql_items_load};
+    sample_write(s.store, add_blobs, &more);
+    assert_int_equal(count_blobs(), before + 100);
+
+    store_close(s.store);
+    snprintf(sql, sizeof(sql), "ALTER DATABASE \"%s\" SET TABLESPACE pg_default", s.name);
+    support_postgres_run(sql);
+    support_postgres_run("DROP TABLESPACE small");
+    assert_int_equal(umount(mount_point), 0);
+    assert_int_equal(rmdir(mount_point), 0);
+    assert_int_equal(support_store_start(&s, NULL), OK);
+    assert_int_equal(count_blobs(), before + 100);
+}
+
 int main(void)
 {
     setenv("TEST_DATABASE", "postgres", 1);
@@ -481,6 +596,7 @@ int main(void)
         WITH_STORE(statements_and_locks_have_an_end),
         WITH_STORE(a_time_that_the_server_cannot_keep_is_an_error),
         WITH_STORE(tls_is_verified),
+        WITH_STORE(a_full_disk_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

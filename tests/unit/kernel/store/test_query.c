@@ -563,6 +563,15 @@ static enum err write_inside(struct store_tx *tx, void *ctx, struct why *why)
     return store_write(s.store, keep_tx, NULL, why);
 }
 
+static void write_after_transaction(void)
+{
+    assert_int_equal(support_store_start(&s, NULL), OK);
+    sample_write(s.store, keep_tx, NULL);
+    struct sample_counter c = {.name = "late", .step = 1};
+    (void)!sample_counter_add(kept_tx, &c, NULL);
+    _exit(0);
+}
+
 static void wrong_names_and_types_die_in_every_build(void **state)
 {
     dies(bug_unknown_parameter, false);
@@ -575,6 +584,7 @@ static void wrong_names_and_types_die_in_every_build(void **state)
     dies(write_inside, false);
     support_store_prepare(&s, &sample_catalog);
     assert_true(test_aborts(use_after_transaction));
+    assert_true(test_aborts(write_after_transaction));
     support_store_close(&s);
 }
 

@@ -581,6 +581,41 @@ static void a_full_disk_is_survived(void **state)
     support_store_close(&s);
 }
 
+/* A disk that turned read-only: no start, a sentence that names the file; then it goes on. */
+static void a_read_only_disk_is_refused(void **state)
+{
+    char mount_point[80];
+    int64_t count = 0;
+    int number = 0;
+    struct why why = {0};
+    support_store_prepare(&s, &sample_catalog);
+    snprintf(mount_point, sizeof(mount_point), "%s/data", s.folder);
+    assert_int_equal(mkdir(mount_point, 0700), 0);
+    if (mount("tmpfs", mount_point, "tmpfs", 0, "size=8m") != 0) {
+        support_store_close(&s);
+        skip(); /* needs root */
+    }
+    assert_int_equal(support_store_start(&s, NULL), OK);
+    support_store_migrate(&s);
+    assert_int_equal(store_write(s.store, add_blob, &number, NULL), OK);
+    closed();
+    assert_int_equal(mount("tmpfs", mount_point, "tmpfs", MS_REMOUNT | MS_RDONLY, "size=8m"), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(support_store_start(&s, &why), ERR_IO);
+        assert_non_null(strstr(why.text, "Read-only file system"));
+        assert_non_null(strstr(why.text, mount_point));
+    }
+    assert_int_equal(mount("tmpfs", mount_point, "tmpfs", MS_REMOUNT, "size=8m"), 0);
+    assert_int_equal(support_store_start(&s, NULL), OK);
+    sample_read(s.store, count_items, &count);
+    assert_int_equal(count, 1);
+    number = 1;
+    assert_int_equal(store_write(s.store, add_blob, &number, NULL), OK);
+    closed();
+    assert_int_equal(umount(mount_point), 0);
+    support_store_close(&s);
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, open_store, close_store)
 
 int main(void)
@@ -605,6 +640,7 @@ int main(void)
         WITH_STORE(what_was_acknowledged_survives_a_kill),
         WITH_STORE(a_file_that_may_not_grow_is_a_full_disk),
         cmocka_unit_test(a_full_disk_is_survived),
+        cmocka_unit_test(a_read_only_disk_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -533,6 +533,47 @@ static void readers_beyond_the_connections_wait(void **state)
     }
 }
 
+static void a_wait_for_a_connection_has_an_end(void **state)
+{
+    enum { LATE = 3 };
+    struct gate gate = GATE_INIT;
+    struct open_read readers[4];
+    struct store_stats stats;
+    struct why why = {0};
+    store_close(s.store);
+    s.config.readers = 4;
+    s.config.wait_usec = 20000;
+    assert_int_equal(support_store_start(&s, NULL), OK);
+    for (size_t i = 0; i < 4; i++) {
+        readers[i] = (struct open_read){.gate = &gate, .result = ERR_INTERNAL};
+        start(&readers[i].thread, run_read, &readers[i]);
+    }
+    gate_wait(&gate, 4);
+    for (int i = 0; i < LATE; i++) {
+        struct sample_counter c = {.name = "late"};
+        assert_int_equal(store_read(s.store, sample_counter_get, &c, &why), ERR_DB_BUSY);
+        assert_string_equal(why.text,
+                            "All 4 reading connections to the database are in use: try again.");
+    }
+    assert_int_equal(err_http_status(ERR_DB_BUSY), 503); /* and those carry Retry-After */
+    store_stats_read(s.store, &stats);
+    const struct store_pool_stats *pool = &stats.pools[STORE_READERS];
+    assert_int_equal(pool->open, 4);
+    assert_int_equal(pool->in_use, 4);
+    assert_int_equal(pool->waiting, 0);
+    assert_int_equal(pool->waits, LATE);
+    assert_int_equal(pool->timeouts, LATE);
+    assert_true(pool->wait_usec >= LATE * 20000);
+    gate_open(&gate);
+    for (size_t i = 0; i < 4; i++) {
+        join(readers[i].thread);
+        assert_int_equal(readers[i].result, OK);
+    }
+    assert_int_equal(sample_counter(s.store, "late"), 0); /* and it goes on */
+    store_stats_read(s.store, &stats);
+    assert_int_equal(stats.pools[STORE_READERS].in_use, 0);
+}
+
 /* ---- savepoints ---- */
 
 struct nested {
@@ -672,6 +713,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_read_sees_one_moment, open_store, close_store),
         cmocka_unit_test_setup_teardown(writes_go_on_while_a_read_is_open, open_store, close_store),
         cmocka_unit_test_setup_teardown(readers_beyond_the_connections_wait, open_store,
+                                        close_store),
+        cmocka_unit_test_setup_teardown(a_wait_for_a_connection_has_an_end, open_store,
                                         close_store),
         cmocka_unit_test_setup_teardown(a_savepoint_takes_back_its_own_work_only, open_store,
                                         close_store),
