@@ -12,7 +12,7 @@ static const struct store_column store_lease_sql_beat_params[] = {
 };
 const struct store_statement store_lease_sql_beat = {
     .name = "store_lease_beat",
-    .id = 218,
+    .id = 219,
     .writes = true,
     .sqlite =
         "INSERT INTO processes (process_id, host, pid, roles, version, lease_usec, started_at, until)\n"
@@ -35,7 +35,7 @@ static const struct store_column store_lease_sql_leave_params[] = {
 };
 const struct store_statement store_lease_sql_leave = {
     .name = "store_lease_leave",
-    .id = 222,
+    .id = 223,
     .writes = true,
     .sqlite =
         "DELETE FROM processes WHERE process_id = ?1",
@@ -50,7 +50,7 @@ static const struct store_column store_lease_sql_forget_params[] = {
 };
 const struct store_statement store_lease_sql_forget = {
     .name = "store_lease_forget",
-    .id = 220,
+    .id = 221,
     .writes = true,
     .sqlite =
         "DELETE FROM processes WHERE process_id <> ?1",
@@ -66,7 +66,7 @@ static const struct store_column store_lease_sql_make_params[] = {
 };
 const struct store_statement store_lease_sql_make = {
     .name = "store_lease_make",
-    .id = 225,
+    .id = 226,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -86,7 +86,7 @@ static const struct store_column store_lease_sql_take_params[] = {
 };
 const struct store_statement store_lease_sql_take = {
     .name = "store_lease_take",
-    .id = 227,
+    .id = 228,
     .writes = true,
     .sqlite =
         "UPDATE process_leases\n"
@@ -111,7 +111,7 @@ static const struct store_column store_lease_sql_fence_columns[] = {
 };
 const struct store_statement store_lease_sql_fence = {
     .name = "store_lease_fence",
-    .id = 219,
+    .id = 220,
     .writes = true,
     .sqlite =
         "SELECT owner, fence FROM process_leases WHERE name = ?1",
@@ -131,7 +131,7 @@ static const struct store_column store_lease_sql_give_params[] = {
 };
 const struct store_statement store_lease_sql_give = {
     .name = "store_lease_give",
-    .id = 221,
+    .id = 222,
     .writes = true,
     .sqlite =
         "UPDATE process_leases SET owner = '', since = (SELECT c.at FROM database_clock c)\n"
@@ -156,7 +156,7 @@ static const struct store_column store_lease_sql_list_columns[] = {
 };
 const struct store_statement store_lease_sql_list = {
     .name = "store_lease_list",
-    .id = 223,
+    .id = 224,
     .writes = false,
     .sqlite =
         "SELECT l.name, l.owner, l.fence, l.since, p.host, p.pid, p.roles,\n"
@@ -186,7 +186,7 @@ static const struct store_column store_lease_sql_processes_columns[] = {
 };
 const struct store_statement store_lease_sql_processes = {
     .name = "store_lease_processes",
-    .id = 226,
+    .id = 227,
     .writes = false,
     .sqlite =
         "SELECT p.process_id, p.host, p.pid, p.roles, p.version, p.started_at,\n"
@@ -208,7 +208,7 @@ static const struct store_column store_lease_sql_lives_columns[] = {
 };
 const struct store_statement store_lease_sql_lives = {
     .name = "store_lease_lives",
-    .id = 224,
+    .id = 225,
     .writes = false,
     .sqlite =
         "SELECT process_id FROM live_processes WHERE process_id = ?1",
