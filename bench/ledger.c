@@ -415,10 +415,15 @@ static void run_naive(struct worker *w)
             picks[i] = draw_pick(w);
         }
         int64_t begun = clock_mono_usec();
-        while (!(b->postgres ? naive_pg_once : naive_lite_once)(w, picks)) {
-            w->again++;
+        /* Large batches may do nothing but deadlock: the end of the time ends that too. */
+        bool done_once = false;
+        while (!done_once && clock_mono_usec() < b->until_usec) {
+            done_once = (b->postgres ? naive_pg_once : naive_lite_once)(w, picks);
+            w->again += !done_once;
         }
-        note(w, clock_mono_usec() - begun);
+        if (done_once) {
+            note(w, clock_mono_usec() - begun);
+        }
     }
     PQfinish(w->pq);
     for (size_t i = 0; i < 3; i++) {
@@ -483,7 +488,8 @@ static void report(const struct bench *b, struct worker *workers, int64_t took_u
                  b->who, b->postgres ? "postgres" : "sqlite", b->threads, b->batch,
                  b->hot ? "hot" : "spread", (double)transfers * 1e6 / (double)took_usec,
                  (long long)usec[count / 2], (long long)usec[count * 99 / 100],
-                 (unsigned long long)again, count, (double)spent_usec / (double)transfers);
+                 (unsigned long long)again, count,
+                 (double)spent_usec / (double)(transfers > 0 ? transfers : 1));
     mem_free(usec);
 }
 

@@ -3,11 +3,13 @@
 -- up
 
 -- One row a running process, which it renews on the database's clock. `until` is NULL in a file:
--- that has one process, which lives as long as it has the file.
+-- that has one process, which lives as long as it has the file. Processes of one `place` see each
+-- other's pids.
 CREATE TABLE processes (
     process_id @text NOT NULL PRIMARY KEY,
     host @text NOT NULL,
     pid @i64 NOT NULL,
+    place @text NOT NULL,
     roles @text NOT NULL,
     version @text NOT NULL,
     lease_usec @i64 NOT NULL CHECK (lease_usec > 0),

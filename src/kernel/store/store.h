@@ -41,14 +41,15 @@
  *   back its own work only. A statement that the database refuses (a constraint, a full disk) fails
  *   its function: later statements do nothing and store_write returns that first error, even when
  *   the function says OK. Where a conflict is expected, the SQL says ON CONFLICT.
- *   SQLite: one writer thread takes whatever functions wait, runs each in a savepoint, and commits
- *   them together (group commit, WAL, synchronous=FULL): a caller is answered after the fsync.
+ *   SQLite: one writer thread takes whatever functions wait, runs each behind a savepoint (but the
+ *   first, which is all there is to take back), and commits them together (group commit, WAL,
+ *   synchronous=FULL): a caller is answered after the fsync.
  *   PostgreSQL: each caller runs its function on a connection of a pool, serializable. A function
  *   that lost a race, or its connection before the commit was sent, runs again, a bounded number of
  *   times; after a race while no other function of this process writes. A connection that breaks
- * during the commit leaves the outcome unknown: the answer is ERR_DB_UNAVAILABLE and the caller
- * repeats under the same key. While the server is gone, calls are answered ERR_DB_UNAVAILABLE at
- * once and connecting is tried with back-off.
+ *   during the commit leaves the outcome unknown: the answer is ERR_DB_UNAVAILABLE and the caller
+ *   repeats under the same key. While the server is gone, calls are answered ERR_DB_UNAVAILABLE at
+ *   once and connecting is tried with back-off.
  *
  * Signals
  *   store_notify(tx, channel) wakes those who store_wait on the channel, after the commit and only
@@ -228,6 +229,9 @@ void store_read_committed(struct store_tx *tx);
 
 /* store_in_tx says whether this thread is inside a transaction function. */
 bool store_in_tx(void);
+
+/* store_kind names the kind of database: "sqlite" or "postgres". */
+const char *store_kind(const struct store *store);
 
 /* store_url_shown returns the url without a password, for logs and health. */
 const char *store_url_shown(const struct store *store);

@@ -7,7 +7,10 @@
  */
 #include "kernel/store/store_keeper.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "kernel/base/check.h"
@@ -62,6 +65,8 @@ struct round {
     struct arena arena;
     struct store_lease_row *rows;
     size_t row_count;
+    struct slice dead[STORE_LEASES_MAX]; /* processes of this machine that are no more */
+    size_t dead_count;
     const char *takeable[STORE_LEASES_MAX];
     size_t takeable_count;
 };
@@ -75,9 +80,26 @@ static enum err beat(struct store_tx *tx, void *ctx, struct why *why)
     store_bind_text(&q, "process_id", slice_text(l->process_id));
     store_bind_text(&q, "host", slice_text(l->host));
     store_bind_i64(&q, "pid", getpid());
+    store_bind_text(&q, "place", slice_text(l->place));
     store_bind_text(&q, "roles", slice_text(l->roles));
     store_bind_text(&q, "version", slice_text(l->version));
     store_bind_i64(&q, "lease_usec", store->config.lease_usec);
+    return store_finish(&q, NULL, why);
+}
+
+/* Finds processes that ended without saying so, where that can be known: before their time. */
+static enum err look_around(struct store_tx *tx, struct round *r, struct why *why)
+{
+    struct store_query q;
+    store_begin(&q, tx, &store_lease_sql_neighbours);
+    store_bind_text(&q, "place", slice_text(r->store->leases.place));
+    while (store_step(&q)) {
+        struct slice id = store_get_text(&q, "process_id", &r->arena);
+        int64_t pid = store_get_i64(&q, "pid");
+        if (r->dead_count < STORE_LEASES_MAX && kill((pid_t)pid, 0) != 0 && errno == ESRCH) {
+            r->dead[r->dead_count++] = id;
+        }
+    }
     return store_finish(&q, NULL, why);
 }
 
@@ -85,7 +107,27 @@ static enum err look(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct round *r = ctx;
     arena_clear(&r->arena);
-    return store_leases_list(tx, &r->arena, &r->rows, &r->row_count, why);
+    r->dead_count = 0;
+    enum err e = store_leases_list(tx, &r->arena, &r->rows, &r->row_count, why);
+    return e == OK ? look_around(tx, r, why) : e;
+}
+
+static enum err forget(struct store_tx *tx, struct slice process_id, struct why *why)
+{
+    struct store_query q;
+    store_begin(&q, tx, &store_lease_sql_leave);
+    store_bind_text(&q, "process_id", process_id);
+    return store_finish(&q, NULL, why);
+}
+
+static enum err bury(struct store_tx *tx, void *ctx, struct why *why)
+{
+    const struct round *r = ctx;
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < r->dead_count; i++) {
+        e = forget(tx, r->dead[i], why);
+    }
+    return e;
 }
 
 static enum err take_one(struct store_tx *tx, struct round *r, size_t i, struct why *why)
@@ -230,29 +272,44 @@ static void note(struct round *r, int64_t valid_mono_usec)
     }
 }
 
+/* On the keeper's own connection, where there are many. */
+static enum err write_now(struct store *store, store_fn fn, void *ctx, struct why *why)
+{
+    return store->driver->single_writer ? store_write(store, fn, ctx, why)
+                                        : store_write_in(store, &store->keeping, fn, ctx, why);
+}
+
+static enum err look_now(struct round *r, struct why *why)
+{
+    struct store *store = r->store;
+    return store->driver->single_writer ? store_read(store, look, r, why)
+                                        : store_read_in(store, &store->keeping, look, r, why);
+}
+
 static enum err make_round(struct round *r, struct why *why)
 {
     struct store *store = r->store;
     bool alone = store->driver->single_writer;
-    struct store_pool *pool = &store->keeping;
     /* What counts is when we ask, not when the answer comes. */
     int64_t valid = alone ? INT64_MAX : clock_mono_usec() + store->config.lease_usec;
     enum err e = OK;
     if (!alone) {
-        e = store_write_in(store, pool, beat, store, why);
+        e = write_now(store, beat, store, why);
     }
     if (e == OK) {
-        e = alone ? store_read(store, look, r, why) : store_read_in(store, pool, look, r, why);
+        e = look_now(r, why);
+    }
+    if (e == OK && r->dead_count > 0) {
+        e = write_now(store, bury, r, why);
+        e = e == OK ? look_now(r, why) : e;
     }
     if (e != OK) {
         return e;
     }
     find_takeable(r);
     if (r->takeable_count > 0) {
-        e = alone ? store_write(store, take, r, why) : store_write_in(store, pool, take, r, why);
-        if (e == OK) {
-            e = alone ? store_read(store, look, r, why) : store_read_in(store, pool, look, r, why);
-        }
+        e = write_now(store, take, r, why);
+        e = e == OK ? look_now(r, why) : e;
     }
     if (e == OK) {
         note(r, valid);
@@ -393,12 +450,9 @@ static enum err enter(struct store_tx *tx, void *ctx, struct why *why)
 
 static enum err leave(struct store_tx *tx, void *ctx, struct why *why)
 {
-    struct store *store = ctx;
-    struct store_query q;
-    store_begin(&q, tx, &store_lease_sql_leave);
-    store_bind_text(&q, "process_id", slice_text(store->leases.process_id));
+    const struct store *store = ctx;
     store_notify(tx, STORE_KEEPER_CHANNEL);
-    return store_finish(&q, NULL, why);
+    return forget(tx, slice_text(store->leases.process_id), why);
 }
 
 static enum err start_thread(struct store *store, struct why *why)
@@ -420,6 +474,24 @@ static enum err start_thread(struct store *store, struct why *why)
     return OK;
 }
 
+/* A name for "where my pids mean the same": empty when the system does not tell. */
+static void find_place(char *out, size_t size)
+{
+    char boot[64];
+    struct stat pids;
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd >= 0 ? read(fd, boot, sizeof(boot) - 1) : -1;
+    if (fd >= 0) {
+        close(fd);
+    }
+    out[0] = '\0';
+    if (len > 0 && stat("/proc/self/ns/pid", &pids) == 0) {
+        boot[len] = '\0';
+        (void)snprintf(out, size, "%.*s/%llu", (int)strcspn(boot, "\n"), boot,
+                       (unsigned long long)pids.st_ino);
+    }
+}
+
 enum err store_leases_start(struct store *store, const char *roles, const char *version,
                             struct why *why)
 {
@@ -433,6 +505,7 @@ enum err store_leases_start(struct store *store, const char *roles, const char *
         (void)snprintf(l->host, sizeof(l->host), "unknown");
     }
     l->host[sizeof(l->host) - 1] = '\0';
+    find_place(l->place, sizeof(l->place));
     l->roles = slice_cstr(&store->boot, slice_text(roles));
     l->version = slice_cstr(&store->boot, slice_text(version));
     store_lease_metrics_register();

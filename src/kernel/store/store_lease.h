@@ -28,7 +28,8 @@
  * since then less than a lease has passed. It saves work that would be refused, no more.
  *
  * A crash leaves rows whose time passes. Takeover: within the lease and one look, which is a
- * quarter of it: under 4 s with the default of 3 s; at once after a release.
+ * quarter of it: under 4 s with the default of 3 s; within one look where the dead one ran on the
+ * same machine, because its pid is gone; at once after a release.
  *
  * In a file (SQLite) there is one process, which the lock on the file sees to. Leases are taken on
  * the spot and never run out, so that nothing is renewed; each write still looks at its fence.

@@ -2,9 +2,11 @@
 
 -- statement: store_lease_beat
 -- doc: Says that a process lives; its row is made when it is not there.
--- params: process_id text, host text, pid i64, roles text, version text, lease_usec i64
-INSERT INTO processes (process_id, host, pid, roles, version, lease_usec, started_at, until)
-VALUES (:process_id, :host, :pid, :roles, :version, :lease_usec,
+-- params: process_id text, host text, pid i64, place text, roles text, version text
+-- params: lease_usec i64
+INSERT INTO processes
+    (process_id, host, pid, place, roles, version, lease_usec, started_at, until)
+VALUES (:process_id, :host, :pid, :place, :roles, :version, :lease_usec,
         (SELECT c.at FROM database_clock c),
 -- sqlite
         NULL)
@@ -12,6 +14,12 @@ VALUES (:process_id, :host, :pid, :roles, :version, :lease_usec,
         clock_timestamp() + :lease_usec * interval '1 microsecond')
 -- both
 ON CONFLICT (process_id) DO UPDATE SET until = EXCLUDED.until;
+
+-- statement: store_lease_neighbours
+-- doc: The processes whose pids mean something here.
+-- params: place text
+-- columns: process_id text, pid i64
+SELECT process_id, pid FROM processes WHERE place = :place AND place <> '';
 
 -- statement: store_lease_leave
 -- doc: Forgets a process that ends.

@@ -7,9 +7,16 @@
 
 /*
  * store_lease_sql_beat: Says that a process lives; its row is made when it is not there.
- * Params: process_id text, host text, pid i64, roles text, version text, lease_usec i64
+ * Params: process_id text, host text, pid i64, place text, roles text, version text, lease_usec i64
  */
 extern const struct store_statement store_lease_sql_beat;
+
+/*
+ * store_lease_sql_neighbours: The processes whose pids mean something here.
+ * Params: place text
+ * Columns: process_id text, pid i64
+ */
+extern const struct store_statement store_lease_sql_neighbours;
 
 /*
  * store_lease_sql_leave: Forgets a process that ends.

@@ -110,6 +110,7 @@ struct store_leases {
     pthread_t thread;
     char process_id[STORE_PROCESS_ID_MAX];
     char host[65];
+    char place[96]; /* this boot of this machine, and its namespace of pids; "" when unknown */
     const char *roles;
     const char *version;
     int64_t valid_mono_usec; /* until then the process row is certainly alive */

@@ -328,6 +328,33 @@ static void an_owner_that_is_only_slow_commits_before_it_is_replaced(void **stat
     assert_true((p.result == OK && nonce == 100) || (p.result == ERR_FENCED && nonce == -1));
 }
 
+/* The row of a process of this machine whose pid is gone, with time left. */
+static void a_dead_neighbour_is_replaced_before_its_time(void **state)
+{
+    (void)state;
+    NEED_TWO();
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    char sql[512];
+    (void)snprintf(sql, sizeof sql,
+                   "INSERT INTO processes (process_id, host, pid, place, roles, version,"
+                   " lease_usec, started_at, until) SELECT 'dead', host, %d, place, 'all', '1',"
+                   " 3600000000, now(), clock_timestamp() + interval '1 hour' FROM processes"
+                   " LIMIT 1;"
+                   "INSERT INTO process_leases VALUES ('a', 'dead', 5, now())",
+                   (int)child);
+    struct arena scratch;
+    arena_init(&scratch, 0);
+    (void)support_store_rows(&s, &scratch, sql);
+    struct store_lease *lease = store_lease_want(other, "a", "test");
+    assert_int_equal(await(other, lease).fence, 6);
+    arena_free(&scratch);
+}
+
 static int64_t shift_usec;
 
 static int64_t shifted_wall(void *ctx)
@@ -373,11 +400,12 @@ static void the_database_clock_put_back_makes_nobody_immortal(void **state)
     NEED_TWO();
     struct arena scratch;
     arena_init(&scratch, 0);
-    (void)support_store_rows(&s, &scratch,
-                             "INSERT INTO processes (process_id, host, pid, roles, version,"
-                             " lease_usec, started_at, until) VALUES ('dead', 'h', 1, 'all', '1',"
-                             " 1000000, now(), clock_timestamp() + interval '1 hour');"
-                             "INSERT INTO process_leases VALUES ('a', 'dead', 41, now())");
+    (void)support_store_rows(
+        &s, &scratch,
+        "INSERT INTO processes (process_id, host, pid, place, roles, version,"
+        " lease_usec, started_at, until) VALUES ('dead', 'h', 1, 'elsewhere', 'all', '1',"
+        " 1000000, now(), clock_timestamp() + interval '1 hour');"
+        "INSERT INTO process_leases VALUES ('a', 'dead', 41, now())");
     arena_free(&scratch);
     struct store_lease *lease = store_lease_want(other, "a", "test");
     assert_int_equal(await(other, lease).fence, 42);
@@ -395,6 +423,7 @@ int main(void)
         TEST(a_silent_owner_is_replaced_and_its_late_writes_are_refused),
         TEST(an_owner_that_pauses_in_a_transaction_is_ended_and_refused),
         TEST(an_owner_that_is_only_slow_commits_before_it_is_replaced),
+        TEST(a_dead_neighbour_is_replaced_before_its_time),
         TEST(clocks_of_machines_do_not_count),
         TEST(the_database_clock_put_back_makes_nobody_immortal),
     };
