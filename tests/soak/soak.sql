@@ -23,9 +23,3 @@ SELECT count(*) AS effects, count(DISTINCT e.job) AS jobs,
                            FROM soak_effects) AS o
      WHERE o.before IS NOT NULL AND o.place <> o.before + 1) AS disordered
 FROM soak_effects AS e;
-
--- statement: soak_states
--- doc: counts the jobs of the soak that are done, and those that are anything else
--- columns: done i64, others i64
-SELECT count(*) FILTER (WHERE state = 3) AS done, count(*) FILTER (WHERE state <> 3) AS others
-FROM jobs WHERE kind = 'soak.effect';

@@ -7,442 +7,6 @@ extern const struct store_statement soak_sql_batch;
 extern const struct store_statement soak_sql_batches;
 extern const struct store_statement soak_sql_counts;
 extern const struct store_statement soak_sql_effect;
-extern const struct store_statement soak_sql_states;
-
-static const struct store_column table_job_crons_first_params[] = {
-    {"max_rows", STORE_I64, false},
-};
-static const struct store_column table_job_crons_first_fields[] = {
-    {"name", STORE_TEXT, false},
-    {"slot", STORE_I64, false},
-    {"fired", STORE_TIME, false},
-    {"spec", STORE_TEXT, false},
-};
-static const struct store_statement table_job_crons_first = {
-    .name = "table_job_crons_first",
-    .id = 5,
-    .writes = false,
-    .sqlite =
-        "SELECT name, slot, fired, spec\n"
-        "FROM job_crons\n"
-        "ORDER BY name\n"
-        "LIMIT ?1",
-    .postgres =
-        "SELECT name, slot, fired, spec\n"
-        "FROM job_crons\n"
-        "ORDER BY name\n"
-        "LIMIT $1::bigint",
-    .params = table_job_crons_first_params,
-    .param_count = 1,
-    .columns = table_job_crons_first_fields,
-    .column_count = 4,
-};
-
-static const struct store_column table_job_crons_next_params[] = {
-    {"after_name", STORE_TEXT, false},
-    {"max_rows", STORE_I64, false},
-};
-static const struct store_column table_job_crons_next_fields[] = {
-    {"name", STORE_TEXT, false},
-    {"slot", STORE_I64, false},
-    {"fired", STORE_TIME, false},
-    {"spec", STORE_TEXT, false},
-};
-static const struct store_statement table_job_crons_next = {
-    .name = "table_job_crons_next",
-    .id = 6,
-    .writes = false,
-    .sqlite =
-        "SELECT name, slot, fired, spec\n"
-        "FROM job_crons\n"
-        "WHERE name > ?1\n"
-        "ORDER BY name\n"
-        "LIMIT ?2",
-    .postgres =
-        "SELECT name, slot, fired, spec\n"
-        "FROM job_crons\n"
-        "WHERE name > $1::text\n"
-        "ORDER BY name\n"
-        "LIMIT $2::bigint",
-    .params = table_job_crons_next_params,
-    .param_count = 2,
-    .columns = table_job_crons_next_fields,
-    .column_count = 4,
-};
-
-static const struct store_column table_job_crons_count_fields[] = {
-    {"rows", STORE_I64, false},
-};
-static const struct store_statement table_job_crons_count = {
-    .name = "table_job_crons_count",
-    .id = 7,
-    .writes = false,
-    .sqlite =
-        "SELECT count(*) AS rows FROM job_crons",
-    .postgres =
-        "SELECT count(*) AS rows FROM job_crons",
-    .columns = table_job_crons_count_fields,
-    .column_count = 1,
-};
-
-static const struct store_column table_job_crons_insert_params[] = {
-    {"name", STORE_TEXT, false},
-    {"slot", STORE_I64, false},
-    {"fired", STORE_TIME, false},
-    {"spec", STORE_TEXT, false},
-};
-static const struct store_statement table_job_crons_insert = {
-    .name = "table_job_crons_insert",
-    .id = 8,
-    .writes = true,
-    .sqlite =
-        "INSERT INTO job_crons (name, slot, fired, spec)\n"
-        "VALUES (?1, ?2, ?3, ?4)",
-    .postgres =
-        "INSERT INTO job_crons (name, slot, fired, spec)\n"
-        "VALUES ($1::text, $2::bigint, $3::timestamptz, $4::text)",
-    .rows = STORE_ROWS_LOAD,
-    .postgres_rows =
-        "COPY job_crons (name, slot, fired, spec) FROM STDIN (FORMAT binary)",
-    .params = table_job_crons_insert_params,
-    .param_count = 4,
-};
-
-static const struct store_column table_job_crons_columns[] = {
-    {"name", STORE_TEXT, false},
-    {"slot", STORE_I64, false},
-    {"fired", STORE_TIME, false},
-    {"spec", STORE_TEXT, false},
-};
-static const uint16_t table_job_crons_key[] = {0};
-
-static const struct store_column table_job_queues_first_params[] = {
-    {"max_rows", STORE_I64, false},
-};
-static const struct store_column table_job_queues_first_fields[] = {
-    {"name", STORE_TEXT, false},
-    {"starts", STORE_JSON, false},
-    {"updated", STORE_TIME, false},
-};
-static const struct store_statement table_job_queues_first = {
-    .name = "table_job_queues_first",
-    .id = 9,
-    .writes = false,
-    .sqlite =
-        "SELECT name, starts, updated\n"
-        "FROM job_queues\n"
-        "ORDER BY name\n"
-        "LIMIT ?1",
-    .postgres =
-        "SELECT name, starts, updated\n"
-        "FROM job_queues\n"
-        "ORDER BY name\n"
-        "LIMIT $1::bigint",
-    .params = table_job_queues_first_params,
-    .param_count = 1,
-    .columns = table_job_queues_first_fields,
-    .column_count = 3,
-};
-
-static const struct store_column table_job_queues_next_params[] = {
-    {"after_name", STORE_TEXT, false},
-    {"max_rows", STORE_I64, false},
-};
-static const struct store_column table_job_queues_next_fields[] = {
-    {"name", STORE_TEXT, false},
-    {"starts", STORE_JSON, false},
-    {"updated", STORE_TIME, false},
-};
-static const struct store_statement table_job_queues_next = {
-    .name = "table_job_queues_next",
-    .id = 10,
-    .writes = false,
-    .sqlite =
-        "SELECT name, starts, updated\n"
-        "FROM job_queues\n"
-        "WHERE name > ?1\n"
-        "ORDER BY name\n"
-        "LIMIT ?2",
-    .postgres =
-        "SELECT name, starts, updated\n"
-        "FROM job_queues\n"
-        "WHERE name > $1::text\n"
-        "ORDER BY name\n"
-        "LIMIT $2::bigint",
-    .params = table_job_queues_next_params,
-    .param_count = 2,
-    .columns = table_job_queues_next_fields,
-    .column_count = 3,
-};
-
-static const struct store_column table_job_queues_count_fields[] = {
-    {"rows", STORE_I64, false},
-};
-static const struct store_statement table_job_queues_count = {
-    .name = "table_job_queues_count",
-    .id = 11,
-    .writes = false,
-    .sqlite =
-        "SELECT count(*) AS rows FROM job_queues",
-    .postgres =
-        "SELECT count(*) AS rows FROM job_queues",
-    .columns = table_job_queues_count_fields,
-    .column_count = 1,
-};
-
-static const struct store_column table_job_queues_insert_params[] = {
-    {"name", STORE_TEXT, false},
-    {"starts", STORE_JSON, false},
-    {"updated", STORE_TIME, false},
-};
-static const struct store_statement table_job_queues_insert = {
-    .name = "table_job_queues_insert",
-    .id = 12,
-    .writes = true,
-    .sqlite =
-        "INSERT INTO job_queues (name, starts, updated)\n"
-        "VALUES (?1, ?2, ?3)",
-    .postgres =
-        "INSERT INTO job_queues (name, starts, updated)\n"
-        "VALUES ($1::text, $2::jsonb, $3::timestamptz)",
-    .rows = STORE_ROWS_LOAD,
-    .postgres_rows =
-        "COPY job_queues (name, starts, updated) FROM STDIN (FORMAT binary)",
-    .params = table_job_queues_insert_params,
-    .param_count = 3,
-};
-
-static const struct store_column table_job_queues_columns[] = {
-    {"name", STORE_TEXT, false},
-    {"starts", STORE_JSON, false},
-    {"updated", STORE_TIME, false},
-};
-static const uint16_t table_job_queues_key[] = {0};
-
-static const struct store_column table_jobs_first_params[] = {
-    {"max_rows", STORE_I64, false},
-};
-static const struct store_column table_jobs_first_fields[] = {
-    {"id", STORE_I64, false},
-    {"kind", STORE_TEXT, false},
-    {"key", STORE_TEXT, true},
-    {"payload", STORE_JSON, false},
-    {"priority", STORE_I64, false},
-    {"state", STORE_I64, false},
-    {"attempts", STORE_I64, false},
-    {"lapses", STORE_I64, false},
-    {"created", STORE_TIME, false},
-    {"scheduled", STORE_TIME, false},
-    {"run_at", STORE_TIME, false},
-    {"lease_token", STORE_I64, false},
-    {"lease_owner", STORE_TEXT, true},
-    {"lease_until", STORE_TIME, true},
-    {"started", STORE_TIME, true},
-    {"finished", STORE_TIME, true},
-    {"error", STORE_TEXT, true},
-    {"queue", STORE_TEXT, true},
-    {"order_key", STORE_TEXT, true},
-    {"behind", STORE_BOOL, false},
-    {"cancelling", STORE_BOOL, false},
-    {"progress_done", STORE_I64, true},
-    {"progress_total", STORE_I64, true},
-    {"progress_note", STORE_TEXT, true},
-};
-static const struct store_statement table_jobs_first = {
-    .name = "table_jobs_first",
-    .id = 13,
-    .writes = false,
-    .sqlite =
-        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
-        "FROM jobs\n"
-        "ORDER BY id\n"
-        "LIMIT ?1",
-    .postgres =
-        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
-        "FROM jobs\n"
-        "ORDER BY id\n"
-        "LIMIT $1::bigint",
-    .params = table_jobs_first_params,
-    .param_count = 1,
-    .columns = table_jobs_first_fields,
-    .column_count = 24,
-};
-
-static const struct store_column table_jobs_next_params[] = {
-    {"after_id", STORE_I64, false},
-    {"max_rows", STORE_I64, false},
-};
-static const struct store_column table_jobs_next_fields[] = {
-    {"id", STORE_I64, false},
-    {"kind", STORE_TEXT, false},
-    {"key", STORE_TEXT, true},
-    {"payload", STORE_JSON, false},
-    {"priority", STORE_I64, false},
-    {"state", STORE_I64, false},
-    {"attempts", STORE_I64, false},
-    {"lapses", STORE_I64, false},
-    {"created", STORE_TIME, false},
-    {"scheduled", STORE_TIME, false},
-    {"run_at", STORE_TIME, false},
-    {"lease_token", STORE_I64, false},
-    {"lease_owner", STORE_TEXT, true},
-    {"lease_until", STORE_TIME, true},
-    {"started", STORE_TIME, true},
-    {"finished", STORE_TIME, true},
-    {"error", STORE_TEXT, true},
-    {"queue", STORE_TEXT, true},
-    {"order_key", STORE_TEXT, true},
-    {"behind", STORE_BOOL, false},
-    {"cancelling", STORE_BOOL, false},
-    {"progress_done", STORE_I64, true},
-    {"progress_total", STORE_I64, true},
-    {"progress_note", STORE_TEXT, true},
-};
-static const struct store_statement table_jobs_next = {
-    .name = "table_jobs_next",
-    .id = 14,
-    .writes = false,
-    .sqlite =
-        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
-        "FROM jobs\n"
-        "WHERE id > ?1\n"
-        "ORDER BY id\n"
-        "LIMIT ?2",
-    .postgres =
-        "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
-        "FROM jobs\n"
-        "WHERE id > $1::bigint\n"
-        "ORDER BY id\n"
-        "LIMIT $2::bigint",
-    .params = table_jobs_next_params,
-    .param_count = 2,
-    .columns = table_jobs_next_fields,
-    .column_count = 24,
-};
-
-static const struct store_column table_jobs_count_fields[] = {
-    {"rows", STORE_I64, false},
-};
-static const struct store_statement table_jobs_count = {
-    .name = "table_jobs_count",
-    .id = 15,
-    .writes = false,
-    .sqlite =
-        "SELECT count(*) AS rows FROM jobs",
-    .postgres =
-        "SELECT count(*) AS rows FROM jobs",
-    .columns = table_jobs_count_fields,
-    .column_count = 1,
-};
-
-static const struct store_column table_jobs_insert_params[] = {
-    {"id", STORE_I64, false},
-    {"kind", STORE_TEXT, false},
-    {"key", STORE_TEXT, true},
-    {"payload", STORE_JSON, false},
-    {"priority", STORE_I64, false},
-    {"state", STORE_I64, false},
-    {"attempts", STORE_I64, false},
-    {"lapses", STORE_I64, false},
-    {"created", STORE_TIME, false},
-    {"scheduled", STORE_TIME, false},
-    {"run_at", STORE_TIME, false},
-    {"lease_token", STORE_I64, false},
-    {"lease_owner", STORE_TEXT, true},
-    {"lease_until", STORE_TIME, true},
-    {"started", STORE_TIME, true},
-    {"finished", STORE_TIME, true},
-    {"error", STORE_TEXT, true},
-    {"queue", STORE_TEXT, true},
-    {"order_key", STORE_TEXT, true},
-    {"behind", STORE_BOOL, false},
-    {"cancelling", STORE_BOOL, false},
-    {"progress_done", STORE_I64, true},
-    {"progress_total", STORE_I64, true},
-    {"progress_note", STORE_TEXT, true},
-};
-static const struct store_statement table_jobs_insert = {
-    .name = "table_jobs_insert",
-    .id = 16,
-    .writes = true,
-    .sqlite =
-        "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
-    .postgres =
-        "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
-        "OVERRIDING SYSTEM VALUE\n"
-        "VALUES ($1::bigint, $2::text, $3::text, $4::jsonb, $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::timestamptz, $10::timestamptz, $11::timestamptz, $12::bigint, $13::text, $14::timestamptz, $15::timestamptz, $16::timestamptz, $17::text, $18::text, $19::text, $20::boolean, $21::boolean, $22::bigint, $23::bigint, $24::text)",
-    .rows = STORE_ROWS_LOAD,
-    .postgres_rows =
-        "COPY jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note) FROM STDIN (FORMAT binary)",
-    .params = table_jobs_insert_params,
-    .param_count = 24,
-};
-
-static const struct store_column table_jobs_number_fields[] = {
-    {"number", STORE_I64, false},
-};
-static const struct store_statement table_jobs_number = {
-    .name = "table_jobs_number",
-    .id = 17,
-    .writes = false,
-    .sqlite =
-        "SELECT coalesce(max(id), 0) AS number FROM jobs",
-    .postgres =
-        "SELECT greatest(coalesce(max(id), 0), coalesce(pg_sequence_last_value(pg_get_serial_sequence('jobs', 'id')::regclass), 0))\n"
-        "    AS number\n"
-        "FROM jobs",
-    .columns = table_jobs_number_fields,
-    .column_count = 1,
-};
-
-static const struct store_column table_jobs_renumber_params[] = {
-    {"number", STORE_I64, false},
-};
-static const struct store_column table_jobs_renumber_fields[] = {
-    {"number", STORE_I64, false},
-};
-static const struct store_statement table_jobs_renumber = {
-    .name = "table_jobs_renumber",
-    .id = 18,
-    .writes = true,
-    .sqlite =
-        "SELECT ?1 AS number",
-    .postgres =
-        "SELECT setval(pg_get_serial_sequence('jobs', 'id'), greatest($1::bigint, 1), $1::bigint > 0) AS number",
-    .params = table_jobs_renumber_params,
-    .param_count = 1,
-    .columns = table_jobs_renumber_fields,
-    .column_count = 1,
-};
-
-static const struct store_column table_jobs_columns[] = {
-    {"id", STORE_I64, false},
-    {"kind", STORE_TEXT, false},
-    {"key", STORE_TEXT, true},
-    {"payload", STORE_JSON, false},
-    {"priority", STORE_I64, false},
-    {"state", STORE_I64, false},
-    {"attempts", STORE_I64, false},
-    {"lapses", STORE_I64, false},
-    {"created", STORE_TIME, false},
-    {"scheduled", STORE_TIME, false},
-    {"run_at", STORE_TIME, false},
-    {"lease_token", STORE_I64, false},
-    {"lease_owner", STORE_TEXT, true},
-    {"lease_until", STORE_TIME, true},
-    {"started", STORE_TIME, true},
-    {"finished", STORE_TIME, true},
-    {"error", STORE_TEXT, true},
-    {"queue", STORE_TEXT, true},
-    {"order_key", STORE_TEXT, true},
-    {"behind", STORE_BOOL, false},
-    {"cancelling", STORE_BOOL, false},
-    {"progress_done", STORE_I64, true},
-    {"progress_total", STORE_I64, true},
-    {"progress_note", STORE_TEXT, true},
-};
-static const uint16_t table_jobs_key[] = {0};
 
 static const struct store_column table_soak_batches_first_params[] = {
     {"max_rows", STORE_I64, false},
@@ -452,7 +16,7 @@ static const struct store_column table_soak_batches_first_fields[] = {
 };
 static const struct store_statement table_soak_batches_first = {
     .name = "table_soak_batches_first",
-    .id = 19,
+    .id = 4,
     .writes = false,
     .sqlite =
         "SELECT batch\n"
@@ -479,7 +43,7 @@ static const struct store_column table_soak_batches_next_fields[] = {
 };
 static const struct store_statement table_soak_batches_next = {
     .name = "table_soak_batches_next",
-    .id = 20,
+    .id = 5,
     .writes = false,
     .sqlite =
         "SELECT batch\n"
@@ -504,7 +68,7 @@ static const struct store_column table_soak_batches_count_fields[] = {
 };
 static const struct store_statement table_soak_batches_count = {
     .name = "table_soak_batches_count",
-    .id = 21,
+    .id = 6,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM soak_batches",
@@ -519,7 +83,7 @@ static const struct store_column table_soak_batches_insert_params[] = {
 };
 static const struct store_statement table_soak_batches_insert = {
     .name = "table_soak_batches_insert",
-    .id = 22,
+    .id = 7,
     .writes = true,
     .sqlite =
         "INSERT INTO soak_batches (batch)\n"
@@ -550,7 +114,7 @@ static const struct store_column table_soak_effects_first_fields[] = {
 };
 static const struct store_statement table_soak_effects_first = {
     .name = "table_soak_effects_first",
-    .id = 23,
+    .id = 8,
     .writes = false,
     .sqlite =
         "SELECT seq, job, line, place\n"
@@ -580,7 +144,7 @@ static const struct store_column table_soak_effects_next_fields[] = {
 };
 static const struct store_statement table_soak_effects_next = {
     .name = "table_soak_effects_next",
-    .id = 24,
+    .id = 9,
     .writes = false,
     .sqlite =
         "SELECT seq, job, line, place\n"
@@ -605,7 +169,7 @@ static const struct store_column table_soak_effects_count_fields[] = {
 };
 static const struct store_statement table_soak_effects_count = {
     .name = "table_soak_effects_count",
-    .id = 25,
+    .id = 10,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM soak_effects",
@@ -623,7 +187,7 @@ static const struct store_column table_soak_effects_insert_params[] = {
 };
 static const struct store_statement table_soak_effects_insert = {
     .name = "table_soak_effects_insert",
-    .id = 26,
+    .id = 11,
     .writes = true,
     .sqlite =
         "INSERT INTO soak_effects (seq, job, line, place)\n"
@@ -644,7 +208,7 @@ static const struct store_column table_soak_effects_number_fields[] = {
 };
 static const struct store_statement table_soak_effects_number = {
     .name = "table_soak_effects_number",
-    .id = 27,
+    .id = 12,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM soak_effects",
@@ -664,7 +228,7 @@ static const struct store_column table_soak_effects_renumber_fields[] = {
 };
 static const struct store_statement table_soak_effects_renumber = {
     .name = "table_soak_effects_renumber",
-    .id = 28,
+    .id = 13,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -695,7 +259,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 29,
+    .id = 14,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -725,7 +289,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 30,
+    .id = 15,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -750,7 +314,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 31,
+    .id = 16,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -768,7 +332,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 32,
+    .id = 17,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -789,7 +353,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 33,
+    .id = 18,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -809,7 +373,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 34,
+    .id = 19,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -830,44 +394,6 @@ static const struct store_column table_undo_log_columns[] = {
 static const uint16_t table_undo_log_key[] = {0};
 
 static const struct store_table soak_catalog_tables[] = {
-    {
-        .name = "job_crons",
-        .columns = table_job_crons_columns,
-        .column_count = 4,
-        .key = table_job_crons_key,
-        .key_count = 1,
-        .rows_fresh = 0,
-        .first = &table_job_crons_first,
-        .next = &table_job_crons_next,
-        .count = &table_job_crons_count,
-        .insert = &table_job_crons_insert,
-    },
-    {
-        .name = "job_queues",
-        .columns = table_job_queues_columns,
-        .column_count = 3,
-        .key = table_job_queues_key,
-        .key_count = 1,
-        .rows_fresh = 0,
-        .first = &table_job_queues_first,
-        .next = &table_job_queues_next,
-        .count = &table_job_queues_count,
-        .insert = &table_job_queues_insert,
-    },
-    {
-        .name = "jobs",
-        .columns = table_jobs_columns,
-        .column_count = 24,
-        .key = table_jobs_key,
-        .key_count = 1,
-        .rows_fresh = 0,
-        .first = &table_jobs_first,
-        .next = &table_jobs_next,
-        .count = &table_jobs_count,
-        .insert = &table_jobs_insert,
-        .number = &table_jobs_number,
-        .renumber = &table_jobs_renumber,
-    },
     {
         .name = "soak_batches",
         .columns = table_soak_batches_columns,
@@ -915,21 +441,6 @@ static const struct store_statement *const soak_catalog_statements[] = {
     &soak_sql_batches,
     &soak_sql_counts,
     &soak_sql_effect,
-    &soak_sql_states,
-    &table_job_crons_first,
-    &table_job_crons_next,
-    &table_job_crons_count,
-    &table_job_crons_insert,
-    &table_job_queues_first,
-    &table_job_queues_next,
-    &table_job_queues_count,
-    &table_job_queues_insert,
-    &table_jobs_first,
-    &table_jobs_next,
-    &table_jobs_count,
-    &table_jobs_insert,
-    &table_jobs_number,
-    &table_jobs_renumber,
     &table_soak_batches_first,
     &table_soak_batches_next,
     &table_soak_batches_count,
@@ -981,175 +492,7 @@ static const struct store_migration soak_catalog_migrations[] = {
             "DROP TABLE undo_log;",
     },
     {
-        .version = 3,
-        .name = "jobs",
-        .checksum = "35302b3b8205bc61df34f1e375805a61a0443853f6ee5f06a709d2e052ef0257",
-        .up_sqlite =
-            "CREATE TABLE jobs (\n"
-            "    id INTEGER PRIMARY KEY,\n"
-            "    kind TEXT NOT NULL,\n"
-            "    key TEXT,\n"
-            "    payload TEXT NOT NULL,\n"
-            "    priority INTEGER NOT NULL,\n"
-            "    state INTEGER NOT NULL CHECK (state IN (1, 2, 3, 4, 5)),\n"
-            "    attempts INTEGER NOT NULL CHECK (attempts >= 0),\n"
-            "    lapses INTEGER NOT NULL CHECK (lapses >= 0),\n"
-            "    created INTEGER NOT NULL,\n"
-            "    scheduled INTEGER NOT NULL,\n"
-            "    run_at INTEGER NOT NULL,\n"
-            "    lease_token INTEGER NOT NULL,\n"
-            "    lease_owner TEXT,\n"
-            "    lease_until INTEGER,\n"
-            "    started INTEGER,\n"
-            "    finished INTEGER,\n"
-            "    error TEXT,\n"
-            "    CONSTRAINT jobs_lease CHECK ((state = 2) = (lease_until IS NOT NULL)),\n"
-            "    CONSTRAINT jobs_end CHECK ((state >= 3) = (finished IS NOT NULL))\n"
-            ") STRICT;\n"
-            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id) WHERE state = 1 AND lapses = 0;\n"
-            "CREATE INDEX jobs_suspect ON jobs (priority DESC, run_at, id) WHERE state = 1 AND lapses > 0;\n"
-            "CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 2;\n"
-            "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2);\n"
-            "CREATE INDEX jobs_ended ON jobs (state, finished, id) WHERE state >= 3;\n"
-            "CREATE TABLE job_crons (\n"
-            "    name TEXT NOT NULL PRIMARY KEY,\n"
-            "    slot INTEGER NOT NULL,\n"
-            "    fired INTEGER NOT NULL\n"
-            ") STRICT;",
-        .up_postgres =
-            "CREATE TABLE jobs (\n"
-            "    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
-            "    kind TEXT NOT NULL,\n"
-            "    key TEXT,\n"
-            "    payload JSONB NOT NULL,\n"
-            "    priority BIGINT NOT NULL,\n"
-            "    state BIGINT NOT NULL CHECK (state IN (1, 2, 3, 4, 5)),\n"
-            "    attempts BIGINT NOT NULL CHECK (attempts >= 0),\n"
-            "    lapses BIGINT NOT NULL CHECK (lapses >= 0),\n"
-            "    created TIMESTAMPTZ NOT NULL,\n"
-            "    scheduled TIMESTAMPTZ NOT NULL,\n"
-            "    run_at TIMESTAMPTZ NOT NULL,\n"
-            "    lease_token BIGINT NOT NULL,\n"
-            "    lease_owner TEXT,\n"
-            "    lease_until TIMESTAMPTZ,\n"
-            "    started TIMESTAMPTZ,\n"
-            "    finished TIMESTAMPTZ,\n"
-            "    error TEXT,\n"
-            "    CONSTRAINT jobs_lease CHECK ((state = 2) = (lease_until IS NOT NULL)),\n"
-            "    CONSTRAINT jobs_end CHECK ((state >= 3) = (finished IS NOT NULL))\n"
-            ");\n"
-            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id) WHERE state = 1 AND lapses = 0;\n"
-            "CREATE INDEX jobs_suspect ON jobs (priority DESC, run_at, id) WHERE state = 1 AND lapses > 0;\n"
-            "CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 2;\n"
-            "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2);\n"
-            "CREATE INDEX jobs_ended ON jobs (state, finished, id) WHERE state >= 3;\n"
-            "CREATE TABLE job_crons (\n"
-            "    name TEXT NOT NULL PRIMARY KEY,\n"
-            "    slot BIGINT NOT NULL,\n"
-            "    fired TIMESTAMPTZ NOT NULL\n"
-            ");",
-        .down_sqlite =
-            "DROP TABLE job_crons;\n"
-            "DROP TABLE jobs;",
-        .down_postgres =
-            "DROP TABLE job_crons;\n"
-            "DROP TABLE jobs;",
-    },
-    {
-        .version = 8,
-        .name = "job_limits",
-        .checksum = "95c1f9f8a8f1e57e7a9747dcc0156f402562e4f45dc99b714844d6b56d516dbc",
-        .up_sqlite =
-            "ALTER TABLE jobs ADD COLUMN queue TEXT;\n"
-            "ALTER TABLE jobs ADD COLUMN order_key TEXT;\n"
-            "ALTER TABLE jobs ADD COLUMN behind INTEGER CONSTRAINT behind_is_bool CHECK (behind IN (0, 1)) NOT NULL DEFAULT FALSE;\n"
-            "ALTER TABLE jobs ADD COLUMN cancelling INTEGER CONSTRAINT cancelling_is_bool CHECK (cancelling IN (0, 1)) NOT NULL DEFAULT FALSE;\n"
-            "ALTER TABLE jobs ADD COLUMN progress_done INTEGER;\n"
-            "ALTER TABLE jobs ADD COLUMN progress_total INTEGER;\n"
-            "ALTER TABLE jobs ADD COLUMN progress_note TEXT;\n"
-            "DROP INDEX jobs_ready;\n"
-            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id)\n"
-            "    WHERE state = 1 AND lapses = 0 AND NOT behind;\n"
-            "DROP INDEX jobs_live_key;\n"
-            "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2) AND key IS NOT NULL;\n"
-            "CREATE INDEX jobs_order ON jobs (order_key, id) WHERE state IN (1, 2) AND order_key IS NOT NULL;\n"
-            "CREATE UNIQUE INDEX jobs_order_running ON jobs (order_key)\n"
-            "    WHERE state = 2 AND order_key IS NOT NULL;\n"
-            "CREATE INDEX jobs_behind ON jobs (order_key, id) WHERE state = 1 AND behind;\n"
-            "CREATE INDEX jobs_limited ON jobs (queue) WHERE state = 2 AND queue IS NOT NULL;\n"
-            "CREATE TABLE job_queues (\n"
-            "    name TEXT NOT NULL PRIMARY KEY,\n"
-            "    starts TEXT NOT NULL,\n"
-            "    updated INTEGER NOT NULL\n"
-            ") STRICT;\n"
-            "ALTER TABLE job_crons ADD COLUMN spec TEXT NOT NULL DEFAULT '';",
-        .up_postgres =
-            "ALTER TABLE jobs ADD COLUMN queue TEXT;\n"
-            "ALTER TABLE jobs ADD COLUMN order_key TEXT;\n"
-            "ALTER TABLE jobs ADD COLUMN behind BOOLEAN NOT NULL DEFAULT FALSE;\n"
-            "ALTER TABLE jobs ADD COLUMN cancelling BOOLEAN NOT NULL DEFAULT FALSE;\n"
-            "ALTER TABLE jobs ADD COLUMN progress_done BIGINT;\n"
-            "ALTER TABLE jobs ADD COLUMN progress_total BIGINT;\n"
-            "ALTER TABLE jobs ADD COLUMN progress_note TEXT;\n"
-            "DROP INDEX jobs_ready;\n"
-            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id)\n"
-            "    WHERE state = 1 AND lapses = 0 AND NOT behind;\n"
-            "DROP INDEX jobs_live_key;\n"
-            "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2) AND key IS NOT NULL;\n"
-            "CREATE INDEX jobs_order ON jobs (order_key, id) WHERE state IN (1, 2) AND order_key IS NOT NULL;\n"
-            "CREATE UNIQUE INDEX jobs_order_running ON jobs (order_key)\n"
-            "    WHERE state = 2 AND order_key IS NOT NULL;\n"
-            "CREATE INDEX jobs_behind ON jobs (order_key, id) WHERE state = 1 AND behind;\n"
-            "CREATE INDEX jobs_limited ON jobs (queue) WHERE state = 2 AND queue IS NOT NULL;\n"
-            "ALTER TABLE jobs SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0,\n"
-            "                      autovacuum_vacuum_insert_scale_factor = 0.2);\n"
-            "CREATE TABLE job_queues (\n"
-            "    name TEXT NOT NULL PRIMARY KEY,\n"
-            "    starts JSONB NOT NULL,\n"
-            "    updated TIMESTAMPTZ NOT NULL\n"
-            ");\n"
-            "ALTER TABLE job_crons ADD COLUMN spec TEXT NOT NULL DEFAULT '';",
-        .down_sqlite =
-            "ALTER TABLE job_crons DROP COLUMN spec;\n"
-            "DROP TABLE job_queues;\n"
-            "DROP INDEX jobs_limited;\n"
-            "DROP INDEX jobs_behind;\n"
-            "DROP INDEX jobs_order_running;\n"
-            "DROP INDEX jobs_order;\n"
-            "DROP INDEX jobs_live_key;\n"
-            "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2);\n"
-            "DROP INDEX jobs_ready;\n"
-            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id) WHERE state = 1 AND lapses = 0;\n"
-            "ALTER TABLE jobs DROP COLUMN progress_note;\n"
-            "ALTER TABLE jobs DROP COLUMN progress_total;\n"
-            "ALTER TABLE jobs DROP COLUMN progress_done;\n"
-            "ALTER TABLE jobs DROP COLUMN cancelling;\n"
-            "ALTER TABLE jobs DROP COLUMN behind;\n"
-            "ALTER TABLE jobs DROP COLUMN order_key;\n"
-            "ALTER TABLE jobs DROP COLUMN queue;",
-        .down_postgres =
-            "ALTER TABLE job_crons DROP COLUMN spec;\n"
-            "DROP TABLE job_queues;\n"
-            "DROP INDEX jobs_limited;\n"
-            "DROP INDEX jobs_behind;\n"
-            "DROP INDEX jobs_order_running;\n"
-            "DROP INDEX jobs_order;\n"
-            "DROP INDEX jobs_live_key;\n"
-            "CREATE UNIQUE INDEX jobs_live_key ON jobs (key) WHERE state IN (1, 2);\n"
-            "DROP INDEX jobs_ready;\n"
-            "CREATE INDEX jobs_ready ON jobs (kind, priority, run_at, id) WHERE state = 1 AND lapses = 0;\n"
-            "ALTER TABLE jobs DROP COLUMN progress_note;\n"
-            "ALTER TABLE jobs DROP COLUMN progress_total;\n"
-            "ALTER TABLE jobs DROP COLUMN progress_done;\n"
-            "ALTER TABLE jobs DROP COLUMN cancelling;\n"
-            "ALTER TABLE jobs DROP COLUMN behind;\n"
-            "ALTER TABLE jobs DROP COLUMN order_key;\n"
-            "ALTER TABLE jobs DROP COLUMN queue;\n"
-            "ALTER TABLE jobs RESET (autovacuum_vacuum_scale_factor, autovacuum_vacuum_cost_delay,\n"
-            "                        autovacuum_vacuum_insert_scale_factor);",
-    },
-    {
-        .version = 4,
+        .version = 2,
         .name = "soak",
         .checksum = "6da99bf52d33a017b34731785954ef4b0a2b1739079854136789348e85dc1c91",
         .up_sqlite =
@@ -1183,9 +526,9 @@ static const struct store_migration soak_catalog_migrations[] = {
 
 const struct store_catalog soak_catalog = {
     .statements = soak_catalog_statements,
-    .statement_count = 35,
+    .statement_count = 20,
     .migrations = soak_catalog_migrations,
-    .migration_count = 4,
+    .migration_count = 2,
     .tables = soak_catalog_tables,
-    .table_count = 6,
+    .table_count = 3,
 };

@@ -73,21 +73,3 @@ const struct store_statement soak_sql_counts = {
     .columns = soak_sql_counts_columns,
     .column_count = 3,
 };
-
-static const struct store_column soak_sql_states_columns[] = {
-    {"done", STORE_I64, false},
-    {"others", STORE_I64, false},
-};
-const struct store_statement soak_sql_states = {
-    .name = "soak_states",
-    .id = 4,
-    .writes = false,
-    .sqlite =
-        "SELECT count(*) FILTER (WHERE state = 3) AS done, count(*) FILTER (WHERE state <> 3) AS others\n"
-        "FROM jobs WHERE kind = 'soak.effect'",
-    .postgres =
-        "SELECT count(*) FILTER (WHERE state = 3) AS done, count(*) FILTER (WHERE state <> 3) AS others\n"
-        "FROM jobs WHERE kind = 'soak.effect'",
-    .columns = soak_sql_states_columns,
-    .column_count = 2,
-};

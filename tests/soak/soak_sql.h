@@ -29,10 +29,4 @@ extern const struct store_statement soak_sql_batches;
  */
 extern const struct store_statement soak_sql_counts;
 
-/*
- * soak_sql_states counts the jobs of the soak that are done, and those that are anything else.
- * Columns: done i64, others i64
- */
-extern const struct store_statement soak_sql_states;
-
 #endif
