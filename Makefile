@@ -64,6 +64,8 @@ help:
 ## make unit-postgres  the unit tests of what is stored, on a PostgreSQL of their own
 ## make soak-ledger random sequences on the ledger for long, on both databases
 ## make api-postgres   the black-box tests on one; make api runs them on SQLite
+## make soak-jobs   100,000 jobs while processes and the database are killed: each done once
+## make bench-jobs  the job queue beside BullMQ, pg-boss and graphile-worker
 ## make run         the daemon on a development chain (Ctrl-C stops both)
 ## make check       format, layers, headers, banned calls, generated files, clang-tidy, cppcheck
 ## make bench       figures beside the peers (docs/performance.md)
@@ -132,6 +134,17 @@ api: all
 api-postgres: all
 	@BIN='$(B)/freehold' tools/run-api postgresql $(API)
 
+# --- jobs under kill -9, on a server that is killed too; tests/soak/jobs.c names the settings ----
+$(B)/soak/%: tests/soak/%.c $(LIB)
+	@mkdir -p $(@D)
+	@echo "  SOAK    $<"
+	@$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LIB) $(LDFLAGS) $(LDLIBS)
+
+.PHONY: soak-jobs
+soak-jobs: $(B)/soak/jobs
+	@SOAK_RESTART='tools/with-postgres --do restart' \
+		tools/with-postgres sh -c 'SOAK_URL=$$TEST_POSTGRES_URL exec $(B)/soak/jobs'
+
 # --- what users call ---------------------------------------------------------------------------
 SETUP := tools/setup
 
@@ -158,6 +171,12 @@ bench: all
 
 # RECORD=--record writes the section of docs/performance.md.
 RECORD ?=
+.PHONY: bench-jobs
+bench-jobs:
+	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/jobs
+	@bench/run --peers
+	@tools/with-postgres node bench/jobs.mjs $(RECORD)
+
 .PHONY: bench-ledger
 bench-ledger:
 	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/ledger
@@ -195,4 +214,4 @@ diff: $(DIFF_BIN)
 clean:
 	@rm -rf build build-*
 
--include $(OBJ:.o=.d) $(DIFF_BIN:=.d) $(TEST_BIN:=.d)
+-include $(OBJ:.o=.d) $(B)/soak/jobs.d $(DIFF_BIN:=.d) $(TEST_BIN:=.d)

@@ -62,7 +62,7 @@ extern const struct store_statement jobs_sql_cron_insert;
 extern const struct store_statement jobs_sql_cron_move;
 extern const struct store_statement jobs_sql_dead;
 extern const struct store_statement jobs_sql_enqueue;
-extern const struct store_statement jobs_sql_enqueue_many;
+extern const struct store_statement jobs_sql_enqueue_keyed;
 extern const struct store_statement jobs_sql_find_live;
 extern const struct store_statement jobs_sql_finish;
 extern const struct store_statement jobs_sql_finish_forgotten;
@@ -74,6 +74,7 @@ extern const struct store_statement jobs_sql_lapsed;
 extern const struct store_statement jobs_sql_list;
 extern const struct store_statement jobs_sql_list_ended;
 extern const struct store_statement jobs_sql_list_live;
+extern const struct store_statement jobs_sql_load;
 extern const struct store_statement jobs_sql_mark_started;
 extern const struct store_statement jobs_sql_next;
 extern const struct store_statement jobs_sql_next_all;
@@ -265,7 +266,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 242,
+    .id = 243,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -303,7 +304,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 243,
+    .id = 244,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -328,7 +329,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 244,
+    .id = 245,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -354,7 +355,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 245,
+    .id = 246,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -415,7 +416,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 246,
+    .id = 247,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -464,7 +465,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 247,
+    .id = 248,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -489,7 +490,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 248,
+    .id = 249,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -526,7 +527,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 249,
+    .id = 250,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -581,7 +582,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 250,
+    .id = 251,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -613,7 +614,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 251,
+    .id = 252,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -638,7 +639,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 252,
+    .id = 253,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -658,7 +659,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 253,
+    .id = 254,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -675,7 +676,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 254,
+    .id = 255,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -713,7 +714,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 255,
+    .id = 256,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -753,7 +754,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 256,
+    .id = 257,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -778,7 +779,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 257,
+    .id = 258,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -805,7 +806,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 258,
+    .id = 259,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -855,7 +856,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 259,
+    .id = 260,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -894,7 +895,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 260,
+    .id = 261,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -919,7 +920,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 261,
+    .id = 262,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -944,7 +945,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 262,
+    .id = 263,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -986,7 +987,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 263,
+    .id = 264,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1018,7 +1019,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 264,
+    .id = 265,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1043,7 +1044,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 265,
+    .id = 266,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -1062,7 +1063,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 266,
+    .id = 267,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -1099,7 +1100,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 267,
+    .id = 268,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1131,7 +1132,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 268,
+    .id = 269,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1156,7 +1157,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 269,
+    .id = 270,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -1176,7 +1177,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 270,
+    .id = 271,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
@@ -1216,7 +1217,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 271,
+    .id = 272,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1250,7 +1251,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 272,
+    .id = 273,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1275,7 +1276,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 273,
+    .id = 274,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -1297,7 +1298,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 274,
+    .id = 275,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -1318,7 +1319,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 275,
+    .id = 276,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -1338,7 +1339,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 276,
+    .id = 277,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1373,7 +1374,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 277,
+    .id = 278,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1404,7 +1405,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 278,
+    .id = 279,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1429,7 +1430,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 279,
+    .id = 280,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -1447,7 +1448,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 280,
+    .id = 281,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -1488,7 +1489,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 281,
+    .id = 282,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1527,7 +1528,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 282,
+    .id = 283,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1552,7 +1553,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 283,
+    .id = 284,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -1577,7 +1578,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 284,
+    .id = 285,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -1620,7 +1621,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 285,
+    .id = 286,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1653,7 +1654,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 286,
+    .id = 287,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1678,7 +1679,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 287,
+    .id = 288,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -1698,7 +1699,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 288,
+    .id = 289,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -1734,7 +1735,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 289,
+    .id = 290,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -1764,7 +1765,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 290,
+    .id = 291,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -1789,7 +1790,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 291,
+    .id = 292,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -1807,7 +1808,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 292,
+    .id = 293,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired, spec)\n"
@@ -1840,7 +1841,7 @@ static const struct store_column table_job_queues_first_fields[] = {
 };
 static const struct store_statement table_job_queues_first = {
     .name = "table_job_queues_first",
-    .id = 293,
+    .id = 294,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -1869,7 +1870,7 @@ static const struct store_column table_job_queues_next_fields[] = {
 };
 static const struct store_statement table_job_queues_next = {
     .name = "table_job_queues_next",
-    .id = 294,
+    .id = 295,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -1894,7 +1895,7 @@ static const struct store_column table_job_queues_count_fields[] = {
 };
 static const struct store_statement table_job_queues_count = {
     .name = "table_job_queues_count",
-    .id = 295,
+    .id = 296,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_queues",
@@ -1911,7 +1912,7 @@ static const struct store_column table_job_queues_insert_params[] = {
 };
 static const struct store_statement table_job_queues_insert = {
     .name = "table_job_queues_insert",
-    .id = 296,
+    .id = 297,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated)\n"
@@ -1964,7 +1965,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 297,
+    .id = 298,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2014,7 +2015,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 298,
+    .id = 299,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2039,7 +2040,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 299,
+    .id = 300,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -2077,7 +2078,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 300,
+    .id = 301,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
@@ -2098,7 +2099,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 301,
+    .id = 302,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -2118,7 +2119,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 302,
+    .id = 303,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2174,7 +2175,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 303,
+    .id = 304,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2212,7 +2213,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 304,
+    .id = 305,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2237,7 +2238,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 305,
+    .id = 306,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -2260,7 +2261,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 306,
+    .id = 307,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -2304,7 +2305,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 307,
+    .id = 308,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2342,7 +2343,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 308,
+    .id = 309,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2367,7 +2368,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 309,
+    .id = 310,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -2390,7 +2391,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 310,
+    .id = 311,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -2435,7 +2436,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 311,
+    .id = 312,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2473,7 +2474,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 312,
+    .id = 313,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2498,7 +2499,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 313,
+    .id = 314,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -2522,7 +2523,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 314,
+    .id = 315,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -2566,7 +2567,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 315,
+    .id = 316,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2602,7 +2603,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 316,
+    .id = 317,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2627,7 +2628,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 317,
+    .id = 318,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -2649,7 +2650,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 318,
+    .id = 319,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -2719,7 +2720,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 319,
+    .id = 320,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -2781,7 +2782,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 320,
+    .id = 321,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -2806,7 +2807,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 321,
+    .id = 322,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -2856,7 +2857,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 322,
+    .id = 323,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -2926,7 +2927,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 323,
+    .id = 324,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -2960,7 +2961,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 324,
+    .id = 325,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -2985,7 +2986,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 325,
+    .id = 326,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -3007,7 +3008,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 326,
+    .id = 327,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -3052,7 +3053,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 327,
+    .id = 328,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3091,7 +3092,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 328,
+    .id = 329,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3116,7 +3117,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 329,
+    .id = 330,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -3141,7 +3142,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 330,
+    .id = 331,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -3194,7 +3195,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 331,
+    .id = 332,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3236,7 +3237,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 332,
+    .id = 333,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3261,7 +3262,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 333,
+    .id = 334,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -3291,7 +3292,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 334,
+    .id = 335,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -3340,7 +3341,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 335,
+    .id = 336,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3376,7 +3377,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 336,
+    .id = 337,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3401,7 +3402,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 337,
+    .id = 338,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -3422,7 +3423,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 338,
+    .id = 339,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -3462,7 +3463,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 339,
+    .id = 340,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3497,7 +3498,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 340,
+    .id = 341,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3522,7 +3523,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 341,
+    .id = 342,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -3543,7 +3544,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 342,
+    .id = 343,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -3580,7 +3581,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 343,
+    .id = 344,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3610,7 +3611,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 344,
+    .id = 345,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3635,7 +3636,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 345,
+    .id = 346,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -3653,7 +3654,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 346,
+    .id = 347,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -3692,7 +3693,7 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 347,
+    .id = 348,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -3727,7 +3728,7 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 348,
+    .id = 349,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -3752,7 +3753,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 349,
+    .id = 350,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -3775,7 +3776,7 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 350,
+    .id = 351,
     .writes = true,
     .sqlite =
         "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
@@ -3841,7 +3842,7 @@ static const struct store_column table_relay_intents_first_fields[] = {
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 351,
+    .id = 352,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
@@ -3898,7 +3899,7 @@ static const struct store_column table_relay_intents_next_fields[] = {
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 352,
+    .id = 353,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
@@ -3923,7 +3924,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 353,
+    .id = 354,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -3968,7 +3969,7 @@ static const struct store_column table_relay_intents_insert_params[] = {
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 354,
+    .id = 355,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at)\n"
@@ -3989,7 +3990,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 355,
+    .id = 356,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -4009,7 +4010,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 356,
+    .id = 357,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -4072,7 +4073,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 357,
+    .id = 358,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4108,7 +4109,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 358,
+    .id = 359,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4133,7 +4134,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 359,
+    .id = 360,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -4156,7 +4157,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 360,
+    .id = 361,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -4195,7 +4196,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 361,
+    .id = 362,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -4226,7 +4227,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 362,
+    .id = 363,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -4251,7 +4252,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 363,
+    .id = 364,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -4269,7 +4270,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 364,
+    .id = 365,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -4304,7 +4305,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 365,
+    .id = 366,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4337,7 +4338,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 366,
+    .id = 367,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4362,7 +4363,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 367,
+    .id = 368,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -4381,7 +4382,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 368,
+    .id = 369,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -4426,7 +4427,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 369,
+    .id = 370,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4467,7 +4468,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 370,
+    .id = 371,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4492,7 +4493,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 371,
+    .id = 372,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -4520,7 +4521,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 372,
+    .id = 373,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -4568,7 +4569,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 373,
+    .id = 374,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4604,7 +4605,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 374,
+    .id = 375,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4629,7 +4630,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 375,
+    .id = 376,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -4651,7 +4652,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 376,
+    .id = 377,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -4691,7 +4692,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 377,
+    .id = 378,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -4727,7 +4728,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 378,
+    .id = 379,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -4752,7 +4753,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 379,
+    .id = 380,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -4772,7 +4773,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 380,
+    .id = 381,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -4808,7 +4809,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 381,
+    .id = 382,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -4840,7 +4841,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 382,
+    .id = 383,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -4865,7 +4866,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 383,
+    .id = 384,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -4883,7 +4884,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 384,
+    .id = 385,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -4917,7 +4918,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 385,
+    .id = 386,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -4947,7 +4948,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 386,
+    .id = 387,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -4972,7 +4973,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 387,
+    .id = 388,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -4990,7 +4991,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 388,
+    .id = 389,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -5011,7 +5012,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 389,
+    .id = 390,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -5031,7 +5032,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 390,
+    .id = 391,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -5543,7 +5544,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &jobs_sql_cron_move,
     &jobs_sql_dead,
     &jobs_sql_enqueue,
-    &jobs_sql_enqueue_many,
+    &jobs_sql_enqueue_keyed,
     &jobs_sql_find_live,
     &jobs_sql_finish,
     &jobs_sql_finish_forgotten,
@@ -5555,6 +5556,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &jobs_sql_list,
     &jobs_sql_list_ended,
     &jobs_sql_list_live,
+    &jobs_sql_load,
     &jobs_sql_mark_started,
     &jobs_sql_next,
     &jobs_sql_next_all,
@@ -8399,7 +8401,7 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 391,
+    .statement_count = 392,
     .migrations = sql_catalog_migrations,
     .migration_count = 13,
     .tables = sql_catalog_tables,

@@ -203,7 +203,7 @@ enum err jobs_enqueue(struct store_tx *tx, const struct job_new *job, int64_t *o
 
 /*
  * jobs_enqueue_many adds up to JOBS_MANY_MAX jobs in the caller's transaction, each as jobs_enqueue
- * would; those without keys go in one statement. Errors: as jobs_enqueue.
+ * would, in two statements. Errors: as jobs_enqueue.
  */
 enum err jobs_enqueue_many(struct store_tx *tx, const struct job_new *jobs, size_t count,
                            struct why *why) ERR_CHECKED;

@@ -1,5 +1,9 @@
 -- Statements of the job queue. States are the numbers of enum job_state.
 
+-- Statements over many rows say "lease_until IS NOT NULL" for running: it is the same by the CHECK
+-- of the table, and keeps PostgreSQL from walking all running jobs for each row through an index of
+-- those, which statistics taken when none ran recommend.
+
 -- statement: jobs_enqueue
 -- doc: adds a job; no row when a queued or running one has the key
 -- params: kind text, key text?, order_key text?, payload json, priority i64, now time, run_at time
@@ -13,20 +17,28 @@ VALUES (:kind, :key, :order_key,
 ON CONFLICT (key) WHERE state IN (1, 2) AND key IS NOT NULL DO NOTHING
 RETURNING id;
 
--- statement: jobs_enqueue_many
+-- statement: jobs_load
 -- doc: adds jobs that have neither key nor order key
--- params: jobs json, now time
--- sqlite
+-- rows: load
+-- params: kind text, payload json, priority i64, state i64, attempts i64, lapses i64, created time
+-- params: scheduled time, run_at time, lease_token i64
 INSERT INTO jobs (kind, payload, priority, state, attempts, lapses, created, scheduled, run_at,
                   lease_token)
-SELECT value ->> 0, value -> 3, value ->> 1, 1, 0, 0, :now, :now, :now + (value ->> 2), 0
-FROM json_each(:jobs);
--- postgres
-INSERT INTO jobs (kind, payload, priority, state, attempts, lapses, created, scheduled, run_at,
-                  lease_token)
-SELECT j.value ->> 0, j.value -> 3, (j.value ->> 1)::bigint, 1, 0, 0, :now, :now,
-    :now + (j.value ->> 2)::bigint * interval '1 microsecond', 0
-FROM jsonb_array_elements(:jobs) AS j;
+VALUES (:kind, :payload, :priority, :state, :attempts, :lapses, :created, :scheduled, :run_at,
+        :lease_token);
+
+-- statement: jobs_enqueue_keyed
+-- doc: adds jobs with keys; a key that a living job or an earlier one of them has is passed over
+-- rows: set
+-- params: kind text, key text?, order_key text?, behind bool, payload json, priority i64, now time
+-- params: run_at time
+INSERT INTO jobs (kind, key, order_key, behind, payload, priority, state, attempts, lapses, created,
+                  scheduled, run_at, lease_token)
+VALUES (:kind, :key, :order_key,
+        :behind OR EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = :order_key
+                               AND p.state IN (1, 2) AND p.order_key IS NOT NULL),
+        :payload, :priority, 1, 0, 0, :now, :now, :run_at, 0)
+ON CONFLICT (key) WHERE state IN (1, 2) AND key IS NOT NULL DO NOTHING;
 
 -- statement: jobs_find_live
 -- doc: finds the queued or running job of a key
@@ -86,14 +98,14 @@ UPDATE jobs
 SET state = 2, attempts = attempts + 1, lease_token = lease_token + 1, lease_owner = :owner,
     lease_until = :until, started = NULL, queue = :queue
 WHERE id IN (SELECT id FROM jobs
-             WHERE state = 1 AND lapses = 0 AND NOT behind AND kind = :kind AND priority = :priority
-        AND run_at >= :from AND run_at <= :now
+             WHERE state = 1 AND lapses = 0 AND NOT behind AND kind = :kind
+                 AND priority = :priority AND run_at >= :from AND run_at <= :now
                  AND (order_key IS NULL
-                 OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
-                                     AND p.order_key IS NOT NULL AND p.state = 2)
-                     AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
-                                         AND p.order_key IS NOT NULL AND p.state IN (1, 2)
-                                         AND p.id < jobs.id)))
+                      OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
+                                          AND p.order_key IS NOT NULL AND p.state = 2)
+                          AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
+                                              AND p.order_key IS NOT NULL AND p.state IN (1, 2)
+                                              AND p.id < jobs.id)))
              ORDER BY run_at, id LIMIT :limit)
 RETURNING id, kind, key, order_key, payload, attempts, run_at, lease_token;
 -- postgres
@@ -102,7 +114,7 @@ WITH picked AS MATERIALIZED (
     WHERE state = 1 AND lapses = 0 AND NOT behind AND kind = :kind AND priority = :priority
         AND run_at >= :from AND run_at <= :now
         AND (order_key IS NULL
-            OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
+             OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
                                 AND p.order_key IS NOT NULL AND p.state = 2)
                 AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
                                     AND p.order_key IS NOT NULL AND p.state IN (1, 2)
@@ -136,23 +148,22 @@ SET state = 2, attempts = attempts + 1, lease_token = lease_token + 1, lease_own
 WHERE id IN (SELECT id FROM jobs
              WHERE id = :id AND state = 1 AND lapses > 0 AND run_at <= :now
                  AND (order_key IS NULL
-                 OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
-                                     AND p.order_key IS NOT NULL AND p.state = 2)
-                     AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
-                                         AND p.order_key IS NOT NULL AND p.state IN (1, 2)
-                                         AND p.id < jobs.id)))
-             )
+                      OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
+                                          AND p.order_key IS NOT NULL AND p.state = 2)
+                          AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
+                                              AND p.order_key IS NOT NULL AND p.state IN (1, 2)
+                                              AND p.id < jobs.id))))
 RETURNING id, kind, key, order_key, payload, attempts, run_at, lease_token;
 -- postgres
 WITH picked AS MATERIALIZED (
     SELECT id FROM jobs
     WHERE id = :id AND state = 1 AND lapses > 0 AND run_at <= :now
         AND (order_key IS NULL
-            OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
-                                AND p.order_key IS NOT NULL AND p.state = 2)
-                AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
-                                    AND p.order_key IS NOT NULL AND p.state IN (1, 2)
-                                    AND p.id < jobs.id)))
+             OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
+                                 AND p.order_key IS NOT NULL AND p.state = 2)
+                 AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
+                                     AND p.order_key IS NOT NULL AND p.state IN (1, 2)
+                                     AND p.id < jobs.id)))
     FOR UPDATE SKIP LOCKED
 )
 UPDATE jobs
@@ -169,18 +180,12 @@ UPDATE jobs SET started = :now WHERE id = :id AND lease_token = :token AND state
 
 -- statement: jobs_renew
 -- doc: extends leases that were not lost; the rows that come back are those
--- params: holds json, until time
+-- rows: set
+-- params: id i64, token i64, until time
 -- columns: id i64, cancelling bool
--- sqlite
 UPDATE jobs SET lease_until = :until
-WHERE state = 2
-    AND (id, lease_token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:holds))
+WHERE id = :id AND lease_token = :token AND lease_until IS NOT NULL
 RETURNING id, cancelling;
--- postgres
-UPDATE jobs SET lease_until = :until
-FROM jsonb_array_elements(:holds) AS h
-WHERE jobs.id = (h.value ->> 0)::bigint AND lease_token = (h.value ->> 1)::bigint AND state = 2
-RETURNING jobs.id, jobs.cancelling;
 
 -- statement: jobs_progress
 -- doc: notes how far a running job is
@@ -197,34 +202,20 @@ WHERE id = :id AND lease_token = :token AND state = 2;
 
 -- statement: jobs_finish_many
 -- doc: ends running jobs well; the rows that come back were still held
--- params: holds json, now time
+-- rows: set
+-- params: id i64, token i64, now time
 -- columns: id i64
--- sqlite
-UPDATE jobs
-SET state = 3, finished = :now, lease_owner = NULL, lease_until = NULL
-WHERE state = 2
-    AND (id, lease_token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:holds))
+UPDATE jobs SET state = 3, finished = :now, lease_owner = NULL, lease_until = NULL
+WHERE id = :id AND lease_token = :token AND lease_until IS NOT NULL
 RETURNING id;
--- postgres
-UPDATE jobs
-SET state = 3, finished = :now, lease_owner = NULL, lease_until = NULL
-FROM jsonb_array_elements(:holds) AS h
-WHERE jobs.id = (h.value ->> 0)::bigint AND lease_token = (h.value ->> 1)::bigint AND state = 2
-RETURNING jobs.id;
 
 -- statement: jobs_finish_forgotten
 -- doc: ends running jobs well and forgets them at once; the rows that come back were still held
--- params: holds json
+-- rows: set
+-- params: id i64, token i64
 -- columns: id i64
--- sqlite
-DELETE FROM jobs
-WHERE state = 2
-    AND (id, lease_token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:holds))
+DELETE FROM jobs WHERE id = :id AND lease_token = :token AND lease_until IS NOT NULL
 RETURNING id;
--- postgres
-DELETE FROM jobs USING jsonb_array_elements(:holds) AS h
-WHERE jobs.id = (h.value ->> 0)::bigint AND lease_token = (h.value ->> 1)::bigint AND state = 2
-RETURNING jobs.id;
 
 -- statement: jobs_next
 -- doc: lets the first living job of each order key be claimed; its wait for its turn ends now

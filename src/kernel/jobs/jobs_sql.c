@@ -42,27 +42,80 @@ const struct store_statement jobs_sql_enqueue = {
     .column_count = 1,
 };
 
-static const struct store_column jobs_sql_enqueue_many_params[] = {
-    {"jobs", STORE_JSON, false},
-    {"now", STORE_TIME, false},
+static const struct store_column jobs_sql_load_params[] = {
+    {"kind", STORE_TEXT, false},
+    {"payload", STORE_JSON, false},
+    {"priority", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"attempts", STORE_I64, false},
+    {"lapses", STORE_I64, false},
+    {"created", STORE_TIME, false},
+    {"scheduled", STORE_TIME, false},
+    {"run_at", STORE_TIME, false},
+    {"lease_token", STORE_I64, false},
 };
-const struct store_statement jobs_sql_enqueue_many = {
-    .name = "jobs_enqueue_many",
-    .id = 59,
+const struct store_statement jobs_sql_load = {
+    .name = "jobs_load",
+    .id = 71,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (kind, payload, priority, state, attempts, lapses, created, scheduled, run_at,\n"
         "                  lease_token)\n"
-        "SELECT value ->> 0, value -> 3, value ->> 1, 1, 0, 0, ?2, ?2, ?2 + (value ->> 2), 0\n"
-        "FROM json_each(?1)",
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,\n"
+        "        ?10)",
     .postgres =
         "INSERT INTO jobs (kind, payload, priority, state, attempts, lapses, created, scheduled, run_at,\n"
         "                  lease_token)\n"
-        "SELECT j.value ->> 0, j.value -> 3, (j.value ->> 1)::bigint, 1, 0, 0, $2::timestamptz, $2::timestamptz,\n"
-        "    $2::timestamptz + (j.value ->> 2)::bigint * interval '1 microsecond', 0\n"
-        "FROM jsonb_array_elements($1::jsonb) AS j",
-    .params = jobs_sql_enqueue_many_params,
-    .param_count = 2,
+        "VALUES ($1::text, $2::jsonb, $3::bigint, $4::bigint, $5::bigint, $6::bigint, $7::timestamptz, $8::timestamptz, $9::timestamptz,\n"
+        "        $10::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY jobs (kind, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token) FROM STDIN (FORMAT binary)",
+    .params = jobs_sql_load_params,
+    .param_count = 10,
+};
+
+static const struct store_column jobs_sql_enqueue_keyed_params[] = {
+    {"kind", STORE_TEXT, false},
+    {"key", STORE_TEXT, true},
+    {"order_key", STORE_TEXT, true},
+    {"behind", STORE_BOOL, false},
+    {"payload", STORE_JSON, false},
+    {"priority", STORE_I64, false},
+    {"now", STORE_TIME, false},
+    {"run_at", STORE_TIME, false},
+};
+const struct store_statement jobs_sql_enqueue_keyed = {
+    .name = "jobs_enqueue_keyed",
+    .id = 59,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO jobs (kind, key, order_key, behind, payload, priority, state, attempts, lapses, created,\n"
+        "                  scheduled, run_at, lease_token)\n"
+        "VALUES (?1, ?2, ?3,\n"
+        "        ?4 OR EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = ?3\n"
+        "                               AND p.state IN (1, 2) AND p.order_key IS NOT NULL),\n"
+        "        ?5, ?6, 1, 0, 0, ?7, ?7, ?8, 0)\n"
+        "ON CONFLICT (key) WHERE state IN (1, 2) AND key IS NOT NULL DO NOTHING",
+    .postgres =
+        "INSERT INTO jobs (kind, key, order_key, behind, payload, priority, state, attempts, lapses, created,\n"
+        "                  scheduled, run_at, lease_token)\n"
+        "VALUES ($1::text, $2::text, $3::text,\n"
+        "        $4::boolean OR EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = $3::text\n"
+        "                               AND p.state IN (1, 2) AND p.order_key IS NOT NULL),\n"
+        "        $5::jsonb, $6::bigint, 1, 0, 0, $7::timestamptz, $7::timestamptz, $8::timestamptz, 0)\n"
+        "ON CONFLICT (key) WHERE state IN (1, 2) AND key IS NOT NULL DO NOTHING",
+    .rows = STORE_ROWS_SET,
+    .postgres_rows =
+        "INSERT INTO jobs (kind, key, order_key, behind, payload, priority, state, attempts, lapses, created,\n"
+        "                  scheduled, run_at, lease_token)\n"
+        "SELECT r.p_kind, r.p_key, r.p_order_key,\n"
+        "        r.p_behind OR EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = r.p_order_key\n"
+        "                               AND p.state IN (1, 2) AND p.order_key IS NOT NULL),\n"
+        "        r.p_payload, r.p_priority, 1, 0, 0, r.p_now, r.p_now, r.p_run_at, 0 FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[], $5::jsonb[], $6::bigint[], $7::timestamptz[], $8::timestamptz[]) AS r (p_kind, p_key, p_order_key, p_behind, p_payload, p_priority, p_now, p_run_at)\n"
+        "ON CONFLICT (key) WHERE state IN (1, 2) AND key IS NOT NULL DO NOTHING",
+    .params = jobs_sql_enqueue_keyed_params,
+    .param_count = 8,
 };
 
 static const struct store_column jobs_sql_find_live_params[] = {
@@ -193,14 +246,14 @@ const struct store_statement jobs_sql_claim = {
         "SET state = 2, attempts = attempts + 1, lease_token = lease_token + 1, lease_owner = ?6,\n"
         "    lease_until = ?5, started = NULL, queue = ?7\n"
         "WHERE id IN (SELECT id FROM jobs\n"
-        "             WHERE state = 1 AND lapses = 0 AND NOT behind AND kind = ?1 AND priority = ?2\n"
-        "        AND run_at >= ?3 AND run_at <= ?4\n"
+        "             WHERE state = 1 AND lapses = 0 AND NOT behind AND kind = ?1\n"
+        "                 AND priority = ?2 AND run_at >= ?3 AND run_at <= ?4\n"
         "                 AND (order_key IS NULL\n"
-        "                 OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
-        "                                     AND p.order_key IS NOT NULL AND p.state = 2)\n"
-        "                     AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
-        "                                         AND p.order_key IS NOT NULL AND p.state IN (1, 2)\n"
-        "                                         AND p.id < jobs.id)))\n"
+        "                      OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
+        "                                          AND p.order_key IS NOT NULL AND p.state = 2)\n"
+        "                          AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
+        "                                              AND p.order_key IS NOT NULL AND p.state IN (1, 2)\n"
+        "                                              AND p.id < jobs.id)))\n"
         "             ORDER BY run_at, id LIMIT ?8)\n"
         "RETURNING id, kind, key, order_key, payload, attempts, run_at, lease_token",
     .postgres =
@@ -209,7 +262,7 @@ const struct store_statement jobs_sql_claim = {
         "    WHERE state = 1 AND lapses = 0 AND NOT behind AND kind = $1::text AND priority = $2::bigint\n"
         "        AND run_at >= $3::timestamptz AND run_at <= $4::timestamptz\n"
         "        AND (order_key IS NULL\n"
-        "            OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
+        "             OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
         "                                AND p.order_key IS NOT NULL AND p.state = 2)\n"
         "                AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
         "                                    AND p.order_key IS NOT NULL AND p.state IN (1, 2)\n"
@@ -239,7 +292,7 @@ static const struct store_column jobs_sql_suspects_columns[] = {
 };
 const struct store_statement jobs_sql_suspects = {
     .name = "jobs_suspects",
-    .id = 85,
+    .id = 86,
     .writes = false,
     .sqlite =
         "SELECT id, kind FROM jobs WHERE state = 1 AND lapses > 0 AND run_at <= ?1\n"
@@ -281,23 +334,22 @@ const struct store_statement jobs_sql_claim_suspect = {
         "WHERE id IN (SELECT id FROM jobs\n"
         "             WHERE id = ?1 AND state = 1 AND lapses > 0 AND run_at <= ?2\n"
         "                 AND (order_key IS NULL\n"
-        "                 OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
-        "                                     AND p.order_key IS NOT NULL AND p.state = 2)\n"
-        "                     AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
-        "                                         AND p.order_key IS NOT NULL AND p.state IN (1, 2)\n"
-        "                                         AND p.id < jobs.id)))\n"
-        "             )\n"
+        "                      OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
+        "                                          AND p.order_key IS NOT NULL AND p.state = 2)\n"
+        "                          AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
+        "                                              AND p.order_key IS NOT NULL AND p.state IN (1, 2)\n"
+        "                                              AND p.id < jobs.id))))\n"
         "RETURNING id, kind, key, order_key, payload, attempts, run_at, lease_token",
     .postgres =
         "WITH picked AS MATERIALIZED (\n"
         "    SELECT id FROM jobs\n"
         "    WHERE id = $1::bigint AND state = 1 AND lapses > 0 AND run_at <= $2::timestamptz\n"
         "        AND (order_key IS NULL\n"
-        "            OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
-        "                                AND p.order_key IS NOT NULL AND p.state = 2)\n"
-        "                AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
-        "                                    AND p.order_key IS NOT NULL AND p.state IN (1, 2)\n"
-        "                                    AND p.id < jobs.id)))\n"
+        "             OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
+        "                                 AND p.order_key IS NOT NULL AND p.state = 2)\n"
+        "                 AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
+        "                                     AND p.order_key IS NOT NULL AND p.state IN (1, 2)\n"
+        "                                     AND p.id < jobs.id)))\n"
         "    FOR UPDATE SKIP LOCKED\n"
         ")\n"
         "UPDATE jobs\n"
@@ -319,7 +371,7 @@ static const struct store_column jobs_sql_mark_started_params[] = {
 };
 const struct store_statement jobs_sql_mark_started = {
     .name = "jobs_mark_started",
-    .id = 71,
+    .id = 72,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET started = ?3 WHERE id = ?1 AND lease_token = ?2 AND state = 2",
@@ -330,7 +382,8 @@ const struct store_statement jobs_sql_mark_started = {
 };
 
 static const struct store_column jobs_sql_renew_params[] = {
-    {"holds", STORE_JSON, false},
+    {"id", STORE_I64, false},
+    {"token", STORE_I64, false},
     {"until", STORE_TIME, false},
 };
 static const struct store_column jobs_sql_renew_columns[] = {
@@ -339,20 +392,24 @@ static const struct store_column jobs_sql_renew_columns[] = {
 };
 const struct store_statement jobs_sql_renew = {
     .name = "jobs_renew",
-    .id = 80,
+    .id = 81,
     .writes = true,
     .sqlite =
-        "UPDATE jobs SET lease_until = ?2\n"
-        "WHERE state = 2\n"
-        "    AND (id, lease_token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))\n"
+        "UPDATE jobs SET lease_until = ?3\n"
+        "WHERE id = ?1 AND lease_token = ?2 AND lease_until IS NOT NULL\n"
         "RETURNING id, cancelling",
     .postgres =
-        "UPDATE jobs SET lease_until = $2::timestamptz\n"
-        "FROM jsonb_array_elements($1::jsonb) AS h\n"
-        "WHERE jobs.id = (h.value ->> 0)::bigint AND lease_token = (h.value ->> 1)::bigint AND state = 2\n"
-        "RETURNING jobs.id, jobs.cancelling",
+        "UPDATE jobs SET lease_until = $3::timestamptz\n"
+        "WHERE id = $1::bigint AND lease_token = $2::bigint AND lease_until IS NOT NULL\n"
+        "RETURNING id, cancelling",
+    .rows = STORE_ROWS_SET,
+    .postgres_rows =
+        "UPDATE jobs SET lease_until = r.p_until\n"
+        "FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS r (p_id, p_token, p_until)\n"
+        "WHERE id = r.p_id AND lease_token = r.p_token AND lease_until IS NOT NULL\n"
+        "RETURNING id, cancelling",
     .params = jobs_sql_renew_params,
-    .param_count = 2,
+    .param_count = 3,
     .columns = jobs_sql_renew_columns,
     .column_count = 2,
 };
@@ -366,7 +423,7 @@ static const struct store_column jobs_sql_progress_params[] = {
 };
 const struct store_statement jobs_sql_progress = {
     .name = "jobs_progress",
-    .id = 74,
+    .id = 75,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET progress_done = ?3, progress_total = ?4, progress_note = ?5\n"
@@ -400,7 +457,8 @@ const struct store_statement jobs_sql_finish = {
 };
 
 static const struct store_column jobs_sql_finish_many_params[] = {
-    {"holds", STORE_JSON, false},
+    {"id", STORE_I64, false},
+    {"token", STORE_I64, false},
     {"now", STORE_TIME, false},
 };
 static const struct store_column jobs_sql_finish_many_columns[] = {
@@ -411,25 +469,28 @@ const struct store_statement jobs_sql_finish_many = {
     .id = 63,
     .writes = true,
     .sqlite =
-        "UPDATE jobs\n"
-        "SET state = 3, finished = ?2, lease_owner = NULL, lease_until = NULL\n"
-        "WHERE state = 2\n"
-        "    AND (id, lease_token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))\n"
+        "UPDATE jobs SET state = 3, finished = ?3, lease_owner = NULL, lease_until = NULL\n"
+        "WHERE id = ?1 AND lease_token = ?2 AND lease_until IS NOT NULL\n"
         "RETURNING id",
     .postgres =
-        "UPDATE jobs\n"
-        "SET state = 3, finished = $2::timestamptz, lease_owner = NULL, lease_until = NULL\n"
-        "FROM jsonb_array_elements($1::jsonb) AS h\n"
-        "WHERE jobs.id = (h.value ->> 0)::bigint AND lease_token = (h.value ->> 1)::bigint AND state = 2\n"
-        "RETURNING jobs.id",
+        "UPDATE jobs SET state = 3, finished = $3::timestamptz, lease_owner = NULL, lease_until = NULL\n"
+        "WHERE id = $1::bigint AND lease_token = $2::bigint AND lease_until IS NOT NULL\n"
+        "RETURNING id",
+    .rows = STORE_ROWS_SET,
+    .postgres_rows =
+        "UPDATE jobs SET state = 3, finished = r.p_now, lease_owner = NULL, lease_until = NULL\n"
+        "FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS r (p_id, p_token, p_now)\n"
+        "WHERE id = r.p_id AND lease_token = r.p_token AND lease_until IS NOT NULL\n"
+        "RETURNING id",
     .params = jobs_sql_finish_many_params,
-    .param_count = 2,
+    .param_count = 3,
     .columns = jobs_sql_finish_many_columns,
     .column_count = 1,
 };
 
 static const struct store_column jobs_sql_finish_forgotten_params[] = {
-    {"holds", STORE_JSON, false},
+    {"id", STORE_I64, false},
+    {"token", STORE_I64, false},
 };
 static const struct store_column jobs_sql_finish_forgotten_columns[] = {
     {"id", STORE_I64, false},
@@ -439,16 +500,18 @@ const struct store_statement jobs_sql_finish_forgotten = {
     .id = 62,
     .writes = true,
     .sqlite =
-        "DELETE FROM jobs\n"
-        "WHERE state = 2\n"
-        "    AND (id, lease_token) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))\n"
+        "DELETE FROM jobs WHERE id = ?1 AND lease_token = ?2 AND lease_until IS NOT NULL\n"
         "RETURNING id",
     .postgres =
-        "DELETE FROM jobs USING jsonb_array_elements($1::jsonb) AS h\n"
-        "WHERE jobs.id = (h.value ->> 0)::bigint AND lease_token = (h.value ->> 1)::bigint AND state = 2\n"
-        "RETURNING jobs.id",
+        "DELETE FROM jobs WHERE id = $1::bigint AND lease_token = $2::bigint AND lease_until IS NOT NULL\n"
+        "RETURNING id",
+    .rows = STORE_ROWS_SET,
+    .postgres_rows =
+        "DELETE FROM jobs USING unnest($1::bigint[], $2::bigint[]) AS r (p_id, p_token)\n"
+        "WHERE id = r.p_id AND lease_token = r.p_token AND lease_until IS NOT NULL\n"
+        "RETURNING id",
     .params = jobs_sql_finish_forgotten_params,
-    .param_count = 1,
+    .param_count = 2,
     .columns = jobs_sql_finish_forgotten_columns,
     .column_count = 1,
 };
@@ -459,7 +522,7 @@ static const struct store_column jobs_sql_next_params[] = {
 };
 const struct store_statement jobs_sql_next = {
     .name = "jobs_next",
-    .id = 72,
+    .id = 73,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET behind = FALSE, scheduled = ?2, run_at = max(run_at, ?2)\n"
@@ -482,7 +545,7 @@ static const struct store_column jobs_sql_next_all_params[] = {
 };
 const struct store_statement jobs_sql_next_all = {
     .name = "jobs_next_all",
-    .id = 73,
+    .id = 74,
     .writes = true,
     .sqlite =
         "WITH RECURSIVE line (order_key) AS (\n"
@@ -559,7 +622,7 @@ static const struct store_column jobs_sql_requeue_columns[] = {
 };
 const struct store_statement jobs_sql_requeue = {
     .name = "jobs_requeue",
-    .id = 82,
+    .id = 83,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -626,7 +689,7 @@ static const struct store_column jobs_sql_rebase_params[] = {
 };
 const struct store_statement jobs_sql_rebase = {
     .name = "jobs_rebase",
-    .id = 79,
+    .id = 80,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET run_at = ?1 + (run_at - scheduled), scheduled = ?1\n"
@@ -652,7 +715,7 @@ static const struct store_column jobs_sql_replay_params[] = {
 };
 const struct store_statement jobs_sql_replay = {
     .name = "jobs_replay",
-    .id = 81,
+    .id = 82,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -720,7 +783,7 @@ static const struct store_column jobs_sql_retry_params[] = {
 };
 const struct store_statement jobs_sql_retry = {
     .name = "jobs_retry",
-    .id = 83,
+    .id = 84,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -742,7 +805,7 @@ static const struct store_column jobs_sql_state_columns[] = {
 };
 const struct store_statement jobs_sql_state = {
     .name = "jobs_state",
-    .id = 84,
+    .id = 85,
     .writes = false,
     .sqlite =
         "SELECT state FROM jobs WHERE id = ?1",
@@ -1037,7 +1100,7 @@ static const struct store_column jobs_sql_queue_make_params[] = {
 };
 const struct store_statement jobs_sql_queue_make = {
     .name = "jobs_queue_make",
-    .id = 76,
+    .id = 77,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated) VALUES (?1, '[]', ?2)\n"
@@ -1057,7 +1120,7 @@ static const struct store_column jobs_sql_queue_lock_columns[] = {
 };
 const struct store_statement jobs_sql_queue_lock = {
     .name = "jobs_queue_lock",
-    .id = 75,
+    .id = 76,
     .writes = true,
     .sqlite =
         "SELECT starts FROM job_queues WHERE name = ?1",
@@ -1077,7 +1140,7 @@ static const struct store_column jobs_sql_queue_starts_params[] = {
 };
 const struct store_statement jobs_sql_queue_starts = {
     .name = "jobs_queue_starts",
-    .id = 78,
+    .id = 79,
     .writes = true,
     .sqlite =
         "UPDATE job_queues SET starts = ?2, updated = ?3 WHERE name = ?1",
@@ -1095,7 +1158,7 @@ static const struct store_column jobs_sql_queue_running_columns[] = {
 };
 const struct store_statement jobs_sql_queue_running = {
     .name = "jobs_queue_running",
-    .id = 77,
+    .id = 78,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS count FROM jobs WHERE state = 2 AND queue IS NOT NULL AND queue = ?1",
@@ -1114,7 +1177,7 @@ static const struct store_column jobs_sql_sweep_params[] = {
 };
 const struct store_statement jobs_sql_sweep = {
     .name = "jobs_sweep",
-    .id = 86,
+    .id = 87,
     .writes = true,
     .sqlite =
         "DELETE FROM jobs\n"

@@ -13,10 +13,19 @@
 extern const struct store_statement jobs_sql_enqueue;
 
 /*
- * jobs_sql_enqueue_many adds jobs that have neither key nor order key.
- * Params: jobs json, now time
+ * jobs_sql_load adds jobs that have neither key nor order key.
+ * Params: kind text, payload json, priority i64, state i64, attempts i64, lapses i64, created time,
+ * scheduled time, run_at time, lease_token i64
  */
-extern const struct store_statement jobs_sql_enqueue_many;
+extern const struct store_statement jobs_sql_load;
+
+/*
+ * jobs_sql_enqueue_keyed adds jobs with keys; a key that a living job or an earlier one of them has
+ * is passed over.
+ * Params: kind text, key text?, order_key text?, behind bool, payload json, priority i64, now time,
+ * run_at time
+ */
+extern const struct store_statement jobs_sql_enqueue_keyed;
 
 /*
  * jobs_sql_find_live finds the queued or running job of a key.
@@ -73,7 +82,7 @@ extern const struct store_statement jobs_sql_mark_started;
 
 /*
  * jobs_sql_renew extends leases that were not lost; the rows that come back are those.
- * Params: holds json, until time
+ * Params: id i64, token i64, until time
  * Columns: id i64, cancelling bool
  */
 extern const struct store_statement jobs_sql_renew;
@@ -92,7 +101,7 @@ extern const struct store_statement jobs_sql_finish;
 
 /*
  * jobs_sql_finish_many ends running jobs well; the rows that come back were still held.
- * Params: holds json, now time
+ * Params: id i64, token i64, now time
  * Columns: id i64
  */
 extern const struct store_statement jobs_sql_finish_many;
@@ -100,7 +109,7 @@ extern const struct store_statement jobs_sql_finish_many;
 /*
  * jobs_sql_finish_forgotten ends running jobs well and forgets them at once; the rows that come
  * back were still held.
- * Params: holds json
+ * Params: id i64, token i64
  * Columns: id i64
  */
 extern const struct store_statement jobs_sql_finish_forgotten;

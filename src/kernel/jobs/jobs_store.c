@@ -200,23 +200,12 @@ static int compare_kept(const void *left, const void *right)
 }
 
 /* Sorted, so that two transactions that touch the same rows do so in the same order. */
-static struct slice holds_json(struct arena *arena, struct jobs_kept *holds, size_t count)
+static void sort_holds(struct jobs_kept *holds, size_t count)
 {
-    struct buf text;
-    struct json_out j;
     qsort(holds, count, sizeof(holds[0]), compare_kept);
-    buf_init(&text, arena, 24 * (count + 1));
-    json_out_init(&j, &text);
-    json_begin_array(&j);
     for (size_t i = 0; i < count; i++) {
         holds[i].held = false;
-        json_begin_array(&j);
-        json_i64(&j, holds[i].hold.id);
-        json_i64(&j, holds[i].hold.token);
-        json_end_array(&j);
     }
-    json_end_array(&j);
-    return buf_slice(&text);
 }
 
 /* The one with an id that a statement gave back; a statement gives back only what it was given. */
@@ -231,20 +220,21 @@ static struct jobs_kept *kept_of(struct jobs_kept *holds, size_t count, int64_t 
 enum err jobs_store_renew(struct store_tx *tx, struct jobs_kept *holds, size_t count,
                           int64_t until_usec, struct why *why)
 {
-    struct arena scratch;
     struct store_query q;
-    arena_init(&scratch, 0);
-    store_begin(&q, tx, &jobs_sql_renew);
-    store_bind_json(&q, "holds", holds_json(&scratch, holds, count));
-    store_bind_time(&q, "until", until_usec);
+    sort_holds(holds, count);
+    store_begin_rows(&q, tx, &jobs_sql_renew);
+    for (size_t i = 0; i < count; i++) {
+        store_bind_i64(&q, "id", holds[i].hold.id);
+        store_bind_i64(&q, "token", holds[i].hold.token);
+        store_bind_time(&q, "until", until_usec);
+        store_row(&q);
+    }
     while (store_step(&q)) {
         struct jobs_kept *kept = kept_of(holds, count, store_get_i64(&q, "id"));
         kept->held = true;
         kept->cancelling = store_get_bool(&q, "cancelling");
     }
-    enum err e = store_finish(&q, NULL, why);
-    arena_free(&scratch);
-    return e;
+    return store_finish(&q, NULL, why);
 }
 
 enum err jobs_store_progress(struct store_tx *tx, const struct jobs_progress_note *note,
@@ -261,20 +251,21 @@ enum err jobs_store_progress(struct store_tx *tx, const struct jobs_progress_not
 enum err jobs_store_finish_many(struct store_tx *tx, struct jobs_kept *holds, size_t count,
                                 int64_t now_usec, bool forget, struct why *why)
 {
-    struct arena scratch;
     struct store_query q;
-    arena_init(&scratch, 0);
-    store_begin(&q, tx, forget ? &jobs_sql_finish_forgotten : &jobs_sql_finish_many);
-    store_bind_json(&q, "holds", holds_json(&scratch, holds, count));
-    if (!forget) {
-        store_bind_time(&q, "now", now_usec);
+    sort_holds(holds, count);
+    store_begin_rows(&q, tx, forget ? &jobs_sql_finish_forgotten : &jobs_sql_finish_many);
+    for (size_t i = 0; i < count; i++) {
+        store_bind_i64(&q, "id", holds[i].hold.id);
+        store_bind_i64(&q, "token", holds[i].hold.token);
+        if (!forget) {
+            store_bind_time(&q, "now", now_usec);
+        }
+        store_row(&q);
     }
     while (store_step(&q)) {
         kept_of(holds, count, store_get_i64(&q, "id"))->held = true;
     }
-    enum err e = store_finish(&q, NULL, why);
-    arena_free(&scratch);
-    return e;
+    return store_finish(&q, NULL, why);
 }
 
 enum err jobs_store_next(struct store_tx *tx, const struct slice *order_keys, size_t count,
