@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "app/backups.h"
 #include "app/commands.h"
 #include "app/settings.h"
 #include "gen/sql_all.h"
@@ -114,18 +115,6 @@ static void print_text(const struct backup_copy_report *r)
 
 /* ---- both sides ---- */
 
-/* A store's settings for work that takes its time. */
-static struct store_config config_for(const struct settings *s, const char *url, bool read_only)
-{
-    struct store_config config = s->store;
-    config.url = url;
-    config.read_only = read_only;
-    config.readers = 1;
-    config.writers = 1;
-    config.statement_usec = 0;
-    return config;
-}
-
 /*
  * The source is opened to read first, because that makes no database; then, unless it is a
  * rehearsal, as its owner, so that no daemon starts on it meanwhile.
@@ -133,7 +122,7 @@ static struct store_config config_for(const struct settings *s, const char *url,
 static enum err open_source(const struct settings *s, const char *url, bool live,
                             struct store **out, struct why *why)
 {
-    struct store_config config = config_for(s, url, true);
+    struct store_config config = backups_store_config(s, url, true);
     struct store *store = NULL;
     int64_t sessions = 0;
     enum err e = store_open(&store, &config, &sql_catalog, why);
@@ -223,7 +212,7 @@ enum err command_db(struct cli *cli, struct why *why)
         e = open_source(&settings, from, cli_option_value(cli, "live") != NULL, &source, why);
     }
     if (e == OK) {
-        struct store_config config = config_for(&settings, to, false);
+        struct store_config config = backups_store_config(&settings, to, false);
         e = store_open(&target, &config, &sql_catalog, why);
     }
     if (e == OK) {

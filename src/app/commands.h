@@ -23,6 +23,10 @@ enum err command_demo(struct cli *cli, struct why *why) ERR_CHECKED;
 enum err command_config(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_migrate moves the schema. */
 enum err command_migrate(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_backup makes, lists and verifies backups. */
+enum err command_backup(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_restore fills an empty database from a backup. */
+enum err command_restore(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_db copies an installation from one database to another. */
 enum err command_db(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_audit runs the proofs. */
@@ -39,6 +43,8 @@ enum err command_chain(struct cli *cli, struct why *why) ERR_CHECKED;
 enum err command_leases(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_wallet manages keystore files. */
 enum err command_wallet(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_engine runs the matching engine on a flow. */
+enum err command_engine(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_reference prints generated documentation. */
 enum err command_reference(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_version prints the version. */

@@ -42,6 +42,17 @@ static const struct cli_option migrate_options[] = {
     {NULL, NULL, NULL},
 };
 
+static const struct cli_option backup_options[] = {
+    {"scratch", "URL", "verify: restore into this empty database, not into a temporary file."},
+    {NULL, NULL, NULL},
+};
+
+static const struct cli_option restore_options[] = {
+    {"to", "URL", "The empty database to fill (default: store.url)."},
+    {"files", "DIR", "Write settings, keys and documents of the backup below this folder."},
+    {NULL, NULL, NULL},
+};
+
 static const struct cli_option db_options[] = {
     {"live", NULL,
      "Copy what the source holds at this moment, next to a daemon that runs on it (a rehearsal)."},
@@ -89,6 +100,11 @@ const struct command cli_commands[] = {
     {"config", NULL, "Check, show or explain the configuration.", config_options, command_config},
     {"migrate", "status|up|down|verify", "Look at or move the database schema.", migrate_options,
      command_migrate},
+    {"backup", "[PLACE]|list [PLACE]|verify [PLACE[/ID]]",
+     "Make, list or prove backups of the whole installation, beside a running daemon.",
+     backup_options, command_backup},
+    {"restore", "PLACE[/ID]", "Fill an empty database from a backup.", restore_options,
+     command_restore},
     {"db", "copy FROM TO", "Copy an installation into an empty database, and prove it equal.",
      db_options, command_db},
     {"audit", "ledger|verify", "Prove the balances from their transfers, or the audit log.",
@@ -103,6 +119,8 @@ const struct command cli_commands[] = {
      command_leases},
     {"wallet", "new|import|list", "Make, import or list the relay's encrypted keys.",
      wallet_options, command_wallet},
+    {"engine", "run FLOW TAPE EVENTS", "Run the matching engine over a flow of orders.", NULL,
+     command_engine},
     {"reference", "errors|routes|metrics|events|jobs|audit|config",
      "Print a generated reference (Markdown).", NULL, command_reference},
     {"version", NULL, "Print the version.", NULL, command_version},

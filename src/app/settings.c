@@ -86,6 +86,7 @@ void settings_init(struct settings *s)
     add(s, "HTTP server", http_config_rows, http_config_row_count, &s->http);
     add(s, "Redis", cache_config_rows, cache_config_row_count, &s->cache);
     add(s, "Database", store_config_rows, store_config_row_count, &s->store);
+    add(s, "Backups", backup_config_rows, backup_config_row_count, &s->backup);
     add(s, "Chain", chain_config_rows, chain_config_row_count, &s->chain);
     add(s, "Relay", relay_config_rows, relay_config_row_count, &s->relay);
     add(s, "Wallets", wallet_rows, COUNT(wallet_rows), &s->wallets);

@@ -8,6 +8,7 @@
 #include "app/roles.h"
 #include "domain/leasing/leasing.h"
 #include "kernel/audit/audit.h"
+#include "kernel/backup/backup_config.h"
 #include "kernel/base/config.h"
 #include "kernel/base/log.h"
 #include "kernel/cache/cache.h"
@@ -47,6 +48,7 @@ struct settings {
     struct settings_wallets wallets;
     struct settings_devchain devchain;
     struct store_config store;
+    struct backup_config backup;
     struct chain_config chain;
     struct relay_config relay;
     struct jobs_config jobs;

@@ -48,3 +48,13 @@ WHERE datname = current_database() AND application_name = 'freehold';
 SELECT count(*) AS broken FROM pragma_foreign_key_check;
 -- postgres
 SELECT count(*) AS broken FROM pg_constraint WHERE contype = 'f' AND NOT convalidated;
+
+-- statement: backup_chains
+-- doc: Lists how far each chain was followed, for the manifest.
+-- columns: chain_id i64, block_number i64, block_hash hash
+SELECT chain_id, block_number, block_hash FROM chain_cursors ORDER BY chain_id;
+
+-- statement: backup_audit_head
+-- doc: Reads the head of the audit log, for the manifest.
+-- columns: seq i64, hash hash
+SELECT seq, hash FROM audit_head;

@@ -8,7 +8,7 @@ static const struct store_column backup_sql_copy_get_columns[] = {
 };
 const struct store_statement backup_sql_copy_get = {
     .name = "backup_copy_get",
-    .id = 14,
+    .id = 16,
     .writes = false,
     .sqlite =
         "SELECT state, source FROM backup_copy",
@@ -24,7 +24,7 @@ static const struct store_column backup_sql_copy_begin_params[] = {
 };
 const struct store_statement backup_sql_copy_begin = {
     .name = "backup_copy_begin",
-    .id = 12,
+    .id = 14,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_copy (single, state, source, started, updated)\n"
@@ -46,7 +46,7 @@ static const struct store_column backup_sql_copy_end_params[] = {
 };
 const struct store_statement backup_sql_copy_end = {
     .name = "backup_copy_end",
-    .id = 13,
+    .id = 15,
     .writes = true,
     .sqlite =
         "UPDATE backup_copy SET state = ?1, updated = ?2 WHERE single = 1",
@@ -64,7 +64,7 @@ static const struct store_column backup_sql_copy_tables_columns[] = {
 };
 const struct store_statement backup_sql_copy_tables = {
     .name = "backup_copy_tables",
-    .id = 15,
+    .id = 17,
     .writes = false,
     .sqlite =
         "SELECT name, row_count, row_hash, done FROM backup_copy_tables ORDER BY name",
@@ -82,7 +82,7 @@ static const struct store_column backup_sql_copy_advance_params[] = {
 };
 const struct store_statement backup_sql_copy_advance = {
     .name = "backup_copy_advance",
-    .id = 11,
+    .id = 13,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_copy_tables (name, row_count, row_hash, done)\n"
@@ -103,7 +103,7 @@ static const struct store_column backup_sql_sessions_columns[] = {
 };
 const struct store_statement backup_sql_sessions = {
     .name = "backup_sessions",
-    .id = 17,
+    .id = 19,
     .writes = false,
     .sqlite =
         "SELECT 0 AS sessions",
@@ -119,7 +119,7 @@ static const struct store_column backup_sql_foreign_keys_columns[] = {
 };
 const struct store_statement backup_sql_foreign_keys = {
     .name = "backup_foreign_keys",
-    .id = 16,
+    .id = 18,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS broken FROM pragma_foreign_key_check",
@@ -127,4 +127,37 @@ const struct store_statement backup_sql_foreign_keys = {
         "SELECT count(*) AS broken FROM pg_constraint WHERE contype = 'f' AND NOT convalidated",
     .columns = backup_sql_foreign_keys_columns,
     .column_count = 1,
+};
+
+static const struct store_column backup_sql_chains_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"block_hash", STORE_HASH, false},
+};
+const struct store_statement backup_sql_chains = {
+    .name = "backup_chains",
+    .id = 12,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, block_number, block_hash FROM chain_cursors ORDER BY chain_id",
+    .postgres =
+        "SELECT chain_id, block_number, block_hash FROM chain_cursors ORDER BY chain_id",
+    .columns = backup_sql_chains_columns,
+    .column_count = 3,
+};
+
+static const struct store_column backup_sql_audit_head_columns[] = {
+    {"seq", STORE_I64, false},
+    {"hash", STORE_HASH, false},
+};
+const struct store_statement backup_sql_audit_head = {
+    .name = "backup_audit_head",
+    .id = 11,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, hash FROM audit_head",
+    .postgres =
+        "SELECT seq, hash FROM audit_head",
+    .columns = backup_sql_audit_head_columns,
+    .column_count = 2,
 };

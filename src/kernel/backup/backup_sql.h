@@ -49,4 +49,16 @@ extern const struct store_statement backup_sql_sessions;
  */
 extern const struct store_statement backup_sql_foreign_keys;
 
+/*
+ * backup_sql_chains: Lists how far each chain was followed, for the manifest.
+ * Columns: chain_id i64, block_number i64, block_hash hash
+ */
+extern const struct store_statement backup_sql_chains;
+
+/*
+ * backup_sql_audit_head: Reads the head of the audit log, for the manifest.
+ * Columns: seq i64, hash hash
+ */
+extern const struct store_statement backup_sql_audit_head;
+
 #endif

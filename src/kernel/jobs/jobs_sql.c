@@ -16,7 +16,7 @@ static const struct store_column jobs_sql_enqueue_columns[] = {
 };
 const struct store_statement jobs_sql_enqueue = {
     .name = "jobs_enqueue",
-    .id = 56,
+    .id = 58,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (kind, key, order_key, behind, payload, priority, state, attempts, lapses, created,\n"
@@ -48,7 +48,7 @@ static const struct store_column jobs_sql_enqueue_many_params[] = {
 };
 const struct store_statement jobs_sql_enqueue_many = {
     .name = "jobs_enqueue_many",
-    .id = 57,
+    .id = 59,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (kind, payload, priority, state, attempts, lapses, created, scheduled, run_at,\n"
@@ -73,7 +73,7 @@ static const struct store_column jobs_sql_find_live_columns[] = {
 };
 const struct store_statement jobs_sql_find_live = {
     .name = "jobs_find_live",
-    .id = 58,
+    .id = 60,
     .writes = false,
     .sqlite =
         "SELECT id FROM jobs WHERE key = ?1 AND state IN (1, 2) AND key IS NOT NULL",
@@ -92,7 +92,7 @@ static const struct store_column jobs_sql_heads_columns[] = {
 };
 const struct store_statement jobs_sql_heads = {
     .name = "jobs_heads",
-    .id = 63,
+    .id = 65,
     .writes = false,
     .sqlite =
         "WITH RECURSIVE head (id, kind, priority, run_at) AS (\n"
@@ -142,7 +142,7 @@ static const struct store_column jobs_sql_heads_from_columns[] = {
 };
 const struct store_statement jobs_sql_heads_from = {
     .name = "jobs_heads_from",
-    .id = 64,
+    .id = 66,
     .writes = false,
     .sqlite =
         "SELECT n.kind, n.priority, n.run_at FROM json_each(?1)\n"
@@ -186,7 +186,7 @@ static const struct store_column jobs_sql_claim_columns[] = {
 };
 const struct store_statement jobs_sql_claim = {
     .name = "jobs_claim",
-    .id = 48,
+    .id = 50,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -239,7 +239,7 @@ static const struct store_column jobs_sql_suspects_columns[] = {
 };
 const struct store_statement jobs_sql_suspects = {
     .name = "jobs_suspects",
-    .id = 83,
+    .id = 85,
     .writes = false,
     .sqlite =
         "SELECT id, kind FROM jobs WHERE state = 1 AND lapses > 0 AND run_at <= ?1\n"
@@ -272,7 +272,7 @@ static const struct store_column jobs_sql_claim_suspect_columns[] = {
 };
 const struct store_statement jobs_sql_claim_suspect = {
     .name = "jobs_claim_suspect",
-    .id = 49,
+    .id = 51,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -319,7 +319,7 @@ static const struct store_column jobs_sql_mark_started_params[] = {
 };
 const struct store_statement jobs_sql_mark_started = {
     .name = "jobs_mark_started",
-    .id = 69,
+    .id = 71,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET started = ?3 WHERE id = ?1 AND lease_token = ?2 AND state = 2",
@@ -339,7 +339,7 @@ static const struct store_column jobs_sql_renew_columns[] = {
 };
 const struct store_statement jobs_sql_renew = {
     .name = "jobs_renew",
-    .id = 78,
+    .id = 80,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET lease_until = ?2\n"
@@ -366,7 +366,7 @@ static const struct store_column jobs_sql_progress_params[] = {
 };
 const struct store_statement jobs_sql_progress = {
     .name = "jobs_progress",
-    .id = 72,
+    .id = 74,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET progress_done = ?3, progress_total = ?4, progress_note = ?5\n"
@@ -385,7 +385,7 @@ static const struct store_column jobs_sql_finish_params[] = {
 };
 const struct store_statement jobs_sql_finish = {
     .name = "jobs_finish",
-    .id = 59,
+    .id = 61,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -408,7 +408,7 @@ static const struct store_column jobs_sql_finish_many_columns[] = {
 };
 const struct store_statement jobs_sql_finish_many = {
     .name = "jobs_finish_many",
-    .id = 61,
+    .id = 63,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -436,7 +436,7 @@ static const struct store_column jobs_sql_finish_forgotten_columns[] = {
 };
 const struct store_statement jobs_sql_finish_forgotten = {
     .name = "jobs_finish_forgotten",
-    .id = 60,
+    .id = 62,
     .writes = true,
     .sqlite =
         "DELETE FROM jobs\n"
@@ -459,7 +459,7 @@ static const struct store_column jobs_sql_next_params[] = {
 };
 const struct store_statement jobs_sql_next = {
     .name = "jobs_next",
-    .id = 70,
+    .id = 72,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET behind = FALSE, scheduled = ?2, run_at = max(run_at, ?2)\n"
@@ -482,7 +482,7 @@ static const struct store_column jobs_sql_next_all_params[] = {
 };
 const struct store_statement jobs_sql_next_all = {
     .name = "jobs_next_all",
-    .id = 71,
+    .id = 73,
     .writes = true,
     .sqlite =
         "WITH RECURSIVE line (order_key) AS (\n"
@@ -524,7 +524,7 @@ static const struct store_column jobs_sql_bury_columns[] = {
 };
 const struct store_statement jobs_sql_bury = {
     .name = "jobs_bury",
-    .id = 45,
+    .id = 47,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -559,7 +559,7 @@ static const struct store_column jobs_sql_requeue_columns[] = {
 };
 const struct store_statement jobs_sql_requeue = {
     .name = "jobs_requeue",
-    .id = 80,
+    .id = 82,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -601,7 +601,7 @@ static const struct store_column jobs_sql_lapsed_columns[] = {
 };
 const struct store_statement jobs_sql_lapsed = {
     .name = "jobs_lapsed",
-    .id = 65,
+    .id = 67,
     .writes = true,
     .sqlite =
         "SELECT id, kind, order_key, attempts, started IS NOT NULL AS was_started, lease_token FROM jobs\n"
@@ -626,7 +626,7 @@ static const struct store_column jobs_sql_rebase_params[] = {
 };
 const struct store_statement jobs_sql_rebase = {
     .name = "jobs_rebase",
-    .id = 77,
+    .id = 79,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET run_at = ?1 + (run_at - scheduled), scheduled = ?1\n"
@@ -652,7 +652,7 @@ static const struct store_column jobs_sql_replay_params[] = {
 };
 const struct store_statement jobs_sql_replay = {
     .name = "jobs_replay",
-    .id = 79,
+    .id = 81,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -687,7 +687,7 @@ static const struct store_column jobs_sql_cancel_columns[] = {
 };
 const struct store_statement jobs_sql_cancel = {
     .name = "jobs_cancel",
-    .id = 46,
+    .id = 48,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET state = 5, finished = ?2 WHERE id = ?1 AND state = 1 RETURNING order_key",
@@ -704,7 +704,7 @@ static const struct store_column jobs_sql_cancel_running_params[] = {
 };
 const struct store_statement jobs_sql_cancel_running = {
     .name = "jobs_cancel_running",
-    .id = 47,
+    .id = 49,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET cancelling = TRUE WHERE id = ?1 AND state = 2",
@@ -720,7 +720,7 @@ static const struct store_column jobs_sql_retry_params[] = {
 };
 const struct store_statement jobs_sql_retry = {
     .name = "jobs_retry",
-    .id = 81,
+    .id = 83,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -742,7 +742,7 @@ static const struct store_column jobs_sql_state_columns[] = {
 };
 const struct store_statement jobs_sql_state = {
     .name = "jobs_state",
-    .id = 82,
+    .id = 84,
     .writes = false,
     .sqlite =
         "SELECT state FROM jobs WHERE id = ?1",
@@ -766,7 +766,7 @@ static const struct store_column jobs_sql_dead_columns[] = {
 };
 const struct store_statement jobs_sql_dead = {
     .name = "jobs_dead",
-    .id = 55,
+    .id = 57,
     .writes = false,
     .sqlite =
         "SELECT id, finished FROM jobs\n"
@@ -809,7 +809,7 @@ static const struct store_column jobs_sql_list_columns[] = {
 };
 const struct store_statement jobs_sql_list = {
     .name = "jobs_list",
-    .id = 66,
+    .id = 68,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
@@ -857,7 +857,7 @@ static const struct store_column jobs_sql_list_live_columns[] = {
 };
 const struct store_statement jobs_sql_list_live = {
     .name = "jobs_list_live",
-    .id = 68,
+    .id = 70,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
@@ -918,7 +918,7 @@ static const struct store_column jobs_sql_list_ended_columns[] = {
 };
 const struct store_statement jobs_sql_list_ended = {
     .name = "jobs_list_ended",
-    .id = 67,
+    .id = 69,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
@@ -966,7 +966,7 @@ static const struct store_column jobs_sql_get_columns[] = {
 };
 const struct store_statement jobs_sql_get = {
     .name = "jobs_get",
-    .id = 62,
+    .id = 64,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
@@ -992,7 +992,7 @@ static const struct store_column jobs_sql_count_columns[] = {
 };
 const struct store_statement jobs_sql_count = {
     .name = "jobs_count",
-    .id = 50,
+    .id = 52,
     .writes = false,
     .sqlite =
         "SELECT (SELECT count(*) FROM jobs WHERE state = 1 AND lapses = 0 AND NOT behind AND ?1 = 1)\n"
@@ -1019,7 +1019,7 @@ static const struct store_column jobs_sql_count_kinds_columns[] = {
 };
 const struct store_statement jobs_sql_count_kinds = {
     .name = "jobs_count_kinds",
-    .id = 51,
+    .id = 53,
     .writes = false,
     .sqlite =
         "SELECT kind, state, count(*) AS count FROM jobs\n"
@@ -1037,7 +1037,7 @@ static const struct store_column jobs_sql_queue_make_params[] = {
 };
 const struct store_statement jobs_sql_queue_make = {
     .name = "jobs_queue_make",
-    .id = 74,
+    .id = 76,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated) VALUES (?1, '[]', ?2)\n"
@@ -1057,7 +1057,7 @@ static const struct store_column jobs_sql_queue_lock_columns[] = {
 };
 const struct store_statement jobs_sql_queue_lock = {
     .name = "jobs_queue_lock",
-    .id = 73,
+    .id = 75,
     .writes = true,
     .sqlite =
         "SELECT starts FROM job_queues WHERE name = ?1",
@@ -1077,7 +1077,7 @@ static const struct store_column jobs_sql_queue_starts_params[] = {
 };
 const struct store_statement jobs_sql_queue_starts = {
     .name = "jobs_queue_starts",
-    .id = 76,
+    .id = 78,
     .writes = true,
     .sqlite =
         "UPDATE job_queues SET starts = ?2, updated = ?3 WHERE name = ?1",
@@ -1095,7 +1095,7 @@ static const struct store_column jobs_sql_queue_running_columns[] = {
 };
 const struct store_statement jobs_sql_queue_running = {
     .name = "jobs_queue_running",
-    .id = 75,
+    .id = 77,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS count FROM jobs WHERE state = 2 AND queue IS NOT NULL AND queue = ?1",
@@ -1114,7 +1114,7 @@ static const struct store_column jobs_sql_sweep_params[] = {
 };
 const struct store_statement jobs_sql_sweep = {
     .name = "jobs_sweep",
-    .id = 84,
+    .id = 86,
     .writes = true,
     .sqlite =
         "DELETE FROM jobs\n"
@@ -1141,7 +1141,7 @@ static const struct store_column jobs_sql_cron_get_columns[] = {
 };
 const struct store_statement jobs_sql_cron_get = {
     .name = "jobs_cron_get",
-    .id = 52,
+    .id = 54,
     .writes = false,
     .sqlite =
         "SELECT slot, spec FROM job_crons WHERE name = ?1",
@@ -1161,7 +1161,7 @@ static const struct store_column jobs_sql_cron_insert_params[] = {
 };
 const struct store_statement jobs_sql_cron_insert = {
     .name = "jobs_cron_insert",
-    .id = 53,
+    .id = 55,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, spec, fired) VALUES (?1, ?2, ?3, ?4)\n"
@@ -1183,7 +1183,7 @@ static const struct store_column jobs_sql_cron_move_params[] = {
 };
 const struct store_statement jobs_sql_cron_move = {
     .name = "jobs_cron_move",
-    .id = 54,
+    .id = 56,
     .writes = true,
     .sqlite =
         "UPDATE job_crons SET slot = ?2, fired = ?4 WHERE name = ?1 AND slot = ?3",

@@ -187,15 +187,26 @@ static enum err check_whole(struct store_conn *conn, bool badly, struct why *why
 
 /* ---- opening ---- */
 
-static enum err open_file(struct store_conn *conn, struct why *why)
+/*
+ * Makes a database that is not there yet, so that only the owner may read it; SQLite gives its
+ * other files the same mode. A file that is there must not be opened past SQLite: closing it would
+ * drop the locks that this process has on it, whatever connection took them, and the next reader
+ * of another process would believe to be alone and clear our write-ahead log away.
+ */
+static enum err make_file(struct store_conn *conn, struct why *why)
 {
-    /* Made here, so that only the owner may read it; SQLite gives its other files the same mode. */
-    int fd = open(conn->path, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
-    if (fd < 0) {
+    int fd = open(conn->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
+    if (fd >= 0) {
+        close(fd);
+    } else if (errno != EEXIST) {
         return why_set(why, ERR_IO, "store.url", "The database %s cannot be opened: %s.",
                        conn->path, strerror(errno));
     }
-    close(fd);
+    return OK;
+}
+
+static enum err open_file(struct store_conn *conn, struct why *why)
+{
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     int code = sqlite3_open_v2(conn->path, &conn->db, flags, NULL);
     return code == SQLITE_OK ? OK : sqlite_fail(conn, code, "open", why);
@@ -222,6 +233,8 @@ static enum err configure(struct store_conn *conn, const struct store_config *co
     sqlite3_db_config(conn->db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
     sqlite3_db_config(conn->db, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
     sqlite3_db_config(conn->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    /* Who only reads leaves the write-ahead log to the owner. */
+    sqlite3_db_config(conn->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !for_writing, NULL);
 
     bool normal = strcmp(config->synchronous, "normal") == 0;
     if (!normal && strcmp(config->synchronous, "full") != 0) {
@@ -269,6 +282,9 @@ static enum err open_writer(struct store_conn *conn, const struct store_config *
         e = take_lock(conn, why);
     }
     bool badly = ended_badly(conn);
+    if (e == OK) {
+        e = make_file(conn, why);
+    }
     if (e == OK) {
         e = open_file(conn, why);
     }

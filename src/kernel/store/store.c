@@ -260,6 +260,11 @@ void store_close(struct store *store)
     store_free(store);
 }
 
+const char *store_kind(const struct store *store)
+{
+    return store->driver->name;
+}
+
 const char *store_url_shown(const struct store *store)
 {
     return store->url_shown;

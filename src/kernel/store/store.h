@@ -230,6 +230,9 @@ void store_read_committed(struct store_tx *tx);
 /* store_in_tx says whether this thread is inside a transaction function. */
 bool store_in_tx(void);
 
+/* store_kind names the kind of database: "sqlite" or "postgres". */
+const char *store_kind(const struct store *store);
+
 /* store_url_shown returns the url without a password, for logs and health. */
 const char *store_url_shown(const struct store *store);
 

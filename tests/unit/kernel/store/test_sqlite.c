@@ -196,6 +196,45 @@ static void a_reader_looks_while_another_process_owns(void **state)
     assert_int_equal(sample_counter(s.store, "seen"), 4);
 }
 
+static void read_in_another_process(void)
+{
+    int status = 0;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        int quiet = open("/dev/null", O_WRONLY);
+        dup2(quiet, STDOUT_FILENO);
+        execlp("sqlite3", "sqlite3", s.path, "SELECT count(*) FROM counters", (char *)NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+/*
+ * The last connection to close clears the write-ahead log away; our lock on the file tells other
+ * processes that theirs is not the last one.
+ */
+static void another_process_may_read_and_leave(void **state)
+{
+    char wal[160];
+    struct stat before;
+    struct stat after;
+    struct arena arena;
+    arena_init(&arena, 0);
+    snprintf(wal, sizeof(wal), "%s-wal", s.path);
+    for (int i = 0; i < 5; i++) {
+        add("seen", 1);
+        assert_int_equal(stat(wal, &before), 0);
+        read_in_another_process();
+        assert_int_equal(stat(wal, &after), 0);
+        assert_int_equal(before.st_ino, after.st_ino);
+    }
+    assert_string_equal(
+        slice_cstr(&arena, support_store_rows(&s, &arena, "SELECT value FROM counters")), "5|\n");
+    arena_free(&arena);
+}
+
 static void a_reader_makes_no_database(void **state)
 {
     struct stat info;
@@ -555,6 +594,7 @@ int main(void)
         WITH_STORE(a_second_store_is_refused),
         cmocka_unit_test(a_second_process_is_refused_until_the_first_is_dead),
         WITH_STORE(a_reader_looks_while_another_process_owns),
+        WITH_STORE(another_process_may_read_and_leave),
         cmocka_unit_test(a_reader_makes_no_database),
         cmocka_unit_test(the_database_of_another_program_is_left_alone),
         WITH_STORE(a_lock_of_another_program_is_waited_for),
