@@ -2,12 +2,15 @@
  * cmd_engine.c: the matching engine from the command line.
  *
  * `engine run` drives the engine by a flow (format: tests/orderflow/README.md) and writes the
- * tapes that the references write, so that they can be compared byte for byte.
+ * tapes that the references write, so that they can be compared byte for byte. The others read the
+ * journal of a venue that is not running.
  */
 #include <errno.h>
 
 #include "app/commands.h"
 #include "domain/trading/engine/engine.h"
+#include "domain/trading/journal/journal.h"
+#include "kernel/base/clock.h"
 
 #define RUN_PAIRS 4096
 #define RUN_ORDERS (1u << 20)
@@ -238,12 +241,104 @@ static enum err engine_run(struct cli *cli, struct why *why)
     return e;
 }
 
+/* ---- journals ---- */
+
+struct journal_view {
+    struct engine_limits limits;
+    struct engine *engine; /* made when the first record comes: then the limits are known */
+    bool json;
+};
+
+static void view_replay(void *ctx, uint64_t seq, const struct engine_command *c)
+{
+    struct journal_view *view = ctx;
+    (void)seq;
+    if (view->engine == NULL) {
+        view->engine = engine_new(&view->limits);
+    }
+    (void)engine_apply(view->engine, c);
+}
+
+static void view_dump(void *ctx, uint64_t seq, const struct engine_command *c)
+{
+    const struct journal_view *view = ctx;
+    uint8_t bytes[ENGINE_COMMAND_BYTES];
+    char hex[2 * ENGINE_COMMAND_BYTES + 1];
+    engine_command_encode(c, bytes);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        (void)snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+    }
+    (void)printf(view->json ? "{\"seq\":%llu,\"op\":\"%s\",\"bytes\":\"%s\"}\n" : "%llu %s %s\n",
+                 (unsigned long long)seq, engine_op_text(c->op), hex);
+}
+
+static void print_state(const struct journal_view *view, const struct journal_recovery *recovery,
+                        int64_t usec)
+{
+    const unsigned long long last = recovery->last_seq;
+    const unsigned long long hash = view->engine != NULL ? engine_hash(view->engine) : 0;
+    const unsigned open = view->engine != NULL ? engine_open_orders(view->engine) : 0;
+    if (view->json) {
+        (void)printf(
+            "{\"success\":true,\"records\":%llu,\"openOrders\":%u,\"stateHash\":\"%016llx\","
+            "\"tornBytes\":%llu,\"usec\":%lld}\n",
+            last, open, hash, (unsigned long long)recovery->torn_bytes, (long long)usec);
+        return;
+    }
+    (void)printf("records=%llu open=%u state=%016llx usec=%lld\n", last, open, hash,
+                 (long long)usec);
+}
+
+/* verify repairs a torn tail and checks every invariant of the state; replay changes nothing. */
+static enum err engine_replay(struct cli *cli, const char *dir, bool verify, struct why *why)
+{
+    struct journal_view view = {.json = cli->json};
+    struct journal_recovery recovery = {0};
+    const struct journal_visitor visitor = {.record = view_replay, .ctx = &view, .repair = verify};
+    const int64_t begin = clock_mono_usec();
+    const enum err e = journal_read(dir, &visitor, &view.limits, &recovery, why);
+    if (e == OK) {
+        const int64_t usec = clock_mono_usec() - begin;
+        if (verify && view.engine != NULL) {
+            engine_check(view.engine);
+        }
+        if (recovery.torn_bytes != 0 && !cli->json) {
+            (void)printf("%s: the last write was torn at offset %llu; %llu bytes of it %s. None of "
+                         "its commands was acknowledged.\n",
+                         recovery.torn_file, (unsigned long long)recovery.torn_offset,
+                         (unsigned long long)recovery.torn_bytes,
+                         verify ? "were dropped" : "are passed over");
+        }
+        print_state(&view, &recovery, usec);
+    }
+    engine_free(view.engine);
+    return e;
+}
+
+static enum err engine_dump(struct cli *cli, const char *dir, struct why *why)
+{
+    struct journal_view view = {.json = cli->json};
+    struct journal_recovery recovery = {0};
+    const struct journal_visitor visitor = {.record = view_dump, .ctx = &view};
+    return journal_read(dir, &visitor, &view.limits, &recovery, why);
+}
+
 enum err command_engine(struct cli *cli, struct why *why)
 {
-    const char *word = cli_word(cli, 0);
-    const struct slice what = slice_text(word);
+    const struct slice what = slice_text(cli_word(cli, 0));
+    const char *dir = cli_word(cli, 1);
     if (slice_equal_text(what, "run")) {
         return engine_run(cli, why);
     }
-    return why_set(why, ERR_USAGE, NULL, "engine run FLOW TAPE EVENTS");
+    if (dir != NULL && slice_equal_text(what, "replay")) {
+        return engine_replay(cli, dir, false, why);
+    }
+    if (dir != NULL && slice_equal_text(what, "verify")) {
+        return engine_replay(cli, dir, true, why);
+    }
+    if (dir != NULL && slice_equal_text(what, "dump")) {
+        return engine_dump(cli, dir, why);
+    }
+    return why_set(why, ERR_USAGE, NULL,
+                   "engine run FLOW TAPE EVENTS, or engine replay, verify or dump DIR");
 }

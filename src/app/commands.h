@@ -43,7 +43,7 @@ enum err command_chain(struct cli *cli, struct why *why) ERR_CHECKED;
 enum err command_leases(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_wallet manages keystore files. */
 enum err command_wallet(struct cli *cli, struct why *why) ERR_CHECKED;
-/* command_engine runs the matching engine on a flow. */
+/* command_engine runs the matching engine on a flow, or reads a journal. */
 enum err command_engine(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_reference prints generated documentation. */
 enum err command_reference(struct cli *cli, struct why *why) ERR_CHECKED;
