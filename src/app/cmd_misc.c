@@ -154,6 +154,7 @@ static void reference_metrics(struct buf *out)
     jobs_metrics_register();
     rpc_metrics_register();
     http_metrics_register();
+    cache_metrics_register();
     ops_metrics_register();
     store_lease_metrics_register();
     store_metrics_register();

@@ -337,6 +337,7 @@ static enum err start_leasing(struct service *s, struct why *why)
         .config = &s->settings->leasing,
         .chain_id = s->settings->chain.chain_id,
         .start_block = s->settings->chain.start_block,
+        .undo_depth = s->settings->chain.undo_depth,
         .store = s->store,
         .rpc = s->rpc,
     };
@@ -386,6 +387,24 @@ static enum err start_relay(struct service *s, struct why *why)
     return has_role(s, ROLE_RELAY) ? relay_start(s->relay, why) : OK;
 }
 
+/* Answers of another database, of another version or under another schema are other answers. */
+static enum err start_cache(struct service *s, struct why *why)
+{
+    char id[STORE_INSTALLATION_MAX];
+    struct store_version version;
+    enum err e = store_installation(s->store, id, why);
+    if (e == OK) {
+        e = store_version_read(s->store, &version, why);
+    }
+    if (e != OK) {
+        return e;
+    }
+    struct slice secret =
+        slice_format(&s->boot, "%s/%s/%u/%llu", id, FREEHOLD_VERSION, version.applied,
+                     (unsigned long long)s->settings->chain.chain_id);
+    return cache_new(&s->settings->cache, secret, &s->cache, why);
+}
+
 static void fill_ops(struct service *s)
 {
     s->ops = (struct ops){
@@ -399,6 +418,7 @@ static void fill_ops(struct service *s)
         .rpc = s->rpc,
         .chain = s->chain,
         .relay = s->relay,
+        .cache = s->cache,
     };
     for (size_t i = 0; i < s->signer_count && i < OPS_WALLETS_MAX; i++) {
         s->ops.wallets[s->ops.wallet_count++] = s->signers[i].address;
@@ -416,14 +436,15 @@ static enum err start_jobs(struct service *s, struct why *why)
     fill_ops(s);
     size_t count = schedules_job_tables(&s->ops, &s->retention, s->leasing, s->job_tables);
     enum err e = jobs_catalog_new(&s->boot, s->job_tables, count, &s->ops.jobs, why);
-    if (e == OK) {
+    if (e == OK && has_role(s, ROLE_JOBS)) {
         e = jobs_new(&s->jobs, s->store, &s->settings->jobs, s->job_tables, count, why);
     }
-    return e == OK ? jobs_start(s->jobs, why) : e;
+    return e == OK && s->jobs != NULL ? jobs_start(s->jobs, why) : e;
 }
 
 static enum err start_http(struct service *s, struct why *why)
 {
+    s->settings->http.cache = s->cache;
     s->http_tables[0] = ops_http_table(&s->ops);
     s->http_tables[1] = ops_api_table(&s->ops);
     s->http_tables[2] = ops_jobs_http_table(&s->ops);
@@ -473,7 +494,10 @@ enum err service_new(struct settings *settings, service_progress_fn progress, st
     if (e == OK) {
         e = start_relay(s, why);
     }
-    if (e == OK && has_role(s, ROLE_JOBS)) {
+    if (e == OK) {
+        e = start_cache(s, why);
+    }
+    if (e == OK) {
         e = start_jobs(s, why);
     }
     if (e == OK) {
@@ -513,6 +537,7 @@ void service_free(struct service *s)
     relay_free(s->relay);
     chain_free(s->chain);
     leasing_free(s->leasing);
+    cache_free(s->cache);
     for (size_t i = 0; i < s->signer_count; i++) {
         relay_key_free(s->keys[i]);
     }

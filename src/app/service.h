@@ -37,6 +37,7 @@ struct service {
     /* Text that leasing's configuration points into. */
     char address_texts[5][ADDRESS_TEXT_MAX];
     struct leasing *leasing;
+    struct cache *cache;
     struct relay *relay;
     struct chain *chain;
     struct job_table job_tables[SCHEDULES_TABLES_MAX];

@@ -84,6 +84,7 @@ void settings_init(struct settings *s)
     s->registry = config_new();
     add(s, "Process", service_rows, COUNT(service_rows), &s->service);
     add(s, "HTTP server", http_config_rows, http_config_row_count, &s->http);
+    add(s, "Redis", cache_config_rows, cache_config_row_count, &s->cache);
     add(s, "Database", store_config_rows, store_config_row_count, &s->store);
     add(s, "Backups", backup_config_rows, backup_config_row_count, &s->backup);
     add(s, "Chain", chain_config_rows, chain_config_row_count, &s->chain);
@@ -162,6 +163,10 @@ static enum err check_roles(const struct settings *s, struct why *why)
 
 static enum err check_together(const struct settings *s, struct why *why)
 {
+    enum err e = cache_url_check(s->cache.redis_url, why);
+    if (e != OK) {
+        return e;
+    }
     const struct chain_config *c = &s->chain;
     unsigned long long needed = c->reorg_depth_max + c->confirmations;
     if (c->undo_depth < needed) {

@@ -11,6 +11,7 @@
 #include "kernel/backup/backup_config.h"
 #include "kernel/base/config.h"
 #include "kernel/base/log.h"
+#include "kernel/cache/cache.h"
 #include "kernel/chain/chain.h"
 #include "kernel/http/http.h"
 #include "kernel/inbox/inbox.h"
@@ -55,6 +56,7 @@ struct settings {
     struct audit_config audit;
     struct inbox_config inbox;
     struct http_config http;
+    struct cache_config cache;
     struct leasing_config leasing;
     struct config *registry; /* rows, sources, text values */
 };

@@ -26,6 +26,12 @@ CREATE TABLE process_leases (
     since @time NOT NULL
 );
 
+-- One row for the life of the database: a random text that nobody else knows.
+CREATE TABLE installation (
+    single @i64 NOT NULL PRIMARY KEY CHECK (single = 1),
+    id @text NOT NULL
+);
+
 -- The one clock that all processes share, and those that live by it. A time further away than an
 -- honest process writes is of a clock that was put back since.
 -- `relay_holders` tells for each wallet who works on it, and whether somebody does or did lately.
@@ -54,5 +60,6 @@ CREATE VIEW relay_holders AS
 DROP VIEW relay_holders;
 DROP VIEW live_processes;
 DROP VIEW database_clock;
+DROP TABLE installation;
 DROP TABLE process_leases;
 DROP TABLE processes;

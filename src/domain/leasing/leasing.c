@@ -125,6 +125,7 @@ enum err leasing_new(const struct leasing_options *options, struct leasing **out
     struct leasing *l = mem_alloc(sizeof *l);
     l->config = *options->config;
     l->chain_id = options->chain_id;
+    l->undo_depth = options->undo_depth;
     l->store = options->store;
     l->rpc = options->rpc;
     enum err e = read_config(l, why);

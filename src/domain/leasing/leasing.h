@@ -90,6 +90,7 @@ struct leasing_options {
     const struct leasing_config *config;
     uint64_t chain_id;
     uint64_t start_block; /* where the contracts' logs begin */
+    uint64_t undo_depth;  /* blocks so far below the cursor are never undone */
     struct store *store;
     struct rpc_pool *rpc;
 };

@@ -35,6 +35,9 @@ static enum err begin_holders(struct store_tx *tx, struct holders *h, const stru
                        "block must be at most %llu, the last block that is known here.",
                        (unsigned long long)cursor);
     }
+    /* Blocks that are forgotten cannot be undone: what was true after one of them stays so. */
+    h->call->final =
+        h->past && l->undo_depth > 0 && cursor > l->undo_depth && h->block < cursor - l->undo_depth;
     if (!h->past) {
         h->block = cursor;
         store_begin(q, tx, &leasing_chain_sql_holders_list);

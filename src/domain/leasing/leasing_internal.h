@@ -33,6 +33,7 @@
 struct leasing {
     struct leasing_config config;
     uint64_t chain_id;
+    uint64_t undo_depth;
     struct store *store;
     struct rpc_pool *rpc;
     struct relay *relay;

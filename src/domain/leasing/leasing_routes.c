@@ -182,7 +182,7 @@ const struct http_route leasing_routes[] = {
         .method = HTTP_GET,
         AT("/assets/{assetId}/holders"),
         .handler = leasing_api_holders_list,
-        .flags = HTTP_LIST,
+        .flags = HTTP_LIST | HTTP_MAY_BE_FINAL,
         .query_keys = holder_keys,
         .tag = "assets",
         .operation = "listHolders",

@@ -37,6 +37,9 @@ const struct config_row http_config_rows[] = {
         "How long a connection may stay open between two requests."),
     ROW("http.drain_timeout", CONFIG_DURATION, drain_usec, "10s", 0, HOUR,
         "How long a stop waits for requests that have arrived."),
+    ROW("http.rate_limit", CONFIG_U64, rate_limit, "0", 0, CACHE_USES_MAX,
+        "Requests a minute of one IPv4 address or IPv6 /64, together in all processes that share "
+        "redis.url; 0 is no limit."),
     ROW("http.access_log", CONFIG_BOOL, access_log, "false", 0, 0,
         "Log every request at level info; otherwise successful ones at level debug."),
     ROW("http.operator_token", CONFIG_SECRET, operator_token, NULL, 0, 0,

@@ -207,6 +207,7 @@ static enum err record_add(struct http_server *server, int fd, const union addre
     conn->request = NULL;
     conn->served = false;
     conn->client = client;
+    memcpy(conn->client_key, key, sizeof conn->client_key);
     conn->fd = fd;
     conn->accepted_usec = now;
     atomic_store(&conn->word, word_make(HTTP_PHASE_FIRST, now + server->config.header_usec));

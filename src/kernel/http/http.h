@@ -54,6 +54,15 @@
  * configured it is answered to clients of this machine only (403 forbidden otherwise). A proxy on
  * this machine makes everybody such a client: set the token then.
  *
+ * Limit of requests: with `rate_limit` each client (an IPv4 address, an IPv6 /64) may make so many
+ * requests in any 60 seconds; routes for operators are not counted. Every answer then tells
+ * X-RateLimit-Limit, -Remaining and -Reset (seconds until all are back), a refusal 429 also
+ * Retry-After. With Redis all processes count together (cache.h). Behind a proxy all clients are
+ * one: leave it to the proxy.
+ *
+ * Answers that can never change (call->final, of routes with HTTP_MAY_BE_FINAL) are kept in Redis
+ * under path and query, and given from there.
+ *
  * Graceful stop: listening ends, idle connections close, requests that have arrived finish within
  * `drain_usec`; after that, waiting ones get 503 and connections are cut. A handler that runs is
  * always waited for (what it stands on is about to be freed), then threads join.
@@ -67,6 +76,7 @@
 #include "kernel/audit/audit.h"
 #include "kernel/base/config.h"
 #include "kernel/base/json.h"
+#include "kernel/cache/cache.h"
 #include "kernel/store/store.h"
 
 struct http_server;
@@ -115,6 +125,7 @@ struct http_call {
     bool has_count;
     uint64_t count;           /* lists: envelope member "count" */
     struct slice etag;        /* GET: strong validator without quotes, "" for none */
+    bool final;               /* HTTP_MAY_BE_FINAL: this answer is true for ever */
     struct slice location;    /* 201/202: Location header */
     struct json_out *details; /* failures: set by http_details */
     struct buf *details_buf_;
@@ -129,6 +140,8 @@ enum http_flags {
     HTTP_LIST = 1 << 3,           /* takes limit, cursor, offset */
     HTTP_NO_IDEMPOTENCY = 1 << 4, /* POST without effect (verify): the key is ignored */
     HTTP_OPERATOR = 1 << 5,       /* for operators only, see below */
+    HTTP_UNLIMITED = 1 << 6,      /* not counted against http.rate_limit */
+    HTTP_MAY_BE_FINAL = 1 << 7,   /* GET: some answers can never change (call->final) */
 };
 
 struct http_route {
@@ -168,7 +181,9 @@ struct http_config {
     int64_t request_usec; /* deadline for the whole request to arrive */
     int64_t idle_usec;
     int64_t drain_usec;
+    uint64_t rate_limit; /* requests a minute of one client; 0: no limit */
     bool access_log;
+    struct cache *cache; /* not a row: counts for all processes, keeps final answers; or NULL */
     struct secret operator_token; /* empty: operators are who calls from this machine */
 };
 

@@ -76,6 +76,11 @@ struct http_answer {
     struct slice location;
     struct slice etag;
     bool retry_after;
+    int64_t retry_sec; /* 0: one */
+    bool limited;      /* the next three are told */
+    uint64_t limit;
+    uint64_t limit_left;
+    int64_t limit_reset_sec;
     bool replayed;
     bool close;
     bool is_get;
@@ -193,6 +198,21 @@ void http_workers_stop(struct http_server *server);
 /* http_serve runs one request to its answer. */
 void http_serve(struct http_request *req);
 
+/* ---- limit.c ---- */
+
+/*
+ * http_limit_take counts a request against its client's limit, before its handler. Errors:
+ * ERR_RATE_LIMITED.
+ */
+enum err http_limit_take(struct http_request *req, struct cache_verdict *out,
+                         struct why *why) ERR_CHECKED;
+/* http_limit_tell makes the answer say what is left. */
+void http_limit_tell(struct http_request *req, const struct cache_verdict *verdict);
+/* http_final_find answers from what was kept of a route's final answers; false when it was not. */
+bool http_final_find(struct http_request *req);
+/* http_final_keep keeps the answer, if it is final. */
+void http_final_keep(struct http_request *req);
+
 /* ---- conns.c ---- */
 
 enum http_phase {
@@ -217,6 +237,7 @@ struct http_conn {
     bool served;           /* a request before; I/O thread only */
     _Atomic uint64_t word; /* deadline in microseconds << 3 | phase */
     int64_t accepted_usec;
+    uint8_t client_key[16];
     char address[INET6_ADDRSTRLEN];
 };
 
@@ -307,6 +328,7 @@ enum http_metric {
     HTTP_METRIC_REJECTED_CLIENT,
     HTTP_METRIC_REJECTED_QUEUE,
     HTTP_METRIC_REJECTED_DEADLINE,
+    HTTP_METRIC_REJECTED_RATE,
     HTTP_METRIC_REPLAYED,
     HTTP_METRIC_COUNT
 };

@@ -18,6 +18,7 @@ static const struct metric_row rows[HTTP_METRIC_COUNT] = {
     [HTTP_METRIC_REJECTED_CLIENT] = {REJECTED, "reason=\"client\""},
     [HTTP_METRIC_REJECTED_QUEUE] = {REJECTED, "reason=\"queue\""},
     [HTTP_METRIC_REJECTED_DEADLINE] = {REJECTED, "reason=\"deadline\""},
+    [HTTP_METRIC_REJECTED_RATE] = {REJECTED, "reason=\"rate\""},
     [HTTP_METRIC_REPLAYED] = {"freehold_http_replayed_total", METRIC_COUNTER,
                               "Answers given again for an idempotency key.", NULL},
 };

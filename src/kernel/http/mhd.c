@@ -218,6 +218,21 @@ static bool add_header(struct MHD_Response *response, const char *name, const ch
     return MHD_add_response_header(response, name, value) == MHD_YES;
 }
 
+static bool add_number(struct arena *arena, struct MHD_Response *response, const char *name,
+                       uint64_t value)
+{
+    struct slice text = slice_format(arena, "%llu", (unsigned long long)value);
+    return add_header(response, name, slice_cstr(arena, text));
+}
+
+static bool add_limit(struct arena *arena, struct MHD_Response *response,
+                      const struct http_answer *a)
+{
+    return add_number(arena, response, "X-RateLimit-Limit", a->limit) &&
+           add_number(arena, response, "X-RateLimit-Remaining", a->limit_left) &&
+           add_number(arena, response, "X-RateLimit-Reset", (uint64_t)a->limit_reset_sec);
+}
+
 static bool add_optional(struct http_request *req, struct MHD_Response *response)
 {
     const struct http_answer *a = &req->answer;
@@ -237,7 +252,12 @@ static bool add_optional(struct http_request *req, struct MHD_Response *response
         good = good && add_header(response, "ETag", slice_cstr(arena, quoted));
     }
     if (a->retry_after) {
-        good = good && add_header(response, "Retry-After", "1");
+        struct slice sec =
+            slice_format(arena, "%lld", (long long)(a->retry_sec > 0 ? a->retry_sec : 1));
+        good = good && add_header(response, "Retry-After", slice_cstr(arena, sec));
+    }
+    if (a->limited) {
+        good = good && add_limit(arena, response, a);
     }
     if (a->replayed) {
         good = good && add_header(response, "Idempotency-Replayed", "true");

@@ -134,15 +134,23 @@ static bool wants_once(const struct http_request *req)
 void http_serve(struct http_request *req)
 {
     struct why why = {.err = OK};
-    enum err e = decode(req, &why);
+    struct cache_verdict verdict = {0};
+    enum err e = http_limit_take(req, &verdict, &why);
+    if (!e && http_final_find(req)) {
+        http_limit_tell(req, &verdict);
+        return;
+    }
+    e = e ? e : decode(req, &why);
     if (!e && wants_once(req)) {
         e = run_once(req, &why);
     } else if (!e) {
         run_handler(req);
+        http_final_keep(req);
     }
     if (e) {
         fail(req, e, &why);
     }
+    http_limit_tell(req, &verdict);
 }
 
 struct audit_entry http_audit(const struct http_call *call, const struct audit_action *action)

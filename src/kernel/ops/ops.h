@@ -40,6 +40,7 @@ struct ops {
     struct rpc_pool *rpc;
     struct chain *chain;
     struct relay *relay;
+    struct cache *cache;            /* or NULL */
     const struct job_catalog *jobs; /* what all job tables declare */
     struct address wallets[OPS_WALLETS_MAX];
     size_t wallet_count;

@@ -135,6 +135,20 @@ static enum health relay_part(const struct ops *ops, struct json_out *j)
     return h;
 }
 
+/* Redis that is configured and gone costs shared limits and speed, nothing else. */
+static enum health cache_part(const struct ops *ops, struct json_out *j)
+{
+    struct why why = {0};
+    enum cache_state state = cache_state_read(ops->cache, &why);
+    if (state == CACHE_OFF) {
+        return HEALTHY;
+    }
+    enum health h = state == CACHE_SHARED ? HEALTHY : DEGRADED;
+    part(j, "cache", h, why.text[0] != '\0' ? why.text : NULL);
+    json_end_object(j);
+    return h;
+}
+
 enum err ops_health(struct http_call *call, struct why *why)
 {
     (void)why;
@@ -153,6 +167,7 @@ enum err ops_health(struct http_call *call, struct why *why)
     audit_part(&p, all, &look.audit);
     all = worse(all, chain_part(ops, &p));
     all = worse(all, relay_part(ops, &p));
+    all = worse(all, cache_part(ops, &p));
     all = worse(all, jobs);
     part(&p, "jobs", jobs, NULL);
     json_key(&p, "dead");

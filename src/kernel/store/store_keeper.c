@@ -239,7 +239,7 @@ static size_t note_all(struct round *r, bool lapsed, struct change *changes)
         const struct store_lease_row *row = row_of(r, lease->name);
         uint64_t before = lease->fence;
         lease->seen_fence = row != NULL ? row->fence : 0;
-        lease->fence = is_mine(r->store, row) ? row->fence : 0;
+        lease->fence = row != NULL && is_mine(r->store, row) ? row->fence : 0;
         /* Our time had passed and nobody took it: the work goes on. */
         if (lease->fence != before || (lapsed && before != 0)) {
             changes[count++] = (struct change){lease->name, lease->channel, before, lease->fence,

@@ -2,7 +2,9 @@
 
 #include "kernel/base/check.h"
 #include "kernel/base/clock.h"
+#include "kernel/base/hex.h"
 #include "kernel/base/log.h"
+#include "kernel/base/rand.h"
 #include "kernel/store/store_keeper.h"
 #include "kernel/store/store_lease_sql.h"
 #include "kernel/store/store_private.h"
@@ -306,6 +308,46 @@ enum err store_processes_list(struct store_tx *tx, struct arena *arena,
     if (e == OK) {
         *out = rows;
         *out_count = count;
+    }
+    return e;
+}
+
+/* ---- the name of the database ---- */
+
+struct naming {
+    char fresh[STORE_INSTALLATION_MAX];
+    char id[STORE_INSTALLATION_MAX];
+};
+
+static enum err name_database(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct naming *n = ctx;
+    struct arena scratch;
+    struct store_query q;
+    store_begin(&q, tx, &store_lease_sql_installation_make);
+    store_bind_text(&q, "id", slice_text(n->fresh));
+    enum err e = store_finish(&q, NULL, why);
+    if (e != OK) {
+        return e;
+    }
+    arena_init(&scratch, 256);
+    store_begin(&q, tx, &store_lease_sql_installation);
+    if (store_step(&q)) {
+        (void)snprintf(n->id, sizeof(n->id), "%.*s", SLICE_ARG(store_get_text(&q, "id", &scratch)));
+    }
+    arena_free(&scratch);
+    return store_finish_one(&q, "installation", why);
+}
+
+enum err store_installation(struct store *store, char out[STORE_INSTALLATION_MAX], struct why *why)
+{
+    struct naming n = {0};
+    uint8_t random[32];
+    rand_bytes(random, sizeof(random));
+    hex_encode_to(slice_of(random, sizeof(random)), n.fresh);
+    enum err e = store_write(store, name_database, &n, why);
+    if (e == OK) {
+        memcpy(out, n.id, sizeof(n.id));
     }
     return e;
 }

@@ -133,6 +133,15 @@ enum err store_processes_list(struct store_tx *tx, struct arena *arena,
                               struct store_process_row **out, size_t *out_count,
                               struct why *why) ERR_CHECKED;
 
+#define STORE_INSTALLATION_MAX 72
+
+/*
+ * store_installation reads the random text that tells this database from all others, and makes it
+ * the first time. Nobody outside of the database knows it. Errors: those of store_write.
+ */
+enum err store_installation(struct store *store, char out[STORE_INSTALLATION_MAX],
+                            struct why *why) ERR_CHECKED;
+
 struct store_lease_state {
     const char *name;
     bool held;

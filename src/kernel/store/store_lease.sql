@@ -94,3 +94,13 @@ FROM processes p ORDER BY p.started_at, p.process_id;
 -- params: process_id text
 -- columns: process_id text
 SELECT process_id FROM live_processes WHERE process_id = :process_id;
+
+-- statement: store_lease_installation_make
+-- doc: Gives the database its secret name, once.
+-- params: id text
+INSERT INTO installation (single, id) VALUES (1, :id) ON CONFLICT (single) DO NOTHING;
+
+-- statement: store_lease_installation
+-- doc: The secret name of the database.
+-- columns: id text
+SELECT id FROM installation WHERE single = 1;

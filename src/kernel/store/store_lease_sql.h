@@ -78,4 +78,16 @@ extern const struct store_statement store_lease_sql_processes;
  */
 extern const struct store_statement store_lease_sql_lives;
 
+/*
+ * store_lease_sql_installation_make: Gives the database its secret name, once.
+ * Params: id text
+ */
+extern const struct store_statement store_lease_sql_installation_make;
+
+/*
+ * store_lease_sql_installation: The secret name of the database.
+ * Columns: id text
+ */
+extern const struct store_statement store_lease_sql_installation;
+
 #endif
