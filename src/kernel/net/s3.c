@@ -468,7 +468,7 @@ static bool take_field(struct listing *l, const struct slice *path, unsigned dep
 static bool read_list(struct listing *l, struct slice body)
 {
     struct net_xml x;
-    struct slice path[XML_DEPTH_MAX];
+    struct slice path[XML_DEPTH_MAX] = {SLICE_EMPTY};
     struct slice text = SLICE_EMPTY;
     unsigned depth = 0;
     net_xml_init(&x, l->arena, body);
