@@ -43,6 +43,8 @@ enum err command_chain(struct cli *cli, struct why *why) ERR_CHECKED;
 enum err command_leases(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_wallet manages keystore files. */
 enum err command_wallet(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_engine runs the matching engine on a flow. */
+enum err command_engine(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_reference prints generated documentation. */
 enum err command_reference(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_version prints the version. */

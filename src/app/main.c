@@ -119,6 +119,8 @@ const struct command cli_commands[] = {
      command_leases},
     {"wallet", "new|import|list", "Make, import or list the relay's encrypted keys.",
      wallet_options, command_wallet},
+    {"engine", "run FLOW TAPE EVENTS", "Run the matching engine over a flow of orders.", NULL,
+     command_engine},
     {"reference", "errors|routes|metrics|events|jobs|audit|config",
      "Print a generated reference (Markdown).", NULL, command_reference},
     {"version", NULL, "Print the version.", NULL, command_version},

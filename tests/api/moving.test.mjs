@@ -64,7 +64,7 @@ async function paths(daemon) {
     const fill = (path) => {
         const name = /\{(\w+)\}/.exec(path)?.[1];
         return name === undefined ? [path]
-            : ids[name].flatMap((id) => fill(path.replace(`{${name}}`, id)));
+            : (ids[name] ?? []).flatMap((id) => fill(path.replace(`{${name}}`, id)));
     };
     return routes.flatMap(fill);
 }

@@ -123,7 +123,7 @@ describe('a fork deeper than a daemon may undo by itself', () => {
 
         const dir = await site.stop();
         const resume = (block) => run(['chain', 'resume', '--from', `${block}`, '--json',
-            `--store.url=sqlite:${site.api.daemon.database}`], { cwd: dir });
+            `--store.url=${site.api.daemon.database.url}`], { cwd: dir });
         const refused = await resume(10_000);
         assert.notEqual(refused.status, 0);
         assert.match(refused.stdout + refused.stderr, /can resume from blocks/);

@@ -109,11 +109,10 @@ static struct slice sign(struct node *n, const struct tx *tx, struct hash *out_h
 static void wait_mined(struct node *n, const struct hash *tx, struct evm_receipt *out)
 {
     bool found = false;
-    for (int i = 0; i < 500 && !found; i++) {
+    while (!found) {
         assert_int_equal(rpc_receipt(n->f->pool, &n->f->arena, tx, out, &found, &n->f->why), OK);
         clock_sleep_usec(found ? 0 : 5000);
     }
-    assert_true(found);
 }
 
 static void test_headers_verify(void **state)
