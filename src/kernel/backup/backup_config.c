@@ -1,8 +1,15 @@
 #include "kernel/backup/backup_config.h"
 
+#include "kernel/backup/backup_bucket.h"
 #include "kernel/base/clock.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+/* Of one request to a bucket, which carries a part at most. */
+#define TIMEOUT_USEC (120ll * USEC_PER_SEC)
+#define ATTEMPTS_MAX 6
+#define PAUSE_USEC (USEC_PER_SEC / 4)
 
 #define USEC_PER_DAY (86400ull * USEC_PER_SEC)
 
@@ -10,7 +17,7 @@ const struct config_row backup_config_rows[] = {
     {.key = "backup.to",
      .type = CONFIG_TEXT,
      .offset = offsetof(struct backup_config, to),
-     .doc = "Where scheduled backups go: a folder. Empty: none are made."},
+     .doc = "Where scheduled backups go: a folder, or s3://BUCKET/PREFIX. Empty: none are made."},
     {.key = "backup.include",
      .type = CONFIG_TEXT,
      .offset = offsetof(struct backup_config, include),
@@ -33,14 +40,76 @@ const struct config_row backup_config_rows[] = {
      .default_ = "26h",
      .min = 60ull * USEC_PER_SEC,
      .doc = "With backup.to: a last good backup older than this turns health to degraded."},
+    {.key = "backup.s3_endpoint",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct backup_config, s3_endpoint),
+     .flags = CONFIG_URLS,
+     .doc = "Server of s3:// places, as https://HOST; empty is AWS in backup.s3_region."},
+    {.key = "backup.s3_region",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct backup_config, s3_region),
+     .default_ = "us-east-1",
+     .doc = "Region of the bucket; servers of one's own mostly take any."},
+    {.key = "backup.s3_path_style",
+     .type = CONFIG_BOOL,
+     .offset = offsetof(struct backup_config, s3_path_style),
+     .default_ = "false",
+     .doc = "Address buckets as HOST/BUCKET instead of BUCKET.HOST (servers of one's own)."},
+    {.key = "backup.s3_access_key",
+     .type = CONFIG_SECRET,
+     .offset = offsetof(struct backup_config, s3_access_key),
+     .doc = "Access key id; empty takes AWS_ACCESS_KEY_ID of the environment."},
+    {.key = "backup.s3_secret_key",
+     .type = CONFIG_SECRET,
+     .offset = offsetof(struct backup_config, s3_secret_key),
+     .doc = "Secret access key; empty takes AWS_SECRET_ACCESS_KEY of the environment."},
+    {.key = "backup.s3_session_token",
+     .type = CONFIG_SECRET,
+     .offset = offsetof(struct backup_config, s3_session_token),
+     .doc = "Session token of temporary credentials; empty takes AWS_SESSION_TOKEN."},
 };
 const size_t backup_config_row_count = sizeof(backup_config_rows) / sizeof(backup_config_rows[0]);
+
+/* The setting, or what the environment has under the usual name. */
+static const struct secret *choose(const struct secret *setting, const char *variable,
+                                   struct secret *from_environment)
+{
+    const char *value = getenv(variable);
+    if (secret_len(setting) > 0 || value == NULL) {
+        return setting;
+    }
+    secret_init(from_environment, value, strlen(value));
+    return from_environment;
+}
+
+static enum err open_bucket(const struct backup_config *c, const char *where,
+                            struct backup_place **out, struct why *why)
+{
+    struct secret environment[3] = {{.ptr_ = NULL}, {.ptr_ = NULL}, {.ptr_ = NULL}};
+    const struct net_s3_options options = {
+        .endpoint = c->s3_endpoint,
+        .region = c->s3_region,
+        .path_style = c->s3_path_style,
+        .key_id = choose(&c->s3_access_key, "AWS_ACCESS_KEY_ID", &environment[0]),
+        .secret = choose(&c->s3_secret_key, "AWS_SECRET_ACCESS_KEY", &environment[1]),
+        .session_token = choose(&c->s3_session_token, "AWS_SESSION_TOKEN", &environment[2]),
+        .timeout_usec = TIMEOUT_USEC,
+        .attempts_max = ATTEMPTS_MAX,
+        .pause_usec = PAUSE_USEC,
+    };
+    enum err e = backup_place_bucket(where, options, out, why);
+    for (size_t i = 0; i < sizeof(environment) / sizeof(environment[0]); i++) {
+        secret_clear(&environment[i]);
+    }
+    return e;
+}
 
 enum err backup_config_open(const struct backup_config *config, const char *where,
                             struct backup_place **out, struct why *why)
 {
-    (void)config;
-    return backup_place_folder(where, out, why);
+    return slice_starts(slice_text(where), SLICE_LIT("s3://"))
+               ? open_bucket(config, where, out, why)
+               : backup_place_folder(where, out, why);
 }
 
 /* Cuts the id off the end of "PLACE/ID"; false when there is none. */

@@ -13,6 +13,12 @@ struct backup_config {
     int64_t keep_daily_usec;
     int64_t keep_weekly_usec;
     int64_t age_usec_max; /* of the last good one, before health says so */
+    const char *s3_endpoint;
+    const char *s3_region;
+    bool s3_path_style;
+    struct secret s3_access_key;
+    struct secret s3_secret_key;
+    struct secret s3_session_token;
 };
 
 /* backup_config_rows are the rows of section "backup". */

@@ -245,7 +245,16 @@ static enum err transfer_failed(CURLcode code, const struct transfer *t,
     return why_set(why, ERR_UPSTREAM, NULL, "%s cannot be used: %s.", origin, what);
 }
 
-static void read_answer(struct arena *arena, struct transfer *t, struct net_answer *out)
+static struct slice find_header(struct arena *arena, CURL *handle, const char *name)
+{
+    struct curl_header *header = NULL;
+    bool found =
+        name != NULL && curl_easy_header(handle, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK;
+    return found ? slice_copy(arena, slice_text(header->value)) : SLICE_EMPTY;
+}
+
+static void read_answer(struct arena *arena, struct transfer *t, const struct net_request *request,
+                        struct net_answer *out)
 {
     long status = 0;
     long connects = 0;
@@ -265,6 +274,7 @@ static void read_answer(struct arena *arena, struct transfer *t, struct net_answ
         .status = (int)status,
         .body = buf_slice(&t->body),
         .content_type = slice_copy(arena, slice_text(content_type)),
+        .kept_header = find_header(arena, t->handle, request->keep_header),
         .retry_after_usec = (int64_t)retry_after_sec * USEC_PER_SEC,
         .connected = connects > 0,
     };
@@ -291,7 +301,7 @@ enum err net_request_run(struct net_client *client, struct arena *arena,
     }
     enum err e = OK;
     if (code == CURLE_OK) {
-        read_answer(arena, &t, out);
+        read_answer(arena, &t, request, out);
     } else {
         e = transfer_failed(code, &t, request, why);
     }

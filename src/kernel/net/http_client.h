@@ -34,6 +34,7 @@ struct net_request {
     const struct net_header *headers;
     size_t header_count;
     struct slice body;
+    const char *keep_header; /* name of a header of the answer that is wanted; NULL: none */
     int64_t timeout_usec;
     size_t answer_bytes_max;
 };
@@ -42,6 +43,7 @@ struct net_answer {
     int status;
     struct slice body;
     struct slice content_type;
+    struct slice kept_header; /* what was wanted; empty when it is not there */
     int64_t retry_after_usec; /* of a Retry-After header; 0 when there is none */
     bool connected;           /* the request opened a connection instead of reusing one */
 };
