@@ -115,8 +115,12 @@ describe('a process that is killed again and again', () => {
                 }
             }
         };
-        const minted = await concurrently(COUNT, 10, ask);
-        await killer;
+        let minted;
+        try {
+            minted = await concurrently(COUNT, 10, ask);
+        } finally {
+            await killer; // or a daemon would outlive the test
+        }
         for (const { leaseId } of minted) {
             await api.until(`${V1}/leases/${leaseId}`, (l) => l.status === 'active', 60);
         }
