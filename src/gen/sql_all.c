@@ -36,6 +36,8 @@ extern const struct store_statement chain_sql_cursor_rewind;
 extern const struct store_statement chain_sql_event_insert;
 extern const struct store_statement chain_sql_events_below;
 extern const struct store_statement chain_sql_events_cut;
+extern const struct store_statement chain_sql_events_kept;
+extern const struct store_statement chain_sql_events_prune;
 extern const struct store_statement chain_sql_reorg_insert;
 extern const struct store_statement chain_sql_source_insert;
 extern const struct store_statement chain_sql_sources_list;
@@ -228,6 +230,8 @@ extern const struct store_statement store_lease_sql_beat;
 extern const struct store_statement store_lease_sql_fence;
 extern const struct store_statement store_lease_sql_forget;
 extern const struct store_statement store_lease_sql_give;
+extern const struct store_statement store_lease_sql_installation;
+extern const struct store_statement store_lease_sql_installation_make;
 extern const struct store_statement store_lease_sql_leave;
 extern const struct store_statement store_lease_sql_list;
 extern const struct store_statement store_lease_sql_lives;
@@ -239,6 +243,9 @@ extern const struct store_statement store_sql_migrations_add;
 extern const struct store_statement store_sql_migrations_create;
 extern const struct store_statement store_sql_migrations_list;
 extern const struct store_statement store_sql_migrations_remove;
+extern const struct store_statement store_partition_sql_drop;
+extern const struct store_statement store_partition_sql_next;
+extern const struct store_statement store_partition_sql_patience;
 extern const struct store_statement store_sql_undo_begin;
 extern const struct store_statement store_sql_undo_drop;
 extern const struct store_statement store_sql_undo_end;
@@ -266,7 +273,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 243,
+    .id = 250,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -304,7 +311,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 244,
+    .id = 251,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -329,7 +336,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 245,
+    .id = 252,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -355,7 +362,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 246,
+    .id = 253,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -416,7 +423,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 247,
+    .id = 254,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -465,7 +472,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 248,
+    .id = 255,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -490,7 +497,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 249,
+    .id = 256,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -527,7 +534,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 250,
+    .id = 257,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -582,7 +589,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 251,
+    .id = 258,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -614,7 +621,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 252,
+    .id = 259,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -639,7 +646,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 253,
+    .id = 260,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -659,7 +666,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 254,
+    .id = 261,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -676,7 +683,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 255,
+    .id = 262,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -714,7 +721,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 256,
+    .id = 263,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -754,7 +761,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 257,
+    .id = 264,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -779,7 +786,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 258,
+    .id = 265,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -806,7 +813,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 259,
+    .id = 266,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -856,7 +863,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 260,
+    .id = 267,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -895,7 +902,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 261,
+    .id = 268,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -920,7 +927,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 262,
+    .id = 269,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -945,7 +952,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 263,
+    .id = 270,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -987,7 +994,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 264,
+    .id = 271,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1019,7 +1026,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 265,
+    .id = 272,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1044,7 +1051,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 266,
+    .id = 273,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -1063,7 +1070,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 267,
+    .id = 274,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -1100,7 +1107,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 268,
+    .id = 275,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1132,7 +1139,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 269,
+    .id = 276,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1157,7 +1164,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 270,
+    .id = 277,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -1177,7 +1184,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 271,
+    .id = 278,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
@@ -1217,7 +1224,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 272,
+    .id = 279,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1251,7 +1258,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 273,
+    .id = 280,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1276,7 +1283,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 274,
+    .id = 281,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -1298,7 +1305,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 275,
+    .id = 282,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -1319,7 +1326,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 276,
+    .id = 283,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -1339,7 +1346,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 277,
+    .id = 284,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1374,7 +1381,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 278,
+    .id = 285,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1405,7 +1412,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 279,
+    .id = 286,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1430,7 +1437,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 280,
+    .id = 287,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -1448,7 +1455,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 281,
+    .id = 288,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -1489,7 +1496,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 282,
+    .id = 289,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1528,7 +1535,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 283,
+    .id = 290,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1553,7 +1560,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 284,
+    .id = 291,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -1578,7 +1585,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 285,
+    .id = 292,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -1621,7 +1628,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 286,
+    .id = 293,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1654,7 +1661,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 287,
+    .id = 294,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1679,7 +1686,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 288,
+    .id = 295,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -1699,7 +1706,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 289,
+    .id = 296,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -1724,6 +1731,105 @@ static const struct store_column table_inbox_events_columns[] = {
 };
 static const uint16_t table_inbox_events_key[] = {0, 1};
 
+static const struct store_column table_installation_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_installation_first_fields[] = {
+    {"single", STORE_I64, false},
+    {"id", STORE_TEXT, false},
+};
+static const struct store_statement table_installation_first = {
+    .name = "table_installation_first",
+    .id = 297,
+    .writes = false,
+    .sqlite =
+        "SELECT single, id\n"
+        "FROM installation\n"
+        "ORDER BY single\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT single, id\n"
+        "FROM installation\n"
+        "ORDER BY single\n"
+        "LIMIT $1::bigint",
+    .params = table_installation_first_params,
+    .param_count = 1,
+    .columns = table_installation_first_fields,
+    .column_count = 2,
+};
+
+static const struct store_column table_installation_next_params[] = {
+    {"after_single", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_installation_next_fields[] = {
+    {"single", STORE_I64, false},
+    {"id", STORE_TEXT, false},
+};
+static const struct store_statement table_installation_next = {
+    .name = "table_installation_next",
+    .id = 298,
+    .writes = false,
+    .sqlite =
+        "SELECT single, id\n"
+        "FROM installation\n"
+        "WHERE single > ?1\n"
+        "ORDER BY single\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT single, id\n"
+        "FROM installation\n"
+        "WHERE single > $1::bigint\n"
+        "ORDER BY single\n"
+        "LIMIT $2::bigint",
+    .params = table_installation_next_params,
+    .param_count = 2,
+    .columns = table_installation_next_fields,
+    .column_count = 2,
+};
+
+static const struct store_column table_installation_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_installation_count = {
+    .name = "table_installation_count",
+    .id = 299,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM installation",
+    .postgres =
+        "SELECT count(*) AS rows FROM installation",
+    .columns = table_installation_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_installation_insert_params[] = {
+    {"single", STORE_I64, false},
+    {"id", STORE_TEXT, false},
+};
+static const struct store_statement table_installation_insert = {
+    .name = "table_installation_insert",
+    .id = 300,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO installation (single, id)\n"
+        "VALUES (?1, ?2)",
+    .postgres =
+        "INSERT INTO installation (single, id)\n"
+        "VALUES ($1::bigint, $2::text)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY installation (single, id) FROM STDIN (FORMAT binary)",
+    .params = table_installation_insert_params,
+    .param_count = 2,
+};
+
+static const struct store_column table_installation_columns[] = {
+    {"single", STORE_I64, false},
+    {"id", STORE_TEXT, false},
+};
+static const uint16_t table_installation_key[] = {0};
+
 static const struct store_column table_job_crons_first_params[] = {
     {"max_rows", STORE_I64, false},
 };
@@ -1735,7 +1841,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 290,
+    .id = 301,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -1765,7 +1871,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 291,
+    .id = 302,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -1790,7 +1896,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 292,
+    .id = 303,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -1808,7 +1914,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 293,
+    .id = 304,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired, spec)\n"
@@ -1841,7 +1947,7 @@ static const struct store_column table_job_queues_first_fields[] = {
 };
 static const struct store_statement table_job_queues_first = {
     .name = "table_job_queues_first",
-    .id = 294,
+    .id = 305,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -1870,7 +1976,7 @@ static const struct store_column table_job_queues_next_fields[] = {
 };
 static const struct store_statement table_job_queues_next = {
     .name = "table_job_queues_next",
-    .id = 295,
+    .id = 306,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -1895,7 +2001,7 @@ static const struct store_column table_job_queues_count_fields[] = {
 };
 static const struct store_statement table_job_queues_count = {
     .name = "table_job_queues_count",
-    .id = 296,
+    .id = 307,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_queues",
@@ -1912,7 +2018,7 @@ static const struct store_column table_job_queues_insert_params[] = {
 };
 static const struct store_statement table_job_queues_insert = {
     .name = "table_job_queues_insert",
-    .id = 297,
+    .id = 308,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated)\n"
@@ -1965,7 +2071,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 298,
+    .id = 309,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2015,7 +2121,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 299,
+    .id = 310,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2040,7 +2146,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 300,
+    .id = 311,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -2078,7 +2184,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 301,
+    .id = 312,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
@@ -2099,7 +2205,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 302,
+    .id = 313,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -2119,7 +2225,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 303,
+    .id = 314,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2175,7 +2281,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 304,
+    .id = 315,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2213,7 +2319,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 305,
+    .id = 316,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2238,7 +2344,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 306,
+    .id = 317,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -2261,7 +2367,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 307,
+    .id = 318,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -2305,7 +2411,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 308,
+    .id = 319,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2343,7 +2449,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 309,
+    .id = 320,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2368,7 +2474,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 310,
+    .id = 321,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -2391,7 +2497,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 311,
+    .id = 322,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -2436,7 +2542,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 312,
+    .id = 323,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2474,7 +2580,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 313,
+    .id = 324,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2499,7 +2605,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 314,
+    .id = 325,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -2523,7 +2629,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 315,
+    .id = 326,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -2567,7 +2673,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 316,
+    .id = 327,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2603,7 +2709,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 317,
+    .id = 328,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2628,7 +2734,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 318,
+    .id = 329,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -2650,7 +2756,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 319,
+    .id = 330,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -2720,7 +2826,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 320,
+    .id = 331,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -2782,7 +2888,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 321,
+    .id = 332,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -2807,7 +2913,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 322,
+    .id = 333,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -2857,7 +2963,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 323,
+    .id = 334,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -2927,7 +3033,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 324,
+    .id = 335,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -2961,7 +3067,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 325,
+    .id = 336,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -2986,7 +3092,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 326,
+    .id = 337,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -3008,7 +3114,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 327,
+    .id = 338,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -3053,7 +3159,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 328,
+    .id = 339,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3092,7 +3198,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 329,
+    .id = 340,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3117,7 +3223,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 330,
+    .id = 341,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -3142,7 +3248,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 331,
+    .id = 342,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -3195,7 +3301,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 332,
+    .id = 343,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3237,7 +3343,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 333,
+    .id = 344,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3262,7 +3368,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 334,
+    .id = 345,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -3292,7 +3398,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 335,
+    .id = 346,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -3341,7 +3447,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 336,
+    .id = 347,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3377,7 +3483,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 337,
+    .id = 348,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3402,7 +3508,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 338,
+    .id = 349,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -3423,7 +3529,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 339,
+    .id = 350,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -3463,7 +3569,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 340,
+    .id = 351,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3498,7 +3604,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 341,
+    .id = 352,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3523,7 +3629,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 342,
+    .id = 353,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -3544,7 +3650,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 343,
+    .id = 354,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -3581,7 +3687,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 344,
+    .id = 355,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3611,7 +3717,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 345,
+    .id = 356,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3636,7 +3742,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 346,
+    .id = 357,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -3654,7 +3760,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 347,
+    .id = 358,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -3693,7 +3799,7 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 348,
+    .id = 359,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -3728,7 +3834,7 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 349,
+    .id = 360,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -3753,7 +3859,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 350,
+    .id = 361,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -3776,7 +3882,7 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 351,
+    .id = 362,
     .writes = true,
     .sqlite =
         "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
@@ -3842,7 +3948,7 @@ static const struct store_column table_relay_intents_first_fields[] = {
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 352,
+    .id = 363,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
@@ -3899,7 +4005,7 @@ static const struct store_column table_relay_intents_next_fields[] = {
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 353,
+    .id = 364,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
@@ -3924,7 +4030,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 354,
+    .id = 365,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -3969,7 +4075,7 @@ static const struct store_column table_relay_intents_insert_params[] = {
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 355,
+    .id = 366,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at)\n"
@@ -3990,7 +4096,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 356,
+    .id = 367,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -4010,7 +4116,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 357,
+    .id = 368,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -4073,7 +4179,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 358,
+    .id = 369,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4109,7 +4215,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 359,
+    .id = 370,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4134,7 +4240,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 360,
+    .id = 371,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -4157,7 +4263,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 361,
+    .id = 372,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -4196,7 +4302,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 362,
+    .id = 373,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -4227,7 +4333,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 363,
+    .id = 374,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -4252,7 +4358,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 364,
+    .id = 375,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -4270,7 +4376,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 365,
+    .id = 376,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -4305,7 +4411,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 366,
+    .id = 377,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4338,7 +4444,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 367,
+    .id = 378,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4363,7 +4469,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 368,
+    .id = 379,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -4382,7 +4488,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 369,
+    .id = 380,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -4427,7 +4533,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 370,
+    .id = 381,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4468,7 +4574,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 371,
+    .id = 382,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4493,7 +4599,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 372,
+    .id = 383,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -4521,7 +4627,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 373,
+    .id = 384,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -4569,7 +4675,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 374,
+    .id = 385,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4605,7 +4711,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 375,
+    .id = 386,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4630,7 +4736,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 376,
+    .id = 387,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -4652,7 +4758,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 377,
+    .id = 388,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -4692,7 +4798,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 378,
+    .id = 389,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -4728,7 +4834,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 379,
+    .id = 390,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -4753,7 +4859,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 380,
+    .id = 391,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -4773,7 +4879,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 381,
+    .id = 392,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -4809,7 +4915,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 382,
+    .id = 393,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -4841,7 +4947,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 383,
+    .id = 394,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -4866,7 +4972,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 384,
+    .id = 395,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -4884,7 +4990,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 385,
+    .id = 396,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -4918,7 +5024,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 386,
+    .id = 397,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -4948,7 +5054,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 387,
+    .id = 398,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -4973,7 +5079,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 388,
+    .id = 399,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -4991,7 +5097,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 389,
+    .id = 400,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -5012,7 +5118,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 390,
+    .id = 401,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -5032,7 +5138,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 391,
+    .id = 402,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -5187,6 +5293,18 @@ static const struct store_table sql_catalog_tables[] = {
         .next = &table_inbox_events_next,
         .count = &table_inbox_events_count,
         .insert = &table_inbox_events_insert,
+    },
+    {
+        .name = "installation",
+        .columns = table_installation_columns,
+        .column_count = 2,
+        .key = table_installation_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_installation_first,
+        .next = &table_installation_next,
+        .count = &table_installation_count,
+        .insert = &table_installation_insert,
     },
     {
         .name = "job_crons",
@@ -5484,6 +5602,11 @@ static const struct store_table sql_catalog_tables[] = {
     },
 };
 
+static const struct store_partitioned sql_catalog_partitioned[] = {
+    {"blockchain_events", "created_at"},
+    {"audit_log", "created_at"},
+};
+
 static const struct store_statement *const sql_catalog_statements[] = {
     &audit_sql_anchor_move,
     &audit_sql_hash_get,
@@ -5518,6 +5641,8 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &chain_sql_event_insert,
     &chain_sql_events_below,
     &chain_sql_events_cut,
+    &chain_sql_events_kept,
+    &chain_sql_events_prune,
     &chain_sql_reorg_insert,
     &chain_sql_source_insert,
     &chain_sql_sources_list,
@@ -5710,6 +5835,8 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &store_lease_sql_fence,
     &store_lease_sql_forget,
     &store_lease_sql_give,
+    &store_lease_sql_installation,
+    &store_lease_sql_installation_make,
     &store_lease_sql_leave,
     &store_lease_sql_list,
     &store_lease_sql_lives,
@@ -5721,6 +5848,9 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &store_sql_migrations_create,
     &store_sql_migrations_list,
     &store_sql_migrations_remove,
+    &store_partition_sql_drop,
+    &store_partition_sql_next,
+    &store_partition_sql_patience,
     &store_sql_undo_begin,
     &store_sql_undo_drop,
     &store_sql_undo_end,
@@ -5775,6 +5905,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_inbox_events_next,
     &table_inbox_events_count,
     &table_inbox_events_insert,
+    &table_installation_first,
+    &table_installation_next,
+    &table_installation_count,
+    &table_installation_insert,
     &table_job_crons_first,
     &table_job_crons_next,
     &table_job_crons_count,
@@ -8071,7 +8205,7 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 9,
         .name = "leases",
-        .checksum = "67b914abd76e69b83e1424310c1128cade6a1a4b41106462fe233fd8818a6f1c",
+        .checksum = "df8d789e230ae59666280ce8c76cf0d03e1db16c0583e626b6d769090c2451f9",
         .up_sqlite =
             "CREATE TABLE processes (\n"
             "    process_id TEXT NOT NULL PRIMARY KEY,\n"
@@ -8089,6 +8223,10 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    owner TEXT NOT NULL,\n"
             "    fence INTEGER NOT NULL CHECK (fence >= 0),\n"
             "    since INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "CREATE TABLE installation (\n"
+            "    single INTEGER NOT NULL PRIMARY KEY CHECK (single = 1),\n"
+            "    id TEXT NOT NULL\n"
             ") STRICT;\n"
             "CREATE VIEW database_clock AS SELECT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) * 1000) AS at;\n"
             "CREATE VIEW live_processes AS SELECT process_id FROM processes;\n"
@@ -8115,6 +8253,10 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    fence BIGINT NOT NULL CHECK (fence >= 0),\n"
             "    since TIMESTAMPTZ NOT NULL\n"
             ");\n"
+            "CREATE TABLE installation (\n"
+            "    single BIGINT NOT NULL PRIMARY KEY CHECK (single = 1),\n"
+            "    id TEXT NOT NULL\n"
+            ");\n"
             "CREATE VIEW database_clock AS SELECT clock_timestamp() AS at;\n"
             "CREATE VIEW live_processes AS\n"
             "    SELECT process_id FROM processes\n"
@@ -8130,12 +8272,14 @@ static const struct store_migration sql_catalog_migrations[] = {
             "DROP VIEW relay_holders;\n"
             "DROP VIEW live_processes;\n"
             "DROP VIEW database_clock;\n"
+            "DROP TABLE installation;\n"
             "DROP TABLE process_leases;\n"
             "DROP TABLE processes;",
         .down_postgres =
             "DROP VIEW relay_holders;\n"
             "DROP VIEW live_processes;\n"
             "DROP VIEW database_clock;\n"
+            "DROP TABLE installation;\n"
             "DROP TABLE process_leases;\n"
             "DROP TABLE processes;",
     },
@@ -8277,15 +8421,189 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 11,
         .name = "partitions",
-        .checksum = "1babac4054a70828d70216b0b3ab7fa1c33311572e2356a2a0dc769b28c4160a",
+        .checksum = "4b8b468d5d152d6a0cc543e4f55cc283034bcdb675abe1efd0f4906d165b96ac",
         .up_sqlite =
-            "",
+            "CREATE INDEX idx_blockchain_events_created ON blockchain_events (created_at);",
         .up_postgres =
-            "",
+            "DROP INDEX idx_blockchain_events_contract;\n"
+            "DROP INDEX idx_blockchain_events_type;\n"
+            "DROP INDEX idx_blockchain_events_unprocessed;\n"
+            "ALTER TABLE blockchain_events RENAME TO blockchain_events_whole;\n"
+            "CREATE TABLE blockchain_events (\n"
+            "    chain_id BIGINT NOT NULL,\n"
+            "    block_number BIGINT NOT NULL,\n"
+            "    log_index BIGINT NOT NULL,\n"
+            "    block_hash BYTEA CONSTRAINT block_hash_is_hash CHECK (octet_length(block_hash) = 32) NOT NULL,\n"
+            "    transaction_hash BYTEA CONSTRAINT transaction_hash_is_hash CHECK (octet_length(transaction_hash) = 32) NOT NULL,\n"
+            "    contract_address BYTEA CONSTRAINT contract_address_is_address CHECK (octet_length(contract_address) = 20) NOT NULL,\n"
+            "    event_type TEXT NOT NULL,\n"
+            "    event_data JSONB NOT NULL,\n"
+            "    processed BOOLEAN NOT NULL,\n"
+            "    error TEXT,\n"
+            "    created_at TIMESTAMPTZ NOT NULL,\n"
+            "    CONSTRAINT blockchain_events_place\n"
+            "        PRIMARY KEY (chain_id, block_number, log_index, created_at)\n"
+            ") PARTITION BY RANGE (created_at);\n"
+            "CREATE TABLE blockchain_events_default PARTITION OF blockchain_events DEFAULT;\n"
+            "CREATE INDEX idx_blockchain_events_contract\n"
+            "    ON blockchain_events (chain_id, contract_address, block_number, log_index);\n"
+            "CREATE INDEX idx_blockchain_events_type ON blockchain_events (event_type);\n"
+            "CREATE INDEX idx_blockchain_events_unprocessed\n"
+            "    ON blockchain_events (chain_id, block_number) WHERE NOT processed;\n"
+            "CREATE INDEX idx_blockchain_events_created ON blockchain_events (created_at);\n"
+            "CREATE TABLE blockchain_event_keys (\n"
+            "    chain_id BIGINT NOT NULL,\n"
+            "    block_number BIGINT NOT NULL,\n"
+            "    log_index BIGINT NOT NULL,\n"
+            "    transaction_hash BYTEA CONSTRAINT transaction_hash_is_hash CHECK (octet_length(transaction_hash) = 32) NOT NULL,\n"
+            "    PRIMARY KEY (chain_id, block_number, log_index),\n"
+            "    UNIQUE (chain_id, transaction_hash, log_index)\n"
+            ");\n"
+            "CREATE FUNCTION blockchain_events_note() RETURNS trigger LANGUAGE plpgsql AS $note$\n"
+            "BEGIN\n"
+            "    IF TG_OP = 'INSERT' THEN\n"
+            "        INSERT INTO blockchain_event_keys (chain_id, block_number, log_index, transaction_hash)\n"
+            "        SELECT chain_id, block_number, log_index, transaction_hash FROM changed;\n"
+            "    ELSE\n"
+            "        DELETE FROM blockchain_event_keys k USING changed c\n"
+            "        WHERE k.chain_id = c.chain_id AND k.block_number = c.block_number\n"
+            "            AND k.log_index = c.log_index;\n"
+            "    END IF;\n"
+            "    RETURN NULL;\n"
+            "END;\n"
+            "$note$;\n"
+            "CREATE TRIGGER blockchain_events_insert AFTER INSERT ON blockchain_events\n"
+            "    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION blockchain_events_note();\n"
+            "CREATE TRIGGER blockchain_events_delete AFTER DELETE ON blockchain_events\n"
+            "    REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION blockchain_events_note();\n"
+            "CREATE FUNCTION blockchain_events_refuse() RETURNS trigger LANGUAGE plpgsql AS $refuse$\n"
+            "BEGIN\n"
+            "    RAISE EXCEPTION 'the place of an event does not change'\n"
+            "        USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = TG_NAME;\n"
+            "END;\n"
+            "$refuse$;\n"
+            "CREATE TRIGGER blockchain_events_stay\n"
+            "    BEFORE UPDATE OF chain_id, block_number, log_index, transaction_hash, created_at\n"
+            "    ON blockchain_events FOR EACH ROW EXECUTE FUNCTION blockchain_events_refuse();\n"
+            "INSERT INTO blockchain_events\n"
+            "    (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address,\n"
+            "     event_type, event_data, processed, error, created_at)\n"
+            "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address,\n"
+            "       event_type, event_data, processed, error, created_at\n"
+            "FROM blockchain_events_whole;\n"
+            "DROP TABLE blockchain_events_whole;\n"
+            "CREATE FUNCTION partition_name(parent text, month timestamptz) RETURNS text\n"
+            "LANGUAGE sql IMMUTABLE AS $name$\n"
+            "    SELECT parent || '_p' || to_char(month AT TIME ZONE 'UTC', 'YYYYMM')\n"
+            "$name$;\n"
+            "CREATE FUNCTION partition_next(parent text, key text, ahead timestamptz) RETURNS text\n"
+            "LANGUAGE plpgsql AS $next$\n"
+            "DECLARE\n"
+            "    rest text := parent || '_default';\n"
+            "    month timestamptz;\n"
+            "    beyond timestamptz;\n"
+            "    made text;\n"
+            "BEGIN\n"
+            "    PERFORM pg_advisory_xact_lock(1179797572, hashtext(parent));\n"
+            "    EXECUTE format('SELECT date_trunc(''month'', min(%I), ''UTC'') FROM ONLY %I', key, rest)\n"
+            "        INTO month;\n"
+            "    IF month IS NULL THEN\n"
+            "        SELECT min(m AT TIME ZONE 'UTC') INTO month\n"
+            "        FROM generate_series(date_trunc('month', now() AT TIME ZONE 'UTC'),\n"
+            "                             ahead AT TIME ZONE 'UTC', interval '1 month') m\n"
+            "        WHERE to_regclass(partition_name(parent, m AT TIME ZONE 'UTC')) IS NULL;\n"
+            "    END IF;\n"
+            "    IF month IS NULL THEN\n"
+            "        RETURN NULL;\n"
+            "    END IF;\n"
+            "    beyond := (month AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC';\n"
+            "    made := partition_name(parent, month);\n"
+            "    IF to_regclass(made) IS NOT NULL THEN\n"
+            "        RAISE EXCEPTION 'partition % was made meanwhile', made USING ERRCODE = '40001';\n"
+            "    END IF;\n"
+            "    EXECUTE format('LOCK TABLE ONLY %I IN ACCESS EXCLUSIVE MODE', rest);\n"
+            "    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',\n"
+            "                   made, parent);\n"
+            "    EXECUTE format('ALTER TABLE %I DISABLE TRIGGER USER', rest);\n"
+            "    EXECUTE format('WITH moved AS (DELETE FROM ONLY %I WHERE %I >= $1 AND %I < $2 RETURNING *)'\n"
+            "                   ' INSERT INTO %I SELECT * FROM moved', rest, key, key, made)\n"
+            "        USING month, beyond;\n"
+            "    EXECUTE format('ALTER TABLE %I ENABLE TRIGGER USER', rest);\n"
+            "    EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',\n"
+            "                   parent, made, month, beyond);\n"
+            "    RETURN made;\n"
+            "EXCEPTION WHEN check_violation THEN\n"
+            "    RAISE EXCEPTION 'rows of partition % arrived meanwhile', made USING ERRCODE = '40001';\n"
+            "END;\n"
+            "$next$;\n"
+            "CREATE FUNCTION partition_drop(parent text) RETURNS text\n"
+            "LANGUAGE plpgsql AS $drop$\n"
+            "DECLARE\n"
+            "    name text;\n"
+            "    used boolean;\n"
+            "BEGIN\n"
+            "    PERFORM pg_advisory_xact_lock(1179797572, hashtext(parent));\n"
+            "    FOR name IN\n"
+            "        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid\n"
+            "        WHERE i.inhparent = parent::regclass AND c.relname ~ ('^' || parent || '_p[0-9]{6}$')\n"
+            "            AND c.relname < partition_name(parent, now())\n"
+            "        ORDER BY c.relname\n"
+            "    LOOP\n"
+            "        EXECUTE format('SELECT EXISTS (SELECT 1 FROM ONLY %I)', name) INTO used;\n"
+            "        CONTINUE WHEN used;\n"
+            "        BEGIN\n"
+            "            EXECUTE format('LOCK TABLE ONLY %I IN ACCESS EXCLUSIVE MODE', parent);\n"
+            "            EXECUTE format('ALTER TABLE %I ADD CONSTRAINT is_empty CHECK (false)', name);\n"
+            "            EXECUTE format('DROP TABLE %I', name);\n"
+            "            RETURN name;\n"
+            "        EXCEPTION\n"
+            "            WHEN check_violation THEN NULL;\n"
+            "            WHEN undefined_table THEN NULL; -- somebody else dropped it meanwhile\n"
+            "        END;\n"
+            "    END LOOP;\n"
+            "    RETURN NULL;\n"
+            "END;\n"
+            "$drop$;",
         .down_sqlite =
-            "",
+            "DROP INDEX idx_blockchain_events_created;",
         .down_postgres =
-            "",
+            "DROP FUNCTION partition_drop(text);\n"
+            "DROP FUNCTION partition_next(text, text, timestamptz);\n"
+            "DROP FUNCTION partition_name(text, timestamptz);\n"
+            "DROP TABLE blockchain_event_keys;\n"
+            "ALTER TABLE blockchain_events RENAME TO blockchain_events_parts;\n"
+            "DROP INDEX idx_blockchain_events_contract;\n"
+            "DROP INDEX idx_blockchain_events_type;\n"
+            "DROP INDEX idx_blockchain_events_unprocessed;\n"
+            "CREATE TABLE blockchain_events (\n"
+            "    chain_id BIGINT NOT NULL,\n"
+            "    block_number BIGINT NOT NULL,\n"
+            "    log_index BIGINT NOT NULL,\n"
+            "    block_hash BYTEA CONSTRAINT block_hash_is_hash CHECK (octet_length(block_hash) = 32) NOT NULL,\n"
+            "    transaction_hash BYTEA CONSTRAINT transaction_hash_is_hash CHECK (octet_length(transaction_hash) = 32) NOT NULL,\n"
+            "    contract_address BYTEA CONSTRAINT contract_address_is_address CHECK (octet_length(contract_address) = 20) NOT NULL,\n"
+            "    event_type TEXT NOT NULL,\n"
+            "    event_data JSONB NOT NULL,\n"
+            "    processed BOOLEAN NOT NULL,\n"
+            "    error TEXT,\n"
+            "    created_at TIMESTAMPTZ NOT NULL,\n"
+            "    PRIMARY KEY (chain_id, block_number, log_index),\n"
+            "    UNIQUE (chain_id, transaction_hash, log_index)\n"
+            ");\n"
+            "INSERT INTO blockchain_events\n"
+            "    (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address,\n"
+            "     event_type, event_data, processed, error, created_at)\n"
+            "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address,\n"
+            "       event_type, event_data, processed, error, created_at\n"
+            "FROM blockchain_events_parts;\n"
+            "CREATE INDEX idx_blockchain_events_contract\n"
+            "    ON blockchain_events (chain_id, contract_address, block_number, log_index);\n"
+            "CREATE INDEX idx_blockchain_events_type ON blockchain_events (event_type);\n"
+            "CREATE INDEX idx_blockchain_events_unprocessed\n"
+            "    ON blockchain_events (chain_id, block_number) WHERE NOT processed;\n"
+            "DROP TABLE blockchain_events_parts;\n"
+            "DROP FUNCTION blockchain_events_note();\n"
+            "DROP FUNCTION blockchain_events_refuse();",
     },
     {
         .version = 12,
@@ -8401,9 +8719,11 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 392,
+    .statement_count = 403,
     .migrations = sql_catalog_migrations,
     .migration_count = 13,
     .tables = sql_catalog_tables,
-    .table_count = 35,
+    .table_count = 36,
+    .partitioned = sql_catalog_partitioned,
+    .partitioned_count = 2,
 };

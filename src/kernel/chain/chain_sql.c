@@ -37,7 +37,7 @@ static const struct store_column chain_sql_totals_columns[] = {
 };
 const struct store_statement chain_sql_totals = {
     .name = "chain_totals",
-    .id = 36,
+    .id = 38,
     .writes = false,
     .sqlite =
         "SELECT (SELECT COUNT(*) FROM chain_reorgs r WHERE r.chain_id = ?1) AS reorgs,\n"
@@ -253,7 +253,7 @@ static const struct store_column chain_sql_source_insert_params[] = {
 };
 const struct store_statement chain_sql_source_insert = {
     .name = "chain_source_insert",
-    .id = 34,
+    .id = 36,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -277,7 +277,7 @@ static const struct store_column chain_sql_sources_list_columns[] = {
 };
 const struct store_statement chain_sql_sources_list = {
     .name = "chain_sources_list",
-    .id = 35,
+    .id = 37,
     .writes = false,
     .sqlite =
         "SELECT address, contract, from_block FROM chain_sources\n"
@@ -343,6 +343,71 @@ const struct store_statement chain_sql_events_cut = {
     .param_count = 2,
 };
 
+static const struct store_column chain_sql_events_kept_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column chain_sql_events_kept_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"from_block", STORE_I64, false},
+};
+const struct store_statement chain_sql_events_kept = {
+    .name = "chain_events_kept",
+    .id = 33,
+    .writes = false,
+    .sqlite =
+        "SELECT c.chain_id,\n"
+        "       coalesce((SELECT max(e.block_number) FROM blockchain_events e\n"
+        "                 WHERE e.chain_id = c.chain_id\n"
+        "                     AND e.block_number < (SELECT min(b.block_number) FROM chain_blocks b\n"
+        "                                           WHERE b.chain_id = c.chain_id)), 0) AS from_block\n"
+        "FROM chain_cursors c\n"
+        "ORDER BY c.chain_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT c.chain_id,\n"
+        "       coalesce((SELECT max(e.block_number) FROM blockchain_events e\n"
+        "                 WHERE e.chain_id = c.chain_id\n"
+        "                     AND e.block_number < (SELECT min(b.block_number) FROM chain_blocks b\n"
+        "                                           WHERE b.chain_id = c.chain_id)), 0) AS from_block\n"
+        "FROM chain_cursors c\n"
+        "ORDER BY c.chain_id\n"
+        "LIMIT $1::bigint",
+    .params = chain_sql_events_kept_params,
+    .param_count = 1,
+    .columns = chain_sql_events_kept_columns,
+    .column_count = 2,
+};
+
+static const struct store_column chain_sql_events_prune_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"from_block", STORE_I64, false},
+    {"before", STORE_TIME, false},
+    {"max_rows", STORE_I64, false},
+};
+const struct store_statement chain_sql_events_prune = {
+    .name = "chain_events_prune",
+    .id = 34,
+    .writes = true,
+    .sqlite =
+        "DELETE FROM blockchain_events\n"
+        "WHERE created_at < ?3\n"
+        "    AND (chain_id, block_number, log_index, created_at) IN (\n"
+        "        SELECT e.chain_id, e.block_number, e.log_index, e.created_at FROM blockchain_events e\n"
+        "        WHERE e.chain_id = ?1 AND e.block_number < ?2 AND e.created_at < ?3\n"
+        "        ORDER BY e.created_at\n"
+        "        LIMIT ?4)",
+    .postgres =
+        "DELETE FROM blockchain_events\n"
+        "WHERE created_at < $3::timestamptz\n"
+        "    AND (chain_id, block_number, log_index, created_at) IN (\n"
+        "        SELECT e.chain_id, e.block_number, e.log_index, e.created_at FROM blockchain_events e\n"
+        "        WHERE e.chain_id = $1::bigint AND e.block_number < $2::bigint AND e.created_at < $3::timestamptz\n"
+        "        ORDER BY e.created_at\n"
+        "        LIMIT $4::bigint)",
+    .params = chain_sql_events_prune_params,
+    .param_count = 4,
+};
+
 static const struct store_column chain_sql_events_below_params[] = {
     {"chain_id", STORE_I64, false},
     {"block_number", STORE_I64, false},
@@ -379,7 +444,7 @@ static const struct store_column chain_sql_reorg_insert_params[] = {
 };
 const struct store_statement chain_sql_reorg_insert = {
     .name = "chain_reorg_insert",
-    .id = 33,
+    .id = 35,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs\n"
