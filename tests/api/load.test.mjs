@@ -65,10 +65,10 @@ for (const wait of [0, 30]) {
             const nonces = mined.map((t) => Number(t.nonce)).sort((a, b) => a - b);
             assert.deepEqual(nonces, Array.from({ length: COUNT }, (_, i) => nonces[0] + i));
 
-            const intents = rows(api.daemon.database, 'SELECT state, lower(hex(transaction_hash)) AS hash '
-                + "FROM relay_intents WHERE purpose = 'leasing.register_asset'");
+            const intents = rows(api.daemon.database, 'SELECT state, transaction_hash FROM relay_intents '
+                + "WHERE purpose = 'leasing.register_asset'");
             assert.equal(intents.length, COUNT);
-            assert.ok(intents.every((i) => i.state === 4 && hashes.has(`0x${i.hash}`)));
+            assert.ok(intents.every((i) => i.state === 4 && hashes.has(i.transaction_hash)));
             assert.doesNotMatch(api.daemon.log, /nonce too|nonce_moved|"level":"(error|broken)"/);
         });
     });
