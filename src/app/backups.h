@@ -25,6 +25,12 @@ enum err backups_verify(const struct settings *settings, const char *from, const
                         struct backup_manifest *out_manifest, struct backup_verdict **out,
                         size_t *out_count, struct why *why) ERR_CHECKED;
 
+/*
+ * backups_job_table makes the kinds behind the schedules of backups; `settings` must outlive the
+ * runner.
+ */
+struct job_table backups_job_table(struct settings *settings);
+
 /* backups_store_config returns the store's settings for work that takes its time. */
 struct store_config backups_store_config(const struct settings *settings, const char *url,
                                          bool read_only);

@@ -8,6 +8,7 @@
 #include "app/commands.h"
 #include "app/service.h"
 #include "app/wallets.h"
+#include "kernel/backup/backup_runs.h"
 #include "kernel/base/hex.h"
 #include "kernel/base/metric.h"
 #include "kernel/crypto/keystore.h"
@@ -159,6 +160,7 @@ static void reference_metrics(struct buf *out)
     store_lease_metrics_register();
     store_metrics_register();
     audit_metrics_register();
+    backup_metrics_register();
     metric_reference(out);
 }
 
@@ -170,7 +172,7 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
                                         ops_jobs_http_table(&no_ops), leasing_http_table(NULL)};
     const struct chain_table events = leasing_chain_table(NULL);
     struct job_table jobs[SCHEDULES_TABLES_MAX];
-    size_t job_tables = schedules_job_tables(NULL, NULL, NULL, jobs);
+    size_t job_tables = schedules_job_tables(NULL, NULL, NULL, NULL, jobs);
     buf_format(out, "<!-- Written by `freehold reference %.*s`; do not edit. -->\n\n",
                SLICE_ARG(what));
     if (slice_equal_text(what, "errors")) {

@@ -1,5 +1,6 @@
 #include "app/schedules.h"
 
+#include "app/backups.h"
 #include "kernel/base/check.h"
 
 #define SECOND ((int64_t)USEC_PER_SEC)
@@ -124,15 +125,13 @@ static const struct job_cron crons[] = {
         .name = "DatabaseBackup",
         .kind = "backup.daily",
         .cron = "0 3 * * *",
-        .awaits = "backup",
-        .doc = "The daily backup.",
+        .doc = "The daily backup; that of Sunday is the weekly archive, kept for longer.",
     },
     {
-        .name = "WeeklyArchive",
-        .kind = "backup.weekly",
-        .cron = "0 3 * * 0",
-        .awaits = "backup",
-        .doc = "The weekly archive, kept for longer.",
+        .name = "BackupVerification",
+        .kind = "backup.verify",
+        .cron = "0 5 * * 0",
+        .doc = "The weekly proof that the newest backup can be restored.",
     },
     {
         .name = "BookingAutoComplete",
@@ -151,7 +150,8 @@ static const struct job_cron crons[] = {
 };
 
 size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
-                            struct leasing *leasing, struct job_table out[SCHEDULES_TABLES_MAX])
+                            struct leasing *leasing, struct settings *settings,
+                            struct job_table out[SCHEDULES_TABLES_MAX])
 {
     const struct job_table tables[] = {
         {
@@ -163,6 +163,7 @@ size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
         ops_job_table(retention),
         ops_watch_table(ops),
         leasing_job_table(leasing),
+        backups_job_table(settings),
     };
     size_t count = sizeof tables / sizeof tables[0];
     ASSERT(count <= SCHEDULES_TABLES_MAX);

@@ -2,7 +2,7 @@
  * schedules.h: queues and schedules of the systems that Freehold replaces, and all job tables of
  * the program.
  *
- * The rows of seed 004 (queues of 4.2, schedules of 4.3, the weekly archive and its test of 9.1)
+ * The rows of seed 004 (queues of 4.2, schedules of 4.3, the test of backups of 9.1)
  * and seed 003 (its two) are written down here until the part that they belong to takes them over:
  * a row whose kind is not there yet says whom it waits for (job_cron.awaits), is shown by
  * `freehold jobs schedules` as such, and never fires. To bring one to life its part declares the
@@ -11,6 +11,7 @@
 #ifndef APP_SCHEDULES_H
 #define APP_SCHEDULES_H
 
+#include "app/settings.h"
 #include "domain/leasing/leasing.h"
 #include "kernel/jobs/jobs.h"
 #include "kernel/ops/ops.h"
@@ -22,6 +23,7 @@
  * gives tables to look at, not to run.
  */
 size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
-                            struct leasing *leasing, struct job_table out[SCHEDULES_TABLES_MAX]);
+                            struct leasing *leasing, struct settings *settings,
+                            struct job_table out[SCHEDULES_TABLES_MAX]);
 
 #endif

@@ -7,6 +7,7 @@
 #include "app/wallets.h"
 #include "gen/sql_all.h"
 #include "kernel/backup/backup_copy.h"
+#include "kernel/backup/backup_runs.h"
 #include "kernel/base/check.h"
 #include "kernel/base/log.h"
 #include "kernel/crypto/keystore.h"
@@ -58,6 +59,8 @@ static enum err start_store(struct service *s, struct why *why)
     if (e == OK) {
         keep_partitions(s->store);
     }
+    backup_metrics_register();
+    e = e == OK ? backup_metrics_load(s->store, why) : e;
     roles_format(s->settings->service.role_set, s->roles);
     if (e == OK) {
         e = store_leases_start(s->store, s->roles, FREEHOLD_VERSION, why);
@@ -413,6 +416,8 @@ static void fill_ops(struct service *s)
         .roles = s->roles,
         .chain_id = s->settings->chain.chain_id,
         .dead_alert = s->settings->jobs.dead_alert,
+        .backups = s->settings->backup.to[0] != 0,
+        .backup_age_usec_max = s->settings->backup.age_usec_max,
         .started_usec = clock_wall_usec(),
         .store = s->store,
         .rpc = s->rpc,
@@ -434,7 +439,8 @@ static enum err start_jobs(struct service *s, struct why *why)
         .inbox_usec = s->settings->inbox.retention_usec,
     };
     fill_ops(s);
-    size_t count = schedules_job_tables(&s->ops, &s->retention, s->leasing, s->job_tables);
+    size_t count =
+        schedules_job_tables(&s->ops, &s->retention, s->leasing, s->settings, s->job_tables);
     enum err e = jobs_catalog_new(&s->boot, s->job_tables, count, &s->ops.jobs, why);
     if (e == OK && has_role(s, ROLE_JOBS)) {
         e = jobs_new(&s->jobs, s->store, &s->settings->jobs, s->job_tables, count, why);

@@ -22,6 +22,22 @@ CREATE TABLE backup_copy_tables (
 );
 -- local: backup_copy_tables
 
+-- Scheduled backups and their verification, as they went.
+CREATE TABLE backup_runs (
+    kind @text NOT NULL CHECK (kind IN ('backup', 'verify')),
+    started_at @time NOT NULL,
+    finished_at @time NOT NULL,
+    place @text NOT NULL,
+    backup_id @text,
+    good @bool NOT NULL,
+    error @text,
+    row_count @i64 NOT NULL,
+    byte_count @i64 NOT NULL,
+    PRIMARY KEY (kind, started_at)
+);
+CREATE INDEX backup_runs_good ON backup_runs (kind, finished_at) WHERE good;
+
 -- down
+DROP TABLE backup_runs;
 DROP TABLE backup_copy_tables;
 DROP TABLE backup_copy;

@@ -157,7 +157,7 @@ enum err backup_verify(const struct backup_restore_options *options,
 /*
  * backup_retention marks which of the backups of these moments, oldest first, are kept: all that
  * are younger than `daily_usec`; of those that are younger than `weekly_usec` the first of each
- * week (from Monday, UTC); and always the newest. Units: microseconds.
+ * week (from Sunday, UTC); and always the newest. Units: microseconds.
  */
 void backup_retention(const int64_t *moments_usec, size_t count, int64_t now_usec,
                       int64_t daily_usec, int64_t weekly_usec, bool *out_keep);

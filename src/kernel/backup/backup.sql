@@ -58,3 +58,30 @@ SELECT chain_id, block_number, block_hash FROM chain_cursors ORDER BY chain_id;
 -- doc: Reads the head of the audit log, for the manifest.
 -- columns: seq i64, hash hash
 SELECT seq, hash FROM audit_head;
+
+-- statement: backup_run_add
+-- doc: Notes how a scheduled backup or verification went.
+-- params: kind text, started_at time, finished_at time, place text, backup_id text?, good bool
+-- params: error text?, row_count i64, byte_count i64
+INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count,
+    byte_count)
+VALUES (:kind, :started_at, :finished_at, :place, :backup_id, :good, :error, :row_count, :byte_count)
+ON CONFLICT (kind, started_at) DO NOTHING;
+
+-- statement: backup_runs_forget
+-- doc: Forgets runs of long ago, but for the last good ones.
+-- params: before time
+DELETE FROM backup_runs
+WHERE finished_at < :before
+    AND finished_at < (SELECT max(g.finished_at) FROM backup_runs g
+                       WHERE g.kind = backup_runs.kind AND g.good);
+
+-- statement: backup_runs_last
+-- doc: Reads the last good run of a kind.
+-- params: kind text
+-- columns: finished_at time, backup_id text?, row_count i64, byte_count i64
+SELECT finished_at, backup_id, row_count, byte_count
+FROM backup_runs
+WHERE kind = :kind AND good
+ORDER BY finished_at DESC
+LIMIT 1;

@@ -4,14 +4,14 @@
 #include "kernel/base/clock.h"
 
 #define USEC_PER_DAY (86400ll * USEC_PER_SEC)
-/* 1970 began on a Thursday: the first Monday was the fifth of January. */
-#define FIRST_MONDAY 4
+/* 1970 began on a Thursday: the first Sunday was the fourth of January. */
+#define FIRST_SUNDAY 3
 /* What is unfinished for longer than this was left by a crash. */
 #define SWEEP_USEC USEC_PER_DAY
 
 static int64_t week_of(int64_t usec)
 {
-    int64_t day = usec / USEC_PER_DAY - FIRST_MONDAY;
+    int64_t day = usec / USEC_PER_DAY - FIRST_SUNDAY;
     return day >= 0 ? day / 7 : (day - 6) / 7;
 }
 

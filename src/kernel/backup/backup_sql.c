@@ -103,7 +103,7 @@ static const struct store_column backup_sql_sessions_columns[] = {
 };
 const struct store_statement backup_sql_sessions = {
     .name = "backup_sessions",
-    .id = 19,
+    .id = 22,
     .writes = false,
     .sqlite =
         "SELECT 0 AS sessions",
@@ -160,4 +160,85 @@ const struct store_statement backup_sql_audit_head = {
         "SELECT seq, hash FROM audit_head",
     .columns = backup_sql_audit_head_columns,
     .column_count = 2,
+};
+
+static const struct store_column backup_sql_run_add_params[] = {
+    {"kind", STORE_TEXT, false},
+    {"started_at", STORE_TIME, false},
+    {"finished_at", STORE_TIME, false},
+    {"place", STORE_TEXT, false},
+    {"backup_id", STORE_TEXT, true},
+    {"good", STORE_BOOL, false},
+    {"error", STORE_TEXT, true},
+    {"row_count", STORE_I64, false},
+    {"byte_count", STORE_I64, false},
+};
+const struct store_statement backup_sql_run_add = {
+    .name = "backup_run_add",
+    .id = 19,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count,\n"
+        "    byte_count)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)\n"
+        "ON CONFLICT (kind, started_at) DO NOTHING",
+    .postgres =
+        "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count,\n"
+        "    byte_count)\n"
+        "VALUES ($1::text, $2::timestamptz, $3::timestamptz, $4::text, $5::text, $6::boolean, $7::text, $8::bigint, $9::bigint)\n"
+        "ON CONFLICT (kind, started_at) DO NOTHING",
+    .params = backup_sql_run_add_params,
+    .param_count = 9,
+};
+
+static const struct store_column backup_sql_runs_forget_params[] = {
+    {"before", STORE_TIME, false},
+};
+const struct store_statement backup_sql_runs_forget = {
+    .name = "backup_runs_forget",
+    .id = 20,
+    .writes = true,
+    .sqlite =
+        "DELETE FROM backup_runs\n"
+        "WHERE finished_at < ?1\n"
+        "    AND finished_at < (SELECT max(g.finished_at) FROM backup_runs g\n"
+        "                       WHERE g.kind = backup_runs.kind AND g.good)",
+    .postgres =
+        "DELETE FROM backup_runs\n"
+        "WHERE finished_at < $1::timestamptz\n"
+        "    AND finished_at < (SELECT max(g.finished_at) FROM backup_runs g\n"
+        "                       WHERE g.kind = backup_runs.kind AND g.good)",
+    .params = backup_sql_runs_forget_params,
+    .param_count = 1,
+};
+
+static const struct store_column backup_sql_runs_last_params[] = {
+    {"kind", STORE_TEXT, false},
+};
+static const struct store_column backup_sql_runs_last_columns[] = {
+    {"finished_at", STORE_TIME, false},
+    {"backup_id", STORE_TEXT, true},
+    {"row_count", STORE_I64, false},
+    {"byte_count", STORE_I64, false},
+};
+const struct store_statement backup_sql_runs_last = {
+    .name = "backup_runs_last",
+    .id = 21,
+    .writes = false,
+    .sqlite =
+        "SELECT finished_at, backup_id, row_count, byte_count\n"
+        "FROM backup_runs\n"
+        "WHERE kind = ?1 AND good\n"
+        "ORDER BY finished_at DESC\n"
+        "LIMIT 1",
+    .postgres =
+        "SELECT finished_at, backup_id, row_count, byte_count\n"
+        "FROM backup_runs\n"
+        "WHERE kind = $1::text AND good\n"
+        "ORDER BY finished_at DESC\n"
+        "LIMIT 1",
+    .params = backup_sql_runs_last_params,
+    .param_count = 1,
+    .columns = backup_sql_runs_last_columns,
+    .column_count = 4,
 };

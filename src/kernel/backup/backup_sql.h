@@ -61,4 +61,24 @@ extern const struct store_statement backup_sql_chains;
  */
 extern const struct store_statement backup_sql_audit_head;
 
+/*
+ * backup_sql_run_add: Notes how a scheduled backup or verification went.
+ * Params: kind text, started_at time, finished_at time, place text, backup_id text?, good bool,
+ * error text?, row_count i64, byte_count i64
+ */
+extern const struct store_statement backup_sql_run_add;
+
+/*
+ * backup_sql_runs_forget: Forgets runs of long ago, but for the last good ones.
+ * Params: before time
+ */
+extern const struct store_statement backup_sql_runs_forget;
+
+/*
+ * backup_sql_runs_last: Reads the last good run of a kind.
+ * Params: kind text
+ * Columns: finished_at time, backup_id text?, row_count i64, byte_count i64
+ */
+extern const struct store_statement backup_sql_runs_last;
+
 #endif

@@ -14,7 +14,7 @@ static const struct store_column chain_sql_cursor_get_columns[] = {
 };
 const struct store_statement chain_sql_cursor_get = {
     .name = "chain_cursor_get",
-    .id = 25,
+    .id = 28,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -37,7 +37,7 @@ static const struct store_column chain_sql_totals_columns[] = {
 };
 const struct store_statement chain_sql_totals = {
     .name = "chain_totals",
-    .id = 38,
+    .id = 41,
     .writes = false,
     .sqlite =
         "SELECT (SELECT COUNT(*) FROM chain_reorgs r WHERE r.chain_id = ?1) AS reorgs,\n"
@@ -62,7 +62,7 @@ static const struct store_column chain_sql_cursor_insert_params[] = {
 };
 const struct store_statement chain_sql_cursor_insert = {
     .name = "chain_cursor_insert",
-    .id = 27,
+    .id = 30,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors\n"
@@ -86,7 +86,7 @@ static const struct store_column chain_sql_cursor_move_params[] = {
 };
 const struct store_statement chain_sql_cursor_move = {
     .name = "chain_cursor_move",
-    .id = 28,
+    .id = 31,
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors\n"
@@ -109,7 +109,7 @@ static const struct store_column chain_sql_cursor_halt_params[] = {
 };
 const struct store_statement chain_sql_cursor_halt = {
     .name = "chain_cursor_halt",
-    .id = 26,
+    .id = 29,
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors SET halted_why = ?2, updated_at = ?3 WHERE chain_id = ?1",
@@ -127,7 +127,7 @@ static const struct store_column chain_sql_cursor_rewind_params[] = {
 };
 const struct store_statement chain_sql_cursor_rewind = {
     .name = "chain_cursor_rewind",
-    .id = 29,
+    .id = 32,
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors\n"
@@ -150,7 +150,7 @@ static const struct store_column chain_sql_block_insert_params[] = {
 };
 const struct store_statement chain_sql_block_insert = {
     .name = "chain_block_insert",
-    .id = 21,
+    .id = 24,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -174,7 +174,7 @@ static const struct store_column chain_sql_block_get_columns[] = {
 };
 const struct store_statement chain_sql_block_get = {
     .name = "chain_block_get",
-    .id = 20,
+    .id = 23,
     .writes = false,
     .sqlite =
         "SELECT block_hash FROM chain_blocks WHERE chain_id = ?1 AND block_number = ?2",
@@ -197,7 +197,7 @@ static const struct store_column chain_sql_blocks_range_columns[] = {
 };
 const struct store_statement chain_sql_blocks_range = {
     .name = "chain_blocks_range",
-    .id = 24,
+    .id = 27,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM chain_blocks\n"
@@ -219,7 +219,7 @@ static const struct store_column chain_sql_blocks_cut_params[] = {
 };
 const struct store_statement chain_sql_blocks_cut = {
     .name = "chain_blocks_cut",
-    .id = 22,
+    .id = 25,
     .writes = true,
     .sqlite =
         "DELETE FROM chain_blocks WHERE chain_id = ?1 AND block_number >= ?2",
@@ -235,7 +235,7 @@ static const struct store_column chain_sql_blocks_prune_params[] = {
 };
 const struct store_statement chain_sql_blocks_prune = {
     .name = "chain_blocks_prune",
-    .id = 23,
+    .id = 26,
     .writes = true,
     .sqlite =
         "DELETE FROM chain_blocks WHERE chain_id = ?1 AND block_number < ?2",
@@ -253,7 +253,7 @@ static const struct store_column chain_sql_source_insert_params[] = {
 };
 const struct store_statement chain_sql_source_insert = {
     .name = "chain_source_insert",
-    .id = 36,
+    .id = 39,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -277,7 +277,7 @@ static const struct store_column chain_sql_sources_list_columns[] = {
 };
 const struct store_statement chain_sql_sources_list = {
     .name = "chain_sources_list",
-    .id = 37,
+    .id = 40,
     .writes = false,
     .sqlite =
         "SELECT address, contract, from_block FROM chain_sources\n"
@@ -306,7 +306,7 @@ static const struct store_column chain_sql_event_insert_params[] = {
 };
 const struct store_statement chain_sql_event_insert = {
     .name = "chain_event_insert",
-    .id = 30,
+    .id = 33,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events\n"
@@ -333,7 +333,7 @@ static const struct store_column chain_sql_events_cut_params[] = {
 };
 const struct store_statement chain_sql_events_cut = {
     .name = "chain_events_cut",
-    .id = 32,
+    .id = 35,
     .writes = true,
     .sqlite =
         "DELETE FROM blockchain_events WHERE chain_id = ?1 AND block_number >= ?2",
@@ -352,7 +352,7 @@ static const struct store_column chain_sql_events_kept_columns[] = {
 };
 const struct store_statement chain_sql_events_kept = {
     .name = "chain_events_kept",
-    .id = 33,
+    .id = 36,
     .writes = false,
     .sqlite =
         "SELECT c.chain_id,\n"
@@ -386,7 +386,7 @@ static const struct store_column chain_sql_events_prune_params[] = {
 };
 const struct store_statement chain_sql_events_prune = {
     .name = "chain_events_prune",
-    .id = 34,
+    .id = 37,
     .writes = true,
     .sqlite =
         "DELETE FROM blockchain_events\n"
@@ -417,7 +417,7 @@ static const struct store_column chain_sql_events_below_columns[] = {
 };
 const struct store_statement chain_sql_events_below = {
     .name = "chain_events_below",
-    .id = 31,
+    .id = 34,
     .writes = false,
     .sqlite =
         "SELECT block_number FROM blockchain_events\n"
@@ -444,7 +444,7 @@ static const struct store_column chain_sql_reorg_insert_params[] = {
 };
 const struct store_statement chain_sql_reorg_insert = {
     .name = "chain_reorg_insert",
-    .id = 35,
+    .id = 38,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs\n"

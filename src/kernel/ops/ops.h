@@ -35,6 +35,8 @@ struct ops {
     const char *roles; /* of this process, for people */
     uint64_t chain_id;
     uint64_t dead_alert; /* dead jobs that turn health to degraded */
+    bool backups;        /* whether some are scheduled */
+    int64_t backup_age_usec_max;
     int64_t started_usec;
     struct store *store;
     struct rpc_pool *rpc;

@@ -1,6 +1,7 @@
 #include "kernel/ops/ops_internal.h"
 
 #include "kernel/audit/audit.h"
+#include "kernel/backup/backup_runs.h"
 #include "kernel/base/metric.h"
 
 enum health {
@@ -29,6 +30,8 @@ static enum health worse(enum health a, enum health b)
 
 struct database_look {
     int64_t dead;
+    int64_t backup_usec; /* of the last good one; 0: there is none */
+    int64_t verified_usec;
     struct audit_head audit;
 };
 
@@ -36,6 +39,12 @@ static enum err look_at_database(struct store_tx *tx, void *ctx, struct why *why
 {
     struct database_look *look = ctx;
     enum err e = jobs_count(tx, JOB_DEAD, &look->dead, why);
+    if (e == OK) {
+        e = backup_runs_last(tx, BACKUP_RUN_BACKUP, &look->backup_usec, why);
+    }
+    if (e == OK) {
+        e = backup_runs_last(tx, BACKUP_RUN_VERIFY, &look->verified_usec, why);
+    }
     return e == OK ? audit_head_read(tx, &look->audit, why) : e;
 }
 
@@ -107,6 +116,32 @@ static enum health chain_part(struct ops *ops, struct json_out *j)
     return h;
 }
 
+static void age(struct json_out *j, const char *key, int64_t since_usec, int64_t now_usec)
+{
+    json_key(j, key);
+    if (since_usec == 0) {
+        json_null(j);
+    } else {
+        json_i64(j, (now_usec - since_usec) / USEC_PER_SEC);
+    }
+}
+
+/* A backup that is not due yet since this process began is not missed. */
+static enum health backup_part(const struct ops *ops, struct json_out *j,
+                               const struct database_look *look)
+{
+    int64_t now = clock_wall_usec();
+    int64_t since = look->backup_usec > 0 ? look->backup_usec : ops->started_usec;
+    enum health h = ops->backups && now - since > ops->backup_age_usec_max ? DEGRADED : HEALTHY;
+    part(j, "backup", h, h == HEALTHY ? NULL : "there is no good backup that is young enough");
+    json_key(j, "scheduled");
+    json_bool(j, ops->backups);
+    age(j, "ageSeconds", look->backup_usec, now);
+    age(j, "verifiedAgeSeconds", look->verified_usec, now);
+    json_end_object(j);
+    return h;
+}
+
 /* What only one process does, as this one sees it. */
 static void leases_part(const struct ops *ops, struct json_out *j)
 {
@@ -168,6 +203,7 @@ enum err ops_health(struct http_call *call, struct why *why)
     all = worse(all, chain_part(ops, &p));
     all = worse(all, relay_part(ops, &p));
     all = worse(all, cache_part(ops, &p));
+    all = worse(all, backup_part(ops, &p, &look));
     all = worse(all, jobs);
     part(&p, "jobs", jobs, NULL);
     json_key(&p, "dead");

@@ -30,18 +30,18 @@ static void test_a_year_of_nights(void **state)
         }
         count = left;
     }
-    /* 30 nights; before them Mondays that are younger than 90 days: calendar of 2026. */
+    /* 30 nights; before them Sundays that are younger than 90 days: calendar of 2026. */
     assert_int_equal(kept[count - 1], at("2026-12-31T03:00:00Z"));
     assert_int_equal(kept[count - 30], at("2026-12-02T03:00:00Z"));
-    static const char *const mondays[] = {
-        "2026-10-05T03:00:00Z", "2026-10-12T03:00:00Z", "2026-10-19T03:00:00Z",
-        "2026-10-26T03:00:00Z", "2026-11-02T03:00:00Z", "2026-11-09T03:00:00Z",
-        "2026-11-16T03:00:00Z", "2026-11-23T03:00:00Z", "2026-11-30T03:00:00Z",
+    static const char *const sundays[] = {
+        "2026-10-04T03:00:00Z", "2026-10-11T03:00:00Z", "2026-10-18T03:00:00Z",
+        "2026-10-25T03:00:00Z", "2026-11-01T03:00:00Z", "2026-11-08T03:00:00Z",
+        "2026-11-15T03:00:00Z", "2026-11-22T03:00:00Z", "2026-11-29T03:00:00Z",
     };
-    size_t weeks = sizeof(mondays) / sizeof(mondays[0]);
+    size_t weeks = sizeof(sundays) / sizeof(sundays[0]);
     assert_int_equal(count, 30 + weeks);
     for (size_t i = 0; i < weeks; i++) {
-        assert_int_equal(kept[i], at(mondays[i]));
+        assert_int_equal(kept[i], at(sundays[i]));
     }
 }
 
