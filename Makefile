@@ -71,6 +71,8 @@ help:
 ## make bench       figures beside the peers (docs/performance.md)
 ## make bench-ledger   transfers a second on both databases, beside a two-column table
 ## make bench-store    rows a second through the statement layer, beside libpq and SQLite
+## make bench-engine   the matching engine on its flows, with balances, with its journal
+## make soak-engine    the engine and its journal under random commands and faults, for long
 ## make fuzz        every decoder of outside bytes, FUZZ_SECONDS=30 each
 ## make contracts   compile the Solidity sources again
 ## make gen         regenerate bindings, statements and references
@@ -186,6 +188,16 @@ bench-ledger:
 bench-store:
 	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/store
 	@tools/with-postgres node bench/store.mjs $(RECORD)
+
+.PHONY: bench-engine soak-engine
+bench-engine:
+	@bench/run-engine $(RECORD)
+
+ENGINE_TEST := $(B)/unit/domain/trading
+soak-engine: all unit-build
+	@SEEDS=400 tests/orderflow/run.sh --long $(B)/freehold
+	@ENGINE_SEEDS=300 tools/run-units $(ENGINE_TEST)/engine/test_engine_random
+	@JOURNAL_POINTS=1000 tools/run-units $(ENGINE_TEST)/journal/test_journal
 
 FUZZ_SECONDS ?= 30
 fuzz:

@@ -89,7 +89,7 @@ test('queues and schedules are those of the systems that are replaced', async ()
     const times = {
         UpdateYield: '*/60 * * * *', CheckExpiredCredentials: '0 */6 * * *',
         SyncPoolStats: '*/15 * * * *', CleanupSessions: '0 0 * * *', HealthCheck: '*/5 * * * *',
-        RelayerBalance: '*/10 * * * *', DatabaseBackup: '0 3 * * *', WeeklyArchive: '0 3 * * 0',
+        RelayerBalance: '*/10 * * * *', DatabaseBackup: '0 3 * * *', BackupVerification: '0 5 * * 0',
         BookingAutoComplete: '*/30 * * * *', BookingReconcile: '0 */6 * * *',
     };
     for (const [name, cron] of Object.entries(times)) {

@@ -28,6 +28,8 @@
 /* Far beyond any capped input; keeps every sum below free of overflow. */
 #define ALLOC_MAX (SIZE_MAX / 4)
 
+#define LARGE_PAGE ((size_t)2 << 20)
+
 struct arena_block {
     struct arena_block *next;
     size_t size; /* of bytes */
@@ -164,6 +166,17 @@ void *mem_alloc(size_t size)
     void *ptr = size > ALLOC_MAX ? NULL : calloc(1, size ? size : 1);
     if (!ptr) {
         out_of_memory(size);
+    }
+    return ptr;
+}
+
+void *mem_alloc_large(size_t size)
+{
+    uint8_t *ptr = mem_alloc(size);
+    const size_t skip = (size_t)(-(uintptr_t)ptr % LARGE_PAGE);
+    if (size > skip + LARGE_PAGE) {
+        /* A wish: where it is not granted, all is as before. */
+        (void)madvise(ptr + skip, (size - skip) / LARGE_PAGE * LARGE_PAGE, MADV_HUGEPAGE);
     }
     return ptr;
 }

@@ -44,6 +44,12 @@ void arena_free(struct arena *a);
 /* mem_alloc returns zeroed memory for long-lived objects. Owns: the caller, mem_free. */
 void *mem_alloc(size_t size) __attribute__((returns_nonnull, malloc));
 
+/*
+ * mem_alloc_large is mem_alloc for tables of many megabytes that are read at random: it asks the
+ * system for large pages, so that a look-up does not also miss where its page is.
+ */
+void *mem_alloc_large(size_t size) __attribute__((returns_nonnull, malloc));
+
 /* mem_resize grows or shrinks memory of mem_alloc; new bytes are not zeroed. */
 void *mem_resize(void *ptr, size_t size) __attribute__((returns_nonnull));
 

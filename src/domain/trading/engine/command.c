@@ -35,11 +35,6 @@ static const struct {
     [ENGINE_OP_VOID] = {"void", USED_UPTO(struct engine_cancel_in, account), 0},
 };
 
-void engine_command_encode(const struct engine_command *c, uint8_t out[ENGINE_COMMAND_BYTES])
-{
-    memcpy(out, c, ENGINE_COMMAND_BYTES);
-}
-
 static bool all_zero(const uint8_t *bytes, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i++) {
@@ -50,6 +45,28 @@ static bool all_zero(const uint8_t *bytes, size_t from, size_t to)
     return true;
 }
 
+static bool shape_sound(const uint8_t bytes[ENGINE_COMMAND_BYTES])
+{
+    const unsigned op = bytes[0];
+    if (op == ENGINE_OP_NONE || op >= ENGINE_OP_COUNT) {
+        return false;
+    }
+    const size_t head = op == ENGINE_OP_NEW ? offsetof(struct engine_command, unused_) : 1;
+    return all_zero(bytes, head, offsetof(struct engine_command, order)) &&
+           all_zero(bytes, ops[op].used, ENGINE_COMMAND_BYTES) &&
+           (ops[op].hole == 0 || all_zero(bytes, ops[op].hole, ops[op].hole + 4));
+}
+
+bool engine_command_sound(const struct engine_command *c)
+{
+    return shape_sound((const uint8_t *)c);
+}
+
+void engine_command_encode(const struct engine_command *c, uint8_t out[ENGINE_COMMAND_BYTES])
+{
+    memcpy(out, c, ENGINE_COMMAND_BYTES);
+}
+
 enum err engine_command_decode(const uint8_t bytes[ENGINE_COMMAND_BYTES],
                                struct engine_command *out, struct why *why)
 {
@@ -57,10 +74,7 @@ enum err engine_command_decode(const uint8_t bytes[ENGINE_COMMAND_BYTES],
     if (op == ENGINE_OP_NONE || op >= ENGINE_OP_COUNT) {
         return why_set(why, ERR_INVALID_ENCODING, "op", "there is no command %u", op);
     }
-    const size_t head = op == ENGINE_OP_NEW ? offsetof(struct engine_command, unused_) : 1;
-    if (!all_zero(bytes, head, offsetof(struct engine_command, order)) ||
-        !all_zero(bytes, ops[op].used, ENGINE_COMMAND_BYTES) ||
-        (ops[op].hole != 0 && !all_zero(bytes, ops[op].hole, ops[op].hole + 4))) {
+    if (!shape_sound(bytes)) {
         return why_set(why, ERR_INVALID_ENCODING, NULL,
                        "a %s has something in bytes that it does not use", ops[op].text);
     }

@@ -16,6 +16,7 @@
 #ifndef DOMAIN_TRADING_ENGINE_COMMAND_H
 #define DOMAIN_TRADING_ENGINE_COMMAND_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "kernel/base/err.h"
@@ -282,7 +283,10 @@ _Static_assert(sizeof(struct engine_order_in) == 56 && sizeof(struct engine_canc
                    sizeof(struct engine_reference_in) == 56 && sizeof(struct engine_money_in) == 56,
                "each fills the union, so that every byte of a command is a named one");
 
-/* engine_command_encode writes the 64 bytes of a command. */
+/* engine_command_sound says whether a command has a shape that engine_command_decode takes. */
+bool engine_command_sound(const struct engine_command *c);
+
+/* engine_command_encode writes the 64 bytes of a command, which must be sound. */
 void engine_command_encode(const struct engine_command *c, uint8_t out[ENGINE_COMMAND_BYTES]);
 
 /*

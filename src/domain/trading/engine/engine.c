@@ -47,10 +47,11 @@ struct engine_limits engine_limits_default(uint32_t orders)
     };
 }
 
-static uint32_t entries_for(uint32_t count)
+/* Ids come in runs and want room to spread; keys are scattered. */
+static uint32_t entries_for(uint32_t count, uint32_t times)
 {
     uint32_t size = ENTRIES_MIN;
-    while (size < 4 * count) {
+    while (size < times * count) {
         size *= 2;
     }
     return size;
@@ -118,14 +119,14 @@ struct engine *engine_new(const struct engine_limits *limits)
     struct engine *e = mem_alloc(sizeof *e);
     e->limits = *limits;
     e->ladders.level_count = limits->orders + 1;
-    e->ids.mask = entries_for(limits->orders) - 1;
-    e->hold_ids.mask = entries_for(limits->holds) - 1;
-    e->balance_keys.mask = entries_for(limits->balances) - 1;
-    e->right_keys.mask = entries_for(limits->rights) - 1;
+    e->ids.mask = entries_for(limits->orders, 4) - 1;
+    e->hold_ids.mask = entries_for(limits->holds, 4) - 1;
+    e->balance_keys.mask = entries_for(limits->balances, 2) - 1;
+    e->right_keys.mask = entries_for(limits->rights, 2) - 1;
     e->window.size = limits->id_window;
     struct carver c = {0};
     lay_out(e, &c);
-    e->memory = mem_alloc(c.used + LINE_BYTES);
+    e->memory = mem_alloc_large(c.used + LINE_BYTES);
     const size_t skew = (size_t)((uintptr_t)e->memory % LINE_BYTES);
     c = (struct carver){.base = (uint8_t *)e->memory + (skew != 0 ? LINE_BYTES - skew : 0)};
     lay_out(e, &c);
@@ -210,12 +211,16 @@ uint32_t engine_find_hold(const struct engine *e, uint64_t id)
     return slot;
 }
 
+static uint32_t key_home(const struct key_map *m, uint32_t a, uint32_t b)
+{
+    const uint64_t mixed = (((uint64_t)a << 32 | b) + 1) * UINT64_C(0x9E3779B97F4A7C15);
+    return (uint32_t)(mixed ^ mixed >> 32) & m->mask;
+}
+
 static struct key_entry *key_entry_of(const struct key_map *m, uint32_t a, uint32_t b)
 {
     const uint64_t key = ((uint64_t)a << 32 | b) + 1;
-    uint64_t mixed = key * UINT64_C(0x9E3779B97F4A7C15);
-    mixed ^= mixed >> 32;
-    uint32_t at = (uint32_t)mixed & m->mask;
+    uint32_t at = key_home(m, a, b);
     while (m->entries[at].key != 0 && m->entries[at].key != key) {
         at = (at + 1) & m->mask;
     }
@@ -337,13 +342,43 @@ enum engine_reason engine_apply(struct engine *e, const struct engine_command *c
     return reason;
 }
 
-void engine_hint(const struct engine *e, const struct engine_command *c)
+static const struct engine_pair *hinted_pair(const struct engine *e, const struct engine_command *c)
 {
-    if (c->op == ENGINE_OP_CANCEL || c->op == ENGINE_OP_REPLACE) {
-        const uint32_t home = id_map_home(&e->ids, (uint32_t)c->cancel.id);
-        const uint32_t slot = (uint32_t)e->ids.entries[home];
-        __builtin_prefetch(&e->orders[slot]);
-        __builtin_prefetch(&e->orders[slot].prio);
+    const uint32_t pair = c->order.pair;
+    return pair < e->limits.pairs && e->pairs[pair].settled ? &e->pairs[pair] : NULL;
+}
+
+static void hint_balance(const struct engine *e, uint32_t account, uint32_t asset)
+{
+    const struct key_entry *entry =
+        &e->balance_keys.entries[key_home(&e->balance_keys, account, asset)];
+    __builtin_prefetch(&e->balances[entry->slot]);
+}
+
+void engine_hint(const struct engine *e, const struct engine_command *soon,
+                 const struct engine_command *later)
+{
+    if (later->op == ENGINE_OP_CANCEL || later->op == ENGINE_OP_REPLACE) {
+        __builtin_prefetch(&e->ids.entries[id_map_home(&e->ids, (uint32_t)later->cancel.id)]);
+    } else if (later->op == ENGINE_OP_NEW) {
+        const struct engine_pair *pair = hinted_pair(e, later);
+        const struct key_map *m = &e->balance_keys;
+        if (pair != NULL) {
+            __builtin_prefetch(&m->entries[key_home(m, later->order.account, pair->base)]);
+            __builtin_prefetch(&m->entries[key_home(m, later->order.account, pair->quote)]);
+        }
+    }
+    if (soon->op == ENGINE_OP_CANCEL || soon->op == ENGINE_OP_REPLACE) {
+        const uint32_t home = id_map_home(&e->ids, (uint32_t)soon->cancel.id);
+        const struct engine_order *o = &e->orders[(uint32_t)e->ids.entries[home]];
+        __builtin_prefetch(o);
+        __builtin_prefetch(&o->prio);
+    } else if (soon->op == ENGINE_OP_NEW) {
+        const struct engine_pair *pair = hinted_pair(e, soon);
+        if (pair != NULL) {
+            hint_balance(e, soon->order.account, pair->base);
+            hint_balance(e, soon->order.account, pair->quote);
+        }
     }
 }
 

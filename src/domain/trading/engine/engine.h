@@ -111,8 +111,13 @@ void engine_set_sink(struct engine *e, const struct engine_sink *sink);
  */
 enum engine_reason engine_apply(struct engine *e, const struct engine_command *c);
 
-/* engine_hint fetches what a command will read into the cache: call it a few commands ahead. */
-void engine_hint(const struct engine *e, const struct engine_command *c);
+/*
+ * engine_hint fetches into the cache what commands will read: of `later`, where to look things up;
+ * of `soon`, which was `later` a few calls ago, the things. Changes nothing. Whoever has a queue
+ * of commands knows the next ones.
+ */
+void engine_hint(const struct engine *e, const struct engine_command *soon,
+                 const struct engine_command *later);
 
 /* engine_seq returns the number of commands applied so far. */
 uint64_t engine_seq(const struct engine *e);

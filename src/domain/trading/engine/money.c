@@ -77,15 +77,22 @@ static bool below_cap(const struct engine *e, const struct engine_pair *pair, ui
            r->cap;
 }
 
+/* A balance knows its right; who has none yet is looked up. */
+static uint32_t right_behind(const struct engine *e, uint32_t balance, uint32_t owner,
+                             uint32_t asset)
+{
+    return balance != 0 ? e->balances[balance].right : engine_find_right(e, owner, asset);
+}
+
 static enum engine_reason admit_rights(const struct engine *e, const struct engine_pair *pair,
                                        const struct engine_order *o)
 {
     if (asset_restricted(e, pair->quote) &&
-        !engine_right_now(e, engine_find_right(e, o->owner, pair->quote))) {
+        !engine_right_now(e, right_behind(e, o->quote, o->owner, pair->quote))) {
         return ENGINE_INELIGIBLE;
     }
     if (asset_restricted(e, pair->base)) {
-        const uint32_t right = engine_find_right(e, o->owner, pair->base);
+        const uint32_t right = right_behind(e, o->base, o->owner, pair->base);
         if (!engine_right_now(e, right)) {
             return ENGINE_INELIGIBLE;
         }
@@ -125,25 +132,31 @@ static enum engine_reason admit_funds(const struct engine *e, const struct engin
 
 enum engine_reason money_admit(struct engine *e, struct engine_pair *pair, struct engine_order *o)
 {
+    o->base = engine_find_balance(e, o->account, pair->base);
+    o->quote = engine_find_balance(e, o->account, pair->quote);
     const enum engine_reason right = admit_rights(e, pair, o);
     if (right != ENGINE_OK) {
         return right;
     }
-    if (!engine_room(e, o->account, pair->base, o->account, pair->quote)) {
+    if ((o->base == 0 || o->quote == 0) &&
+        !engine_room(e, o->account, pair->base, o->account, pair->quote)) {
         return ENGINE_LIMITED;
     }
     const struct engine_fee *fee = &pair->fees[e->accounts[o->account].tier];
     o->maker_ppm = fee->maker_ppm;
     o->taker_ppm = fee->taker_ppm;
     uint64_t lock;
-    const uint32_t asset = o->side == ENGINE_BUY ? pair->quote : pair->base;
     const enum engine_reason funds =
-        admit_funds(e, pair, o, engine_find_balance(e, o->account, asset), &lock);
+        admit_funds(e, pair, o, o->side == ENGINE_BUY ? o->quote : o->base, &lock);
     if (funds != ENGINE_OK) {
         return funds;
     }
-    o->base = engine_open_balance(e, o->account, pair->base);
-    o->quote = engine_open_balance(e, o->account, pair->quote);
+    if (o->base == 0) {
+        o->base = engine_open_balance(e, o->account, pair->base);
+    }
+    if (o->quote == 0) {
+        o->quote = engine_open_balance(e, o->account, pair->quote);
+    }
     struct engine_balance *b = &e->balances[o->side == ENGINE_BUY ? o->quote : o->base];
     b->available -= lock;
     b->locked += lock;

@@ -135,6 +135,7 @@ static void *writer_main(void *arg)
 uint64_t journal_append(struct journal *j, const struct engine_command *c)
 {
     const uint64_t seq = atomic_load_explicit(&j->appended, memory_order_relaxed) + 1;
+    ASSERT(engine_command_sound(c)); /* or the journal could not be read again */
     /* Full: the disk is the bound now. A failed journal takes no more; its commands are lost. */
     while (seq - atomic_load_explicit(&j->taken, memory_order_acquire) > QUEUE) {
         const uint64_t oldest = seq - QUEUE;

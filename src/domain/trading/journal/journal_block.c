@@ -249,6 +249,10 @@ static bool torn_inside(const uint8_t *records, uint32_t count, uint64_t end)
 static enum journal_found torn(struct slice bytes, size_t at, uint64_t seq,
                                struct journal_block *out, struct why *why)
 {
+    if (all_zero(bytes.ptr + at, bytes.len - at)) {
+        *out = (struct journal_block){.first_seq = seq};
+        return JOURNAL_END;
+    }
     if (sound_behind(bytes, at + JOURNAL_UNIT, seq)) {
         return broken(why, at, seq, "bytes are missing, and sound blocks follow");
     }
@@ -261,7 +265,7 @@ static enum journal_found torn(struct slice bytes, size_t at, uint64_t seq,
         return broken(why, at, seq, "bytes are missing, and others follow");
     }
     *out = (struct journal_block){.first_seq = seq, .size = end - at};
-    return end == at ? JOURNAL_END : JOURNAL_TORN;
+    return JOURNAL_TORN;
 }
 
 enum journal_found journal_block_read(struct slice bytes, size_t at, uint64_t seq,
