@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Api, Daemon, SLOW, assetBody, fresh, typeBody } from './support.mjs';
-import { BIN, databaseOf, folder, objects, run } from '../support/program.mjs';
+import { BIN, change, databaseOf, folder, objects, pick, rows, run } from '../support/program.mjs';
 import { Postgres } from '../support/postgres.mjs';
 
 const V1 = '/api/v1';
@@ -225,5 +225,78 @@ describe('a backup that does not come about', () => {
         assert.equal((await command('restore')).code, 'usage');
         assert.equal((await command('backup', dir, `--store.url=sqlite:${join(dir, 'no.db')}`)).code,
             'not_found');
+    });
+});
+
+describe('a scheduled backup', () => {
+    let dir;
+    let daemon;
+    after(() => daemon?.stop());
+
+    const health = async () => (await (await fetch(`${daemon.url}/health`)).json()).parts.backup;
+    const until = async (wanted) => {
+        for (;;) {
+            const part = await health();
+            if (wanted(part)) {
+                return part;
+            }
+            await pause(50);
+        }
+    };
+
+    /** Lets a schedule's next slot be one that passed while nothing ran. */
+    async function miss(...names) {
+        await daemon.stop();
+        for (const name of names) {
+            change(daemon.database, `UPDATE job_crons SET slot = 1 WHERE name = '${name}'`);
+        }
+    }
+
+    test('is made up for when its time passed, noted and proven', async () => {
+        dir = folder();
+        const backups = join(dir, 'backups');
+        const settings = { 'backup.to': backups };
+        daemon = await Daemon.start(settings, { dir });
+        const before = await health();
+        assert.deepEqual([before.status, before.scheduled, before.ageSeconds],
+            ['healthy', true, null]);
+        // Schedules that were never seen wait for their next slot.
+        await pause(300);
+        assert.ok(!existsSync(backups));
+
+        await miss('DatabaseBackup');
+        daemon = await Daemon.start(settings, { dir });
+        const made = await until((part) => part.ageSeconds !== null);
+        assert.equal(made.verifiedAgeSeconds, null);
+        const list = objects((await run(['backup', 'list', backups, '--json'])).stdout);
+        assert.equal(list.length, 1);
+
+        await miss('BackupVerification');
+        daemon = await Daemon.start(settings, { dir });
+        await until((part) => part.verifiedAgeSeconds !== null);
+        const noted = rows(daemon.database, 'SELECT kind, backup_id, good FROM backup_runs ORDER BY started_at');
+        assert.deepEqual(noted.map((run) => [run.kind, run.backup_id, Boolean(run.good)]),
+            [['backup', list[0].id, true], ['verify', list[0].id, true]]);
+        const metrics = await (await fetch(`${daemon.url}/metrics`)).text();
+        assert.match(metrics, /^freehold_backup_runs_total\{kind="verify",result="good"\} 1$/m);
+        assert.match(metrics, /^freehold_backup_last_good_timestamp_seconds [1-9]/m);
+    });
+
+    test('that fails is noted, and health tells when none is young enough', async () => {
+        await daemon.stop();
+        const blocked = join(dir, 'a-file');
+        writeFileSync(blocked, '');
+        change(daemon.database, "UPDATE job_crons SET slot = 1 WHERE name = 'DatabaseBackup'");
+        change(daemon.database, pick('UPDATE backup_runs SET finished_at = finished_at - 7200000000',
+            "UPDATE backup_runs SET finished_at = finished_at - interval '2 hours'"));
+        daemon = await Daemon.start({ 'backup.to': blocked, 'backup.max_age': '1h' }, { dir });
+        const part = await until((now) => now.status === 'degraded');
+        assert.ok(part.ageSeconds >= 7200);
+        let failed = [];
+        while (failed.length === 0) {
+            await pause(50);
+            failed = rows(daemon.database, "SELECT error FROM backup_runs WHERE kind = 'backup' AND NOT good");
+        }
+        assert.ok(failed[0].error.length > 10);
     });
 });

@@ -65,7 +65,8 @@ SELECT seq, hash FROM audit_head;
 -- params: error text?, row_count i64, byte_count i64
 INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count,
     byte_count)
-VALUES (:kind, :started_at, :finished_at, :place, :backup_id, :good, :error, :row_count, :byte_count)
+VALUES (:kind, :started_at, :finished_at, :place, :backup_id, :good, :error, :row_count,
+    :byte_count)
 ON CONFLICT (kind, started_at) DO NOTHING;
 
 -- statement: backup_runs_forget

@@ -180,12 +180,14 @@ const struct store_statement backup_sql_run_add = {
     .sqlite =
         "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count,\n"
         "    byte_count)\n"
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,\n"
+        "    ?9)\n"
         "ON CONFLICT (kind, started_at) DO NOTHING",
     .postgres =
         "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count,\n"
         "    byte_count)\n"
-        "VALUES ($1::text, $2::timestamptz, $3::timestamptz, $4::text, $5::text, $6::boolean, $7::text, $8::bigint, $9::bigint)\n"
+        "VALUES ($1::text, $2::timestamptz, $3::timestamptz, $4::text, $5::text, $6::boolean, $7::text, $8::bigint,\n"
+        "    $9::bigint)\n"
         "ON CONFLICT (kind, started_at) DO NOTHING",
     .params = backup_sql_run_add_params,
     .param_count = 9,
