@@ -70,7 +70,10 @@ static enum err call_handler(struct jobs *jobs, struct jobs_run *run)
         run->call.ctx = entry.ctx;
         e = entry.kind->handler(&run->call, &run->why);
         ASSERT(!store_in_tx());
-        ASSERT(e >= OK && e < ERR_COUNT);
+        if ((unsigned)e >= ERR_COUNT) {
+            e = why_set(&run->why, ERR_INTERNAL, NULL,
+                        "The handler answered %d, which is no result.", (int)e);
+        }
     }
     return e;
 }

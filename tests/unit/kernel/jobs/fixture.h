@@ -219,6 +219,13 @@ static inline enum err run_stopping(struct job_call *call, struct why *why)
     return why_set(why, ERR_STOPPING, NULL, "Another time.");
 }
 
+static inline enum err run_garbage(struct job_call *call, struct why *why)
+{
+    (void)why;
+    record(call);
+    return (enum err)(call->id % 2 == 0 ? 12345 : -7);
+}
+
 /* Ends when it is told to, as it should. */
 static inline enum err run_until_cancelled(struct job_call *call, struct why *why)
 {
@@ -264,6 +271,7 @@ static const struct job_kind kinds[] = {
     KIND("killing", run_killing, 2, 5000 * MSEC),
     KIND("innocent", run_innocent, 1, 5000 * MSEC),
     KIND("stopping", run_stopping, 1, 5000 * MSEC),
+    KIND("garbage", run_garbage, 5, 5000 * MSEC),
     KIND("patient", run_until_cancelled, 5, 5000 * MSEC),
     KIND("deaf", run_deaf, 5, 60000 * MSEC),
 };

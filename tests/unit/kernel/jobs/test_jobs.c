@@ -158,6 +158,21 @@ static void garbage_payload_is_dead_at_once(void **state)
     assert_int_equal(atomic_load(&env.runs), 0);
 }
 
+static void garbage_result_is_dead_at_once(void **state)
+{
+    (void)state;
+    enqueue_job((struct job_new){.kind = "garbage"}, 2);
+    struct jobs *jobs = start(&quick);
+    await(JOB_DEAD, 2);
+    end(jobs);
+    struct listing l = list(JOB_DEAD);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(slice_starts(l.rows[i].error, S("internal: The handler answered ")));
+        assert_int_equal(l.rows[i].attempts, 1);
+    }
+    arena_free(&l.arena);
+}
+
 static void lists_are_newest_first(void **state)
 {
     (void)state;
@@ -255,6 +270,7 @@ int main(void)
         TEST(cancelling_is_a_request_when_it_runs),
         TEST(unknown_kind_waits_for_a_process_that_knows_it),
         TEST(garbage_payload_is_dead_at_once),
+        TEST(garbage_result_is_dead_at_once),
         TEST(lists_are_newest_first),
         TEST(counters_tell_what_happened),
         cmocka_unit_test(reference_lists_kinds_and_schedules),
