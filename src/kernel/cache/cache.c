@@ -166,7 +166,7 @@ bool cache_unseal(const struct cache *cache, struct slice key, struct slice seal
     memcpy(said.bytes, sealed.ptr, HASH_BYTES);
     struct slice value = slice_sub(sealed, HASH_BYTES, sealed.len - HASH_BYTES);
     struct hash real = mac(cache, 'v', key, value);
-    if (!hash_equal(&said, &real)) {
+    if (!mem_equal_secret(said.bytes, real.bytes, HASH_BYTES)) {
         return false;
     }
     *out = value;
