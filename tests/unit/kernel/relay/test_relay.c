@@ -300,17 +300,31 @@ static enum err read_all(struct store_tx *tx, void *ctx, struct why *why)
     assert_false(found);
     struct relay_row *rows = NULL;
     size_t count = 0;
-    assert_int_equal(relay_list(tx, &w.arena, 0, SLICE_EMPTY, 2, &rows, &count, why), OK);
+    struct relay_filter filter = {.limit = 2};
+    assert_int_equal(relay_list(tx, &w.arena, &filter, &rows, &count, why), OK);
     assert_int_equal(count, 2);
     assert_true(slice_equal(rows[0].id, ids[2]) && slice_equal(rows[1].id, ids[1]));
-    assert_int_equal(relay_list(tx, &w.arena, 0, rows[1].id, 2, &rows, &count, why), OK);
+    filter.cursor = rows[1].id;
+    assert_int_equal(relay_list(tx, &w.arena, &filter, &rows, &count, why), OK);
     assert_int_equal(count, 1);
     assert_true(slice_equal(rows[0].id, ids[0]));
-    assert_int_equal(relay_list(tx, &w.arena, RELAY_MINED, SLICE_EMPTY, 9, &rows, &count, why), OK);
-    assert_int_equal(count, 3);
-    assert_int_equal(relay_list(tx, &w.arena, RELAY_FAILED, SLICE_EMPTY, 9, &rows, &count, why),
-                     OK);
-    assert_int_equal(count, 0);
+    struct relay_filter each[] = {
+        {.state = RELAY_MINED},
+        {.purpose = SLICE_LIT("test")},
+        {.has_wallet = true, .wallet = *wallet(0)},
+        {.has_hash = true, .hash = hash},
+        {.state = RELAY_FAILED},
+        {.open = true},
+        {.purpose = SLICE_LIT("other")},
+        {.has_wallet = true, .wallet = *wallet(1)},
+        {.has_hash = true, .hash = unknown},
+    };
+    static const size_t wanted[] = {3, 3, 3, 1, 0, 0, 0, 0, 0};
+    for (size_t i = 0; i < sizeof each / sizeof each[0]; i++) {
+        each[i].limit = 9;
+        assert_int_equal(relay_list(tx, &w.arena, &each[i], &rows, &count, why), OK);
+        assert_int_equal(count, wanted[i]);
+    }
     return OK;
 }
 

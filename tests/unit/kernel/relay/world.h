@@ -92,6 +92,8 @@ static struct relay_config world_config(void)
     return (struct relay_config){
         .fee_wei_max = u256_from_u64(500000000000),
         .priority_wei_min = U256_ZERO,
+        .low_percent = 80,
+        .high_percent = 150,
         .bump_percent = 13,
         .stuck_usec = 60 * SECONDS,
         .poll_usec = 100000,
