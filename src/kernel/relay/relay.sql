@@ -235,11 +235,11 @@ SET state = :state, transaction_hash = :transaction_hash, block_number = :block_
 WHERE intent_id = :intent_id AND state IN (2, 3, 4, 5, 6, 8) AND nonce IS NOT NULL;
 
 -- statement: relay_intent_unmined
--- doc: The block fell out: the same bytes are sent again.
+-- doc: The block fell out: the same bytes are sent again. A deadline that was met stays met.
 -- params: intent_id text, now time
 UPDATE relay_intents
 SET state = 2, block_number = NULL, block_hash = NULL, gas_used = NULL, gas_price = NULL,
-    contract = NULL, final = FALSE, updated_at = :now, try_at = :now,
+    contract = NULL, deadline = NULL, final = FALSE, updated_at = :now, try_at = :now,
     error_code = CASE WHEN state IN (6, 8) THEN error_code END,
     error = CASE WHEN state IN (6, 8) THEN error END
 WHERE intent_id = :intent_id AND state IN (4, 5, 6, 8) AND block_number IS NOT NULL;

@@ -727,14 +727,14 @@ const struct store_statement relay_sql_intent_unmined = {
     .sqlite =
         "UPDATE relay_intents\n"
         "SET state = 2, block_number = NULL, block_hash = NULL, gas_used = NULL, gas_price = NULL,\n"
-        "    contract = NULL, final = FALSE, updated_at = ?2, try_at = ?2,\n"
+        "    contract = NULL, deadline = NULL, final = FALSE, updated_at = ?2, try_at = ?2,\n"
         "    error_code = CASE WHEN state IN (6, 8) THEN error_code END,\n"
         "    error = CASE WHEN state IN (6, 8) THEN error END\n"
         "WHERE intent_id = ?1 AND state IN (4, 5, 6, 8) AND block_number IS NOT NULL",
     .postgres =
         "UPDATE relay_intents\n"
         "SET state = 2, block_number = NULL, block_hash = NULL, gas_used = NULL, gas_price = NULL,\n"
-        "    contract = NULL, final = FALSE, updated_at = $2::timestamptz, try_at = $2::timestamptz,\n"
+        "    contract = NULL, deadline = NULL, final = FALSE, updated_at = $2::timestamptz, try_at = $2::timestamptz,\n"
         "    error_code = CASE WHEN state IN (6, 8) THEN error_code END,\n"
         "    error = CASE WHEN state IN (6, 8) THEN error END\n"
         "WHERE intent_id = $1::text AND state IN (4, 5, 6, 8) AND block_number IS NOT NULL",

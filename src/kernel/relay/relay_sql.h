@@ -179,7 +179,8 @@ extern const struct store_statement relay_sql_intent_put_off;
 extern const struct store_statement relay_sql_intent_mined;
 
 /*
- * relay_sql_intent_unmined: The block fell out: the same bytes are sent again.
+ * relay_sql_intent_unmined: The block fell out: the same bytes are sent again. A deadline that was
+ * met stays met.
  * Params: intent_id text, now time
  */
 extern const struct store_statement relay_sql_intent_unmined;
