@@ -1,7 +1,8 @@
 /*
- * cmd_tx.c: freehold tx: relayed transactions, seen and moved from the command line. It works on the
- * database, so that it needs no running server; what it asks for, the process that has the wallet
- * does. On SQLite, whose file one process owns, changes go through the API of the running one.
+ * cmd_tx.c: freehold tx: relayed transactions, seen and moved from the command line. It works on
+ * the database, so that it needs no running server; what it asks for, the process that has the
+ * wallet does. On SQLite, whose file one process owns, changes go through the API of the running
+ * one.
  */
 #include "app/cmd_audit.h"
 #include "app/commands.h"
@@ -130,9 +131,7 @@ static enum err get_fn(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct tx_command *c = ctx;
     enum err e = relay_get(tx, &c->arena, c->id, &c->row, why);
-    return e == OK
-               ? relay_attempts(tx, &c->arena, c->id, &c->attempts, &c->attempt_count, why)
-               : e;
+    return e == OK ? relay_attempts(tx, &c->arena, c->id, &c->attempts, &c->attempt_count, why) : e;
 }
 
 /* One transaction is one JSON object in either form: its hashes are what one wants to copy. */

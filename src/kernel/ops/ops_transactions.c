@@ -55,8 +55,7 @@ static enum err read_list(struct store_tx *tx, void *ctx, struct why *why)
     return relay_list(tx, list->call->req, &list->filter, &list->rows, &list->count, why);
 }
 
-static enum err read_filter(const struct http_call *call, struct relay_filter *out,
-                            struct why *why)
+static enum err read_filter(const struct http_call *call, struct relay_filter *out, struct why *why)
 {
     bool has_state = false;
     bool has_open = false;
@@ -165,12 +164,12 @@ static enum err transaction_speed_up(struct http_call *call, struct why *why)
 /* ---- the table ---- */
 
 #define MEMBERS                                                                                    \
-    "\"type\":\"object\",\"required\":[\"transactionId\",\"purpose\",\"state\",\"final\","                \
+    "\"type\":\"object\",\"required\":[\"transactionId\",\"purpose\",\"state\",\"final\","         \
     "\"chainId\",\"from\",\"transactionHash\",\"priority\",\"cancelling\"]"
 #define PROPERTIES                                                                                 \
-    "\"transactionId\":{\"type\":\"string\"},\"purpose\":{\"type\":\"string\"},"                         \
-    "\"state\":{\"enum\":[\"queued\",\"signed\",\"sent\",\"mined\",\"reverted\",\"failed\","             \
-    "\"replaced\",\"cancelled\"]},\"final\":{\"type\":\"boolean\"},"                                   \
+    "\"transactionId\":{\"type\":\"string\"},\"purpose\":{\"type\":\"string\"},"                   \
+    "\"state\":{\"enum\":[\"queued\",\"signed\",\"sent\",\"mined\",\"reverted\",\"failed\","       \
+    "\"replaced\",\"cancelled\"]},\"final\":{\"type\":\"boolean\"},"                               \
     "\"priority\":{\"enum\":[\"low\",\"normal\",\"high\"]},\"cancelling\":{\"type\":\"boolean\"}"
 
 static const char list_schema[] =
@@ -216,7 +215,8 @@ static const struct http_route routes[] = {
         .flags = HTTP_OPERATOR,
         .tag = "transactions",
         .operation = "cancelTransaction",
-        .summary = "Cancels a transaction that has no nonce yet, or has an empty one take its nonce.",
+        .summary =
+            "Cancels a transaction that has no nonce yet, or has an empty one take its nonce.",
         .reply_schema = one_schema,
         .reply_status = 200,
         .errors = move_errors,

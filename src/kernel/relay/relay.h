@@ -137,11 +137,11 @@ struct relay_intent {
     struct address to;
     struct wei_amount value;
     struct slice data;
-    const char *role;      /* policy role of the submitter: "registrar", "lessor", … */
-    const char *purpose;   /* "leasing.register_asset" */
-    uint64_t gas_limit;    /* 0: estimate + gas_margin_percent */
-    struct slice after;    /* id of an intent that must be mined before, or "" */
-    int64_t deadline_usec; /* wall time after which it is not wanted any more; 0: none */
+    const char *role;             /* policy role of the submitter: "registrar", "lessor", … */
+    const char *purpose;          /* "leasing.register_asset" */
+    uint64_t gas_limit;           /* 0: estimate + gas_margin_percent */
+    struct slice after;           /* id of an intent that must be mined before, or "" */
+    int64_t deadline_usec;        /* wall time after which it is not wanted any more; 0: none */
     enum relay_priority priority; /* 0: normal */
 };
 

@@ -1,10 +1,11 @@
 /*
  * relay_assign.c: nonces and bytes for those that passed.
  *
- * Bytes are made between transactions, from the wallet's row as it was read. The storing transaction
- * reads that row again: what it says must be what the bytes were made from, and each intent must
- * still be queued. From the first one that is not, the wallet's other bytes of this pass have nonces
- * with a hole before them, so they are dropped. Nobody has seen them but the signer.
+ * Bytes are made between transactions, from the wallet's row as it was read. The storing
+ * transaction reads that row again: what it says must be what the bytes were made from, and each
+ * intent must still be queued. From the first one that is not, the wallet's other bytes of this
+ * pass have nonces with a hole before them, so they are dropped. Nobody has seen them but the
+ * signer.
  */
 #include "kernel/base/check.h"
 #include "kernel/base/log.h"
@@ -174,8 +175,8 @@ static enum err store_state(struct store_tx *tx, const struct relay_candidate *c
 }
 
 /*
- * The row must say what it said when the bytes were made, or stand where the bytes before these have
- * moved it. A nonce that the node knows of and the row does not is somebody else's.
+ * The row must say what it said when the bytes were made, or stand where the bytes before these
+ * have moved it. A nonce that the node knows of and the row does not is somebody else's.
  */
 static enum err check_turn(struct relay_queue *queue, struct store_tx *tx, struct relay_turn *turn,
                            uint64_t nonce, struct why *why)

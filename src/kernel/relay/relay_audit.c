@@ -24,7 +24,7 @@ static const struct audit_action actions[ACTION_COUNT] = {
                                       "used."},
     [RELAY_REPLACED] = {"relay.replaced", "Its nonce was used by bytes that are none of ours."},
     [RELAY_CANCELLED] = {"relay.cancelled", "It was cancelled: before it had a nonce, or an empty "
-                                           "transfer took that."},
+                                            "transfer took that."},
     [ACTION_FINAL] = {"relay.final", "A reorganisation cannot take the transaction away any more."},
 };
 

@@ -1,6 +1,6 @@
 /*
- * relay_fees.c: what is offered for a place in a block: the chain's bounds, what recent blocks paid,
- * and how replacements grow.
+ * relay_fees.c: what is offered for a place in a block: the chain's bounds, what recent blocks
+ * paid, and how replacements grow.
  */
 #include "kernel/base/check.h"
 #include "kernel/base/config.h"

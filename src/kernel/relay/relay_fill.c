@@ -132,7 +132,8 @@ static enum err run_fill(struct store_tx *tx, void *ctx, struct why *why)
     return e;
 }
 
-/* The filler is signed beforehand; where the nonce turns out to have its own bytes it is dropped. */
+/* The filler is signed beforehand; where the nonce turns out to have its own bytes it is dropped.
+ */
 enum err relay_fill(struct relay *relay, const struct address *wallet, uint64_t nonce,
                     struct why *why)
 {

@@ -88,7 +88,8 @@ static uint64_t fallback_of(const struct relay *relay, struct slice purpose)
  * holds against the call is asked again for a quarter of an hour, unless the operation has a limit
  * of its own.
  */
-static void take_refusal(struct relay *relay, struct relay_candidate *c, const struct rpc_call *call)
+static void take_refusal(struct relay *relay, struct relay_candidate *c,
+                         const struct rpc_call *call)
 {
     enum err e = call->err != OK ? call->err : ERR_NODE_RESPONSE;
     c->why = call->why;
@@ -134,9 +135,10 @@ static void take_estimate(const struct relay_queue *queue, struct relay_candidat
     cap = queue->fee.gas_limit > 0 && queue->fee.gas_limit < cap ? queue->fee.gas_limit : cap;
     uint64_t needed = c->gas_limit > 0 ? c->gas_limit : gas;
     if (needed > cap) {
-        relay_fail(c, why_set(&c->why, ERR_POLICY_REFUSED, NULL,
-                        "the transaction needs %llu gas; relay.max_gas and the blocks allow %llu",
-                        (unsigned long long)needed, (unsigned long long)cap));
+        relay_fail(
+            c, why_set(&c->why, ERR_POLICY_REFUSED, NULL,
+                       "the transaction needs %llu gas; relay.max_gas and the blocks allow %llu",
+                       (unsigned long long)needed, (unsigned long long)cap));
         return;
     }
     if (c->gas_limit == 0) {

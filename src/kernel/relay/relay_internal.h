@@ -171,7 +171,7 @@ struct relay_open {
     bool cancelling;
     bool hurried;
     int64_t deadline_usec; /* 0: none */
-    bool filling; /* the newest bytes are a filler */
+    bool filling;          /* the newest bytes are a filler */
     struct hash hash;
     struct slice raw;
     struct wei_amount fee_max;

@@ -181,9 +181,8 @@ static void note_funds(struct relay *relay, const struct relay_open *o)
 /* Bytes that a node took once may be mined: only long waiting speaks against them. */
 static bool hopeless(const struct relay *relay, const struct relay_open *o)
 {
-    return !o->filling &&
-           (!o->accepted ||
-            clock_wall_usec() - o->attempt_usec >= relay_speed_up_of(relay, o->attempt)->wait_usec);
+    return !o->filling && (!o->accepted || clock_wall_usec() - o->attempt_usec >=
+                                               relay_speed_up_of(relay, o->attempt)->wait_usec);
 }
 
 /* What bytes that a node does not take need: higher fees, or an empty transfer in their place. */

@@ -1,9 +1,9 @@
 /*
  * relay_queue.c: queued intents are judged, simulated, and signed, failed or put off.
  */
+#include "kernel/relay/relay_queue.h"
 #include "kernel/base/check.h"
 #include "kernel/base/log.h"
-#include "kernel/relay/relay_queue.h"
 #include "kernel/relay/relay_sql.h"
 
 /* ---- reading ---- */
@@ -73,8 +73,8 @@ void relay_put_off(struct relay_candidate *c, enum err e, int64_t pause_usec)
 }
 
 /* Everything that can be refused without asking a node. */
-static enum err judge(const struct relay *relay, struct arena *scratch, const struct relay_candidate *c,
-                      struct why *why)
+static enum err judge(const struct relay *relay, struct arena *scratch,
+                      const struct relay_candidate *c, struct why *why)
 {
     if (relay_signer_find(relay, &c->wallet) == NULL) {
         char text[ADDRESS_TEXT_MAX];
@@ -101,8 +101,9 @@ static void judge_all(struct relay_queue *queue)
         if (e != OK) {
             relay_fail(c, e);
         } else if (queue->fee.wait) {
-            relay_put_off(c, why_set(&c->why, ERR_LIMIT, NULL, "the base fee is above relay.max_fee"),
-                    RELAY_RETRY_USEC);
+            relay_put_off(c,
+                          why_set(&c->why, ERR_LIMIT, NULL, "the base fee is above relay.max_fee"),
+                          RELAY_RETRY_USEC);
         }
     }
 }
@@ -196,7 +197,8 @@ static bool report(const struct relay_queue *queue)
     for (size_t i = 0; i < queue->count; i++) {
         if (queue->items[i].done) {
             report_one(&queue->items[i]);
-            progress = progress || queue->items[i].fate != RELAY_LATER || queue->items[i].pause_usec == 0;
+            progress =
+                progress || queue->items[i].fate != RELAY_LATER || queue->items[i].pause_usec == 0;
         }
     }
     return progress;

@@ -360,7 +360,8 @@ enum err relay_hurry(struct store_tx *tx, struct slice id, struct why *why)
     return e;
 }
 
-enum err relay_tell(const struct relay *relay, struct store_tx *tx, struct slice id, struct why *why)
+enum err relay_tell(const struct relay *relay, struct store_tx *tx, struct slice id,
+                    struct why *why)
 {
     store_notify(tx, "relay_state");
     struct arena scratch;

@@ -91,7 +91,8 @@ struct reading {
     struct tx *out;
 };
 
-/* What an intent wants does not change, so that it may be read before the transaction that stores. */
+/* What an intent wants does not change, so that it may be read before the transaction that stores.
+ */
 static enum err read_content(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct reading *r = ctx;

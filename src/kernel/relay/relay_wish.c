@@ -19,8 +19,8 @@ static bool outlived(const struct relay_open *o)
 static bool wish_of(const struct relay *relay, const struct relay_open *o, struct why *scratch,
                     struct relay_version *out)
 {
-    struct relay_version v = {
-        .fill = OK, .bump_permille = relay_speed_up_of(relay, o->attempt)->bump_permille};
+    struct relay_version v = {.fill = OK,
+                              .bump_permille = relay_speed_up_of(relay, o->attempt)->bump_permille};
     if (o->cancelling && !o->filling) {
         v.fill = why_set(scratch, ERR_CANCELLED, NULL, "the transaction was cancelled");
     } else if (outlived(o) && !o->filling) {
