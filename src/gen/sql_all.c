@@ -10432,7 +10432,7 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 14,
         .name = "trading",
-        .checksum = "ee813d04e7b2bf24fa84e930980b9371129c1c491e3af1442acc88a31e14ef95",
+        .checksum = "3ec530669560012b9d148cba4b5cfc3c83fd55d0a36b5bcc6c255aa259225b0c",
         .up_sqlite =
             "CREATE TABLE trading_cursor (\n"
             "    single INTEGER NOT NULL PRIMARY KEY CHECK (single = 1),\n"
@@ -10481,7 +10481,8 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    accepted_at INTEGER NOT NULL,\n"
             "    changed_seq INTEGER NOT NULL,\n"
             "    changed_at INTEGER NOT NULL,\n"
-            "    CONSTRAINT trading_orders_sum CHECK (funds > 0 OR filled + open_qty + cancelled + prevented = total),\n"
+            "    CONSTRAINT trading_orders_sum\n"
+            "        CHECK (funds > 0 OR filled + open_qty + cancelled + prevented = total),\n"
             "    CONSTRAINT trading_orders_place CHECK (place IS NULL OR state = 1)\n"
             ") STRICT;\n"
             "CREATE INDEX trading_orders_account ON trading_orders (account, id);\n"
@@ -10614,7 +10615,8 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    accepted_at TIMESTAMPTZ NOT NULL,\n"
             "    changed_seq BIGINT NOT NULL,\n"
             "    changed_at TIMESTAMPTZ NOT NULL,\n"
-            "    CONSTRAINT trading_orders_sum CHECK (funds > 0 OR filled + open_qty + cancelled + prevented = total),\n"
+            "    CONSTRAINT trading_orders_sum\n"
+            "        CHECK (funds > 0 OR filled + open_qty + cancelled + prevented = total),\n"
             "    CONSTRAINT trading_orders_place CHECK (place IS NULL OR state = 1)\n"
             ");\n"
             "CREATE INDEX trading_orders_account ON trading_orders (account, id);\n"

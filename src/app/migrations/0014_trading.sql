@@ -62,7 +62,8 @@ CREATE TABLE trading_orders (
     accepted_at @time NOT NULL,
     changed_seq @i64 NOT NULL,
     changed_at @time NOT NULL,
-    CONSTRAINT trading_orders_sum CHECK (funds > 0 OR filled + open_qty + cancelled + prevented = total),
+    CONSTRAINT trading_orders_sum
+        CHECK (funds > 0 OR filled + open_qty + cancelled + prevented = total),
     CONSTRAINT trading_orders_place CHECK (place IS NULL OR state = 1)
 );
 CREATE INDEX trading_orders_account ON trading_orders (account, id);
@@ -164,7 +165,8 @@ WITHOUT ROWID
 -- both
 ;
 
--- The newest changes of each book. changes: [["bid"|"ask",price,qty],...], qty 0: the level is gone.
+-- The newest changes of each book. changes: [["bid"|"ask",price,qty],...]; qty 0: the level is
+-- gone.
 CREATE TABLE trading_deltas (
     pair @i64 NOT NULL,
     number @i64 NOT NULL,

@@ -10,9 +10,9 @@
  * which nothing is left ends with the trade; one by funds ends with its command.
  *
  * What a ledger does: TRADED moves qty lots of base from seller to buyer, `amount` of quote from
- * buyer to seller, and each side's fee to the pair's fee account; the money events say the rest, PAIR
- * what a lot is. An order that rests or is parked locks `amount` for each lot that is left: a buyer of
- * quote, a seller of base; one that was removed tells anew when it rests.
+ * buyer to seller, and each side's fee to the pair's fee account; the money events say the rest,
+ * PAIR what a lot is. An order that rests or is parked locks `amount` for each lot that is left: a
+ * buyer of quote, a seller of base; one that was removed tells anew when it rests.
  *
  * What is done at a time comes behind the TIME that it was done at.
  */

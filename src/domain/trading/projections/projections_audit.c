@@ -20,7 +20,7 @@ static const struct projections_balance *find_balance(const struct projections *
 {
     static const struct projections_balance none = {0};
     const uint32_t slot =
-        projections_map_find(&p->balance_keys, ((uint64_t)account << 32 | asset) + 1);
+        projections_map_find(&p->balance_keys, projections_balance_key(account, asset));
     return slot != PROJECTIONS_NO_SLOT ? &p->balances[slot] : &none;
 }
 
@@ -29,14 +29,14 @@ static void compare_balance(void *ctx, uint32_t account, uint32_t asset,
 {
     struct comparison *c = ctx;
     const struct projections_balance *b = find_balance(c->p, account, asset);
-    c->balances += view.available + view.locked != 0;
-    if (c->err == OK && (b->total != view.available + view.locked || b->locked != view.locked)) {
+    const uint64_t total = view.available + view.locked;
+    c->balances += total != 0;
+    if (c->err == OK && (b->total != total || b->locked != view.locked)) {
         c->err = why_set(c->why, ERR_CORRUPT, NULL,
                          "account %u has %llu of asset %u, %llu of it locked; the projections say "
                          "%llu and %llu",
-                         account, (unsigned long long)(view.available + view.locked), asset,
-                         (unsigned long long)view.locked, (unsigned long long)b->total,
-                         (unsigned long long)b->locked);
+                         account, (unsigned long long)total, asset, (unsigned long long)view.locked,
+                         (unsigned long long)b->total, (unsigned long long)b->locked);
     }
 }
 
@@ -103,7 +103,7 @@ struct audit {
 
 static struct sum *sum_of(struct audit *a, int64_t account, int64_t asset)
 {
-    const uint64_t key = ((uint64_t)account << 32 | (uint64_t)asset) + 1;
+    const uint64_t key = projections_balance_key((uint32_t)account, (uint32_t)asset);
     uint32_t slot = projections_map_find(&a->keys, key);
     if (slot == PROJECTIONS_NO_SLOT) {
         slot = (uint32_t)a->count;

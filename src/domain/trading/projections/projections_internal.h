@@ -227,6 +227,10 @@ void projections_orders_traded(struct projections *p, struct projections_pair *p
                                const struct engine_event *ev);
 /* projections_orders_end ends an order by funds with its command. */
 void projections_orders_end(struct projections *p);
+static inline uint64_t projections_balance_key(uint32_t account, uint32_t asset)
+{
+    return ((uint64_t)account << 32 | asset) + 1;
+}
 struct projections_balance *projections_balance_of(struct projections *p, uint32_t account,
                                                    uint32_t asset);
 void projections_money_event(struct projections *p, const struct engine_event *ev);

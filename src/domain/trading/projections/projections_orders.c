@@ -5,15 +5,10 @@
 
 /* ---- balances ---- */
 
-static uint64_t balance_key(uint32_t account, uint32_t asset)
-{
-    return ((uint64_t)account << 32 | asset) + 1;
-}
-
 struct projections_balance *projections_balance_of(struct projections *p, uint32_t account,
                                                    uint32_t asset)
 {
-    const uint64_t key = balance_key(account, asset);
+    const uint64_t key = projections_balance_key(account, asset);
     uint32_t slot = projections_map_find(&p->balance_keys, key);
     if (slot == PROJECTIONS_NO_SLOT) {
         slot = (uint32_t)p->balance_count;
@@ -79,7 +74,7 @@ void projections_money_event(struct projections *p, const struct engine_event *e
     case ENGINE_EVENT_VOIDED:
         b->locked -= ev->amount;
         break;
-    default: /* not an enum: TRANSFERRED, POSTED */
+    default: /* not an enum */ /* TRANSFERRED, POSTED */
         b->locked -= ev->kind == ENGINE_EVENT_POSTED ? ev->amount : 0;
         b->total -= ev->amount;
         if (ev->account_other != ENGINE_NOBODY) {
@@ -263,7 +258,7 @@ void projections_order_event(struct projections *p, const struct engine_event *e
     case ENGINE_EVENT_PREVENTED:
         prevented(p, ev);
         break;
-    default: /* not an enum: TRIGGERED */
+    default: /* not an enum */ /* TRIGGERED */
         change_order(p, ev->order)->state = PROJECTIONS_OPEN;
     }
 }
