@@ -223,7 +223,7 @@ test('the command line moves jobs', { skip: !ON_POSTGRES && 'SQLite has one writ
     assert.equal(replayed.changed, 3);
     // Nobody knows the kind: a worker takes the job, finds that out, and puts it off.
     const [job] = await open.get('/api/v1/jobs?kind=test.cli');
-    assert.ok(['queued', 'running', 'delayed'].includes(job.state), job.state);
+    assert.ok(['queued', 'running'].includes(job.state), job.state);
     await until('it can be run at once', async () =>
         (await run(['jobs', 'retry', String(job.id), at])).status === 0);
     await until('it can be cancelled', async () =>
