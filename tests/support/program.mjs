@@ -107,21 +107,23 @@ export class Daemon {
     }
 
     #serving(seconds) {
+        let reason;
         return new Promise((done, fail) => {
             const timer = setTimeout(() => fail(new Error('does not serve')),
                 seconds * SLOW * 1000);
             createInterface({ input: this.child.stdout }).on('line', (text) => {
                 const said = JSON.parse(text);
-                if (said.error) {
-                    fail(new Error(said.error));
-                }
+                reason ??= said.error;
                 if (said.event === 'serving') {
                     clearTimeout(timer);
                     Object.assign(this, { url: said.url, rpc: said.rpc, pid: said.pid });
                     done();
                 }
             });
-            this.ended.then(() => fail(new Error(`ended:\n${this.log}`)));
+            this.ended.then(() => {
+                clearTimeout(timer);
+                fail(new Error(reason ?? `ended:\n${this.log}`));
+            });
         });
     }
 
