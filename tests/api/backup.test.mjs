@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Api, Daemon, SLOW, assetBody, fresh, typeBody } from './support.mjs';
-import { BIN, change, databaseOf, folder, objects, pick, rows, run } from '../support/program.mjs';
+import { BIN, change, databaseOf, eventually, folder, objects, pick, rows, run } from '../support/program.mjs';
 import { Postgres } from '../support/postgres.mjs';
 
 const V1 = '/api/v1';
@@ -48,14 +48,20 @@ describe('a backup of a daemon at work', () => {
     function load() {
         const ids = [];
         let stopped = false;
+        let failure;
         const done = (async () => {
             while (!stopped) {
                 const id = fresh('LOAD');
                 await api.post(`${V1}/assets`, assetBody(id, {}, { assetId: id }), 201);
                 ids.push(id);
             }
-        })();
-        return { ids, stop: () => { stopped = true; return done; } };
+        })().catch((error) => { failure = error; });
+        const check = async () => {
+            if (failure) {
+                throw failure;
+            }
+        };
+        return { ids, check, stop: () => { stopped = true; return done.then(check); } };
     }
 
     before(async () => {
@@ -80,6 +86,7 @@ describe('a backup of a daemon at work', () => {
         const made = [];
         while (made.length < 3 || work.ids.length < 10) {
             made.push(await succeeds('backup', backups, database));
+            await work.check();
         }
         await work.stop();
         assert.deepEqual(leftovers(backups), []);
@@ -235,13 +242,11 @@ describe('a scheduled backup', () => {
 
     const health = async () => (await (await fetch(`${daemon.url}/health`)).json()).parts.backup;
     const until = async (wanted) => {
-        for (;;) {
-            const part = await health();
-            if (wanted(part)) {
-                return part;
-            }
-            await pause(50);
-        }
+        let part;
+        return eventually(() => `health stays ${JSON.stringify(part)}`, async () => {
+            part = await health();
+            return wanted(part) && part;
+        });
     };
 
     /** Lets a schedule's next slot be one that passed while nothing ran. */
@@ -293,10 +298,10 @@ describe('a scheduled backup', () => {
         const part = await until((now) => now.status === 'degraded');
         assert.ok(part.ageSeconds >= 7200);
         let failed = [];
-        while (failed.length === 0) {
-            await pause(50);
+        await eventually('a run that failed is recorded', () => {
             failed = rows(daemon.database, "SELECT error FROM backup_runs WHERE kind = 'backup' AND NOT good");
-        }
+            return failed.length > 0;
+        });
         assert.ok(failed[0].error.length > 10);
     });
 });

@@ -19,13 +19,13 @@ async function block(rpc) {
 
 /** Waits until a daemon and a chain run below a process. */
 async function processesOf(child) {
-    for (;;) {
+    for (const end = Date.now() + 60_000 * SLOW; ; await sleep(2)) {
         const below = descendants(child.pid);
         if (below.some(({ name }) => name === 'anvil')) {
             return below;
         }
         assert.equal(child.exitCode, null, 'the demo ended before it was up');
-        await sleep(2);
+        assert.ok(Date.now() < end, 'no chain below the demo');
     }
 }
 

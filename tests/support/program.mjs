@@ -22,6 +22,22 @@ export const SLOW = /\bsan-/.test(BIN) ? 10 : 1;
 const folders = [];
 process.on('exit', () => folders.forEach((dir) => rmSync(dir, { recursive: true, force: true })));
 
+/**
+ * Asks until the answer is truthy and returns it. Nothing in a test waits without an end: what never
+ * comes is a failure that says what was awaited (a text, or a function that gives one).
+ */
+export async function eventually(what, condition, seconds = 60) {
+    for (const end = Date.now() + seconds * SLOW * 1000; ; await sleep(20)) {
+        const answer = await condition();
+        if (answer) {
+            return answer;
+        }
+        if (Date.now() > end) {
+            throw new Error(`not within ${seconds * SLOW} s: ${typeof what === 'function' ? what() : what}`);
+        }
+    }
+}
+
 /** A folder of the test, removed with the process. */
 export function folder() {
     const dir = mkdtempSync(join(tmpdir(), 'freehold-test-'));
@@ -137,9 +153,20 @@ export class Daemon {
         }
     }
 
-    async stop() {
+    /** Tells it to stop and waits for its end; one that does not end is killed, and that is a failure. */
+    async stop(seconds = 60) {
         this.child.stdin.end();
-        return this.ended;
+        let late = false;
+        const timer = setTimeout(() => {
+            late = true;
+            this.child.kill('SIGKILL');
+        }, seconds * SLOW * 1000);
+        const ended = await this.ended;
+        clearTimeout(timer);
+        if (late) {
+            throw new Error(`did not stop:\n${this.log.split('\n').slice(-30).join('\n')}`);
+        }
+        return ended;
     }
 }
 
