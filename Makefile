@@ -217,7 +217,7 @@ gen:
 	@tools/gen-docs
 
 # --- differential tests against ethers and V8, contracts and API tests: called by tools/run-tests -
-DIFF_BIN := $(B)/diff/canonical_driver $(B)/diff/evm_driver
+DIFF_BIN := $(B)/diff/canonical_driver $(B)/diff/evm_driver $(B)/diff/proof_driver
 $(B)/diff/%: tests/diff/%.c $(LIB)
 	@mkdir -p $(@D)
 	@echo "  DIFF    $<"
