@@ -10,7 +10,7 @@
 #include "kernel/base/check.h"
 #include "kernel/net/http_client.h"
 
-#define WAVES 2
+#define WAVES 3
 #define POLL_USEC 5000
 #define TOPICS_MAX 4
 /* How long a killed process may take to end; one that waits for a dead disk may never. */
@@ -21,23 +21,36 @@ struct look {
     doctor_look_fn *look;
     int wave;
     int sec_max;
-    unsigned groups; /* bits: checks of these look at its facts */
+    unsigned groups;                   /* bits: checks of these look at its facts */
     enum ops_topic topics[TOPICS_MAX]; /* OPS_NOTHING ends them */
 };
 
 #define BIT(group) (1u << OPS_GROUP_##group)
 
 static const struct look looks[] = {
-    {"the disk", doctor_look_files, 0, 5, BIT(FILES), {OPS_FILES}},
-    {"the database", doctor_look_database, 0, 15,
-     BIT(DATABASE) | BIT(WORK) | BIT(WALLETS) | BIT(BACKUP), {OPS_ROWS, OPS_SERVER, OPS_FILE}},
-    {"the proof of ledger and audit log", doctor_look_books, 0, 20, BIT(BOOKS), {OPS_BOOKS}},
+    {"the disk",
+     doctor_look_files,
+     0,
+     5,
+     BIT(FILES) | BIT(DATABASE) | BIT(WORK) | BIT(WALLETS) | BIT(BACKUP),
+     {OPS_FILES, OPS_FILE}},
+    {"the database",
+     doctor_look_database,
+     1,
+     15,
+     BIT(DATABASE) | BIT(WORK) | BIT(WALLETS) | BIT(BACKUP),
+     {OPS_ROWS, OPS_SERVER}},
+    {"the proof of ledger and audit log", doctor_look_books, 1, 20, BIT(BOOKS), {OPS_BOOKS}},
     /* Each key costs about a second of work, on purpose. */
-    {"the keystore", doctor_look_keys, 0, 60, BIT(WALLETS) | BIT(CONTRACTS), {OPS_KEYS}},
-    {"Redis", doctor_look_redis, 0, 10, BIT(REDIS), {OPS_REDIS}},
-    {"the place of the backups", doctor_look_backup, 0, 15, BIT(BACKUP), {OPS_BACKUP}},
-    {"the port", doctor_look_http, 0, 5, BIT(HTTP), {OPS_HTTP}},
-    {"the nodes", doctor_look_chain, 1, 30, BIT(NODE) | BIT(CONTRACTS) | BIT(WALLETS),
+    {"the keystore", doctor_look_keys, 1, 60, BIT(WALLETS) | BIT(CONTRACTS), {OPS_KEYS}},
+    {"Redis", doctor_look_redis, 1, 10, BIT(REDIS), {OPS_REDIS}},
+    {"the place of the backups", doctor_look_backup, 1, 15, BIT(BACKUP), {OPS_BACKUP}},
+    {"the port", doctor_look_http, 1, 5, BIT(HTTP), {OPS_HTTP}},
+    {"the nodes",
+     doctor_look_chain,
+     2,
+     30,
+     BIT(NODE) | BIT(CONTRACTS) | BIT(WALLETS),
      {OPS_NODE, OPS_CONTRACTS, OPS_BALANCES}},
 };
 
@@ -52,8 +65,8 @@ struct child {
 
 enum err doctor_facts_new(struct ops_facts **out, struct why *why)
 {
-    struct ops_facts *facts = mmap(NULL, sizeof(*facts), PROT_READ | PROT_WRITE,
-                                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct ops_facts *facts =
+        mmap(NULL, sizeof(*facts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (facts == MAP_FAILED) {
         return why_set(why, ERR_INTERNAL, NULL, "No memory can be shared: %s.", strerror(errno));
     }

@@ -14,8 +14,9 @@
  * of the first. A child writes members of its own only. When the command is killed, the kernel
  * kills its children (PR_SET_PDEATHSIG).
  *
- *   wave 1   files, database, books, keys, redis, backup, http
- *   wave 2   chain (whose wallets the keys told)
+ *   wave 1   files (before the database is opened, so that its users are others)
+ *   wave 2   database, books, keys, redis, backup, http
+ *   wave 3   chain (whose wallets the keys told)
  */
 #ifndef APP_DOCTOR_H
 #define APP_DOCTOR_H

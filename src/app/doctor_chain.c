@@ -16,7 +16,8 @@ static struct rpc_pool *pool_of(const struct settings *s, const struct rpc_endpo
         .chain_id = s->chain.chain_id,
         .endpoints = endpoint,
         .endpoint_count = 1,
-        .timeout_usec = s->chain.rpc_timeout_usec < CALL_USEC ? s->chain.rpc_timeout_usec : CALL_USEC,
+        .timeout_usec =
+            s->chain.rpc_timeout_usec < CALL_USEC ? s->chain.rpc_timeout_usec : CALL_USEC,
         .attempts_max = 1,
         .batch_max = 100,
         .answer_bytes_max = ANSWER_BYTES_MAX,

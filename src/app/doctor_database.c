@@ -5,7 +5,6 @@
 #include "app/doctor.h"
 #include "gen/sql_all.h"
 #include "kernel/backup/backup_copy.h"
-#include "kernel/store/store_file.h"
 
 #define CONNECT_USEC (5ll * USEC_PER_SEC)
 #define STATEMENT_USEC (10ll * USEC_PER_SEC)
@@ -94,35 +93,16 @@ static void look_inside(const struct settings *s, struct store *store, bool smal
     }
 }
 
-/* What is known of a file from outside; true when it is small. */
-static bool look_at_file(const struct settings *s, struct ops_facts *f)
-{
-    struct ops_database_facts *d = &f->database;
-    struct store_file file = {.exists = false};
-    (void)snprintf(d->shown, sizeof(d->shown), "%s", s->store.url);
-    if (store_file_look(s->store.url, &file, NULL) != OK || !file.exists) {
-        ops_topic_miss(f, OPS_FILE, "there is no database yet");
-        return false;
-    }
-    d->owner_pid = file.owner_pid;
-    d->intruder_pid = file.other_pid;
-    d->wal_bytes = file.wal_bytes;
-    ops_topic_learn(f, OPS_FILE);
-    return file.bytes <= SMALL_BYTES;
-}
-
 void doctor_look_database(const struct settings *s, struct ops_facts *f)
 {
     struct ops_database_facts *d = &f->database;
     struct store *store = NULL;
     struct why why = {.err = OK};
-    bool small = false;
+    bool small = d->is_file && d->bytes <= SMALL_BYTES;
+    (void)snprintf(d->shown, sizeof(d->shown), "%s",
+                   d->is_file ? s->store.url : "the server's database");
     if (d->is_file) {
-        small = look_at_file(s, f);
         ops_topic_miss(f, OPS_SERVER, "the database is a file");
-    } else {
-        (void)snprintf(d->shown, sizeof(d->shown), "the server's database");
-        ops_topic_miss(f, OPS_FILE, "the database is a server");
     }
     enum err e = open_store(s, &store, &why);
     if (e != OK) {

@@ -223,14 +223,23 @@ static void look_at_password(const char *path, struct ops_file_facts *files)
     judge_bits(path, BITS_NOT_OWNER, &files->password);
 }
 
-static void look_at_database(const struct settings *s, struct ops_file_facts *files)
+/* The database as it looks from outside: before a look of ours opens it, and has locks on it too.
+ */
+static void look_at_database(const struct settings *s, struct ops_facts *f)
 {
+    struct ops_database_facts *d = &f->database;
     struct store_file file = {.exists = false};
     if (store_file_look(s->store.url, &file, NULL) != OK || !file.exists) {
+        ops_topic_miss(f, OPS_FILE, "there is no database yet");
         return;
     }
-    files->has_database = true;
-    judge_bits(file.path, BITS_STRANGERS, &files->database);
+    f->files.has_database = true;
+    judge_bits(file.path, BITS_STRANGERS, &f->files.database);
+    d->bytes = file.bytes;
+    d->owner_pid = file.owner_pid;
+    d->intruder_pid = file.other_pid;
+    d->wal_bytes = file.wal_bytes;
+    ops_topic_learn(f, OPS_FILE);
 }
 
 void doctor_look_files(const struct settings *s, struct ops_facts *f)
@@ -238,7 +247,9 @@ void doctor_look_files(const struct settings *s, struct ops_facts *f)
     struct ops_file_facts *files = &f->files;
     look_at_folder(s, f);
     if (f->database.is_file) {
-        look_at_database(s, files);
+        look_at_database(s, f);
+    } else {
+        ops_topic_miss(f, OPS_FILE, "the database is a server");
     }
     files->has_keystore = s->wallets.keystore_dir[0] != '\0';
     if (files->has_keystore) {

@@ -125,17 +125,17 @@ void doctor_look_backup(const struct settings *s, struct ops_facts *f)
         return;
     }
     arena_init(&scratch, 0);
+    bool is_folder = strncmp(s->backup.to, "s3://", strlen("s3://")) != 0;
+    /* A folder that is not there has no backups: the first one makes it. */
+    bool there = !is_folder || doctor_writable(s->backup.to, &b->writable);
     enum err e = backup_config_open(&s->backup, s->backup.to, &place, &why);
-    if (e == OK) {
+    if (e == OK && there) {
         e = backup_place_list(place, &scratch, &ids, &b->count, &why);
     }
     if (e == OK && b->count > 0 && backup_id_parse(ids[b->count - 1], &b->newest_usec) != OK) {
         b->newest_usec = 0;
     }
     ops_answer_set(&b->list, e, &why);
-    if (strncmp(s->backup.to, "s3://", strlen("s3://")) != 0) {
-        (void)doctor_writable(s->backup.to, &b->writable);
-    }
     backup_place_close(place);
     arena_free(&scratch);
     ops_topic_learn(f, OPS_BACKUP);

@@ -59,20 +59,11 @@ enum ops_group ops_group_find(struct slice name)
 }
 
 static const char *const needs[OPS_TOPIC_COUNT] = {
-    [OPS_NOTHING] = "nothing",
-    [OPS_CONFIG] = "settings",
-    [OPS_FILES] = "settings",
-    [OPS_KEYS] = "keys",
-    [OPS_FILE] = "SQLite",
-    [OPS_SERVER] = "PostgreSQL",
-    [OPS_ROWS] = "database",
-    [OPS_BOOKS] = "database",
-    [OPS_NODE] = "node",
-    [OPS_CONTRACTS] = "node",
-    [OPS_BALANCES] = "node, keys",
-    [OPS_HTTP] = "settings",
-    [OPS_REDIS] = "Redis",
-    [OPS_BACKUP] = "settings",
+    [OPS_NOTHING] = "nothing", [OPS_CONFIG] = "settings",     [OPS_FILES] = "settings",
+    [OPS_KEYS] = "keys",       [OPS_FILE] = "SQLite",         [OPS_SERVER] = "PostgreSQL",
+    [OPS_ROWS] = "database",   [OPS_BOOKS] = "database",      [OPS_NODE] = "node",
+    [OPS_CONTRACTS] = "node",  [OPS_BALANCES] = "node, keys", [OPS_HTTP] = "settings",
+    [OPS_REDIS] = "Redis",     [OPS_BACKUP] = "settings",
 };
 
 /* ---- facts ---- */
@@ -105,8 +96,7 @@ void ops_answer_set(struct ops_answer *answer, enum err err, const struct why *w
 
 /* ---- verdicts ---- */
 
-static void say(struct ops_verdict *out, enum ops_outcome outcome, const char *format,
-                va_list args)
+static void say(struct ops_verdict *out, enum ops_outcome outcome, const char *format, va_list args)
 {
     out->outcome = outcome;
     (void)vsnprintf(out->said, sizeof(out->said), format, args);

@@ -116,8 +116,8 @@ struct ops_config_facts {
 struct ops_machine_facts {
     uint64_t descriptors; /* hard limit of open files */
     uint64_t descriptors_wanted;
-    uint64_t file_bytes_max;  /* UINT64_MAX: no limit */
-    struct ops_answer anvil;  /* asked when a development chain would be started */
+    uint64_t file_bytes_max; /* UINT64_MAX: no limit */
+    struct ops_answer anvil; /* asked when a development chain would be started */
 };
 
 struct ops_file_facts {
@@ -137,13 +137,14 @@ struct ops_file_facts {
 struct ops_database_facts {
     struct ops_answer open;
     char shown[OPS_PATH_MAX];
-    bool is_new;   /* nothing there yet: the first start makes it */
+    bool is_new; /* nothing there yet: the first start makes it */
     bool is_file;
     struct ops_answer schema; /* migrations belong to this program */
     uint32_t applied;
     uint32_t known;
     struct ops_answer whole; /* no half copy */
     /* A file. */
+    uint64_t bytes;
     int64_t owner_pid;    /* who has it, 0: nobody */
     int64_t intruder_pid; /* another process with locks on it, 0: none */
     uint64_t wal_bytes;
@@ -164,11 +165,11 @@ struct ops_database_facts {
 struct ops_work_facts {
     int64_t dead;
     uint64_t dead_alert;
-    uint64_t processes;     /* that live */
-    char orphan[96];        /* a lease whose owner is dead; "": none */
-    int64_t orphan_usec;    /* for how long */
-    int64_t keys_stuck;     /* idempotency keys whose request did not end */
-    int64_t keys_expired;   /* that should have been purged */
+    uint64_t processes;        /* that live */
+    char orphan[96];           /* a lease whose owner is dead; "": none */
+    int64_t orphan_usec;       /* for how long */
+    int64_t keys_stuck;        /* idempotency keys whose request did not end */
+    int64_t keys_expired;      /* that should have been purged */
     char halted[OPS_SAID_MAX]; /* why the chain stands; "": it does not */
     int64_t backup_usec;       /* last good backup, 0: none */
     int64_t verified_usec;
@@ -251,7 +252,8 @@ struct ops_facts {
     struct u256 balance_wei_alert;
     struct ops_wallet_facts wallets[OPS_WALLETS_MAX];
     size_t wallet_count;
-    struct ops_wallet_facts noted[OPS_WALLETS_MAX]; /* those of the database, whoever has the keys */
+    struct ops_wallet_facts
+        noted[OPS_WALLETS_MAX]; /* those of the database, whoever has the keys */
     size_t noted_count;
     struct ops_http_facts http;
     struct ops_answer redis;

@@ -74,8 +74,7 @@ void ops_rule_owner(const struct ops_check *check, const struct ops_facts *f,
     }
 }
 
-void ops_rule_wal(const struct ops_check *check, const struct ops_facts *f,
-                  struct ops_verdict *out)
+void ops_rule_wal(const struct ops_check *check, const struct ops_facts *f, struct ops_verdict *out)
 {
     char size[OPS_SPAN_MAX];
     const struct ops_database_facts *d = &f->database;

@@ -204,12 +204,10 @@ struct filesystem {
 };
 
 static const struct filesystem filesystems[] = {
-    {0x6969, "NFS", true},          {0x517B, "SMB", true},
-    {0xFF534D42, "CIFS", true},     {0xFE534D42, "SMB 2", true},
-    {0x01021997, "9p", true},       {0x00C36400, "Ceph", true},
-    {0x5346414F, "AFS", true},      {0x73757245, "Coda", true},
-    {0x0BD00BD0, "Lustre", true},   {0x47504653, "GPFS", true},
-    {0x65735546, "FUSE", true},     {0x01021994, "tmpfs", false},
+    {0x6969, "NFS", true},        {0x517B, "SMB", true},      {0xFF534D42, "CIFS", true},
+    {0xFE534D42, "SMB 2", true},  {0x01021997, "9p", true},   {0x00C36400, "Ceph", true},
+    {0x5346414F, "AFS", true},    {0x73757245, "Coda", true}, {0x0BD00BD0, "Lustre", true},
+    {0x47504653, "GPFS", true},   {0x65735546, "FUSE", true}, {0x01021994, "tmpfs", false},
     {0x858458f6, "ramfs", false},
 };
 

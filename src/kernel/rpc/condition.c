@@ -5,8 +5,8 @@
 #include "kernel/evm/address.h"
 #include "kernel/rpc/pool.h"
 
-static enum err accept_hash(void *ctx, struct arena *arena, size_t index,
-                            const struct json *result, struct why *why)
+static enum err accept_hash(void *ctx, struct arena *arena, size_t index, const struct json *result,
+                            struct why *why)
 {
     struct hash *out = ctx;
     struct slice bytes = SLICE_EMPTY;
@@ -64,7 +64,8 @@ static enum err read_block(const struct json *block, uint64_t *out_number, int64
     return e;
 }
 
-/* Says no in the words of the question: what nodes say to unknown methods is worded in many ways. */
+/* Says no in the words of the question: what nodes say to unknown methods is worded in many ways.
+ */
 static void note(struct why *out, enum err e, const struct why *said, const char *what)
 {
     *out = (struct why){.err = OK};
@@ -98,7 +99,8 @@ static enum err read_condition(struct rpc_pool *pool, struct arena *arena,
     if (e != OK) {
         return e;
     }
-    enum err asked = ask(pool, arena, &call, "eth_getBlockByNumber", "[\"finalized\",false]", &said);
+    enum err asked =
+        ask(pool, arena, &call, "eth_getBlockByNumber", "[\"finalized\",false]", &said);
     asked = asked == OK ? read_block(call.result, &number, &usec, &said) : asked;
     note(&out->finalized, asked, &said, "The tag \"finalized\"");
     asked = ask(pool, arena, &call, "eth_getBlockReceipts", "[\"latest\"]", &said);

@@ -163,9 +163,9 @@ enum err rpc_storage(struct rpc_pool *pool, struct arena *arena, const struct ad
 struct rpc_condition {
     bool syncing;
     uint64_t head;
-    int64_t head_usec;      /* time of the newest block */
-    struct why finalized;   /* err OK: the tag is known */
-    struct why receipts;    /* err OK: eth_getBlockReceipts is answered */
+    int64_t head_usec;    /* time of the newest block */
+    struct why finalized; /* err OK: the tag is known */
+    struct why receipts;  /* err OK: eth_getBlockReceipts is answered */
 };
 
 /*

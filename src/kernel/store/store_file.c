@@ -72,8 +72,7 @@ static void read_locks(const struct stat *database, struct store_file *f)
             f->owner_pid = lock.pid;
         }
         bool uses = is_lock_of(&lock, database) || (has_index && is_lock_of(&lock, &index));
-        if (!lock.whole && uses && lock.pid != getpid() &&
-            count < sizeof(pids) / sizeof(pids[0])) {
+        if (!lock.whole && uses && lock.pid != getpid() && count < sizeof(pids) / sizeof(pids[0])) {
             pids[count++] = lock.pid;
         }
     }

@@ -1,10 +1,11 @@
 /*
  * store_file.h: what can be known of an SQLite database without opening it.
  *
- * The owner of a file (the daemon) holds a lock on "PATH.lock" and has written its process id there.
- * Trying that lock would, for a moment, be in the way of a daemon that starts; so the kernel's own
- * list, /proc/locks, is read instead: it has the inode and the process of each lock. A process of
- * another pid namespace is not in it; where the list cannot be read, nobody seems to have the file.
+ * The owner of a file (the daemon) holds a lock on "PATH.lock" and has written its process id
+ * there. Trying that lock would, for a moment, be in the way of a daemon that starts; so the
+ * kernel's own list, /proc/locks, is read instead: it has the inode and the process of each lock. A
+ * process of another pid namespace is not in it; where the list cannot be read, nobody seems to
+ * have the file.
  *
  * Nothing is opened but the list and the lock's text: closing a descriptor of the database would
  * drop locks that this process has on it.
