@@ -9,7 +9,7 @@ enum err command_doctor(struct cli *cli, struct why *why)
 {
     struct settings settings;
     struct ops_facts *facts = NULL;
-    struct ops_tally tally;
+    struct ops_tally tally = {{0}};
     struct why load_why = {.err = OK};
     struct buf out;
     const char *only = cli_option_value(cli, "only");

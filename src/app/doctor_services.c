@@ -132,7 +132,8 @@ void doctor_look_backup(const struct settings *s, struct ops_facts *f)
     if (e == OK && there) {
         e = backup_place_list(place, &scratch, &ids, &b->count, &why);
     }
-    if (e == OK && b->count > 0 && backup_id_parse(ids[b->count - 1], &b->newest_usec) != OK) {
+    if (e == OK && ids != NULL && b->count > 0 &&
+        backup_id_parse(ids[b->count - 1], &b->newest_usec) != OK) {
         b->newest_usec = 0;
     }
     ops_answer_set(&b->list, e, &why);

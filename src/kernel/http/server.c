@@ -97,8 +97,9 @@ static void fit_descriptors(struct http_server *server)
             limit.rlim_cur = before;
         }
     }
-    size_t room = limit.rlim_cur > HTTP_DESCRIPTORS_OTHER * 2 ? limit.rlim_cur - HTTP_DESCRIPTORS_OTHER
-                                                         : HTTP_DESCRIPTORS_OTHER;
+    size_t room = limit.rlim_cur > HTTP_DESCRIPTORS_OTHER * 2
+                      ? limit.rlim_cur - HTTP_DESCRIPTORS_OTHER
+                      : HTTP_DESCRIPTORS_OTHER;
     if (room < want) {
         server->conns.count_max = room;
         LOG(LOG_WARN, "http.connections_limited", log_u64("connections_max", want),

@@ -263,9 +263,9 @@ enum err ledger_audit(struct store_tx *tx, ledger_book_fn each, void *ctx,
                       struct ledger_report *out, struct why *why) ERR_CHECKED;
 
 /*
- * ledger_audit_books is the cheap part of ledger_audit: it adds up the rows of accounts, in the time
- * that takes, and finds books whose credits differ from their debits, nothing else. Of the report
- * only books, accounts and that finding are filled in. Errors: as ledger_audit.
+ * ledger_audit_books is the cheap part of ledger_audit: it adds up the rows of accounts and finds
+ * books whose credits differ from their debits, nothing else. Of the report only books, accounts
+ * and that finding are filled in. Errors: as ledger_audit.
  */
 enum err ledger_audit_books(struct store_tx *tx, struct ledger_report *out,
                             struct why *why) ERR_CHECKED;
