@@ -59,6 +59,12 @@ static const struct cli_option db_options[] = {
     {NULL, NULL, NULL},
 };
 
+static const struct cli_option engine_options[] = {
+    {"journal", "DIR", "run: keep the commands in a new journal in this folder."},
+    {"batch", "ROWS", "project, rebuild: about how many rows are written in one transaction."},
+    {NULL, NULL, NULL},
+};
+
 static const struct cli_option ledger_options[] = {
     {"prefix", "PATH", "accounts: only those whose path begins so."},
     {"after", "NAME", "Go on behind this account, or behind this transfer (entries)."},
@@ -128,9 +134,10 @@ const struct command cli_commands[] = {
      command_leases},
     {"wallet", "new|import|list", "Make, import or list the relay's encrypted keys.",
      wallet_options, command_wallet},
-    {"engine", "run FLOW TAPE EVENTS | replay DIR | verify DIR | dump DIR",
-     "Run the matching engine over a flow of orders; replay, verify or list its journal.", NULL,
-     command_engine},
+    {"engine", "run FLOW TAPE EVENTS | replay|verify|dump|project|rebuild DIR | audit",
+     "Run the matching engine over a flow of orders; replay, verify or list its journal; write "
+     "what follows from it to the database, make that again, or prove its balances.",
+     engine_options, command_engine},
     {"reference", "errors|routes|metrics|events|jobs|audit|doctor|config",
      "Print a generated reference (Markdown).", NULL, command_reference},
     {"version", NULL, "Print the version.", NULL, command_version},

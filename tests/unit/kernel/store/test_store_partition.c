@@ -19,6 +19,19 @@ static int open_program(void **state)
     return 0;
 }
 
+/* With the tables alone that migration 11 partitioned: later ones are not there before it. */
+static int open_as_it_was(void **state)
+{
+    (void)state;
+    static struct store_catalog catalog;
+    catalog = sql_catalog;
+    catalog.partitioned_count = 2;
+    if (getenv("TEST_POSTGRES_URL") != NULL) {
+        support_store_open(&s, &catalog);
+    }
+    return 0;
+}
+
 static struct store_partitions_done keep(void)
 {
     struct store_partitions_done done;
@@ -119,7 +132,8 @@ static void there_are_partitions_for_what_comes(void **state)
 {
     NEED_SERVER();
     struct store_partitions_done done = keep();
-    assert_in_range(done.made, 6, 8); /* of two tables: this month and two or three more */
+    const uint64_t tables = sql_catalog.partitioned_count;
+    assert_in_range(done.made, 3 * tables, 4 * tables); /* this month and two or three more */
     assert_int_equal(done.dropped, 0);
     assert_int_equal(number("SELECT count(*) FROM generate_series(0, 2) i WHERE to_regclass("
                             "'audit_log_p' || to_char(date_trunc('month', now() AT TIME ZONE 'UTC')"
@@ -358,7 +372,8 @@ int main(void)
 {
     setenv("TEST_DATABASE", "postgres", 1);
     const struct CMUnitTest tests[] = {
-        ON_PROGRAM(the_migration_keeps_all_rows_up_and_down),
+        cmocka_unit_test_setup_teardown(the_migration_keeps_all_rows_up_and_down, open_as_it_was,
+                                        close_store),
         ON_PROGRAM(there_are_partitions_for_what_comes),
         ON_PROGRAM(what_is_missing_is_named),
         ON_PROGRAM(an_event_is_there_once),
