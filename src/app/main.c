@@ -72,6 +72,13 @@ static const struct cli_option ledger_options[] = {
     {NULL, NULL, NULL},
 };
 
+static const struct cli_option doctor_options[] = {
+    {"only", "GROUP",
+     "Only the checks of machine, config, files, database, books, work, node, contracts, wallets, "
+     "http, redis or backup."},
+    {NULL, NULL, NULL},
+};
+
 static const struct cli_option jobs_options[] = {
     {"state", "STATE", "Only jobs that are queued, running, done, dead or cancelled."},
     {"kind", "KIND", "list, replay: only jobs of this kind."},
@@ -116,6 +123,8 @@ const struct command cli_commands[] = {
     {"demo", "complete|asset|lease|revenue", "Run the leasing lifecycle and check every step.",
      demo_options, command_demo},
     {"config", NULL, "Check, show or explain the configuration.", config_options, command_config},
+    {"doctor", NULL, "Check everything that goes wrong at first, and say how to mend it.",
+     doctor_options, command_doctor},
     {"migrate", "status|up|down|verify", "Look at or move the database schema.", migrate_options,
      command_migrate},
     {"backup", "[PLACE]|list [PLACE]|verify [PLACE[/ID]]",
@@ -144,7 +153,7 @@ const struct command cli_commands[] = {
      "Run the matching engine over a flow of orders; replay, verify or list its journal; write "
      "what follows from it to the database, make that again, or prove its balances.",
      engine_options, command_engine},
-    {"reference", "errors|routes|metrics|events|jobs|audit|config",
+    {"reference", "errors|routes|metrics|events|jobs|audit|doctor|config",
      "Print a generated reference (Markdown).", NULL, command_reference},
     {"version", NULL, "Print the version.", NULL, command_version},
     {"help", "[COMMAND]", "Explain the program or one command.", NULL, command_help},
@@ -187,7 +196,7 @@ int main(int argc, char **argv)
         }
     } else if (e == OK) {
         e = cli.command->run(&cli, &why);
-        if (e != OK) {
+        if (e != OK && !cli.told) {
             cli_fail(&cli, e, &why);
         }
     } else {
