@@ -10773,7 +10773,7 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 15,
         .name = "relay",
-        .checksum = "72c8be10269dfabb2ea9a9d01338718937610bb784536aa51b8469362fc82ad9",
+        .checksum = "b334ecf7f394ac4657afea4adbeff6b81f4260e308ad72f477b37aa9e3f9829f",
         .up_sqlite =
             "ALTER TABLE relay_intents ADD COLUMN priority INTEGER NOT NULL DEFAULT 2\n"
             "    CHECK (priority BETWEEN 1 AND 3);\n"

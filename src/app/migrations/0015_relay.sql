@@ -1,9 +1,9 @@
--- What is asked of transactions that were submitted: their priority, and to be taken back or hurried.
+-- What is asked of transactions that were submitted: a priority, to be taken back, to be hurried.
 
 -- up
 
--- priority: 1 low, 2 normal, 3 high. `cancelling`: a filler is to take the nonce. `hurried`: another
--- version with higher fees is to be made, once.
+-- priority: 1 low, 2 normal, 3 high. `cancelling`: a filler is to take the nonce. `hurried`: one
+-- more version with higher fees is to be made.
 ALTER TABLE relay_intents ADD COLUMN priority @i64 NOT NULL DEFAULT 2
     CHECK (priority BETWEEN 1 AND 3);
 ALTER TABLE relay_intents ADD COLUMN cancelling @bool NOT NULL DEFAULT FALSE;

@@ -3,10 +3,11 @@
  *
  * Routes of every process: /health (each part healthy, degraded or unhealthy; 503 when unhealthy),
  * /metrics (Prometheus text 0.0.4) and /api/v1/processes (who has which work). Routes of the API:
- * /api/v1/transactions (looked at by anybody, changed by operators), /api/v1/blockchain/network and /api/v1/blockchain/events. Health reads
- * memory and a few rows; it answers while the database or the node is away, which is what it is
- * for. Jobs: what is let go in time (ops_job_table), what is looked after at set times
- * (ops_watch_table), and the operator's view of the queue under /api/v1/jobs (HTTP_OPERATOR).
+ * /api/v1/transactions (looked at by anybody, changed by operators), /api/v1/blockchain/network and
+ * /api/v1/blockchain/events. Health reads memory and a few rows; it answers while the database or
+ * the node is away, which is what it is for. Jobs: what is let go in time (ops_job_table), what is
+ * looked after at set times (ops_watch_table), and the operator's view of the queue under
+ * /api/v1/jobs (HTTP_OPERATOR).
  */
 #ifndef KERNEL_OPS_OPS_H
 #define KERNEL_OPS_OPS_H

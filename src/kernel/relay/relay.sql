@@ -51,8 +51,8 @@ SELECT intent_id, content_hash FROM relay_intents WHERE intent_key = :intent_key
 -- columns: gas_used i64?, gas_price u256?, contract address?, error_code text?, error text?
 -- columns: created_at time, updated_at time
 SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,
-       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used, gas_price, contract,
-       error_code, error, created_at, updated_at
+       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used,
+       gas_price, contract, error_code, error, created_at, updated_at
 FROM relay_intents WHERE intent_id = :intent_id;
 
 -- statement: relay_intents_list
@@ -65,8 +65,8 @@ FROM relay_intents WHERE intent_id = :intent_id;
 -- columns: gas_used i64?, gas_price u256?, contract address?, error_code text?, error text?
 -- columns: created_at time, updated_at time
 SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,
-       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used, gas_price, contract,
-       error_code, error, created_at, updated_at
+       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used,
+       gas_price, contract, error_code, error, created_at, updated_at
 FROM relay_intents
 WHERE (:state = 0 OR state = :state)
     AND (NOT :open_only OR state < 4)
@@ -86,10 +86,10 @@ SELECT intent_id FROM relay_attempts WHERE transaction_hash = :transaction_hash;
 
 -- statement: relay_queued_list
 -- doc: Queued intents to look at now, one wallet after the other in turns: those of each wallet in
--- doc: order of priority and age, as many as may still be signed. What they wait for is told by its state; `behind`
--- doc: says that something submitted before is still under way. A time far ahead was written before
--- doc: the clock was put back. With an owner, only of wallets that it holds and, if it watches, of
--- doc: those that nobody has claimed.
+-- doc: order of priority and age, as many as may still be signed. What they wait for is told by its
+-- doc: state; `behind` says that something submitted before is still under way. A time far ahead was
+-- doc: written before the clock was put back. With an owner, only of wallets that it holds and, if it
+-- doc: watches, of those that nobody has claimed.
 -- params: owner text, watches bool, chain_id i64, now time, far time, inflight_max i64
 -- params: max_rows i64
 -- columns: intent_id text, wallet address, to_address address?, value u256, data bytes, role text

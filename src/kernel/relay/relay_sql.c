@@ -167,13 +167,13 @@ const struct store_statement relay_sql_intent_get = {
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
-        "       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used, gas_price, contract,\n"
-        "       error_code, error, created_at, updated_at\n"
+        "       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used,\n"
+        "       gas_price, contract, error_code, error, created_at, updated_at\n"
         "FROM relay_intents WHERE intent_id = ?1",
     .postgres =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
-        "       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used, gas_price, contract,\n"
-        "       error_code, error, created_at, updated_at\n"
+        "       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used,\n"
+        "       gas_price, contract, error_code, error, created_at, updated_at\n"
         "FROM relay_intents WHERE intent_id = $1::text",
     .params = relay_sql_intent_get_params,
     .param_count = 1,
@@ -221,8 +221,8 @@ const struct store_statement relay_sql_intents_list = {
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
-        "       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used, gas_price, contract,\n"
-        "       error_code, error, created_at, updated_at\n"
+        "       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used,\n"
+        "       gas_price, contract, error_code, error, created_at, updated_at\n"
         "FROM relay_intents\n"
         "WHERE (?1 = 0 OR state = ?1)\n"
         "    AND (NOT ?2 OR state < 4)\n"
@@ -235,8 +235,8 @@ const struct store_statement relay_sql_intents_list = {
         "LIMIT ?7",
     .postgres =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
-        "       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used, gas_price, contract,\n"
-        "       error_code, error, created_at, updated_at\n"
+        "       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used,\n"
+        "       gas_price, contract, error_code, error, created_at, updated_at\n"
         "FROM relay_intents\n"
         "WHERE ($1::bigint = 0 OR state = $1::bigint)\n"
         "    AND (NOT $2::boolean OR state < 4)\n"
