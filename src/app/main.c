@@ -89,8 +89,9 @@ static const struct cli_option jobs_options[] = {
 };
 
 static const struct cli_option tx_options[] = {
-    {"state", "STATE", "list: only what is queued, signed, sent, mined, reverted, failed, replaced "
-                       "or cancelled."},
+    {"state", "STATE",
+     "list: only what is queued, signed, sent, mined, reverted, failed, replaced "
+     "or cancelled."},
     {"open", NULL, "list: only what is queued, signed or sent."},
     {"purpose", "PURPOSE", "list: only what was asked for this (leasing.place_bid)."},
     {"wallet", "ADDRESS", "list: only what this wallet sends."},

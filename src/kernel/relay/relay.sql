@@ -87,9 +87,9 @@ SELECT intent_id FROM relay_attempts WHERE transaction_hash = :transaction_hash;
 -- statement: relay_queued_list
 -- doc: Queued intents to look at now, one wallet after the other in turns: those of each wallet in
 -- doc: order of priority and age, as many as may still be signed. What they wait for is told by
--- doc: its state; `behind` says that something submitted before is still under way. A time far ahead
--- doc: was written before the clock was put back. With an owner, only of wallets that it holds and,
--- doc: if it watches, of those that nobody has claimed.
+-- doc: its state; `behind` says that something submitted before is still under way. A time far
+-- doc: ahead was written before the clock was put back. With an owner, only of wallets that it
+-- doc: holds and, if it watches, of those that nobody has claimed.
 -- params: owner text, watches bool, chain_id i64, now time, far time, inflight_max i64
 -- params: max_rows i64
 -- columns: intent_id text, wallet address, to_address address?, value u256, data bytes, role text
