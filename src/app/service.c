@@ -182,27 +182,74 @@ static enum err start_rpc(struct service *s, struct why *why)
 
 /* ---- wallets ---- */
 
-static enum err add_wallet(struct service *s, const struct secret *key, struct why *why)
+/* A wallet that is there already is taken once; `key` is its key here, NULL for a remote one. */
+static enum err add_signer(struct service *s, struct relay_signer signer, struct relay_key *key,
+                           struct why *why)
 {
+    for (size_t i = 0; i < s->signer_count; i++) {
+        if (address_equal(&s->signers[i].address, &signer.address)) {
+            relay_key_free(key);
+            return OK;
+        }
+    }
     if (s->signer_count == SERVICE_WALLETS_MAX) {
+        relay_key_free(key);
         return why_set(why, ERR_CONFIG, "wallets.keystore_dir", "at most %d wallets",
                        SERVICE_WALLETS_MAX);
     }
+    s->keys[s->signer_count] = key;
+    s->signers[s->signer_count++] = signer;
+    return OK;
+}
+
+static enum err add_wallet(struct service *s, const struct secret *key, struct why *why)
+{
     struct relay_key *k = NULL;
     enum err e = relay_key_new(key, &k);
     if (e != OK) {
         return why_set(why, e, "wallets.keystore_dir", "a wallet's key is not valid");
     }
-    struct relay_signer signer = relay_key_signer(k);
-    for (size_t i = 0; i < s->signer_count; i++) {
-        if (address_equal(&s->signers[i].address, &signer.address)) {
-            relay_key_free(k);
-            return OK;
+    return add_signer(s, relay_key_signer(k), k, why);
+}
+
+/* The addresses of wallets.signer_accounts. */
+static enum err read_accounts(const char *text, struct address out[SERVICE_WALLETS_MAX],
+                              size_t *out_count, struct why *why)
+{
+    struct slice rest = slice_text(text);
+    size_t count = 0;
+    while (rest.len > 0) {
+        struct slice word;
+        (void)slice_cut(rest, ',', &word, &rest);
+        if (count == SERVICE_WALLETS_MAX || address_parse(slice_trim(word), &out[count++]) != OK) {
+            return why_set(why, ERR_CONFIG, "wallets.signer_accounts",
+                           "wallets.signer_accounts is a list of at most %d addresses, apart by "
+                           "commas",
+                           SERVICE_WALLETS_MAX);
         }
     }
-    s->keys[s->signer_count] = k;
-    s->signers[s->signer_count++] = signer;
+    *out_count = count;
     return OK;
+}
+
+static enum err add_remote_wallets(struct service *s, struct why *why)
+{
+    const struct settings_wallets *w = &s->settings->wallets;
+    struct address wanted[SERVICE_WALLETS_MAX];
+    struct relay_remote_options options = {
+        .url = w->signer_url,
+        .api = strcmp(w->signer_api, "sign") == 0 ? RELAY_REMOTE_SIGN : RELAY_REMOTE_TRANSACTION,
+        .wanted = wanted,
+        .timeout_usec = w->signer_timeout_usec,
+    };
+    enum err e = read_accounts(w->signer_accounts, wanted, &options.wanted_count, why);
+    if (e == OK) {
+        e = relay_remote_new(&options, &s->remote, why);
+    }
+    for (size_t i = 0; e == OK && i < relay_remote_count(s->remote); i++) {
+        e = add_signer(s, relay_remote_signer(s->remote, i), NULL, why);
+    }
+    return e;
 }
 
 static enum err add_dev_wallets(struct service *s, struct why *why)
@@ -233,6 +280,9 @@ static enum err start_wallets(struct service *s, struct why *why)
     if (s->settings->wallets.keystore_dir[0] != '\0') {
         const struct settings_wallets *w = &s->settings->wallets;
         e = wallets_each(w->keystore_dir, w->password_file, add_file_wallet, s, why);
+    }
+    if (e == OK && s->settings->wallets.signer_url[0] != '\0') {
+        e = add_remote_wallets(s, why);
     }
     if (e == OK && s->settings->wallets.dev_accounts > 0) {
         e = add_dev_wallets(s, why);
@@ -530,6 +580,7 @@ void service_free(struct service *s)
     for (size_t i = 0; i < s->signer_count; i++) {
         relay_key_free(s->keys[i]);
     }
+    relay_remote_free(s->remote);
     rpc_pool_free(s->rpc);
     devchain_stop(s->devchain);
     audit_sealer_stop(s->sealer);

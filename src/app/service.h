@@ -21,6 +21,7 @@
 #include "app/schedules.h"
 #include "app/settings.h"
 #include "kernel/ops/ops.h"
+#include "kernel/relay/relay_remote.h"
 
 #define FREEHOLD_VERSION "0.1.0"
 #define SERVICE_WALLETS_MAX 64
@@ -30,7 +31,8 @@ struct service {
     struct store *store;
     struct devchain *devchain;
     struct rpc_pool *rpc;
-    struct relay_key *keys[SERVICE_WALLETS_MAX];
+    struct relay_key *keys[SERVICE_WALLETS_MAX]; /* NULL: the key is on another machine */
+    struct relay_remote *remote;                 /* or NULL */
     struct relay_signer signers[SERVICE_WALLETS_MAX];
     size_t signer_count;
     struct deployment contracts;

@@ -18,6 +18,7 @@
  *   relay_policy.c  what the signer allows
  *   relay_fees.c    what is offered for a place in a block, and how that grows
  *   relay_key.c     a signer in process memory
+ *   relay_remote.c  signers on another machine
  *
  * Network calls happen between transactions; each transaction checks the state (and version) that
  * it moves from, so that a cancel or a second process in between is harmless.
