@@ -212,9 +212,9 @@ static enum err add_wallet(struct service *s, const struct secret *key, struct w
     return add_signer(s, relay_key_signer(k), k, why);
 }
 
-/* The addresses of wallets.signer_accounts. */
-static enum err read_accounts(const char *text, struct address out[SERVICE_WALLETS_MAX],
-                              size_t *out_count, struct why *why)
+static enum err read_addresses(const char *key, const char *text,
+                               struct address out[SERVICE_WALLETS_MAX], size_t *out_count,
+                               struct why *why)
 {
     struct slice rest = slice_text(text);
     size_t count = 0;
@@ -222,9 +222,8 @@ static enum err read_accounts(const char *text, struct address out[SERVICE_WALLE
         struct slice word;
         (void)slice_cut(rest, ',', &word, &rest);
         if (count == SERVICE_WALLETS_MAX || address_parse(slice_trim(word), &out[count++]) != OK) {
-            return why_set(why, ERR_CONFIG, "wallets.signer_accounts",
-                           "wallets.signer_accounts is a list of at most %d addresses, apart by "
-                           "commas",
+            return why_set(why, ERR_CONFIG, key,
+                           "%s is a list of at most %d addresses, apart by commas", key,
                            SERVICE_WALLETS_MAX);
         }
     }
@@ -242,7 +241,8 @@ static enum err add_remote_wallets(struct service *s, struct why *why)
         .wanted = wanted,
         .timeout_usec = w->signer_timeout_usec,
     };
-    enum err e = read_accounts(w->signer_accounts, wanted, &options.wanted_count, why);
+    enum err e = read_addresses("wallets.signer_accounts", w->signer_accounts, wanted,
+                                &options.wanted_count, why);
     if (e == OK) {
         e = relay_remote_new(&options, &s->remote, why);
     }
@@ -401,8 +401,39 @@ static enum err start_chain(struct service *s, struct why *why)
     return chain_start(s->chain, why);
 }
 
+/* The addresses of wallets.pool; "all" are those whose keys this process has. */
+static enum err read_pool(struct service *s, struct why *why)
+{
+    const char *text = s->settings->wallets.pool;
+    if (strcmp(text, "all") != 0) {
+        return read_addresses("wallets.pool", text, s->pool, &s->pool_count, why);
+    }
+    for (size_t i = 0; i < s->signer_count; i++) {
+        s->pool[s->pool_count++] = s->signers[i].address;
+    }
+    return OK;
+}
+
+static enum err read_treasury(struct service *s, struct why *why)
+{
+    const struct ops_config *c = &s->settings->ops;
+    s->has_treasury = c->treasury[0] != '\0';
+    s->treasury.value_max = wei_of(c->refill_wei_to);
+    if (s->has_treasury && address_parse(slice_text(c->treasury), &s->treasury.wallet) != OK) {
+        return why_set(why, ERR_CONFIG, "ops.treasury", "ops.treasury is no address");
+    }
+    return OK;
+}
+
 static enum err start_relay(struct service *s, struct why *why)
 {
+    enum err e = read_pool(s, why);
+    if (e == OK) {
+        e = read_treasury(s, why);
+    }
+    if (e != OK) {
+        return e;
+    }
     struct relay_options options = {
         .config = &s->settings->relay,
         .chain_id = s->settings->chain.chain_id,
@@ -410,6 +441,9 @@ static enum err start_relay(struct service *s, struct why *why)
         .rpc = s->rpc,
         .signers = s->signers,
         .signer_count = s->signer_count,
+        .pool = s->pool,
+        .pool_count = s->pool_count,
+        .treasury = s->has_treasury ? &s->treasury : NULL,
         .watch = leasing_watch,
         .watch_ctx = s->leasing,
         .leased = true,
@@ -457,9 +491,8 @@ static void fill_ops(struct service *s)
         .relay = s->relay,
         .cache = s->cache,
     };
-    for (size_t i = 0; i < s->signer_count && i < OPS_WALLETS_MAX; i++) {
-        s->ops.wallets[s->ops.wallet_count++] = s->signers[i].address;
-    }
+    s->ops.has_treasury = s->has_treasury;
+    s->ops.treasury = s->treasury.wallet;
     ops_metrics_register();
 }
 

@@ -33,6 +33,10 @@ struct service {
     struct rpc_pool *rpc;
     struct relay_key *keys[SERVICE_WALLETS_MAX]; /* NULL: the key is on another machine */
     struct relay_remote *remote;                 /* or NULL */
+    struct address pool[SERVICE_WALLETS_MAX];    /* wallets that share work */
+    size_t pool_count;
+    bool has_treasury;
+    struct relay_treasury treasury;
     struct relay_signer signers[SERVICE_WALLETS_MAX];
     size_t signer_count;
     struct deployment contracts;

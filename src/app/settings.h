@@ -28,6 +28,7 @@ struct settings_wallets {
     const char *keystore_dir;  /* V3 files of the relay's wallets */
     const char *password_file; /* one password for all of them, first line */
     uint64_t dev_accounts;     /* accounts of the development mnemonic to use as well */
+    const char *pool;          /* wallets that share work: addresses, "all", or "" */
     const char *signer_url;    /* of a remote signer, or "" */
     const char *signer_api;
     const char *signer_accounts; /* apart by commas; "": all that it has */

@@ -262,14 +262,21 @@ extern const struct store_statement relay_sql_intent_unmined;
 extern const struct store_statement relay_sql_intents_list;
 extern const struct store_statement relay_sql_nonce_holder;
 extern const struct store_statement relay_sql_open_list;
+extern const struct store_statement relay_sql_pool_assign;
+extern const struct store_statement relay_sql_pool_waiting;
 extern const struct store_statement relay_sql_queue_counts;
 extern const struct store_statement relay_sql_queued_list;
+extern const struct store_statement relay_sql_refills_since;
 extern const struct store_statement relay_sql_unfinal_deep;
 extern const struct store_statement relay_sql_unfinal_fresh;
 extern const struct store_statement relay_sql_unfinal_intents;
 extern const struct store_statement relay_sql_wallet_get;
 extern const struct store_statement relay_sql_wallet_next;
 extern const struct store_statement relay_sql_wallet_put;
+extern const struct store_statement relay_sql_wallet_put_balance;
+extern const struct store_statement relay_sql_wallet_put_low;
+extern const struct store_statement relay_sql_wallet_put_pooled;
+extern const struct store_statement relay_sql_wallets_list;
 extern const struct store_statement store_lease_sql_beat;
 extern const struct store_statement store_lease_sql_fence;
 extern const struct store_statement store_lease_sql_forget;
@@ -318,7 +325,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 295,
+    .id = 302,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -356,7 +363,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 296,
+    .id = 303,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -381,7 +388,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 297,
+    .id = 304,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -407,7 +414,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 298,
+    .id = 305,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -468,7 +475,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 299,
+    .id = 306,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -517,7 +524,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 300,
+    .id = 307,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -542,7 +549,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 301,
+    .id = 308,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -579,7 +586,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 302,
+    .id = 309,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -634,7 +641,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 303,
+    .id = 310,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -666,7 +673,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 304,
+    .id = 311,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -691,7 +698,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 305,
+    .id = 312,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -711,7 +718,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 306,
+    .id = 313,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -728,7 +735,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 307,
+    .id = 314,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -766,7 +773,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 308,
+    .id = 315,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -806,7 +813,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 309,
+    .id = 316,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -831,7 +838,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 310,
+    .id = 317,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -858,7 +865,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 311,
+    .id = 318,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -906,7 +913,7 @@ static const struct store_column table_backup_runs_first_fields[] = {
 };
 static const struct store_statement table_backup_runs_first = {
     .name = "table_backup_runs_first",
-    .id = 312,
+    .id = 319,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -942,7 +949,7 @@ static const struct store_column table_backup_runs_next_fields[] = {
 };
 static const struct store_statement table_backup_runs_next = {
     .name = "table_backup_runs_next",
-    .id = 313,
+    .id = 320,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -967,7 +974,7 @@ static const struct store_column table_backup_runs_count_fields[] = {
 };
 static const struct store_statement table_backup_runs_count = {
     .name = "table_backup_runs_count",
-    .id = 314,
+    .id = 321,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM backup_runs",
@@ -990,7 +997,7 @@ static const struct store_column table_backup_runs_insert_params[] = {
 };
 static const struct store_statement table_backup_runs_insert = {
     .name = "table_backup_runs_insert",
-    .id = 315,
+    .id = 322,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count)\n"
@@ -1036,7 +1043,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 316,
+    .id = 323,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1075,7 +1082,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 317,
+    .id = 324,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1100,7 +1107,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 318,
+    .id = 325,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -1125,7 +1132,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 319,
+    .id = 326,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -1167,7 +1174,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 320,
+    .id = 327,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1199,7 +1206,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 321,
+    .id = 328,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1224,7 +1231,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 322,
+    .id = 329,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -1243,7 +1250,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 323,
+    .id = 330,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -1280,7 +1287,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 324,
+    .id = 331,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1312,7 +1319,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 325,
+    .id = 332,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1337,7 +1344,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 326,
+    .id = 333,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -1357,7 +1364,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 327,
+    .id = 334,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
@@ -1397,7 +1404,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 328,
+    .id = 335,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1431,7 +1438,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 329,
+    .id = 336,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1456,7 +1463,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 330,
+    .id = 337,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -1478,7 +1485,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 331,
+    .id = 338,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -1499,7 +1506,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 332,
+    .id = 339,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -1519,7 +1526,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 333,
+    .id = 340,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1554,7 +1561,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 334,
+    .id = 341,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1585,7 +1592,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 335,
+    .id = 342,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1610,7 +1617,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 336,
+    .id = 343,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -1628,7 +1635,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 337,
+    .id = 344,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -1669,7 +1676,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 338,
+    .id = 345,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1708,7 +1715,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 339,
+    .id = 346,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1733,7 +1740,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 340,
+    .id = 347,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -1758,7 +1765,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 341,
+    .id = 348,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -1801,7 +1808,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 342,
+    .id = 349,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1834,7 +1841,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 343,
+    .id = 350,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1859,7 +1866,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 344,
+    .id = 351,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -1879,7 +1886,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 345,
+    .id = 352,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -1913,7 +1920,7 @@ static const struct store_column table_installation_first_fields[] = {
 };
 static const struct store_statement table_installation_first = {
     .name = "table_installation_first",
-    .id = 346,
+    .id = 353,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -1941,7 +1948,7 @@ static const struct store_column table_installation_next_fields[] = {
 };
 static const struct store_statement table_installation_next = {
     .name = "table_installation_next",
-    .id = 347,
+    .id = 354,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -1966,7 +1973,7 @@ static const struct store_column table_installation_count_fields[] = {
 };
 static const struct store_statement table_installation_count = {
     .name = "table_installation_count",
-    .id = 348,
+    .id = 355,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM installation",
@@ -1982,7 +1989,7 @@ static const struct store_column table_installation_insert_params[] = {
 };
 static const struct store_statement table_installation_insert = {
     .name = "table_installation_insert",
-    .id = 349,
+    .id = 356,
     .writes = true,
     .sqlite =
         "INSERT INTO installation (single, id)\n"
@@ -2014,7 +2021,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 350,
+    .id = 357,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2044,7 +2051,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 351,
+    .id = 358,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2069,7 +2076,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 352,
+    .id = 359,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -2087,7 +2094,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 353,
+    .id = 360,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired, spec)\n"
@@ -2120,7 +2127,7 @@ static const struct store_column table_job_queues_first_fields[] = {
 };
 static const struct store_statement table_job_queues_first = {
     .name = "table_job_queues_first",
-    .id = 354,
+    .id = 361,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2149,7 +2156,7 @@ static const struct store_column table_job_queues_next_fields[] = {
 };
 static const struct store_statement table_job_queues_next = {
     .name = "table_job_queues_next",
-    .id = 355,
+    .id = 362,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2174,7 +2181,7 @@ static const struct store_column table_job_queues_count_fields[] = {
 };
 static const struct store_statement table_job_queues_count = {
     .name = "table_job_queues_count",
-    .id = 356,
+    .id = 363,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_queues",
@@ -2191,7 +2198,7 @@ static const struct store_column table_job_queues_insert_params[] = {
 };
 static const struct store_statement table_job_queues_insert = {
     .name = "table_job_queues_insert",
-    .id = 357,
+    .id = 364,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated)\n"
@@ -2244,7 +2251,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 358,
+    .id = 365,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2294,7 +2301,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 359,
+    .id = 366,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2319,7 +2326,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 360,
+    .id = 367,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -2357,7 +2364,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 361,
+    .id = 368,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
@@ -2378,7 +2385,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 362,
+    .id = 369,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -2398,7 +2405,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 363,
+    .id = 370,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2454,7 +2461,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 364,
+    .id = 371,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2492,7 +2499,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 365,
+    .id = 372,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2517,7 +2524,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 366,
+    .id = 373,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -2540,7 +2547,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 367,
+    .id = 374,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -2584,7 +2591,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 368,
+    .id = 375,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2622,7 +2629,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 369,
+    .id = 376,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2647,7 +2654,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 370,
+    .id = 377,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -2670,7 +2677,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 371,
+    .id = 378,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -2715,7 +2722,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 372,
+    .id = 379,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2753,7 +2760,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 373,
+    .id = 380,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2778,7 +2785,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 374,
+    .id = 381,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -2802,7 +2809,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 375,
+    .id = 382,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -2846,7 +2853,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 376,
+    .id = 383,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2882,7 +2889,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 377,
+    .id = 384,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2907,7 +2914,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 378,
+    .id = 385,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -2929,7 +2936,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 379,
+    .id = 386,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -2999,7 +3006,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 380,
+    .id = 387,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3061,7 +3068,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 381,
+    .id = 388,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3086,7 +3093,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 382,
+    .id = 389,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -3136,7 +3143,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 383,
+    .id = 390,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -3206,7 +3213,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 384,
+    .id = 391,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3240,7 +3247,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 385,
+    .id = 392,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3265,7 +3272,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 386,
+    .id = 393,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -3287,7 +3294,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 387,
+    .id = 394,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -3332,7 +3339,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 388,
+    .id = 395,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3371,7 +3378,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 389,
+    .id = 396,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3396,7 +3403,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 390,
+    .id = 397,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -3421,7 +3428,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 391,
+    .id = 398,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -3474,7 +3481,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 392,
+    .id = 399,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3516,7 +3523,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 393,
+    .id = 400,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3541,7 +3548,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 394,
+    .id = 401,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -3571,7 +3578,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 395,
+    .id = 402,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -3620,7 +3627,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 396,
+    .id = 403,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3656,7 +3663,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 397,
+    .id = 404,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3681,7 +3688,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 398,
+    .id = 405,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -3702,7 +3709,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 399,
+    .id = 406,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -3742,7 +3749,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 400,
+    .id = 407,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3777,7 +3784,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 401,
+    .id = 408,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3802,7 +3809,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 402,
+    .id = 409,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -3823,7 +3830,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 403,
+    .id = 410,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -3860,7 +3867,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 404,
+    .id = 411,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3890,7 +3897,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 405,
+    .id = 412,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3915,7 +3922,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 406,
+    .id = 413,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -3933,7 +3940,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 407,
+    .id = 414,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -3972,7 +3979,7 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 408,
+    .id = 415,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4007,7 +4014,7 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 409,
+    .id = 416,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4032,7 +4039,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 410,
+    .id = 417,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -4055,7 +4062,7 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 411,
+    .id = 418,
     .writes = true,
     .sqlite =
         "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
@@ -4121,25 +4128,26 @@ static const struct store_column table_relay_intents_first_fields[] = {
     {"priority", STORE_I64, false},
     {"cancelling", STORE_BOOL, false},
     {"hurried", STORE_BOOL, false},
+    {"pool", STORE_I64, false},
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 412,
+    .id = 419,
     .writes = false,
     .sqlite =
-        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried\n"
+        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool\n"
         "FROM relay_intents\n"
         "ORDER BY seq\n"
         "LIMIT ?1",
     .postgres =
-        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried\n"
+        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool\n"
         "FROM relay_intents\n"
         "ORDER BY seq\n"
         "LIMIT $1::bigint",
     .params = table_relay_intents_first_params,
     .param_count = 1,
     .columns = table_relay_intents_first_fields,
-    .column_count = 34,
+    .column_count = 35,
 };
 
 static const struct store_column table_relay_intents_next_params[] = {
@@ -4181,19 +4189,20 @@ static const struct store_column table_relay_intents_next_fields[] = {
     {"priority", STORE_I64, false},
     {"cancelling", STORE_BOOL, false},
     {"hurried", STORE_BOOL, false},
+    {"pool", STORE_I64, false},
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 413,
+    .id = 420,
     .writes = false,
     .sqlite =
-        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried\n"
+        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool\n"
         "FROM relay_intents\n"
         "WHERE seq > ?1\n"
         "ORDER BY seq\n"
         "LIMIT ?2",
     .postgres =
-        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried\n"
+        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool\n"
         "FROM relay_intents\n"
         "WHERE seq > $1::bigint\n"
         "ORDER BY seq\n"
@@ -4201,7 +4210,7 @@ static const struct store_statement table_relay_intents_next = {
     .params = table_relay_intents_next_params,
     .param_count = 2,
     .columns = table_relay_intents_next_fields,
-    .column_count = 34,
+    .column_count = 35,
 };
 
 static const struct store_column table_relay_intents_count_fields[] = {
@@ -4209,7 +4218,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 414,
+    .id = 421,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -4254,23 +4263,24 @@ static const struct store_column table_relay_intents_insert_params[] = {
     {"priority", STORE_I64, false},
     {"cancelling", STORE_BOOL, false},
     {"hurried", STORE_BOOL, false},
+    {"pool", STORE_I64, false},
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 415,
+    .id = 422,
     .writes = true,
     .sqlite =
-        "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried)\n"
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)",
+        "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35)",
     .postgres =
-        "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried)\n"
+        "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool)\n"
         "OVERRIDING SYSTEM VALUE\n"
-        "VALUES ($1::bigint, $2::text, $3::text, $4::bytea, $5::bigint, $6::bytea, $7::bytea, $8::numeric, $9::bytea, $10::text, $11::text, $12::bigint, $13::text, $14::timestamptz, $15::bigint, $16::boolean, $17::bigint, $18::bytea, $19::bigint, $20::bigint, $21::timestamptz, $22::timestamptz, $23::bigint, $24::bytea, $25::bigint, $26::numeric, $27::bytea, $28::text, $29::text, $30::timestamptz, $31::timestamptz, $32::bigint, $33::boolean, $34::boolean)",
+        "VALUES ($1::bigint, $2::text, $3::text, $4::bytea, $5::bigint, $6::bytea, $7::bytea, $8::numeric, $9::bytea, $10::text, $11::text, $12::bigint, $13::text, $14::timestamptz, $15::bigint, $16::boolean, $17::bigint, $18::bytea, $19::bigint, $20::bigint, $21::timestamptz, $22::timestamptz, $23::bigint, $24::bytea, $25::bigint, $26::numeric, $27::bytea, $28::text, $29::text, $30::timestamptz, $31::timestamptz, $32::bigint, $33::boolean, $34::boolean, $35::bigint)",
     .rows = STORE_ROWS_LOAD,
     .postgres_rows =
-        "COPY relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried) FROM STDIN (FORMAT binary)",
+        "COPY relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool) FROM STDIN (FORMAT binary)",
     .params = table_relay_intents_insert_params,
-    .param_count = 34,
+    .param_count = 35,
 };
 
 static const struct store_column table_relay_intents_number_fields[] = {
@@ -4278,7 +4288,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 416,
+    .id = 423,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -4298,7 +4308,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 417,
+    .id = 424,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -4345,6 +4355,7 @@ static const struct store_column table_relay_intents_columns[] = {
     {"priority", STORE_I64, false},
     {"cancelling", STORE_BOOL, false},
     {"hurried", STORE_BOOL, false},
+    {"pool", STORE_I64, false},
 };
 static const uint16_t table_relay_intents_key[] = {0};
 
@@ -4364,7 +4375,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 418,
+    .id = 425,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4400,7 +4411,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 419,
+    .id = 426,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4425,7 +4436,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 420,
+    .id = 427,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -4448,7 +4459,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 421,
+    .id = 428,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -4484,25 +4495,29 @@ static const struct store_column table_relay_wallets_first_fields[] = {
     {"address", STORE_ADDRESS, false},
     {"next_nonce", STORE_I64, false},
     {"updated_at", STORE_TIME, false},
+    {"pooled", STORE_BOOL, false},
+    {"low", STORE_BOOL, false},
+    {"balance", STORE_U256, true},
+    {"balance_at", STORE_TIME, true},
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 422,
+    .id = 429,
     .writes = false,
     .sqlite =
-        "SELECT chain_id, address, next_nonce, updated_at\n"
+        "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
         "FROM relay_wallets\n"
         "ORDER BY chain_id, address\n"
         "LIMIT ?1",
     .postgres =
-        "SELECT chain_id, address, next_nonce, updated_at\n"
+        "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
         "FROM relay_wallets\n"
         "ORDER BY chain_id, address\n"
         "LIMIT $1::bigint",
     .params = table_relay_wallets_first_params,
     .param_count = 1,
     .columns = table_relay_wallets_first_fields,
-    .column_count = 4,
+    .column_count = 8,
 };
 
 static const struct store_column table_relay_wallets_next_params[] = {
@@ -4515,19 +4530,23 @@ static const struct store_column table_relay_wallets_next_fields[] = {
     {"address", STORE_ADDRESS, false},
     {"next_nonce", STORE_I64, false},
     {"updated_at", STORE_TIME, false},
+    {"pooled", STORE_BOOL, false},
+    {"low", STORE_BOOL, false},
+    {"balance", STORE_U256, true},
+    {"balance_at", STORE_TIME, true},
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 423,
+    .id = 430,
     .writes = false,
     .sqlite =
-        "SELECT chain_id, address, next_nonce, updated_at\n"
+        "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
         "FROM relay_wallets\n"
         "WHERE (chain_id, address) > (?1, ?2)\n"
         "ORDER BY chain_id, address\n"
         "LIMIT ?3",
     .postgres =
-        "SELECT chain_id, address, next_nonce, updated_at\n"
+        "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
         "FROM relay_wallets\n"
         "WHERE (chain_id, address) > ($1::bigint, $2::bytea)\n"
         "ORDER BY chain_id, address\n"
@@ -4535,7 +4554,7 @@ static const struct store_statement table_relay_wallets_next = {
     .params = table_relay_wallets_next_params,
     .param_count = 3,
     .columns = table_relay_wallets_next_fields,
-    .column_count = 4,
+    .column_count = 8,
 };
 
 static const struct store_column table_relay_wallets_count_fields[] = {
@@ -4543,7 +4562,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 424,
+    .id = 431,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -4558,22 +4577,26 @@ static const struct store_column table_relay_wallets_insert_params[] = {
     {"address", STORE_ADDRESS, false},
     {"next_nonce", STORE_I64, false},
     {"updated_at", STORE_TIME, false},
+    {"pooled", STORE_BOOL, false},
+    {"low", STORE_BOOL, false},
+    {"balance", STORE_U256, true},
+    {"balance_at", STORE_TIME, true},
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 425,
+    .id = 432,
     .writes = true,
     .sqlite =
-        "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
-        "VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     .postgres =
-        "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
-        "VALUES ($1::bigint, $2::bytea, $3::bigint, $4::timestamptz)",
+        "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at)\n"
+        "VALUES ($1::bigint, $2::bytea, $3::bigint, $4::timestamptz, $5::boolean, $6::boolean, $7::numeric, $8::timestamptz)",
     .rows = STORE_ROWS_LOAD,
     .postgres_rows =
-        "COPY relay_wallets (chain_id, address, next_nonce, updated_at) FROM STDIN (FORMAT binary)",
+        "COPY relay_wallets (chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at) FROM STDIN (FORMAT binary)",
     .params = table_relay_wallets_insert_params,
-    .param_count = 4,
+    .param_count = 8,
 };
 
 static const struct store_column table_relay_wallets_columns[] = {
@@ -4581,6 +4604,10 @@ static const struct store_column table_relay_wallets_columns[] = {
     {"address", STORE_ADDRESS, false},
     {"next_nonce", STORE_I64, false},
     {"updated_at", STORE_TIME, false},
+    {"pooled", STORE_BOOL, false},
+    {"low", STORE_BOOL, false},
+    {"balance", STORE_U256, true},
+    {"balance_at", STORE_TIME, true},
 };
 static const uint16_t table_relay_wallets_key[] = {0, 1};
 
@@ -4596,7 +4623,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 426,
+    .id = 433,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4629,7 +4656,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 427,
+    .id = 434,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4654,7 +4681,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 428,
+    .id = 435,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -4673,7 +4700,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 429,
+    .id = 436,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -4718,7 +4745,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 430,
+    .id = 437,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4759,7 +4786,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 431,
+    .id = 438,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4784,7 +4811,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 432,
+    .id = 439,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -4812,7 +4839,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 433,
+    .id = 440,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -4860,7 +4887,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 434,
+    .id = 441,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4896,7 +4923,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 435,
+    .id = 442,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4921,7 +4948,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 436,
+    .id = 443,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -4943,7 +4970,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 437,
+    .id = 444,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -4983,7 +5010,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 438,
+    .id = 445,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -5019,7 +5046,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 439,
+    .id = 446,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -5044,7 +5071,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 440,
+    .id = 447,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -5064,7 +5091,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 441,
+    .id = 448,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -5100,7 +5127,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 442,
+    .id = 449,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5132,7 +5159,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 443,
+    .id = 450,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5157,7 +5184,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 444,
+    .id = 451,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -5175,7 +5202,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 445,
+    .id = 452,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -5209,7 +5236,7 @@ static const struct store_column table_trading_balances_first_fields[] = {
 };
 static const struct store_statement table_trading_balances_first = {
     .name = "table_trading_balances_first",
-    .id = 446,
+    .id = 453,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -5240,7 +5267,7 @@ static const struct store_column table_trading_balances_next_fields[] = {
 };
 static const struct store_statement table_trading_balances_next = {
     .name = "table_trading_balances_next",
-    .id = 447,
+    .id = 454,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -5265,7 +5292,7 @@ static const struct store_column table_trading_balances_count_fields[] = {
 };
 static const struct store_statement table_trading_balances_count = {
     .name = "table_trading_balances_count",
-    .id = 448,
+    .id = 455,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_balances",
@@ -5283,7 +5310,7 @@ static const struct store_column table_trading_balances_insert_params[] = {
 };
 static const struct store_statement table_trading_balances_insert = {
     .name = "table_trading_balances_insert",
-    .id = 449,
+    .id = 456,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_balances (account, asset, total, locked)\n"
@@ -5323,7 +5350,7 @@ static const struct store_column table_trading_candles_first_fields[] = {
 };
 static const struct store_statement table_trading_candles_first = {
     .name = "table_trading_candles_first",
-    .id = 450,
+    .id = 457,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -5361,7 +5388,7 @@ static const struct store_column table_trading_candles_next_fields[] = {
 };
 static const struct store_statement table_trading_candles_next = {
     .name = "table_trading_candles_next",
-    .id = 451,
+    .id = 458,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -5386,7 +5413,7 @@ static const struct store_column table_trading_candles_count_fields[] = {
 };
 static const struct store_statement table_trading_candles_count = {
     .name = "table_trading_candles_count",
-    .id = 452,
+    .id = 459,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_candles",
@@ -5410,7 +5437,7 @@ static const struct store_column table_trading_candles_insert_params[] = {
 };
 static const struct store_statement table_trading_candles_insert = {
     .name = "table_trading_candles_insert",
-    .id = 453,
+    .id = 460,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_candles (pair, span_sec, begins, open, high, low, close, volume, notional, trades)\n"
@@ -5451,7 +5478,7 @@ static const struct store_column table_trading_cursor_first_fields[] = {
 };
 static const struct store_statement table_trading_cursor_first = {
     .name = "table_trading_cursor_first",
-    .id = 454,
+    .id = 461,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -5482,7 +5509,7 @@ static const struct store_column table_trading_cursor_next_fields[] = {
 };
 static const struct store_statement table_trading_cursor_next = {
     .name = "table_trading_cursor_next",
-    .id = 455,
+    .id = 462,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -5507,7 +5534,7 @@ static const struct store_column table_trading_cursor_count_fields[] = {
 };
 static const struct store_statement table_trading_cursor_count = {
     .name = "table_trading_cursor_count",
-    .id = 456,
+    .id = 463,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_cursor",
@@ -5526,7 +5553,7 @@ static const struct store_column table_trading_cursor_insert_params[] = {
 };
 static const struct store_statement table_trading_cursor_insert = {
     .name = "table_trading_cursor_insert",
-    .id = 457,
+    .id = 464,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_cursor (single, seq, venue_time, trades, places)\n"
@@ -5543,7 +5570,7 @@ static const struct store_statement table_trading_cursor_insert = {
 
 static const struct store_statement table_trading_cursor_clear = {
     .name = "table_trading_cursor_clear",
-    .id = 458,
+    .id = 465,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_cursor",
@@ -5572,7 +5599,7 @@ static const struct store_column table_trading_deltas_first_fields[] = {
 };
 static const struct store_statement table_trading_deltas_first = {
     .name = "table_trading_deltas_first",
-    .id = 459,
+    .id = 466,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -5604,7 +5631,7 @@ static const struct store_column table_trading_deltas_next_fields[] = {
 };
 static const struct store_statement table_trading_deltas_next = {
     .name = "table_trading_deltas_next",
-    .id = 460,
+    .id = 467,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -5629,7 +5656,7 @@ static const struct store_column table_trading_deltas_count_fields[] = {
 };
 static const struct store_statement table_trading_deltas_count = {
     .name = "table_trading_deltas_count",
-    .id = 461,
+    .id = 468,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_deltas",
@@ -5648,7 +5675,7 @@ static const struct store_column table_trading_deltas_insert_params[] = {
 };
 static const struct store_statement table_trading_deltas_insert = {
     .name = "table_trading_deltas_insert",
-    .id = 462,
+    .id = 469,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_deltas (pair, number, seq, changes, checksum)\n"
@@ -5684,7 +5711,7 @@ static const struct store_column table_trading_levels_first_fields[] = {
 };
 static const struct store_statement table_trading_levels_first = {
     .name = "table_trading_levels_first",
-    .id = 463,
+    .id = 470,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -5717,7 +5744,7 @@ static const struct store_column table_trading_levels_next_fields[] = {
 };
 static const struct store_statement table_trading_levels_next = {
     .name = "table_trading_levels_next",
-    .id = 464,
+    .id = 471,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -5742,7 +5769,7 @@ static const struct store_column table_trading_levels_count_fields[] = {
 };
 static const struct store_statement table_trading_levels_count = {
     .name = "table_trading_levels_count",
-    .id = 465,
+    .id = 472,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_levels",
@@ -5761,7 +5788,7 @@ static const struct store_column table_trading_levels_insert_params[] = {
 };
 static const struct store_statement table_trading_levels_insert = {
     .name = "table_trading_levels_insert",
-    .id = 466,
+    .id = 473,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_levels (pair, side, price, qty, orders)\n"
@@ -5800,7 +5827,7 @@ static const struct store_column table_trading_movements_first_fields[] = {
 };
 static const struct store_statement table_trading_movements_first = {
     .name = "table_trading_movements_first",
-    .id = 467,
+    .id = 474,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -5834,7 +5861,7 @@ static const struct store_column table_trading_movements_next_fields[] = {
 };
 static const struct store_statement table_trading_movements_next = {
     .name = "table_trading_movements_next",
-    .id = 468,
+    .id = 475,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -5859,7 +5886,7 @@ static const struct store_column table_trading_movements_count_fields[] = {
 };
 static const struct store_statement table_trading_movements_count = {
     .name = "table_trading_movements_count",
-    .id = 469,
+    .id = 476,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_movements",
@@ -5881,7 +5908,7 @@ static const struct store_column table_trading_movements_insert_params[] = {
 };
 static const struct store_statement table_trading_movements_insert = {
     .name = "table_trading_movements_insert",
-    .id = 470,
+    .id = 477,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_movements (seq, at, kind, id, account, receiver, asset, amount)\n"
@@ -5938,7 +5965,7 @@ static const struct store_column table_trading_orders_first_fields[] = {
 };
 static const struct store_statement table_trading_orders_first = {
     .name = "table_trading_orders_first",
-    .id = 471,
+    .id = 478,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -5987,7 +6014,7 @@ static const struct store_column table_trading_orders_next_fields[] = {
 };
 static const struct store_statement table_trading_orders_next = {
     .name = "table_trading_orders_next",
-    .id = 472,
+    .id = 479,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -6012,7 +6039,7 @@ static const struct store_column table_trading_orders_count_fields[] = {
 };
 static const struct store_statement table_trading_orders_count = {
     .name = "table_trading_orders_count",
-    .id = 473,
+    .id = 480,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_orders",
@@ -6049,7 +6076,7 @@ static const struct store_column table_trading_orders_insert_params[] = {
 };
 static const struct store_statement table_trading_orders_insert = {
     .name = "table_trading_orders_insert",
-    .id = 474,
+    .id = 481,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_orders (id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at)\n"
@@ -6111,7 +6138,7 @@ static const struct store_column table_trading_pairs_first_fields[] = {
 };
 static const struct store_statement table_trading_pairs_first = {
     .name = "table_trading_pairs_first",
-    .id = 475,
+    .id = 482,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -6150,7 +6177,7 @@ static const struct store_column table_trading_pairs_next_fields[] = {
 };
 static const struct store_statement table_trading_pairs_next = {
     .name = "table_trading_pairs_next",
-    .id = 476,
+    .id = 483,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -6175,7 +6202,7 @@ static const struct store_column table_trading_pairs_count_fields[] = {
 };
 static const struct store_statement table_trading_pairs_count = {
     .name = "table_trading_pairs_count",
-    .id = 477,
+    .id = 484,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_pairs",
@@ -6202,7 +6229,7 @@ static const struct store_column table_trading_pairs_insert_params[] = {
 };
 static const struct store_statement table_trading_pairs_insert = {
     .name = "table_trading_pairs_insert",
-    .id = 478,
+    .id = 485,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_pairs (pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum)\n"
@@ -6249,7 +6276,7 @@ static const struct store_column table_trading_statistics_first_fields[] = {
 };
 static const struct store_statement table_trading_statistics_first = {
     .name = "table_trading_statistics_first",
-    .id = 479,
+    .id = 486,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -6283,7 +6310,7 @@ static const struct store_column table_trading_statistics_next_fields[] = {
 };
 static const struct store_statement table_trading_statistics_next = {
     .name = "table_trading_statistics_next",
-    .id = 480,
+    .id = 487,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -6308,7 +6335,7 @@ static const struct store_column table_trading_statistics_count_fields[] = {
 };
 static const struct store_statement table_trading_statistics_count = {
     .name = "table_trading_statistics_count",
-    .id = 481,
+    .id = 488,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_statistics",
@@ -6330,7 +6357,7 @@ static const struct store_column table_trading_statistics_insert_params[] = {
 };
 static const struct store_statement table_trading_statistics_insert = {
     .name = "table_trading_statistics_insert",
-    .id = 482,
+    .id = 489,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_statistics (pair, open, high, low, close, volume, notional, trades)\n"
@@ -6379,7 +6406,7 @@ static const struct store_column table_trading_trades_first_fields[] = {
 };
 static const struct store_statement table_trading_trades_first = {
     .name = "table_trading_trades_first",
-    .id = 483,
+    .id = 490,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -6420,7 +6447,7 @@ static const struct store_column table_trading_trades_next_fields[] = {
 };
 static const struct store_statement table_trading_trades_next = {
     .name = "table_trading_trades_next",
-    .id = 484,
+    .id = 491,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -6445,7 +6472,7 @@ static const struct store_column table_trading_trades_count_fields[] = {
 };
 static const struct store_statement table_trading_trades_count = {
     .name = "table_trading_trades_count",
-    .id = 485,
+    .id = 492,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_trades",
@@ -6474,7 +6501,7 @@ static const struct store_column table_trading_trades_insert_params[] = {
 };
 static const struct store_statement table_trading_trades_insert = {
     .name = "table_trading_trades_insert",
-    .id = 486,
+    .id = 493,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_trades (id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee)\n"
@@ -6519,7 +6546,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 487,
+    .id = 494,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -6549,7 +6576,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 488,
+    .id = 495,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -6574,7 +6601,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 489,
+    .id = 496,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -6592,7 +6619,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 490,
+    .id = 497,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -6613,7 +6640,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 491,
+    .id = 498,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -6633,7 +6660,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 492,
+    .id = 499,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -6998,7 +7025,7 @@ static const struct store_table sql_catalog_tables[] = {
     {
         .name = "relay_intents",
         .columns = table_relay_intents_columns,
-        .column_count = 34,
+        .column_count = 35,
         .key = table_relay_intents_key,
         .key_count = 1,
         .rows_fresh = 0,
@@ -7024,7 +7051,7 @@ static const struct store_table sql_catalog_tables[] = {
     {
         .name = "relay_wallets",
         .columns = table_relay_wallets_columns,
-        .column_count = 4,
+        .column_count = 8,
         .key = table_relay_wallets_key,
         .key_count = 2,
         .rows_fresh = 0,
@@ -7497,14 +7524,21 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &relay_sql_intents_list,
     &relay_sql_nonce_holder,
     &relay_sql_open_list,
+    &relay_sql_pool_assign,
+    &relay_sql_pool_waiting,
     &relay_sql_queue_counts,
     &relay_sql_queued_list,
+    &relay_sql_refills_since,
     &relay_sql_unfinal_deep,
     &relay_sql_unfinal_fresh,
     &relay_sql_unfinal_intents,
     &relay_sql_wallet_get,
     &relay_sql_wallet_next,
     &relay_sql_wallet_put,
+    &relay_sql_wallet_put_balance,
+    &relay_sql_wallet_put_low,
+    &relay_sql_wallet_put_pooled,
+    &relay_sql_wallets_list,
     &store_lease_sql_beat,
     &store_lease_sql_fence,
     &store_lease_sql_forget,
@@ -10801,13 +10835,46 @@ static const struct store_migration sql_catalog_migrations[] = {
             "ALTER TABLE relay_intents DROP COLUMN cancelling;\n"
             "ALTER TABLE relay_intents DROP COLUMN priority;",
     },
+    {
+        .version = 16,
+        .name = "relay_wallets",
+        .checksum = "74a7b18c9c61f43121ef5024f67105bf3b0ece62d1a9afb79d75408cc865bb30",
+        .up_sqlite =
+            "ALTER TABLE relay_wallets ADD COLUMN pooled INTEGER CONSTRAINT pooled_is_bool CHECK (pooled IN (0, 1)) NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE relay_wallets ADD COLUMN low INTEGER CONSTRAINT low_is_bool CHECK (low IN (0, 1)) NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE relay_wallets ADD COLUMN balance TEXT CONSTRAINT balance_is_u256 CHECK (length(balance) = 78 AND balance NOT GLOB '*[^0-9]*');\n"
+            "ALTER TABLE relay_wallets ADD COLUMN balance_at INTEGER;\n"
+            "ALTER TABLE relay_intents ADD COLUMN pool INTEGER NOT NULL DEFAULT 0 CHECK (pool BETWEEN 0 AND 2);\n"
+            "CREATE INDEX idx_relay_intents_pool ON relay_intents (chain_id, priority, seq) WHERE pool = 1;",
+        .up_postgres =
+            "ALTER TABLE relay_wallets ADD COLUMN pooled BOOLEAN NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE relay_wallets ADD COLUMN low BOOLEAN NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE relay_wallets ADD COLUMN balance NUMERIC(78,0) CONSTRAINT balance_is_u256 CHECK (balance >= 0);\n"
+            "ALTER TABLE relay_wallets ADD COLUMN balance_at TIMESTAMPTZ;\n"
+            "ALTER TABLE relay_intents ADD COLUMN pool BIGINT NOT NULL DEFAULT 0 CHECK (pool BETWEEN 0 AND 2);\n"
+            "CREATE INDEX idx_relay_intents_pool ON relay_intents (chain_id, priority, seq) WHERE pool = 1;",
+        .down_sqlite =
+            "DROP INDEX idx_relay_intents_pool;\n"
+            "ALTER TABLE relay_intents DROP COLUMN pool;\n"
+            "ALTER TABLE relay_wallets DROP COLUMN balance_at;\n"
+            "ALTER TABLE relay_wallets DROP COLUMN balance;\n"
+            "ALTER TABLE relay_wallets DROP COLUMN low;\n"
+            "ALTER TABLE relay_wallets DROP COLUMN pooled;",
+        .down_postgres =
+            "DROP INDEX idx_relay_intents_pool;\n"
+            "ALTER TABLE relay_intents DROP COLUMN pool;\n"
+            "ALTER TABLE relay_wallets DROP COLUMN balance_at;\n"
+            "ALTER TABLE relay_wallets DROP COLUMN balance;\n"
+            "ALTER TABLE relay_wallets DROP COLUMN low;\n"
+            "ALTER TABLE relay_wallets DROP COLUMN pooled;",
+    },
 };
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 493,
+    .statement_count = 500,
     .migrations = sql_catalog_migrations,
-    .migration_count = 15,
+    .migration_count = 16,
     .tables = sql_catalog_tables,
     .table_count = 47,
     .partitioned = sql_catalog_partitioned,

@@ -4,6 +4,7 @@
  *   relay.c         the pass, the thread, wallets against the chain at the start
  *   relay_rows.c    submitting, reading, cancelling, hurrying, waiting
  *   relay_json.c    intents as JSON
+ *   relay_pool.c    which wallet sends what any may send; wallets as rows
  *   relay_queue.c   queued intents: judged, simulated, signed or failed
  *   relay_gas.c     simulation: what a call costs, or why it would fail
  *   relay_assign.c  nonces and bytes for those that passed
@@ -126,6 +127,10 @@ struct relay {
     size_t gas_count;
     const struct abi_contract *const *contracts;
     size_t contract_count;
+    struct address *pool;
+    size_t pool_count;
+    bool has_treasury;
+    struct relay_treasury treasury;
     relay_watch_fn watch;
     void *watch_ctx;
     bool leased;
@@ -254,9 +259,10 @@ const struct relay_signer *relay_signer_find(const struct relay *relay,
  * relay_policy_check is the signer's own look at what it signs: callee, function and exact calldata
  * must be allowed for the role. Errors: ERR_POLICY_REFUSED.
  */
-enum err relay_policy_check(const struct relay *relay, struct arena *scratch, struct slice role,
-                            bool has_to, const struct address *to, struct wei_amount value,
-                            struct slice data, struct why *why) ERR_CHECKED;
+enum err relay_policy_check(const struct relay *relay, struct arena *scratch,
+                            const struct address *wallet, struct slice role, bool has_to,
+                            const struct address *to, struct wei_amount value, struct slice data,
+                            struct why *why) ERR_CHECKED;
 
 /* ---- relay_fees.c ---- */
 
@@ -319,6 +325,8 @@ enum err relay_fill(struct relay *relay, const struct address *wallet, uint64_t 
 
 /* ---- the passes ---- */
 
+/* relay_pass_pool gives intents that any wallet may send to wallets. */
+enum err relay_pass_pool(struct relay *relay, bool *out_progress, struct why *why) ERR_CHECKED;
 /* relay_pass_queued judges, simulates and signs queued intents. */
 enum err relay_pass_queued(struct relay *relay, bool *out_progress, struct why *why) ERR_CHECKED;
 /* relay_pass_open sends signed bytes, looks for receipts and after what is stuck. */
@@ -359,6 +367,10 @@ enum err relay_find_receipts(struct relay *relay, struct relay_open *items, size
 enum err relay_receipt_put(const struct relay *relay, struct store_tx *tx, struct slice id,
                            const struct evm_receipt *receipt, enum relay_state *out_state,
                            struct why *why) ERR_CHECKED;
+
+/* relay_wallet_low notes that a node found a wallet without the coin for a transaction. */
+enum err relay_wallet_low(struct store_tx *tx, uint64_t chain_id, const struct address *wallet,
+                          struct why *why) ERR_CHECKED;
 
 /* relay_run_by_id runs a statement that has the parameters intent_id and now. */
 enum err relay_run_by_id(struct store_tx *tx, const struct store_statement *statement,

@@ -89,7 +89,8 @@ static enum err judge(const struct relay *relay, struct arena *scratch,
         return why_set(why, ERR_CONFLICT, NULL,
                        "the transaction that this one waited for did not succeed");
     }
-    return relay_policy_check(relay, scratch, c->role, c->has_to, &c->to, c->value, c->data, why);
+    return relay_policy_check(relay, scratch, &c->wallet, c->role, c->has_to, &c->to, c->value,
+                              c->data, why);
 }
 
 static void judge_all(struct relay_queue *queue)
