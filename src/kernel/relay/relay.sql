@@ -88,8 +88,8 @@ INSERT INTO relay_intents
      gas_limit, after_id, deadline, priority, pool, state, final, attempts, try_at, created_at,
      updated_at)
 VALUES (:intent_id, :intent_key, :content_hash, :chain_id, :wallet, :to_address, :value, :data,
-        :role, :purpose, :gas_limit, :after_id, :deadline, :priority, :pool, 1, FALSE, 0, :now, :now,
-        :now)
+        :role, :purpose, :gas_limit, :after_id, :deadline, :priority, :pool, 1, FALSE, 0, :now,
+        :now, :now)
 ON CONFLICT (intent_key) DO NOTHING;
 
 -- statement: relay_intent_by_key
@@ -103,8 +103,9 @@ SELECT intent_id, content_hash FROM relay_intents WHERE intent_key = :intent_key
 -- params: intent_id text
 -- columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?
 -- columns: value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?
--- columns: attempts i64, priority i64, cancelling bool, pool i64, block_number i64?, block_hash hash?
--- columns: gas_used i64?, gas_price u256?, contract address?, error_code text?, error text?
+-- columns: attempts i64, priority i64, cancelling bool, pool i64, block_number i64?
+-- columns: block_hash hash?, gas_used i64?, gas_price u256?, contract address?
+-- columns: error_code text?, error text?
 -- columns: created_at time, updated_at time
 SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,
        transaction_hash, attempts, priority, cancelling, pool, block_number, block_hash, gas_used,
@@ -117,8 +118,9 @@ FROM relay_intents WHERE intent_id = :intent_id;
 -- params: below_id text, max_rows i64
 -- columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?
 -- columns: value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?
--- columns: attempts i64, priority i64, cancelling bool, pool i64, block_number i64?, block_hash hash?
--- columns: gas_used i64?, gas_price u256?, contract address?, error_code text?, error text?
+-- columns: attempts i64, priority i64, cancelling bool, pool i64, block_number i64?
+-- columns: block_hash hash?, gas_used i64?, gas_price u256?, contract address?
+-- columns: error_code text?, error text?
 -- columns: created_at time, updated_at time
 SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,
        transaction_hash, attempts, priority, cancelling, pool, block_number, block_hash, gas_used,

@@ -271,8 +271,8 @@ const struct store_statement relay_sql_intent_insert = {
         "     gas_limit, after_id, deadline, priority, pool, state, final, attempts, try_at, created_at,\n"
         "     updated_at)\n"
         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,\n"
-        "        ?9, ?10, ?11, ?12, ?13, ?14, ?15, 1, FALSE, 0, ?16, ?16,\n"
-        "        ?16)\n"
+        "        ?9, ?10, ?11, ?12, ?13, ?14, ?15, 1, FALSE, 0, ?16,\n"
+        "        ?16, ?16)\n"
         "ON CONFLICT (intent_key) DO NOTHING",
     .postgres =
         "INSERT INTO relay_intents\n"
@@ -280,8 +280,8 @@ const struct store_statement relay_sql_intent_insert = {
         "     gas_limit, after_id, deadline, priority, pool, state, final, attempts, try_at, created_at,\n"
         "     updated_at)\n"
         "VALUES ($1::text, $2::text, $3::bytea, $4::bigint, $5::bytea, $6::bytea, $7::numeric, $8::bytea,\n"
-        "        $9::text, $10::text, $11::bigint, $12::text, $13::timestamptz, $14::bigint, $15::bigint, 1, FALSE, 0, $16::timestamptz, $16::timestamptz,\n"
-        "        $16::timestamptz)\n"
+        "        $9::text, $10::text, $11::bigint, $12::text, $13::timestamptz, $14::bigint, $15::bigint, 1, FALSE, 0, $16::timestamptz,\n"
+        "        $16::timestamptz, $16::timestamptz)\n"
         "ON CONFLICT (intent_key) DO NOTHING",
     .params = relay_sql_intent_insert_params,
     .param_count = 16,
