@@ -147,6 +147,26 @@ static void there_are_partitions_for_what_comes(void **state)
     assert_int_equal(number("SELECT count(*) FROM blockchain_events_default"), 0);
 }
 
+static enum err find_missing(struct store_tx *tx, void *ctx, struct why *why)
+{
+    return store_partitions_missing(tx, ctx, why);
+}
+
+static void what_is_missing_is_named(void **state)
+{
+    NEED_SERVER();
+    char name[STORE_PARTITION_NAME_MAX];
+    assert_int_equal(store_read(s.store, find_missing, name, NULL), OK);
+    assert_non_null(strstr(name, "_p2")); /* nobody kept any yet */
+    keep();
+    assert_int_equal(store_read(s.store, find_missing, name, NULL), OK);
+    assert_string_equal(name, "");
+    strange_once("DO $$ BEGIN EXECUTE 'DROP TABLE blockchain_events_p' || to_char(date_trunc("
+                 "'month', now() AT TIME ZONE 'UTC') + interval '1 month', 'YYYYMM'); END $$");
+    assert_int_equal(store_read(s.store, find_missing, name, NULL), OK);
+    assert_memory_equal(name, "blockchain_events_p", strlen("blockchain_events_p"));
+}
+
 /* The same event twice is refused wherever its partitions are, by both of its keys. */
 static void an_event_is_there_once(void **state)
 {
@@ -355,6 +375,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_migration_keeps_all_rows_up_and_down, open_as_it_was,
                                         close_store),
         ON_PROGRAM(there_are_partitions_for_what_comes),
+        ON_PROGRAM(what_is_missing_is_named),
         ON_PROGRAM(an_event_is_there_once),
         ON_PROGRAM(rows_without_a_partition_are_moved_to_theirs),
         ON_PROGRAM(empty_months_of_the_past_go),
