@@ -10,6 +10,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Api, Daemon, SLOW, assetBody, fresh, typeBody } from './support.mjs';
 import { BIN, change, databaseOf, eventually, folder, objects, pick, rows, run } from '../support/program.mjs';
 import { Postgres } from '../support/postgres.mjs';
+import { owned } from '../support/children.mjs';
 
 const V1 = '/api/v1';
 
@@ -157,8 +158,8 @@ describe('a backup that does not come about', () => {
     test('leaves nothing when the disk is full, and says so', async () => {
         const backups = join(dir, 'full');
         // A limit on the size of files is what a full disk is to one process.
-        const child = spawn('sh', ['-c', `ulimit -f 512; exec "$0" "$@"`, BIN, 'backup', backups,
-            '--json', url], { cwd: dir });
+        const child = owned(spawn('sh', ['-c', `ulimit -f 512; exec "$0" "$@"`, BIN, 'backup', backups,
+            '--json', url], { cwd: dir }));
         let said = '';
         child.stdout.on('data', (text) => { said += text; });
         const status = await new Promise((done) => { child.on('close', done); });
