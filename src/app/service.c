@@ -427,6 +427,41 @@ static enum err read_treasury(struct service *s, struct why *why)
     return OK;
 }
 
+/* What others can be told: each state that a transaction comes to. */
+static const char *const webhook_events[] = {
+    "transaction.signed",    "transaction.sent",   "transaction.mined",
+    "transaction.reverted",  "transaction.failed", "transaction.replaced",
+    "transaction.cancelled", "transaction.final",  NULL,
+};
+
+static enum err tell_others(struct store_tx *tx, const struct relay_row *row, struct why *why)
+{
+    struct arena scratch;
+    struct buf data;
+    struct json_out j;
+    char event[40];
+    arena_init(&scratch, 0);
+    buf_init(&data, &scratch, 1024);
+    json_out_init(&j, &data);
+    relay_row_json(&j, row);
+    (void)snprintf(event, sizeof event, "transaction.%s",
+                   row->final && row->has_block ? "final" : relay_state_text(row->state));
+    enum err e =
+        webhooks_emit(tx, event, slice_format(&scratch, "transaction/%.*s", SLICE_ARG(row->id)),
+                      buf_slice(&data), why);
+    arena_free(&scratch);
+    return e;
+}
+
+/* Who follows the relay's transactions: the domain that wanted them, then those outside. */
+static enum err watch_relay(struct store_tx *tx, void *ctx, const struct relay_row *row,
+                            struct why *why)
+{
+    struct service *s = ctx;
+    enum err e = leasing_watch(tx, s->leasing, row, why);
+    return e == OK ? tell_others(tx, row, why) : e;
+}
+
 static enum err start_relay(struct service *s, struct why *why)
 {
     enum err e = read_pool(s, why);
@@ -446,8 +481,8 @@ static enum err start_relay(struct service *s, struct why *why)
         .pool = s->pool,
         .pool_count = s->pool_count,
         .treasury = s->has_treasury ? &s->treasury : NULL,
-        .watch = leasing_watch,
-        .watch_ctx = s->leasing,
+        .watch = watch_relay,
+        .watch_ctx = s,
         .leased = true,
     };
     options.policies = leasing_policies(s->leasing, &options.policy_count);
@@ -506,8 +541,9 @@ static enum err start_jobs(struct service *s, struct why *why)
         .inbox_usec = s->settings->inbox.retention_usec,
     };
     fill_ops(s);
-    size_t count =
-        schedules_job_tables(&s->ops, &s->retention, s->leasing, s->settings, s->job_tables);
+    webhooks_init(&s->webhooks, &s->settings->webhooks, s->store, webhook_events);
+    size_t count = schedules_job_tables(&s->ops, &s->retention, s->leasing, s->settings,
+                                        &s->webhooks, s->job_tables);
     enum err e = jobs_catalog_new(&s->boot, s->job_tables, count, &s->ops.jobs, why);
     if (e == OK && has_role(s, ROLE_JOBS)) {
         e = jobs_new(&s->jobs, s->store, &s->settings->jobs, s->job_tables, count, why);
@@ -523,6 +559,7 @@ static enum err start_http(struct service *s, struct why *why)
     s->http_tables[2] = ops_jobs_http_table(&s->ops);
     s->http_tables[3] = leasing_http_table(s->leasing);
     s->http_tables[4] = ops_transactions_http_table(&s->ops);
+    s->http_tables[5] = webhooks_http_table(&s->webhooks);
     size_t count = has_role(s, ROLE_API) ? sizeof s->http_tables / sizeof s->http_tables[0] : 1;
     return http_start(&s->http, &s->settings->http, s->http_tables, count, s->store, why);
 }
@@ -606,6 +643,7 @@ void service_free(struct service *s)
         jobs_stop(s->jobs);
         jobs_free(s->jobs);
     }
+    webhooks_clear(&s->webhooks);
     relay_stop(s->relay);
     chain_stop(s->chain);
     relay_free(s->relay);

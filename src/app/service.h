@@ -52,7 +52,8 @@ struct service {
     struct jobs *jobs;
     struct ops ops;
     char roles[ROLES_TEXT_MAX];
-    struct http_table http_tables[5];
+    struct http_table http_tables[6];
+    struct webhooks webhooks;
     struct http_server *http;
     struct arena boot;
 };

@@ -124,6 +124,7 @@ void settings_init(struct settings *s)
     add(s, "Wallets", wallet_rows, COUNT(wallet_rows), &s->wallets);
     add(s, "Remote signer", signer_rows, COUNT(signer_rows), &s->wallets);
     add(s, "Jobs", jobs_config_rows, jobs_config_row_count, &s->jobs);
+    add(s, "Webhooks", webhooks_config_rows, webhooks_config_row_count, &s->webhooks);
     add(s, "Operations", ops_config_rows, ops_config_row_count, &s->ops);
     add(s, "Audit log", audit_config_rows, audit_config_row_count, &s->audit);
     add(s, "Outside events", inbox_config_rows, inbox_config_row_count, &s->inbox);

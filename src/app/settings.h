@@ -19,6 +19,7 @@
 #include "kernel/ops/ops.h"
 #include "kernel/relay/relay.h"
 #include "kernel/store/store.h"
+#include "kernel/webhooks/webhooks.h"
 
 struct settings_log {
     const char *level;
@@ -57,6 +58,7 @@ struct settings {
     struct chain_config chain;
     struct relay_config relay;
     struct jobs_config jobs;
+    struct webhooks_config webhooks;
     struct ops_config ops;
     struct audit_config audit;
     struct inbox_config inbox;

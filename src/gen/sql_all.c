@@ -96,6 +96,15 @@ extern const struct store_statement jobs_sql_retry;
 extern const struct store_statement jobs_sql_state;
 extern const struct store_statement jobs_sql_suspects;
 extern const struct store_statement jobs_sql_sweep;
+extern const struct store_statement journal_sql_block_insert;
+extern const struct store_statement journal_sql_blocks;
+extern const struct store_statement journal_sql_limits_read;
+extern const struct store_statement journal_sql_limits_write;
+extern const struct store_statement journal_sql_snapshot_delete;
+extern const struct store_statement journal_sql_snapshot_insert;
+extern const struct store_statement journal_sql_snapshot_newest;
+extern const struct store_statement journal_sql_snapshot_parts;
+extern const struct store_statement journal_sql_snapshots_prune;
 extern const struct store_statement leasing_api_sql_account_bids;
 extern const struct store_statement leasing_api_sql_account_tokens;
 extern const struct store_statement leasing_api_sql_asset_get;
@@ -305,6 +314,17 @@ extern const struct store_statement store_sql_undo_list;
 extern const struct store_statement store_sql_undo_mark;
 extern const struct store_statement store_sql_undo_prune;
 extern const struct store_statement store_sql_undo_unmark;
+extern const struct store_statement webhooks_sql_deliveries_delete;
+extern const struct store_statement webhooks_sql_deliveries_list;
+extern const struct store_statement webhooks_sql_deliveries_purge;
+extern const struct store_statement webhooks_sql_delivery_get;
+extern const struct store_statement webhooks_sql_delivery_insert;
+extern const struct store_statement webhooks_sql_delivery_put;
+extern const struct store_statement webhooks_sql_endpoint_delete;
+extern const struct store_statement webhooks_sql_endpoint_get;
+extern const struct store_statement webhooks_sql_endpoint_insert;
+extern const struct store_statement webhooks_sql_endpoint_rotate;
+extern const struct store_statement webhooks_sql_endpoints_list;
 
 static const struct store_column table_asset_types_first_params[] = {
     {"max_rows", STORE_I64, false},
@@ -325,7 +345,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 302,
+    .id = 322,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -363,7 +383,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 303,
+    .id = 323,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -388,7 +408,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 304,
+    .id = 324,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -414,7 +434,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 305,
+    .id = 325,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -475,7 +495,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 306,
+    .id = 326,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -524,7 +544,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 307,
+    .id = 327,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -549,7 +569,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 308,
+    .id = 328,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -586,7 +606,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 309,
+    .id = 329,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -641,7 +661,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 310,
+    .id = 330,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -673,7 +693,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 311,
+    .id = 331,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -698,7 +718,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 312,
+    .id = 332,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -718,7 +738,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 313,
+    .id = 333,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -735,7 +755,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 314,
+    .id = 334,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -773,7 +793,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 315,
+    .id = 335,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -813,7 +833,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 316,
+    .id = 336,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -838,7 +858,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 317,
+    .id = 337,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -865,7 +885,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 318,
+    .id = 338,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -913,7 +933,7 @@ static const struct store_column table_backup_runs_first_fields[] = {
 };
 static const struct store_statement table_backup_runs_first = {
     .name = "table_backup_runs_first",
-    .id = 319,
+    .id = 339,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -949,7 +969,7 @@ static const struct store_column table_backup_runs_next_fields[] = {
 };
 static const struct store_statement table_backup_runs_next = {
     .name = "table_backup_runs_next",
-    .id = 320,
+    .id = 340,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -974,7 +994,7 @@ static const struct store_column table_backup_runs_count_fields[] = {
 };
 static const struct store_statement table_backup_runs_count = {
     .name = "table_backup_runs_count",
-    .id = 321,
+    .id = 341,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM backup_runs",
@@ -997,7 +1017,7 @@ static const struct store_column table_backup_runs_insert_params[] = {
 };
 static const struct store_statement table_backup_runs_insert = {
     .name = "table_backup_runs_insert",
-    .id = 322,
+    .id = 342,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count)\n"
@@ -1043,7 +1063,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 323,
+    .id = 343,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1082,7 +1102,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 324,
+    .id = 344,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1107,7 +1127,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 325,
+    .id = 345,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -1132,7 +1152,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 326,
+    .id = 346,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -1174,7 +1194,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 327,
+    .id = 347,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1206,7 +1226,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 328,
+    .id = 348,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1231,7 +1251,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 329,
+    .id = 349,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -1250,7 +1270,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 330,
+    .id = 350,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -1287,7 +1307,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 331,
+    .id = 351,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1319,7 +1339,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 332,
+    .id = 352,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1344,7 +1364,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 333,
+    .id = 353,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -1364,7 +1384,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 334,
+    .id = 354,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
@@ -1404,7 +1424,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 335,
+    .id = 355,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1438,7 +1458,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 336,
+    .id = 356,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1463,7 +1483,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 337,
+    .id = 357,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -1485,7 +1505,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 338,
+    .id = 358,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -1506,7 +1526,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 339,
+    .id = 359,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -1526,7 +1546,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 340,
+    .id = 360,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1561,7 +1581,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 341,
+    .id = 361,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1592,7 +1612,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 342,
+    .id = 362,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1617,7 +1637,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 343,
+    .id = 363,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -1635,7 +1655,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 344,
+    .id = 364,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -1676,7 +1696,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 345,
+    .id = 365,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1715,7 +1735,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 346,
+    .id = 366,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1740,7 +1760,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 347,
+    .id = 367,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -1765,7 +1785,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 348,
+    .id = 368,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -1808,7 +1828,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 349,
+    .id = 369,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1841,7 +1861,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 350,
+    .id = 370,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1866,7 +1886,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 351,
+    .id = 371,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -1886,7 +1906,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 352,
+    .id = 372,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -1920,7 +1940,7 @@ static const struct store_column table_installation_first_fields[] = {
 };
 static const struct store_statement table_installation_first = {
     .name = "table_installation_first",
-    .id = 353,
+    .id = 373,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -1948,7 +1968,7 @@ static const struct store_column table_installation_next_fields[] = {
 };
 static const struct store_statement table_installation_next = {
     .name = "table_installation_next",
-    .id = 354,
+    .id = 374,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -1973,7 +1993,7 @@ static const struct store_column table_installation_count_fields[] = {
 };
 static const struct store_statement table_installation_count = {
     .name = "table_installation_count",
-    .id = 355,
+    .id = 375,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM installation",
@@ -1989,7 +2009,7 @@ static const struct store_column table_installation_insert_params[] = {
 };
 static const struct store_statement table_installation_insert = {
     .name = "table_installation_insert",
-    .id = 356,
+    .id = 376,
     .writes = true,
     .sqlite =
         "INSERT INTO installation (single, id)\n"
@@ -2021,7 +2041,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 357,
+    .id = 377,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2051,7 +2071,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 358,
+    .id = 378,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2076,7 +2096,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 359,
+    .id = 379,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -2094,7 +2114,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 360,
+    .id = 380,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired, spec)\n"
@@ -2127,7 +2147,7 @@ static const struct store_column table_job_queues_first_fields[] = {
 };
 static const struct store_statement table_job_queues_first = {
     .name = "table_job_queues_first",
-    .id = 361,
+    .id = 381,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2156,7 +2176,7 @@ static const struct store_column table_job_queues_next_fields[] = {
 };
 static const struct store_statement table_job_queues_next = {
     .name = "table_job_queues_next",
-    .id = 362,
+    .id = 382,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2181,7 +2201,7 @@ static const struct store_column table_job_queues_count_fields[] = {
 };
 static const struct store_statement table_job_queues_count = {
     .name = "table_job_queues_count",
-    .id = 363,
+    .id = 383,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_queues",
@@ -2198,7 +2218,7 @@ static const struct store_column table_job_queues_insert_params[] = {
 };
 static const struct store_statement table_job_queues_insert = {
     .name = "table_job_queues_insert",
-    .id = 364,
+    .id = 384,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated)\n"
@@ -2251,7 +2271,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 365,
+    .id = 385,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2301,7 +2321,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 366,
+    .id = 386,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2326,7 +2346,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 367,
+    .id = 387,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -2364,7 +2384,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 368,
+    .id = 388,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
@@ -2385,7 +2405,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 369,
+    .id = 389,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -2405,7 +2425,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 370,
+    .id = 390,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2461,7 +2481,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 371,
+    .id = 391,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2499,7 +2519,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 372,
+    .id = 392,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2524,7 +2544,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 373,
+    .id = 393,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -2547,7 +2567,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 374,
+    .id = 394,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -2591,7 +2611,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 375,
+    .id = 395,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2629,7 +2649,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 376,
+    .id = 396,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2654,7 +2674,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 377,
+    .id = 397,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -2677,7 +2697,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 378,
+    .id = 398,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -2722,7 +2742,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 379,
+    .id = 399,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2760,7 +2780,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 380,
+    .id = 400,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2785,7 +2805,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 381,
+    .id = 401,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -2809,7 +2829,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 382,
+    .id = 402,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -2853,7 +2873,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 383,
+    .id = 403,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2889,7 +2909,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 384,
+    .id = 404,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2914,7 +2934,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 385,
+    .id = 405,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -2936,7 +2956,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 386,
+    .id = 406,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -3006,7 +3026,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 387,
+    .id = 407,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3068,7 +3088,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 388,
+    .id = 408,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3093,7 +3113,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 389,
+    .id = 409,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -3143,7 +3163,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 390,
+    .id = 410,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -3213,7 +3233,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 391,
+    .id = 411,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3247,7 +3267,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 392,
+    .id = 412,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3272,7 +3292,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 393,
+    .id = 413,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -3294,7 +3314,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 394,
+    .id = 414,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -3339,7 +3359,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 395,
+    .id = 415,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3378,7 +3398,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 396,
+    .id = 416,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3403,7 +3423,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 397,
+    .id = 417,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -3428,7 +3448,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 398,
+    .id = 418,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -3481,7 +3501,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 399,
+    .id = 419,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3523,7 +3543,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 400,
+    .id = 420,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3548,7 +3568,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 401,
+    .id = 421,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -3578,7 +3598,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 402,
+    .id = 422,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -3627,7 +3647,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 403,
+    .id = 423,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3663,7 +3683,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 404,
+    .id = 424,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3688,7 +3708,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 405,
+    .id = 425,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -3709,7 +3729,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 406,
+    .id = 426,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -3749,7 +3769,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 407,
+    .id = 427,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3784,7 +3804,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 408,
+    .id = 428,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3809,7 +3829,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 409,
+    .id = 429,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -3830,7 +3850,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 410,
+    .id = 430,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -3867,7 +3887,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 411,
+    .id = 431,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3897,7 +3917,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 412,
+    .id = 432,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3922,7 +3942,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 413,
+    .id = 433,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -3940,7 +3960,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 414,
+    .id = 434,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -3979,7 +3999,7 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 415,
+    .id = 435,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4014,7 +4034,7 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 416,
+    .id = 436,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4039,7 +4059,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 417,
+    .id = 437,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -4062,7 +4082,7 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 418,
+    .id = 438,
     .writes = true,
     .sqlite =
         "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
@@ -4132,7 +4152,7 @@ static const struct store_column table_relay_intents_first_fields[] = {
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 419,
+    .id = 439,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool\n"
@@ -4193,7 +4213,7 @@ static const struct store_column table_relay_intents_next_fields[] = {
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 420,
+    .id = 440,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool\n"
@@ -4218,7 +4238,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 421,
+    .id = 441,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -4267,7 +4287,7 @@ static const struct store_column table_relay_intents_insert_params[] = {
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 422,
+    .id = 442,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool)\n"
@@ -4288,7 +4308,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 423,
+    .id = 443,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -4308,7 +4328,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 424,
+    .id = 444,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -4375,7 +4395,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 425,
+    .id = 445,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4411,7 +4431,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 426,
+    .id = 446,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4436,7 +4456,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 427,
+    .id = 447,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -4459,7 +4479,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 428,
+    .id = 448,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -4502,7 +4522,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 429,
+    .id = 449,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -4537,7 +4557,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 430,
+    .id = 450,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -4562,7 +4582,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 431,
+    .id = 451,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -4584,7 +4604,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 432,
+    .id = 452,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at)\n"
@@ -4623,7 +4643,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 433,
+    .id = 453,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4656,7 +4676,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 434,
+    .id = 454,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4681,7 +4701,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 435,
+    .id = 455,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -4700,7 +4720,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 436,
+    .id = 456,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -4745,7 +4765,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 437,
+    .id = 457,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4786,7 +4806,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 438,
+    .id = 458,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4811,7 +4831,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 439,
+    .id = 459,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -4839,7 +4859,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 440,
+    .id = 460,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -4887,7 +4907,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 441,
+    .id = 461,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4923,7 +4943,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 442,
+    .id = 462,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4948,7 +4968,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 443,
+    .id = 463,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -4970,7 +4990,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 444,
+    .id = 464,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -5010,7 +5030,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 445,
+    .id = 465,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -5046,7 +5066,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 446,
+    .id = 466,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -5071,7 +5091,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 447,
+    .id = 467,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -5091,7 +5111,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 448,
+    .id = 468,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -5127,7 +5147,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 449,
+    .id = 469,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5159,7 +5179,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 450,
+    .id = 470,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5184,7 +5204,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 451,
+    .id = 471,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -5202,7 +5222,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 452,
+    .id = 472,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -5236,7 +5256,7 @@ static const struct store_column table_trading_balances_first_fields[] = {
 };
 static const struct store_statement table_trading_balances_first = {
     .name = "table_trading_balances_first",
-    .id = 453,
+    .id = 473,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -5267,7 +5287,7 @@ static const struct store_column table_trading_balances_next_fields[] = {
 };
 static const struct store_statement table_trading_balances_next = {
     .name = "table_trading_balances_next",
-    .id = 454,
+    .id = 474,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -5292,7 +5312,7 @@ static const struct store_column table_trading_balances_count_fields[] = {
 };
 static const struct store_statement table_trading_balances_count = {
     .name = "table_trading_balances_count",
-    .id = 455,
+    .id = 475,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_balances",
@@ -5310,7 +5330,7 @@ static const struct store_column table_trading_balances_insert_params[] = {
 };
 static const struct store_statement table_trading_balances_insert = {
     .name = "table_trading_balances_insert",
-    .id = 456,
+    .id = 476,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_balances (account, asset, total, locked)\n"
@@ -5350,7 +5370,7 @@ static const struct store_column table_trading_candles_first_fields[] = {
 };
 static const struct store_statement table_trading_candles_first = {
     .name = "table_trading_candles_first",
-    .id = 457,
+    .id = 477,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -5388,7 +5408,7 @@ static const struct store_column table_trading_candles_next_fields[] = {
 };
 static const struct store_statement table_trading_candles_next = {
     .name = "table_trading_candles_next",
-    .id = 458,
+    .id = 478,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -5413,7 +5433,7 @@ static const struct store_column table_trading_candles_count_fields[] = {
 };
 static const struct store_statement table_trading_candles_count = {
     .name = "table_trading_candles_count",
-    .id = 459,
+    .id = 479,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_candles",
@@ -5437,7 +5457,7 @@ static const struct store_column table_trading_candles_insert_params[] = {
 };
 static const struct store_statement table_trading_candles_insert = {
     .name = "table_trading_candles_insert",
-    .id = 460,
+    .id = 480,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_candles (pair, span_sec, begins, open, high, low, close, volume, notional, trades)\n"
@@ -5478,7 +5498,7 @@ static const struct store_column table_trading_cursor_first_fields[] = {
 };
 static const struct store_statement table_trading_cursor_first = {
     .name = "table_trading_cursor_first",
-    .id = 461,
+    .id = 481,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -5509,7 +5529,7 @@ static const struct store_column table_trading_cursor_next_fields[] = {
 };
 static const struct store_statement table_trading_cursor_next = {
     .name = "table_trading_cursor_next",
-    .id = 462,
+    .id = 482,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -5534,7 +5554,7 @@ static const struct store_column table_trading_cursor_count_fields[] = {
 };
 static const struct store_statement table_trading_cursor_count = {
     .name = "table_trading_cursor_count",
-    .id = 463,
+    .id = 483,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_cursor",
@@ -5553,7 +5573,7 @@ static const struct store_column table_trading_cursor_insert_params[] = {
 };
 static const struct store_statement table_trading_cursor_insert = {
     .name = "table_trading_cursor_insert",
-    .id = 464,
+    .id = 484,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_cursor (single, seq, venue_time, trades, places)\n"
@@ -5570,7 +5590,7 @@ static const struct store_statement table_trading_cursor_insert = {
 
 static const struct store_statement table_trading_cursor_clear = {
     .name = "table_trading_cursor_clear",
-    .id = 465,
+    .id = 485,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_cursor",
@@ -5599,7 +5619,7 @@ static const struct store_column table_trading_deltas_first_fields[] = {
 };
 static const struct store_statement table_trading_deltas_first = {
     .name = "table_trading_deltas_first",
-    .id = 466,
+    .id = 486,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -5631,7 +5651,7 @@ static const struct store_column table_trading_deltas_next_fields[] = {
 };
 static const struct store_statement table_trading_deltas_next = {
     .name = "table_trading_deltas_next",
-    .id = 467,
+    .id = 487,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -5656,7 +5676,7 @@ static const struct store_column table_trading_deltas_count_fields[] = {
 };
 static const struct store_statement table_trading_deltas_count = {
     .name = "table_trading_deltas_count",
-    .id = 468,
+    .id = 488,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_deltas",
@@ -5675,7 +5695,7 @@ static const struct store_column table_trading_deltas_insert_params[] = {
 };
 static const struct store_statement table_trading_deltas_insert = {
     .name = "table_trading_deltas_insert",
-    .id = 469,
+    .id = 489,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_deltas (pair, number, seq, changes, checksum)\n"
@@ -5699,6 +5719,244 @@ static const struct store_column table_trading_deltas_columns[] = {
 };
 static const uint16_t table_trading_deltas_key[] = {0, 1};
 
+static const struct store_column table_trading_journal_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_journal_first_fields[] = {
+    {"first_seq", STORE_I64, false},
+    {"next_seq", STORE_I64, false},
+    {"fence", STORE_I64, false},
+    {"chain_before", STORE_HASH, false},
+    {"block", STORE_BYTES, false},
+};
+static const struct store_statement table_trading_journal_first = {
+    .name = "table_trading_journal_first",
+    .id = 490,
+    .writes = false,
+    .sqlite =
+        "SELECT first_seq, next_seq, fence, chain_before, block\n"
+        "FROM trading_journal\n"
+        "ORDER BY first_seq\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT first_seq, next_seq, fence, chain_before, block\n"
+        "FROM trading_journal\n"
+        "ORDER BY first_seq\n"
+        "LIMIT $1::bigint",
+    .params = table_trading_journal_first_params,
+    .param_count = 1,
+    .columns = table_trading_journal_first_fields,
+    .column_count = 5,
+};
+
+static const struct store_column table_trading_journal_next_params[] = {
+    {"after_first_seq", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_journal_next_fields[] = {
+    {"first_seq", STORE_I64, false},
+    {"next_seq", STORE_I64, false},
+    {"fence", STORE_I64, false},
+    {"chain_before", STORE_HASH, false},
+    {"block", STORE_BYTES, false},
+};
+static const struct store_statement table_trading_journal_next = {
+    .name = "table_trading_journal_next",
+    .id = 491,
+    .writes = false,
+    .sqlite =
+        "SELECT first_seq, next_seq, fence, chain_before, block\n"
+        "FROM trading_journal\n"
+        "WHERE first_seq > ?1\n"
+        "ORDER BY first_seq\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT first_seq, next_seq, fence, chain_before, block\n"
+        "FROM trading_journal\n"
+        "WHERE first_seq > $1::bigint\n"
+        "ORDER BY first_seq\n"
+        "LIMIT $2::bigint",
+    .params = table_trading_journal_next_params,
+    .param_count = 2,
+    .columns = table_trading_journal_next_fields,
+    .column_count = 5,
+};
+
+static const struct store_column table_trading_journal_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_trading_journal_count = {
+    .name = "table_trading_journal_count",
+    .id = 492,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM trading_journal",
+    .postgres =
+        "SELECT count(*) AS rows FROM trading_journal",
+    .columns = table_trading_journal_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_trading_journal_insert_params[] = {
+    {"first_seq", STORE_I64, false},
+    {"next_seq", STORE_I64, false},
+    {"fence", STORE_I64, false},
+    {"chain_before", STORE_HASH, false},
+    {"block", STORE_BYTES, false},
+};
+static const struct store_statement table_trading_journal_insert = {
+    .name = "table_trading_journal_insert",
+    .id = 493,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO trading_journal (first_seq, next_seq, fence, chain_before, block)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5)",
+    .postgres =
+        "INSERT INTO trading_journal (first_seq, next_seq, fence, chain_before, block)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::bytea, $5::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trading_journal (first_seq, next_seq, fence, chain_before, block) FROM STDIN (FORMAT binary)",
+    .params = table_trading_journal_insert_params,
+    .param_count = 5,
+};
+
+static const struct store_column table_trading_journal_columns[] = {
+    {"first_seq", STORE_I64, false},
+    {"next_seq", STORE_I64, false},
+    {"fence", STORE_I64, false},
+    {"chain_before", STORE_HASH, false},
+    {"block", STORE_BYTES, false},
+};
+static const uint16_t table_trading_journal_key[] = {0};
+
+static const struct store_column table_trading_journal_limits_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_journal_limits_first_fields[] = {
+    {"single", STORE_I64, false},
+    {"pairs", STORE_I64, false},
+    {"assets", STORE_I64, false},
+    {"accounts", STORE_I64, false},
+    {"orders", STORE_I64, false},
+    {"balances", STORE_I64, false},
+    {"rights", STORE_I64, false},
+    {"holds", STORE_I64, false},
+    {"id_window", STORE_I64, false},
+};
+static const struct store_statement table_trading_journal_limits_first = {
+    .name = "table_trading_journal_limits_first",
+    .id = 494,
+    .writes = false,
+    .sqlite =
+        "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
+        "FROM trading_journal_limits\n"
+        "ORDER BY single\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
+        "FROM trading_journal_limits\n"
+        "ORDER BY single\n"
+        "LIMIT $1::bigint",
+    .params = table_trading_journal_limits_first_params,
+    .param_count = 1,
+    .columns = table_trading_journal_limits_first_fields,
+    .column_count = 9,
+};
+
+static const struct store_column table_trading_journal_limits_next_params[] = {
+    {"after_single", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_journal_limits_next_fields[] = {
+    {"single", STORE_I64, false},
+    {"pairs", STORE_I64, false},
+    {"assets", STORE_I64, false},
+    {"accounts", STORE_I64, false},
+    {"orders", STORE_I64, false},
+    {"balances", STORE_I64, false},
+    {"rights", STORE_I64, false},
+    {"holds", STORE_I64, false},
+    {"id_window", STORE_I64, false},
+};
+static const struct store_statement table_trading_journal_limits_next = {
+    .name = "table_trading_journal_limits_next",
+    .id = 495,
+    .writes = false,
+    .sqlite =
+        "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
+        "FROM trading_journal_limits\n"
+        "WHERE single > ?1\n"
+        "ORDER BY single\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
+        "FROM trading_journal_limits\n"
+        "WHERE single > $1::bigint\n"
+        "ORDER BY single\n"
+        "LIMIT $2::bigint",
+    .params = table_trading_journal_limits_next_params,
+    .param_count = 2,
+    .columns = table_trading_journal_limits_next_fields,
+    .column_count = 9,
+};
+
+static const struct store_column table_trading_journal_limits_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_trading_journal_limits_count = {
+    .name = "table_trading_journal_limits_count",
+    .id = 496,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM trading_journal_limits",
+    .postgres =
+        "SELECT count(*) AS rows FROM trading_journal_limits",
+    .columns = table_trading_journal_limits_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_trading_journal_limits_insert_params[] = {
+    {"single", STORE_I64, false},
+    {"pairs", STORE_I64, false},
+    {"assets", STORE_I64, false},
+    {"accounts", STORE_I64, false},
+    {"orders", STORE_I64, false},
+    {"balances", STORE_I64, false},
+    {"rights", STORE_I64, false},
+    {"holds", STORE_I64, false},
+    {"id_window", STORE_I64, false},
+};
+static const struct store_statement table_trading_journal_limits_insert = {
+    .name = "table_trading_journal_limits_insert",
+    .id = 497,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO trading_journal_limits (single, pairs, assets, accounts, orders, balances, rights, holds, id_window)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    .postgres =
+        "INSERT INTO trading_journal_limits (single, pairs, assets, accounts, orders, balances, rights, holds, id_window)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::bigint, $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trading_journal_limits (single, pairs, assets, accounts, orders, balances, rights, holds, id_window) FROM STDIN (FORMAT binary)",
+    .params = table_trading_journal_limits_insert_params,
+    .param_count = 9,
+};
+
+static const struct store_column table_trading_journal_limits_columns[] = {
+    {"single", STORE_I64, false},
+    {"pairs", STORE_I64, false},
+    {"assets", STORE_I64, false},
+    {"accounts", STORE_I64, false},
+    {"orders", STORE_I64, false},
+    {"balances", STORE_I64, false},
+    {"rights", STORE_I64, false},
+    {"holds", STORE_I64, false},
+    {"id_window", STORE_I64, false},
+};
+static const uint16_t table_trading_journal_limits_key[] = {0};
+
 static const struct store_column table_trading_levels_first_params[] = {
     {"max_rows", STORE_I64, false},
 };
@@ -5711,7 +5969,7 @@ static const struct store_column table_trading_levels_first_fields[] = {
 };
 static const struct store_statement table_trading_levels_first = {
     .name = "table_trading_levels_first",
-    .id = 470,
+    .id = 498,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -5744,7 +6002,7 @@ static const struct store_column table_trading_levels_next_fields[] = {
 };
 static const struct store_statement table_trading_levels_next = {
     .name = "table_trading_levels_next",
-    .id = 471,
+    .id = 499,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -5769,7 +6027,7 @@ static const struct store_column table_trading_levels_count_fields[] = {
 };
 static const struct store_statement table_trading_levels_count = {
     .name = "table_trading_levels_count",
-    .id = 472,
+    .id = 500,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_levels",
@@ -5788,7 +6046,7 @@ static const struct store_column table_trading_levels_insert_params[] = {
 };
 static const struct store_statement table_trading_levels_insert = {
     .name = "table_trading_levels_insert",
-    .id = 473,
+    .id = 501,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_levels (pair, side, price, qty, orders)\n"
@@ -5827,7 +6085,7 @@ static const struct store_column table_trading_movements_first_fields[] = {
 };
 static const struct store_statement table_trading_movements_first = {
     .name = "table_trading_movements_first",
-    .id = 474,
+    .id = 502,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -5861,7 +6119,7 @@ static const struct store_column table_trading_movements_next_fields[] = {
 };
 static const struct store_statement table_trading_movements_next = {
     .name = "table_trading_movements_next",
-    .id = 475,
+    .id = 503,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -5886,7 +6144,7 @@ static const struct store_column table_trading_movements_count_fields[] = {
 };
 static const struct store_statement table_trading_movements_count = {
     .name = "table_trading_movements_count",
-    .id = 476,
+    .id = 504,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_movements",
@@ -5908,7 +6166,7 @@ static const struct store_column table_trading_movements_insert_params[] = {
 };
 static const struct store_statement table_trading_movements_insert = {
     .name = "table_trading_movements_insert",
-    .id = 477,
+    .id = 505,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_movements (seq, at, kind, id, account, receiver, asset, amount)\n"
@@ -5965,7 +6223,7 @@ static const struct store_column table_trading_orders_first_fields[] = {
 };
 static const struct store_statement table_trading_orders_first = {
     .name = "table_trading_orders_first",
-    .id = 478,
+    .id = 506,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -6014,7 +6272,7 @@ static const struct store_column table_trading_orders_next_fields[] = {
 };
 static const struct store_statement table_trading_orders_next = {
     .name = "table_trading_orders_next",
-    .id = 479,
+    .id = 507,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -6039,7 +6297,7 @@ static const struct store_column table_trading_orders_count_fields[] = {
 };
 static const struct store_statement table_trading_orders_count = {
     .name = "table_trading_orders_count",
-    .id = 480,
+    .id = 508,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_orders",
@@ -6076,7 +6334,7 @@ static const struct store_column table_trading_orders_insert_params[] = {
 };
 static const struct store_statement table_trading_orders_insert = {
     .name = "table_trading_orders_insert",
-    .id = 481,
+    .id = 509,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_orders (id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at)\n"
@@ -6138,7 +6396,7 @@ static const struct store_column table_trading_pairs_first_fields[] = {
 };
 static const struct store_statement table_trading_pairs_first = {
     .name = "table_trading_pairs_first",
-    .id = 482,
+    .id = 510,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -6177,7 +6435,7 @@ static const struct store_column table_trading_pairs_next_fields[] = {
 };
 static const struct store_statement table_trading_pairs_next = {
     .name = "table_trading_pairs_next",
-    .id = 483,
+    .id = 511,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -6202,7 +6460,7 @@ static const struct store_column table_trading_pairs_count_fields[] = {
 };
 static const struct store_statement table_trading_pairs_count = {
     .name = "table_trading_pairs_count",
-    .id = 484,
+    .id = 512,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_pairs",
@@ -6229,7 +6487,7 @@ static const struct store_column table_trading_pairs_insert_params[] = {
 };
 static const struct store_statement table_trading_pairs_insert = {
     .name = "table_trading_pairs_insert",
-    .id = 485,
+    .id = 513,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_pairs (pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum)\n"
@@ -6261,6 +6519,110 @@ static const struct store_column table_trading_pairs_columns[] = {
 };
 static const uint16_t table_trading_pairs_key[] = {0};
 
+static const struct store_column table_trading_snapshots_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_snapshots_first_fields[] = {
+    {"seq", STORE_I64, false},
+    {"part", STORE_I64, false},
+    {"bytes", STORE_BYTES, false},
+};
+static const struct store_statement table_trading_snapshots_first = {
+    .name = "table_trading_snapshots_first",
+    .id = 514,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, part, bytes\n"
+        "FROM trading_snapshots\n"
+        "ORDER BY seq, part\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT seq, part, bytes\n"
+        "FROM trading_snapshots\n"
+        "ORDER BY seq, part\n"
+        "LIMIT $1::bigint",
+    .params = table_trading_snapshots_first_params,
+    .param_count = 1,
+    .columns = table_trading_snapshots_first_fields,
+    .column_count = 3,
+};
+
+static const struct store_column table_trading_snapshots_next_params[] = {
+    {"after_seq", STORE_I64, false},
+    {"after_part", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_snapshots_next_fields[] = {
+    {"seq", STORE_I64, false},
+    {"part", STORE_I64, false},
+    {"bytes", STORE_BYTES, false},
+};
+static const struct store_statement table_trading_snapshots_next = {
+    .name = "table_trading_snapshots_next",
+    .id = 515,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, part, bytes\n"
+        "FROM trading_snapshots\n"
+        "WHERE (seq, part) > (?1, ?2)\n"
+        "ORDER BY seq, part\n"
+        "LIMIT ?3",
+    .postgres =
+        "SELECT seq, part, bytes\n"
+        "FROM trading_snapshots\n"
+        "WHERE (seq, part) > ($1::bigint, $2::bigint)\n"
+        "ORDER BY seq, part\n"
+        "LIMIT $3::bigint",
+    .params = table_trading_snapshots_next_params,
+    .param_count = 3,
+    .columns = table_trading_snapshots_next_fields,
+    .column_count = 3,
+};
+
+static const struct store_column table_trading_snapshots_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_trading_snapshots_count = {
+    .name = "table_trading_snapshots_count",
+    .id = 516,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM trading_snapshots",
+    .postgres =
+        "SELECT count(*) AS rows FROM trading_snapshots",
+    .columns = table_trading_snapshots_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_trading_snapshots_insert_params[] = {
+    {"seq", STORE_I64, false},
+    {"part", STORE_I64, false},
+    {"bytes", STORE_BYTES, false},
+};
+static const struct store_statement table_trading_snapshots_insert = {
+    .name = "table_trading_snapshots_insert",
+    .id = 517,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO trading_snapshots (seq, part, bytes)\n"
+        "VALUES (?1, ?2, ?3)",
+    .postgres =
+        "INSERT INTO trading_snapshots (seq, part, bytes)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trading_snapshots (seq, part, bytes) FROM STDIN (FORMAT binary)",
+    .params = table_trading_snapshots_insert_params,
+    .param_count = 3,
+};
+
+static const struct store_column table_trading_snapshots_columns[] = {
+    {"seq", STORE_I64, false},
+    {"part", STORE_I64, false},
+    {"bytes", STORE_BYTES, false},
+};
+static const uint16_t table_trading_snapshots_key[] = {0, 1};
+
 static const struct store_column table_trading_statistics_first_params[] = {
     {"max_rows", STORE_I64, false},
 };
@@ -6276,7 +6638,7 @@ static const struct store_column table_trading_statistics_first_fields[] = {
 };
 static const struct store_statement table_trading_statistics_first = {
     .name = "table_trading_statistics_first",
-    .id = 486,
+    .id = 518,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -6310,7 +6672,7 @@ static const struct store_column table_trading_statistics_next_fields[] = {
 };
 static const struct store_statement table_trading_statistics_next = {
     .name = "table_trading_statistics_next",
-    .id = 487,
+    .id = 519,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -6335,7 +6697,7 @@ static const struct store_column table_trading_statistics_count_fields[] = {
 };
 static const struct store_statement table_trading_statistics_count = {
     .name = "table_trading_statistics_count",
-    .id = 488,
+    .id = 520,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_statistics",
@@ -6357,7 +6719,7 @@ static const struct store_column table_trading_statistics_insert_params[] = {
 };
 static const struct store_statement table_trading_statistics_insert = {
     .name = "table_trading_statistics_insert",
-    .id = 489,
+    .id = 521,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_statistics (pair, open, high, low, close, volume, notional, trades)\n"
@@ -6406,7 +6768,7 @@ static const struct store_column table_trading_trades_first_fields[] = {
 };
 static const struct store_statement table_trading_trades_first = {
     .name = "table_trading_trades_first",
-    .id = 490,
+    .id = 522,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -6447,7 +6809,7 @@ static const struct store_column table_trading_trades_next_fields[] = {
 };
 static const struct store_statement table_trading_trades_next = {
     .name = "table_trading_trades_next",
-    .id = 491,
+    .id = 523,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -6472,7 +6834,7 @@ static const struct store_column table_trading_trades_count_fields[] = {
 };
 static const struct store_statement table_trading_trades_count = {
     .name = "table_trading_trades_count",
-    .id = 492,
+    .id = 524,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_trades",
@@ -6501,7 +6863,7 @@ static const struct store_column table_trading_trades_insert_params[] = {
 };
 static const struct store_statement table_trading_trades_insert = {
     .name = "table_trading_trades_insert",
-    .id = 493,
+    .id = 525,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_trades (id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee)\n"
@@ -6546,7 +6908,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 494,
+    .id = 526,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -6576,7 +6938,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 495,
+    .id = 527,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -6601,7 +6963,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 496,
+    .id = 528,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -6619,7 +6981,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 497,
+    .id = 529,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -6640,7 +7002,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 498,
+    .id = 530,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -6660,7 +7022,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 499,
+    .id = 531,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -6679,6 +7041,298 @@ static const struct store_column table_undo_log_columns[] = {
     {"statement", STORE_TEXT, false},
 };
 static const uint16_t table_undo_log_key[] = {0};
+
+static const struct store_column table_webhook_endpoints_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_webhook_endpoints_first_fields[] = {
+    {"endpoint_id", STORE_TEXT, false},
+    {"url", STORE_TEXT, false},
+    {"events", STORE_TEXT, false},
+    {"secret_version", STORE_I64, false},
+    {"rotated_at", STORE_TIME, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_webhook_endpoints_first = {
+    .name = "table_webhook_endpoints_first",
+    .id = 532,
+    .writes = false,
+    .sqlite =
+        "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
+        "FROM webhook_endpoints\n"
+        "ORDER BY endpoint_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
+        "FROM webhook_endpoints\n"
+        "ORDER BY endpoint_id\n"
+        "LIMIT $1::bigint",
+    .params = table_webhook_endpoints_first_params,
+    .param_count = 1,
+    .columns = table_webhook_endpoints_first_fields,
+    .column_count = 6,
+};
+
+static const struct store_column table_webhook_endpoints_next_params[] = {
+    {"after_endpoint_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_webhook_endpoints_next_fields[] = {
+    {"endpoint_id", STORE_TEXT, false},
+    {"url", STORE_TEXT, false},
+    {"events", STORE_TEXT, false},
+    {"secret_version", STORE_I64, false},
+    {"rotated_at", STORE_TIME, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_webhook_endpoints_next = {
+    .name = "table_webhook_endpoints_next",
+    .id = 533,
+    .writes = false,
+    .sqlite =
+        "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
+        "FROM webhook_endpoints\n"
+        "WHERE endpoint_id > ?1\n"
+        "ORDER BY endpoint_id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
+        "FROM webhook_endpoints\n"
+        "WHERE endpoint_id > $1::text\n"
+        "ORDER BY endpoint_id\n"
+        "LIMIT $2::bigint",
+    .params = table_webhook_endpoints_next_params,
+    .param_count = 2,
+    .columns = table_webhook_endpoints_next_fields,
+    .column_count = 6,
+};
+
+static const struct store_column table_webhook_endpoints_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_webhook_endpoints_count = {
+    .name = "table_webhook_endpoints_count",
+    .id = 534,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM webhook_endpoints",
+    .postgres =
+        "SELECT count(*) AS rows FROM webhook_endpoints",
+    .columns = table_webhook_endpoints_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_webhook_endpoints_insert_params[] = {
+    {"endpoint_id", STORE_TEXT, false},
+    {"url", STORE_TEXT, false},
+    {"events", STORE_TEXT, false},
+    {"secret_version", STORE_I64, false},
+    {"rotated_at", STORE_TIME, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_webhook_endpoints_insert = {
+    .name = "table_webhook_endpoints_insert",
+    .id = 535,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO webhook_endpoints (endpoint_id, url, events, secret_version, rotated_at, created_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    .postgres =
+        "INSERT INTO webhook_endpoints (endpoint_id, url, events, secret_version, rotated_at, created_at)\n"
+        "VALUES ($1::text, $2::text, $3::text, $4::bigint, $5::timestamptz, $6::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY webhook_endpoints (endpoint_id, url, events, secret_version, rotated_at, created_at) FROM STDIN (FORMAT binary)",
+    .params = table_webhook_endpoints_insert_params,
+    .param_count = 6,
+};
+
+static const struct store_column table_webhook_endpoints_columns[] = {
+    {"endpoint_id", STORE_TEXT, false},
+    {"url", STORE_TEXT, false},
+    {"events", STORE_TEXT, false},
+    {"secret_version", STORE_I64, false},
+    {"rotated_at", STORE_TIME, true},
+    {"created_at", STORE_TIME, false},
+};
+static const uint16_t table_webhook_endpoints_key[] = {0};
+
+static const struct store_column table_webhook_deliveries_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_webhook_deliveries_first_fields[] = {
+    {"seq", STORE_I64, false},
+    {"delivery_id", STORE_TEXT, false},
+    {"endpoint_id", STORE_TEXT, false},
+    {"event", STORE_TEXT, false},
+    {"subject", STORE_TEXT, false},
+    {"body", STORE_BYTES, false},
+    {"state", STORE_I64, false},
+    {"attempts", STORE_I64, false},
+    {"status", STORE_I64, true},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+    {"tried_at", STORE_TIME, true},
+};
+static const struct store_statement table_webhook_deliveries_first = {
+    .name = "table_webhook_deliveries_first",
+    .id = 536,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
+        "FROM webhook_deliveries\n"
+        "ORDER BY seq\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
+        "FROM webhook_deliveries\n"
+        "ORDER BY seq\n"
+        "LIMIT $1::bigint",
+    .params = table_webhook_deliveries_first_params,
+    .param_count = 1,
+    .columns = table_webhook_deliveries_first_fields,
+    .column_count = 12,
+};
+
+static const struct store_column table_webhook_deliveries_next_params[] = {
+    {"after_seq", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_webhook_deliveries_next_fields[] = {
+    {"seq", STORE_I64, false},
+    {"delivery_id", STORE_TEXT, false},
+    {"endpoint_id", STORE_TEXT, false},
+    {"event", STORE_TEXT, false},
+    {"subject", STORE_TEXT, false},
+    {"body", STORE_BYTES, false},
+    {"state", STORE_I64, false},
+    {"attempts", STORE_I64, false},
+    {"status", STORE_I64, true},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+    {"tried_at", STORE_TIME, true},
+};
+static const struct store_statement table_webhook_deliveries_next = {
+    .name = "table_webhook_deliveries_next",
+    .id = 537,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
+        "FROM webhook_deliveries\n"
+        "WHERE seq > ?1\n"
+        "ORDER BY seq\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
+        "FROM webhook_deliveries\n"
+        "WHERE seq > $1::bigint\n"
+        "ORDER BY seq\n"
+        "LIMIT $2::bigint",
+    .params = table_webhook_deliveries_next_params,
+    .param_count = 2,
+    .columns = table_webhook_deliveries_next_fields,
+    .column_count = 12,
+};
+
+static const struct store_column table_webhook_deliveries_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_webhook_deliveries_count = {
+    .name = "table_webhook_deliveries_count",
+    .id = 538,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM webhook_deliveries",
+    .postgres =
+        "SELECT count(*) AS rows FROM webhook_deliveries",
+    .columns = table_webhook_deliveries_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_webhook_deliveries_insert_params[] = {
+    {"seq", STORE_I64, false},
+    {"delivery_id", STORE_TEXT, false},
+    {"endpoint_id", STORE_TEXT, false},
+    {"event", STORE_TEXT, false},
+    {"subject", STORE_TEXT, false},
+    {"body", STORE_BYTES, false},
+    {"state", STORE_I64, false},
+    {"attempts", STORE_I64, false},
+    {"status", STORE_I64, true},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+    {"tried_at", STORE_TIME, true},
+};
+static const struct store_statement table_webhook_deliveries_insert = {
+    .name = "table_webhook_deliveries_insert",
+    .id = 539,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO webhook_deliveries (seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    .postgres =
+        "INSERT INTO webhook_deliveries (seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at)\n"
+        "OVERRIDING SYSTEM VALUE\n"
+        "VALUES ($1::bigint, $2::text, $3::text, $4::text, $5::text, $6::bytea, $7::bigint, $8::bigint, $9::bigint, $10::text, $11::timestamptz, $12::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY webhook_deliveries (seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at) FROM STDIN (FORMAT binary)",
+    .params = table_webhook_deliveries_insert_params,
+    .param_count = 12,
+};
+
+static const struct store_column table_webhook_deliveries_number_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_webhook_deliveries_number = {
+    .name = "table_webhook_deliveries_number",
+    .id = 540,
+    .writes = false,
+    .sqlite =
+        "SELECT coalesce(max(seq), 0) AS number FROM webhook_deliveries",
+    .postgres =
+        "SELECT greatest(coalesce(max(seq), 0), coalesce(pg_sequence_last_value(pg_get_serial_sequence('webhook_deliveries', 'seq')::regclass), 0))\n"
+        "    AS number\n"
+        "FROM webhook_deliveries",
+    .columns = table_webhook_deliveries_number_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_webhook_deliveries_renumber_params[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_column table_webhook_deliveries_renumber_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_webhook_deliveries_renumber = {
+    .name = "table_webhook_deliveries_renumber",
+    .id = 541,
+    .writes = true,
+    .sqlite =
+        "SELECT ?1 AS number",
+    .postgres =
+        "SELECT setval(pg_get_serial_sequence('webhook_deliveries', 'seq'), greatest($1::bigint, 1), $1::bigint > 0) AS number",
+    .params = table_webhook_deliveries_renumber_params,
+    .param_count = 1,
+    .columns = table_webhook_deliveries_renumber_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_webhook_deliveries_columns[] = {
+    {"seq", STORE_I64, false},
+    {"delivery_id", STORE_TEXT, false},
+    {"endpoint_id", STORE_TEXT, false},
+    {"event", STORE_TEXT, false},
+    {"subject", STORE_TEXT, false},
+    {"body", STORE_BYTES, false},
+    {"state", STORE_I64, false},
+    {"attempts", STORE_I64, false},
+    {"status", STORE_I64, true},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+    {"tried_at", STORE_TIME, true},
+};
+static const uint16_t table_webhook_deliveries_key[] = {0};
 
 static const struct store_table sql_catalog_tables[] = {
     {
@@ -7170,6 +7824,30 @@ static const struct store_table sql_catalog_tables[] = {
         .insert = &table_trading_deltas_insert,
     },
     {
+        .name = "trading_journal",
+        .columns = table_trading_journal_columns,
+        .column_count = 5,
+        .key = table_trading_journal_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_trading_journal_first,
+        .next = &table_trading_journal_next,
+        .count = &table_trading_journal_count,
+        .insert = &table_trading_journal_insert,
+    },
+    {
+        .name = "trading_journal_limits",
+        .columns = table_trading_journal_limits_columns,
+        .column_count = 9,
+        .key = table_trading_journal_limits_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_trading_journal_limits_first,
+        .next = &table_trading_journal_limits_next,
+        .count = &table_trading_journal_limits_count,
+        .insert = &table_trading_journal_limits_insert,
+    },
+    {
         .name = "trading_levels",
         .columns = table_trading_levels_columns,
         .column_count = 5,
@@ -7218,6 +7896,18 @@ static const struct store_table sql_catalog_tables[] = {
         .insert = &table_trading_pairs_insert,
     },
     {
+        .name = "trading_snapshots",
+        .columns = table_trading_snapshots_columns,
+        .column_count = 3,
+        .key = table_trading_snapshots_key,
+        .key_count = 2,
+        .rows_fresh = 0,
+        .first = &table_trading_snapshots_first,
+        .next = &table_trading_snapshots_next,
+        .count = &table_trading_snapshots_count,
+        .insert = &table_trading_snapshots_insert,
+    },
+    {
         .name = "trading_statistics",
         .columns = table_trading_statistics_columns,
         .column_count = 8,
@@ -7254,6 +7944,32 @@ static const struct store_table sql_catalog_tables[] = {
         .insert = &table_undo_log_insert,
         .number = &table_undo_log_number,
         .renumber = &table_undo_log_renumber,
+    },
+    {
+        .name = "webhook_endpoints",
+        .columns = table_webhook_endpoints_columns,
+        .column_count = 6,
+        .key = table_webhook_endpoints_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_webhook_endpoints_first,
+        .next = &table_webhook_endpoints_next,
+        .count = &table_webhook_endpoints_count,
+        .insert = &table_webhook_endpoints_insert,
+    },
+    {
+        .name = "webhook_deliveries",
+        .columns = table_webhook_deliveries_columns,
+        .column_count = 12,
+        .key = table_webhook_deliveries_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_webhook_deliveries_first,
+        .next = &table_webhook_deliveries_next,
+        .count = &table_webhook_deliveries_count,
+        .insert = &table_webhook_deliveries_insert,
+        .number = &table_webhook_deliveries_number,
+        .renumber = &table_webhook_deliveries_renumber,
     },
 };
 
@@ -7358,6 +8074,15 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &jobs_sql_state,
     &jobs_sql_suspects,
     &jobs_sql_sweep,
+    &journal_sql_block_insert,
+    &journal_sql_blocks,
+    &journal_sql_limits_read,
+    &journal_sql_limits_write,
+    &journal_sql_snapshot_delete,
+    &journal_sql_snapshot_insert,
+    &journal_sql_snapshot_newest,
+    &journal_sql_snapshot_parts,
+    &journal_sql_snapshots_prune,
     &leasing_api_sql_account_bids,
     &leasing_api_sql_account_tokens,
     &leasing_api_sql_asset_get,
@@ -7567,6 +8292,17 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &store_sql_undo_mark,
     &store_sql_undo_prune,
     &store_sql_undo_unmark,
+    &webhooks_sql_deliveries_delete,
+    &webhooks_sql_deliveries_list,
+    &webhooks_sql_deliveries_purge,
+    &webhooks_sql_delivery_get,
+    &webhooks_sql_delivery_insert,
+    &webhooks_sql_delivery_put,
+    &webhooks_sql_endpoint_delete,
+    &webhooks_sql_endpoint_get,
+    &webhooks_sql_endpoint_insert,
+    &webhooks_sql_endpoint_rotate,
+    &webhooks_sql_endpoints_list,
     &table_asset_types_first,
     &table_asset_types_next,
     &table_asset_types_count,
@@ -7735,6 +8471,14 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_trading_deltas_next,
     &table_trading_deltas_count,
     &table_trading_deltas_insert,
+    &table_trading_journal_first,
+    &table_trading_journal_next,
+    &table_trading_journal_count,
+    &table_trading_journal_insert,
+    &table_trading_journal_limits_first,
+    &table_trading_journal_limits_next,
+    &table_trading_journal_limits_count,
+    &table_trading_journal_limits_insert,
     &table_trading_levels_first,
     &table_trading_levels_next,
     &table_trading_levels_count,
@@ -7751,6 +8495,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_trading_pairs_next,
     &table_trading_pairs_count,
     &table_trading_pairs_insert,
+    &table_trading_snapshots_first,
+    &table_trading_snapshots_next,
+    &table_trading_snapshots_count,
+    &table_trading_snapshots_insert,
     &table_trading_statistics_first,
     &table_trading_statistics_next,
     &table_trading_statistics_count,
@@ -7765,6 +8513,16 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_undo_log_insert,
     &table_undo_log_number,
     &table_undo_log_renumber,
+    &table_webhook_endpoints_first,
+    &table_webhook_endpoints_next,
+    &table_webhook_endpoints_count,
+    &table_webhook_endpoints_insert,
+    &table_webhook_deliveries_first,
+    &table_webhook_deliveries_next,
+    &table_webhook_deliveries_count,
+    &table_webhook_deliveries_insert,
+    &table_webhook_deliveries_number,
+    &table_webhook_deliveries_renumber,
 };
 
 static const struct store_migration sql_catalog_migrations[] = {
@@ -10837,6 +11595,71 @@ static const struct store_migration sql_catalog_migrations[] = {
     },
     {
         .version = 16,
+        .name = "trading_journal",
+        .checksum = "a276794dda24ad561fb43e597900691a0bc17576de3ae83e55b08503f9295353",
+        .up_sqlite =
+            "CREATE TABLE trading_journal_limits (\n"
+            "    single INTEGER NOT NULL PRIMARY KEY CHECK (single = 1),\n"
+            "    pairs INTEGER NOT NULL,\n"
+            "    assets INTEGER NOT NULL,\n"
+            "    accounts INTEGER NOT NULL,\n"
+            "    orders INTEGER NOT NULL,\n"
+            "    balances INTEGER NOT NULL,\n"
+            "    rights INTEGER NOT NULL,\n"
+            "    holds INTEGER NOT NULL,\n"
+            "    id_window INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "CREATE TABLE trading_journal (\n"
+            "    first_seq INTEGER NOT NULL PRIMARY KEY CHECK (first_seq > 0),\n"
+            "    next_seq INTEGER NOT NULL UNIQUE,\n"
+            "    fence INTEGER NOT NULL,\n"
+            "    chain_before BLOB CONSTRAINT chain_before_is_hash CHECK (length(chain_before) = 32) NOT NULL,\n"
+            "    block BLOB NOT NULL,\n"
+            "    CONSTRAINT trading_journal_count CHECK (next_seq > first_seq)\n"
+            ") STRICT;\n"
+            "CREATE TABLE trading_snapshots (\n"
+            "    seq INTEGER NOT NULL,\n"
+            "    part INTEGER NOT NULL,\n"
+            "    bytes BLOB NOT NULL,\n"
+            "    PRIMARY KEY (seq, part)\n"
+            ") STRICT;",
+        .up_postgres =
+            "CREATE TABLE trading_journal_limits (\n"
+            "    single BIGINT NOT NULL PRIMARY KEY CHECK (single = 1),\n"
+            "    pairs BIGINT NOT NULL,\n"
+            "    assets BIGINT NOT NULL,\n"
+            "    accounts BIGINT NOT NULL,\n"
+            "    orders BIGINT NOT NULL,\n"
+            "    balances BIGINT NOT NULL,\n"
+            "    rights BIGINT NOT NULL,\n"
+            "    holds BIGINT NOT NULL,\n"
+            "    id_window BIGINT NOT NULL\n"
+            ");\n"
+            "CREATE TABLE trading_journal (\n"
+            "    first_seq BIGINT NOT NULL PRIMARY KEY CHECK (first_seq > 0),\n"
+            "    next_seq BIGINT NOT NULL UNIQUE,\n"
+            "    fence BIGINT NOT NULL,\n"
+            "    chain_before BYTEA CONSTRAINT chain_before_is_hash CHECK (octet_length(chain_before) = 32) NOT NULL,\n"
+            "    block BYTEA NOT NULL,\n"
+            "    CONSTRAINT trading_journal_count CHECK (next_seq > first_seq)\n"
+            ");\n"
+            "CREATE TABLE trading_snapshots (\n"
+            "    seq BIGINT NOT NULL,\n"
+            "    part BIGINT NOT NULL,\n"
+            "    bytes BYTEA NOT NULL,\n"
+            "    PRIMARY KEY (seq, part)\n"
+            ");",
+        .down_sqlite =
+            "DROP TABLE trading_snapshots;\n"
+            "DROP TABLE trading_journal;\n"
+            "DROP TABLE trading_journal_limits;",
+        .down_postgres =
+            "DROP TABLE trading_snapshots;\n"
+            "DROP TABLE trading_journal;\n"
+            "DROP TABLE trading_journal_limits;",
+    },
+    {
+        .version = 17,
         .name = "relay_wallets",
         .checksum = "74a7b18c9c61f43121ef5024f67105bf3b0ece62d1a9afb79d75408cc865bb30",
         .up_sqlite =
@@ -10868,15 +11691,76 @@ static const struct store_migration sql_catalog_migrations[] = {
             "ALTER TABLE relay_wallets DROP COLUMN low;\n"
             "ALTER TABLE relay_wallets DROP COLUMN pooled;",
     },
+    {
+        .version = 18,
+        .name = "webhooks",
+        .checksum = "8c1c42b4beea66279dba0d7c021eb7335614a334b2794fa439d8b93a763e23d8",
+        .up_sqlite =
+            "CREATE TABLE webhook_endpoints (\n"
+            "    endpoint_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    url TEXT NOT NULL,\n"
+            "    events TEXT NOT NULL,\n"
+            "    secret_version INTEGER NOT NULL CHECK (secret_version > 0),\n"
+            "    rotated_at INTEGER,\n"
+            "    created_at INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "CREATE TABLE webhook_deliveries (\n"
+            "    seq INTEGER PRIMARY KEY,\n"
+            "    delivery_id TEXT NOT NULL UNIQUE,\n"
+            "    endpoint_id TEXT NOT NULL REFERENCES webhook_endpoints (endpoint_id),\n"
+            "    event TEXT NOT NULL,\n"
+            "    subject TEXT NOT NULL,\n"
+            "    body BLOB NOT NULL,\n"
+            "    state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 3),\n"
+            "    attempts INTEGER NOT NULL,\n"
+            "    status INTEGER,\n"
+            "    error TEXT,\n"
+            "    created_at INTEGER NOT NULL,\n"
+            "    tried_at INTEGER\n"
+            ") STRICT;\n"
+            "CREATE INDEX idx_webhook_deliveries ON webhook_deliveries (endpoint_id, seq);\n"
+            "CREATE INDEX idx_webhook_deliveries_ended ON webhook_deliveries (created_at) WHERE state <> 1;",
+        .up_postgres =
+            "CREATE TABLE webhook_endpoints (\n"
+            "    endpoint_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    url TEXT NOT NULL,\n"
+            "    events TEXT NOT NULL,\n"
+            "    secret_version BIGINT NOT NULL CHECK (secret_version > 0),\n"
+            "    rotated_at TIMESTAMPTZ,\n"
+            "    created_at TIMESTAMPTZ NOT NULL\n"
+            ");\n"
+            "CREATE TABLE webhook_deliveries (\n"
+            "    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
+            "    delivery_id TEXT NOT NULL UNIQUE,\n"
+            "    endpoint_id TEXT NOT NULL REFERENCES webhook_endpoints (endpoint_id),\n"
+            "    event TEXT NOT NULL,\n"
+            "    subject TEXT NOT NULL,\n"
+            "    body BYTEA NOT NULL,\n"
+            "    state BIGINT NOT NULL CHECK (state BETWEEN 1 AND 3),\n"
+            "    attempts BIGINT NOT NULL,\n"
+            "    status BIGINT,\n"
+            "    error TEXT,\n"
+            "    created_at TIMESTAMPTZ NOT NULL,\n"
+            "    tried_at TIMESTAMPTZ\n"
+            ");\n"
+            "CREATE INDEX idx_webhook_deliveries ON webhook_deliveries (endpoint_id, seq);\n"
+            "CREATE INDEX idx_webhook_deliveries_ended ON webhook_deliveries (created_at) WHERE state <> 1;",
+        .down_sqlite =
+            "DROP TABLE webhook_deliveries;\n"
+            "DROP TABLE webhook_endpoints;",
+        .down_postgres =
+            "DROP TABLE webhook_deliveries;\n"
+            "DROP TABLE webhook_endpoints;",
+    },
 };
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 500,
+    .statement_count = 542,
     .migrations = sql_catalog_migrations,
-    .migration_count = 16,
+    .migration_count = 18,
     .tables = sql_catalog_tables,
-    .table_count = 47,
+    .table_count = 52,
     .partitioned = sql_catalog_partitioned,
     .partitioned_count = 4,
 };
