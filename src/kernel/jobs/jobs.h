@@ -227,7 +227,8 @@ void jobs_free(struct jobs *jobs);
 
 /*
  * jobs_complete marks the running job DONE in the caller's transaction, so that its effect and its
- * completion are one. Errors: ERR_CONFLICT when the lease was lost: roll back.
+ * completion are one. Who waits behind its order key goes on when the handler has returned. Errors:
+ * ERR_CONFLICT when the lease was lost: roll back.
  */
 enum err jobs_complete(struct store_tx *tx, struct job_call *call, struct why *why) ERR_CHECKED;
 

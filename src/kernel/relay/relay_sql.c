@@ -11,7 +11,7 @@ static const struct store_column relay_sql_wallet_get_columns[] = {
 };
 const struct store_statement relay_sql_wallet_get = {
     .name = "relay_wallet_get",
-    .id = 224,
+    .id = 226,
     .writes = true,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
@@ -32,7 +32,7 @@ static const struct store_column relay_sql_wallet_put_params[] = {
 };
 const struct store_statement relay_sql_wallet_put = {
     .name = "relay_wallet_put",
-    .id = 225,
+    .id = 227,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -66,7 +66,7 @@ static const struct store_column relay_sql_intent_insert_params[] = {
 };
 const struct store_statement relay_sql_intent_insert = {
     .name = "relay_intent_insert",
-    .id = 206,
+    .id = 208,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents\n"
@@ -95,7 +95,7 @@ static const struct store_column relay_sql_intent_by_key_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_key = {
     .name = "relay_intent_by_key",
-    .id = 201,
+    .id = 203,
     .writes = false,
     .sqlite =
         "SELECT intent_id, content_hash FROM relay_intents WHERE intent_key = ?1",
@@ -135,7 +135,7 @@ static const struct store_column relay_sql_intent_get_columns[] = {
 };
 const struct store_statement relay_sql_intent_get = {
     .name = "relay_intent_get",
-    .id = 205,
+    .id = 207,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -183,7 +183,7 @@ static const struct store_column relay_sql_intents_list_columns[] = {
 };
 const struct store_statement relay_sql_intents_list = {
     .name = "relay_intents_list",
-    .id = 216,
+    .id = 218,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -217,7 +217,7 @@ static const struct store_column relay_sql_intent_by_hash_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_hash = {
     .name = "relay_intent_by_hash",
-    .id = 200,
+    .id = 202,
     .writes = false,
     .sqlite =
         "SELECT intent_id FROM relay_attempts WHERE transaction_hash = ?1",
@@ -255,7 +255,7 @@ static const struct store_column relay_sql_queued_list_columns[] = {
 };
 const struct store_statement relay_sql_queued_list = {
     .name = "relay_queued_list",
-    .id = 220,
+    .id = 222,
     .writes = false,
     .sqlite =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
@@ -324,7 +324,7 @@ static const struct store_column relay_sql_inflight_count_columns[] = {
 };
 const struct store_statement relay_sql_inflight_count = {
     .name = "relay_inflight_count",
-    .id = 199,
+    .id = 201,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS inflight FROM relay_intents\n"
@@ -346,7 +346,7 @@ static const struct store_column relay_sql_intent_sign_params[] = {
 };
 const struct store_statement relay_sql_intent_sign = {
     .name = "relay_intent_sign",
-    .id = 214,
+    .id = 216,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -372,7 +372,7 @@ static const struct store_column relay_sql_intent_resign_params[] = {
 };
 const struct store_statement relay_sql_intent_resign = {
     .name = "relay_intent_resign",
-    .id = 211,
+    .id = 213,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -403,7 +403,7 @@ static const struct store_column relay_sql_attempt_insert_params[] = {
 };
 const struct store_statement relay_sql_attempt_insert = {
     .name = "relay_attempt_insert",
-    .id = 196,
+    .id = 198,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts\n"
@@ -429,7 +429,7 @@ static const struct store_column relay_sql_attempt_is_filler_columns[] = {
 };
 const struct store_statement relay_sql_attempt_is_filler = {
     .name = "relay_attempt_is_filler",
-    .id = 197,
+    .id = 199,
     .writes = false,
     .sqlite =
         "SELECT filler FROM relay_attempts WHERE transaction_hash = ?1",
@@ -463,7 +463,7 @@ static const struct store_column relay_sql_open_list_columns[] = {
 };
 const struct store_statement relay_sql_open_list = {
     .name = "relay_open_list",
-    .id = 218,
+    .id = 220,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at,\n"
@@ -502,7 +502,7 @@ static const struct store_column relay_sql_attempts_list_columns[] = {
 };
 const struct store_statement relay_sql_attempts_list = {
     .name = "relay_attempts_list",
-    .id = 198,
+    .id = 200,
     .writes = false,
     .sqlite =
         "SELECT attempt, transaction_hash FROM relay_attempts\n"
@@ -526,7 +526,7 @@ static const struct store_column relay_sql_attempt_content_columns[] = {
 };
 const struct store_statement relay_sql_attempt_content = {
     .name = "relay_attempt_content",
-    .id = 195,
+    .id = 197,
     .writes = false,
     .sqlite =
         "SELECT to_address, value, data FROM relay_intents WHERE intent_id = ?1",
@@ -546,7 +546,7 @@ static const struct store_column relay_sql_intent_sent_params[] = {
 };
 const struct store_statement relay_sql_intent_sent = {
     .name = "relay_intent_sent",
-    .id = 213,
+    .id = 215,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 3, sent_at = ?4, try_at = ?3, updated_at = ?4\n"
@@ -565,7 +565,7 @@ static const struct store_column relay_sql_intent_retry_at_params[] = {
 };
 const struct store_statement relay_sql_intent_retry_at = {
     .name = "relay_intent_retry_at",
-    .id = 212,
+    .id = 214,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET try_at = ?3\n"
@@ -584,7 +584,7 @@ static const struct store_column relay_sql_intent_put_off_params[] = {
 };
 const struct store_statement relay_sql_intent_put_off = {
     .name = "relay_intent_put_off",
-    .id = 208,
+    .id = 210,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET try_at = ?2, tries = ?3\n"
@@ -612,7 +612,7 @@ static const struct store_column relay_sql_intent_mined_params[] = {
 };
 const struct store_statement relay_sql_intent_mined = {
     .name = "relay_intent_mined",
-    .id = 207,
+    .id = 209,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -640,7 +640,7 @@ static const struct store_column relay_sql_intent_unmined_params[] = {
 };
 const struct store_statement relay_sql_intent_unmined = {
     .name = "relay_intent_unmined",
-    .id = 215,
+    .id = 217,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -666,7 +666,7 @@ static const struct store_column relay_sql_intent_final_params[] = {
 };
 const struct store_statement relay_sql_intent_final = {
     .name = "relay_intent_final",
-    .id = 204,
+    .id = 206,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET final = TRUE, updated_at = ?2\n"
@@ -686,7 +686,7 @@ static const struct store_column relay_sql_intent_fail_params[] = {
 };
 const struct store_statement relay_sql_intent_fail = {
     .name = "relay_intent_fail",
-    .id = 203,
+    .id = 205,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -709,7 +709,7 @@ static const struct store_column relay_sql_intent_replaced_params[] = {
 };
 const struct store_statement relay_sql_intent_replaced = {
     .name = "relay_intent_replaced",
-    .id = 210,
+    .id = 212,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -737,7 +737,7 @@ static const struct store_column relay_sql_nonce_holder_columns[] = {
 };
 const struct store_statement relay_sql_nonce_holder = {
     .name = "relay_nonce_holder",
-    .id = 217,
+    .id = 219,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler\n"
@@ -759,7 +759,7 @@ static const struct store_column relay_sql_intent_reopen_params[] = {
 };
 const struct store_statement relay_sql_intent_reopen = {
     .name = "relay_intent_reopen",
-    .id = 209,
+    .id = 211,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -779,7 +779,7 @@ static const struct store_column relay_sql_intent_cancel_params[] = {
 };
 const struct store_statement relay_sql_intent_cancel = {
     .name = "relay_intent_cancel",
-    .id = 202,
+    .id = 204,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 8, final = TRUE, updated_at = ?2\n"
@@ -802,7 +802,7 @@ static const struct store_column relay_sql_unfinal_deep_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_deep = {
     .name = "relay_unfinal_deep",
-    .id = 221,
+    .id = 223,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
@@ -833,7 +833,7 @@ static const struct store_column relay_sql_unfinal_fresh_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_fresh = {
     .name = "relay_unfinal_fresh",
-    .id = 222,
+    .id = 224,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
@@ -864,7 +864,7 @@ static const struct store_column relay_sql_unfinal_intents_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_intents = {
     .name = "relay_unfinal_intents",
-    .id = 223,
+    .id = 225,
     .writes = false,
     .sqlite =
         "SELECT intent_id, transaction_hash FROM relay_intents\n"
@@ -889,7 +889,7 @@ static const struct store_column relay_sql_queue_counts_columns[] = {
 };
 const struct store_statement relay_sql_queue_counts = {
     .name = "relay_queue_counts",
-    .id = 219,
+    .id = 221,
     .writes = false,
     .sqlite =
         "SELECT COALESCE(SUM(CASE WHEN state = 1 THEN 1 ELSE 0 END), 0) AS queued,\n"

@@ -7,7 +7,7 @@ static const struct store_column store_partition_sql_patience_columns[] = {
 };
 const struct store_statement store_partition_sql_patience = {
     .name = "store_partition_patience",
-    .id = 245,
+    .id = 247,
     .writes = true,
     .sqlite =
         "SELECT '0' AS timeout",
@@ -27,7 +27,7 @@ static const struct store_column store_partition_sql_next_columns[] = {
 };
 const struct store_statement store_partition_sql_next = {
     .name = "store_partition_next",
-    .id = 244,
+    .id = 246,
     .writes = true,
     .sqlite =
         "SELECT NULL AS name WHERE ?1 = ?2 AND ?3 = 0",
@@ -47,7 +47,7 @@ static const struct store_column store_partition_sql_drop_columns[] = {
 };
 const struct store_statement store_partition_sql_drop = {
     .name = "store_partition_drop",
-    .id = 243,
+    .id = 245,
     .writes = true,
     .sqlite =
         "SELECT NULL AS name WHERE ?1 = ''",
