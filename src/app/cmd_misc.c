@@ -13,6 +13,7 @@
 #include "kernel/base/metric.h"
 #include "kernel/crypto/keystore.h"
 #include "kernel/http/http.h"
+#include "kernel/ops/ops_doctor.h"
 #include "kernel/store/store_lease.h"
 
 #define SCRYPT_LOG2_N 17
@@ -190,6 +191,9 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
     } else if (slice_equal_text(what, "audit")) {
         buf_add_text(out, "# Audit log\n\nThe actions that `audit_log` records.\n\n");
         audit_actions_reference(out);
+    } else if (slice_equal_text(what, "doctor")) {
+        buf_add_text(out, "# Checks of freehold doctor\n\n");
+        ops_doctor_reference(out);
     } else if (slice_equal_text(what, "metrics")) {
         buf_add_text(out, "# Metrics\n\n");
         reference_metrics(out);
@@ -199,7 +203,7 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
         settings_clear(&settings);
     } else {
         return why_set(why, ERR_USAGE, NULL,
-                       "reference errors, routes, metrics, events, jobs, audit or config");
+                       "reference errors, routes, metrics, events, jobs, audit, doctor or config");
     }
     return OK;
 }

@@ -45,6 +45,8 @@ enum err command_leases(struct cli *cli, struct why *why) ERR_CHECKED;
 enum err command_wallet(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_engine runs the matching engine on a flow, or reads a journal. */
 enum err command_engine(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_doctor checks everything that a newcomer gets wrong, and changes nothing. */
+enum err command_doctor(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_reference prints generated documentation. */
 enum err command_reference(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_version prints the version. */

@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import {
     Api, assetBody, bidderA, fresh, leaseBody, lessor, rows, sign, sleep, strangers, typeBody,
 } from './support.mjs';
-import { change, databaseOf, folder, objects, pick, run } from '../support/program.mjs';
+import { change, databaseOf, eventually, folder, objects, pick, run } from '../support/program.mjs';
 
 const V1 = '/api/v1';
 const stranger = strangers.at(-1);
@@ -35,13 +35,10 @@ const rowsOf = ({ requestId }) => rows(database, `SELECT actor_kind, actor, acti
 
 /** Waits until everything is sealed, and returns the rows in order. */
 async function sealed() {
-    for (;;) {
+    return eventually('every row of the log is sealed', () => {
         const all = rows(database, 'SELECT * FROM audit_log ORDER BY seq');
-        if (all.every((row) => row.seq !== null)) {
-            return all;
-        }
-        await sleep(20);
-    }
+        return all.every((row) => row.seq !== null) && all;
+    });
 }
 
 const verify = (...args) => run(['audit', 'verify', '--json', `--store.url=${database.url}`, ...args]);
@@ -138,9 +135,7 @@ describe('what the log has', () => {
         await api.daemon.reach(head + 2);
         const found = () => rows(database, `SELECT actor_kind, actor, subject, details FROM audit_log
             WHERE action = 'chain.reorg_undone'`);
-        while (found().length === 0) {
-            await sleep(20);
-        }
+        await eventually('a row about the blocks undone', () => found().length > 0);
         const [{ details, ...row }] = found();
         assert.deepEqual(row, { actor_kind: 4, actor: '31337', subject: 'chain/31337' });
         assert.equal(JSON.parse(details).from, head + 1);

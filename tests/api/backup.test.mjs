@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Api, Daemon, SLOW, assetBody, fresh, typeBody } from './support.mjs';
-import { BIN, change, databaseOf, folder, objects, pick, rows, run } from '../support/program.mjs';
+import { BIN, change, databaseOf, eventually, folder, objects, pick, rows, run } from '../support/program.mjs';
 import { Postgres } from '../support/postgres.mjs';
+import { owned } from '../support/children.mjs';
 
 const V1 = '/api/v1';
 
@@ -48,14 +49,20 @@ describe('a backup of a daemon at work', () => {
     function load() {
         const ids = [];
         let stopped = false;
+        let failure;
         const done = (async () => {
             while (!stopped) {
                 const id = fresh('LOAD');
                 await api.post(`${V1}/assets`, assetBody(id, {}, { assetId: id }), 201);
                 ids.push(id);
             }
-        })();
-        return { ids, stop: () => { stopped = true; return done; } };
+        })().catch((error) => { failure = error; });
+        const check = async () => {
+            if (failure) {
+                throw failure;
+            }
+        };
+        return { ids, check, stop: () => { stopped = true; return done.then(check); } };
     }
 
     before(async () => {
@@ -80,6 +87,7 @@ describe('a backup of a daemon at work', () => {
         const made = [];
         while (made.length < 3 || work.ids.length < 10) {
             made.push(await succeeds('backup', backups, database));
+            await work.check();
         }
         await work.stop();
         assert.deepEqual(leftovers(backups), []);
@@ -150,8 +158,8 @@ describe('a backup that does not come about', () => {
     test('leaves nothing when the disk is full, and says so', async () => {
         const backups = join(dir, 'full');
         // A limit on the size of files is what a full disk is to one process.
-        const child = spawn('sh', ['-c', `ulimit -f 512; exec "$0" "$@"`, BIN, 'backup', backups,
-            '--json', url], { cwd: dir });
+        const child = owned(spawn('sh', ['-c', `ulimit -f 512; exec "$0" "$@"`, BIN, 'backup', backups,
+            '--json', url], { cwd: dir }));
         let said = '';
         child.stdout.on('data', (text) => { said += text; });
         const status = await new Promise((done) => { child.on('close', done); });
@@ -235,13 +243,11 @@ describe('a scheduled backup', () => {
 
     const health = async () => (await (await fetch(`${daemon.url}/health`)).json()).parts.backup;
     const until = async (wanted) => {
-        for (;;) {
-            const part = await health();
-            if (wanted(part)) {
-                return part;
-            }
-            await pause(50);
-        }
+        let part;
+        return eventually(() => `health stays ${JSON.stringify(part)}`, async () => {
+            part = await health();
+            return wanted(part) && part;
+        });
     };
 
     /** Lets a schedule's next slot be one that passed while nothing ran. */
@@ -293,10 +299,10 @@ describe('a scheduled backup', () => {
         const part = await until((now) => now.status === 'degraded');
         assert.ok(part.ageSeconds >= 7200);
         let failed = [];
-        while (failed.length === 0) {
-            await pause(50);
+        await eventually('a run that failed is recorded', () => {
             failed = rows(daemon.database, "SELECT error FROM backup_runs WHERE kind = 'backup' AND NOT good");
-        }
+            return failed.length > 0;
+        });
         assert.ok(failed[0].error.length > 10);
     });
 });

@@ -55,15 +55,14 @@ class Site {
 
     /** Asks until there is an answer, as the client of anything does. */
     async ask(request) {
-        for (;;) {
+        for (const end = Date.now() + 60_000 * SLOW; ; await sleep(20)) {
             try {
                 return await request(this.api);
             } catch (error) {
                 const gone = /fetch failed|terminated|socket|ECONN/i;
-                if (!gone.test(`${error.message} ${error.cause?.code}`)) {
+                if (Date.now() > end || !gone.test(`${error.message} ${error.cause?.code}`)) {
                     throw error;
                 }
-                await sleep(20);
             }
         }
     }

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
     BIN, ON_POSTGRES, SLOW, alive, descendants, folder, objects, onDatabase, pick, run, survivors,
 } from '../support/program.mjs';
+import { owned } from '../support/children.mjs';
 
 async function block(rpc) {
     const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'eth_blockNumber', params: [] });
@@ -19,13 +20,13 @@ async function block(rpc) {
 
 /** Waits until a daemon and a chain run below a process. */
 async function processesOf(child) {
-    for (;;) {
+    for (const end = Date.now() + 60_000 * SLOW; ; await sleep(2)) {
         const below = descendants(child.pid);
         if (below.some(({ name }) => name === 'anvil')) {
             return below;
         }
         assert.equal(child.exitCode, null, 'the demo ended before it was up');
-        await sleep(2);
+        assert.ok(Date.now() < end, 'no chain below the demo');
     }
 }
 
@@ -170,8 +171,8 @@ describe('a demo that is stopped', () => {
 
     test('by a reader that has seen enough', async () => {
         const tmp = folder();
-        const child = spawn(BIN, onDatabase(['demo', 'complete']),
-            { env: { ...process.env, TMPDIR: tmp }, stdio: ['ignore', 'pipe', 'pipe'] });
+        const child = owned(spawn(BIN, onDatabase(['demo', 'complete']),
+            { env: { ...process.env, TMPDIR: tmp }, stdio: ['ignore', 'pipe', 'pipe'] }));
         let said = '';
         child.stderr.setEncoding('utf8').on('data', (text) => { said += text; });
         const below = await new Promise((done) => child.stdout.once('data', () => {
@@ -190,9 +191,9 @@ describe('a demo that is stopped', () => {
 });
 
 test('a demo without any standard stream runs to its end', async () => {
-    const child = spawn('/bin/sh', ['-c', 'exec "$0" "$@" <&- >&- 2>&-', BIN,
+    const child = owned(spawn('/bin/sh', ['-c', 'exec "$0" "$@" <&- >&- 2>&-', BIN,
         ...onDatabase(['demo', 'asset'])],
-        { stdio: 'ignore', env: { ...process.env, TMPDIR: folder() } });
+        { stdio: 'ignore', env: { ...process.env, TMPDIR: folder() } }));
     assert.equal(await new Promise((done) => child.on('exit', done)), 0);
 });
 

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Api, Daemon, assetBody, fresh, leaseBody, lessor, rows, sleep, typeBody }
     from './support.mjs';
-import { ON_POSTGRES, folder } from '../support/program.mjs';
+import { ON_POSTGRES, eventually, folder } from '../support/program.mjs';
 
 const V1 = '/api/v1';
 const AT_ONCE = 64;
@@ -32,20 +32,18 @@ const leases = (daemon) => rows(daemon.database, 'SELECT lease_id FROM leases');
 /** Asks the daemons in turn with one key until everybody has the answer of the one run. */
 async function together(apis, key, body) {
     let runs = 0;
-    const ask = async (api) => {
-        for (;;) {
-            const answer = await api.send('POST', `${V1}/leases`,
-                { body, headers: { 'idempotency-key': key } });
-            if (answer.status !== 409) {
-                assert.equal(answer.status, 201, JSON.stringify(answer));
-                runs += answer.headers.get('idempotency-replayed') !== 'true';
-                return answer.data;
-            }
-            assert.equal(answer.code, 'in_progress');
-            assert.match(answer.headers.get('retry-after'), /^\d+$/);
-            await sleep(20);
+    const ask = (api) => eventually(`the answer to ${key}`, async () => {
+        const answer = await api.send('POST', `${V1}/leases`,
+            { body, headers: { 'idempotency-key': key } });
+        if (answer.status !== 409) {
+            assert.equal(answer.status, 201, JSON.stringify(answer));
+            runs += answer.headers.get('idempotency-replayed') !== 'true';
+            return answer.data;
         }
-    };
+        assert.equal(answer.code, 'in_progress');
+        assert.match(answer.headers.get('retry-after'), /^\d+$/);
+        return undefined;
+    });
     const answers = await Promise.all(Array.from({ length: AT_ONCE },
         (_, i) => ask(apis[i % apis.length])));
     assert.equal(runs, 1);
@@ -148,21 +146,19 @@ test('a process that is killed at any moment does not do it twice', async () => 
     const dir = folder();
     let api = await ready(new Api(await Daemon.start(settings, { dir })));
     const body = leaseBody(assetId);
-    const post = async (key) => {
-        for (;;) {
-            try {
-                const answer = await api.send('POST', `${V1}/leases`,
-                    { body: { ...body, leaseId: key }, headers: { 'idempotency-key': key } });
-                if (answer.success) {
-                    return answer.data.leaseId;
-                }
-                assert.equal(answer.code, 'in_progress');
-            } catch (error) {
-                assert.match(`${error.message} ${error.cause?.code}`, /fetch failed|terminated|ECONN/);
+    const post = (key) => eventually(() => `the answer to ${key}:\n${api.daemon.log.slice(-2000)}`, async () => {
+        try {
+            const answer = await api.send('POST', `${V1}/leases`,
+                { body: { ...body, leaseId: key }, headers: { 'idempotency-key': key } });
+            if (answer.success) {
+                return answer.data.leaseId;
             }
-            await sleep(20);
+            assert.equal(answer.code, 'in_progress');
+        } catch (error) {
+            assert.match(`${error.message} ${error.cause?.code}`, /fetch failed|terminated|ECONN/);
         }
-    };
+        return undefined;
+    }, 120);
     try {
         const asked = [];
         for (let kill = 0; kill < 6; kill++) {

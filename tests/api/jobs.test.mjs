@@ -221,8 +221,11 @@ test('the command line moves jobs', { skip: !ON_POSTGRES && 'SQLite has one writ
     put(open, 'test.cli', 3, 4);
     const [replayed] = objects((await run(['jobs', 'replay', '--kind=test.cli', '--json', at])).stdout);
     assert.equal(replayed.changed, 3);
-    const [job] = await open.get('/api/v1/jobs?state=queued&kind=test.cli');
-    assert.equal((await run(['jobs', 'retry', String(job.id), at])).status, 0);
+    // Nobody knows the kind: a worker takes the job, finds that out, and puts it off.
+    const [job] = await open.get('/api/v1/jobs?kind=test.cli');
+    assert.ok(['queued', 'running'].includes(job.state), job.state);
+    await until('it can be run at once', async () =>
+        (await run(['jobs', 'retry', String(job.id), at])).status === 0);
     await until('it can be cancelled', async () =>
         (await run(['jobs', 'cancel', String(job.id), at])).status === 0);
 });

@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import {
     Api, Daemon, SLOW, assetBody, bidderA, fresh, leaseBody, lessor, rows, sign, sleep, typeBody,
 } from './support.mjs';
+import { eventually } from '../support/program.mjs';
 
 const V1 = '/api/v1';
 
@@ -103,18 +104,18 @@ describe('a process that is killed again and again', () => {
             killing = false;
         })();
         // A client that asks until it is answered, as clients of anything do.
-        const ask = async (i) => {
-            for (;;) {
-                try {
-                    return await lease(api, assetId, 1000 + i, `KILL-${process.pid}-${i}`);
-                } catch (error) {
-                    if (!killing && !/fetch failed/.test(error.message)) {
-                        throw error;
-                    }
-                    await sleep(50);
+        let last;
+        const ask = (i) => eventually(() => `the answer for lease ${i}: ${last}`, async () => {
+            try {
+                return await lease(api, assetId, 1000 + i, `KILL-${process.pid}-${i}`);
+            } catch (error) {
+                last = error;
+                if (!killing && !/fetch failed/.test(error.message)) {
+                    throw error;
                 }
+                return undefined;
             }
-        };
+        }, 120);
         let minted;
         try {
             minted = await concurrently(COUNT, 10, ask);

@@ -7,6 +7,7 @@ import { createServer } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { Api, SLOW, assetBody, fresh, holder, sleep, typeBody } from './support.mjs';
 import { Daemon, ON_POSTGRES, databaseOf, folder } from '../support/program.mjs';
+import { owned } from '../support/children.mjs';
 
 const V1 = '/api/v1';
 const LIMIT = 40;
@@ -22,8 +23,8 @@ class Redis {
     static async start(port) {
         const redis = new Redis();
         redis.port = port ?? await freePort();
-        redis.child = spawn('redis-server', ['--port', `${redis.port}`, '--bind', '127.0.0.1',
-            '--save', '', '--appendonly', 'no'], { cwd: folder(), stdio: 'ignore' });
+        redis.child = owned(spawn('redis-server', ['--port', `${redis.port}`, '--bind', '127.0.0.1',
+            '--save', '', '--appendonly', 'no'], { cwd: folder(), stdio: 'ignore' }));
         redis.ended = new Promise((done) => redis.child.on('close', done));
         return redis;
     }

@@ -6,15 +6,17 @@ import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { owned } from './children.mjs';
 
 const TOOL = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), 'tools', 'with-postgres');
 
 export class PostgresServer {
     static async start() {
         const server = new PostgresServer();
-        server.child = spawn(TOOL, ['sh', '-c',
+        server.child = owned(spawn(TOOL, ['sh', '-c',
             'echo "$TEST_POSTGRES_URL"; echo "$TEST_POSTGRES_FOLDER"; cat'],
-        { stdio: ['pipe', 'pipe', 'inherit'] });
+        { stdio: ['pipe', 'pipe', 'inherit'] }),
+        () => server.child.stdin.end()); // it stops the server then
         server.ended = new Promise((done) => server.child.on('close', done));
         const lines = createInterface({ input: server.child.stdout })[Symbol.asyncIterator]();
         server.url = (await lines.next()).value;
@@ -46,8 +48,8 @@ export class PostgresServer {
 
     /** stop | kill | start | restart */
     async do(action) {
-        const child = spawn(TOOL, ['--do', action], { stdio: ['ignore', 'inherit', 'inherit'],
-            env: { ...process.env, TEST_POSTGRES_FOLDER: this.folder } });
+        const child = owned(spawn(TOOL, ['--do', action], { stdio: ['ignore', 'inherit', 'inherit'],
+            env: { ...process.env, TEST_POSTGRES_FOLDER: this.folder } }));
         const status = await new Promise((done) => child.on('close', done));
         if (status !== 0) {
             throw new Error(`with-postgres --do ${action}: ${status}`);
@@ -58,7 +60,7 @@ export class PostgresServer {
     holdLock(database, table) {
         const url = new URL(this.url);
         url.pathname = `/${database.name}`;
-        const child = spawn('psql', ['-X', '-q', '-d', url.href], { stdio: ['pipe', 'ignore', 'ignore'] });
+        const child = owned(spawn('psql', ['-X', '-q', '-d', url.href], { stdio: ['pipe', 'ignore', 'ignore'] }));
         child.stdin.on('error', () => {});
         child.stdin.write(`BEGIN;\nLOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE;\n`);
         return child;

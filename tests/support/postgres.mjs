@@ -4,6 +4,7 @@ import { spawn, execFileSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { owned } from './children.mjs';
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
@@ -17,9 +18,10 @@ export class Postgres {
             server.url = process.env.TEST_POSTGRES_URL;
             return server;
         }
-        server.child = spawn(join(ROOT, 'tools', 'with-postgres'),
+        server.child = owned(spawn(join(ROOT, 'tools', 'with-postgres'),
             ['sh', '-c', 'echo "$TEST_POSTGRES_URL"; cat >/dev/null'],
-            { stdio: ['pipe', 'pipe', 'inherit'] });
+            { stdio: ['pipe', 'pipe', 'inherit'] }),
+        () => server.child.stdin.end()); // it stops the server then
         server.ended = new Promise((done) => { server.child.on('close', done); });
         server.url = await new Promise((done, fail) => {
             createInterface({ input: server.child.stdout }).once('line', done);

@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { ON_POSTGRES, databaseOf } from './database.mjs';
+import { owned } from './children.mjs';
 
 export { ON_POSTGRES, bytes, change, databaseOf, dump, pick, rows } from './database.mjs';
 
@@ -21,6 +22,22 @@ export const SLOW = /\bsan-/.test(BIN) ? 10 : 1;
 
 const folders = [];
 process.on('exit', () => folders.forEach((dir) => rmSync(dir, { recursive: true, force: true })));
+
+/**
+ * Asks until the answer is truthy and returns it. Nothing in a test waits without an end: what never
+ * comes is a failure that says what was awaited (a text, or a function that gives one).
+ */
+export async function eventually(what, condition, seconds = 60) {
+    for (const end = Date.now() + seconds * SLOW * 1000; ; await sleep(20)) {
+        const answer = await condition();
+        if (answer) {
+            return answer;
+        }
+        if (Date.now() > end) {
+            throw new Error(`not within ${seconds * SLOW} s: ${typeof what === 'function' ? what() : what}`);
+        }
+    }
+}
 
 /** A folder of the test, removed with the process. */
 export function folder() {
@@ -48,8 +65,8 @@ export function onDatabase(args) {
  */
 export async function run(args, { seconds = 60, started, line, env = {}, cwd = folder() } = {}) {
     const begun = Date.now();
-    const child = spawn(BIN, onDatabase(args),
-        { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = owned(spawn(BIN, onDatabase(args),
+        { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] }));
     const timer = setTimeout(() => child.kill('SIGKILL'), seconds * SLOW * 1000);
     const texts = { stdout: '', stderr: '' };
     for (const name of Object.keys(texts)) {
@@ -77,9 +94,9 @@ export class Daemon {
         daemon.database = databaseOf(dir);
         const all = { 'http.port': 0, 'store.url': daemon.database.url,
             'devchain.dir': join(dir, 'devchain'), ...settings };
-        daemon.child = spawn(BIN, ['serve', '--json', '--until-eof',
+        daemon.child = owned(spawn(BIN, ['serve', '--json', '--until-eof',
             ...Object.entries(all).map(([key, value]) => `--${key}=${value}`)],
-        { cwd: dir, stdio: ['pipe', 'pipe', 'pipe'] });
+        { cwd: dir, stdio: ['pipe', 'pipe', 'pipe'] }));
         daemon.ended = new Promise((done) => {
             daemon.child.on('close', (status, signal) => done({ status, signal }));
         });
@@ -90,21 +107,23 @@ export class Daemon {
     }
 
     #serving(seconds) {
+        let reason;
         return new Promise((done, fail) => {
             const timer = setTimeout(() => fail(new Error('does not serve')),
                 seconds * SLOW * 1000);
             createInterface({ input: this.child.stdout }).on('line', (text) => {
                 const said = JSON.parse(text);
-                if (said.error) {
-                    fail(new Error(said.error));
-                }
+                reason ??= said.error;
                 if (said.event === 'serving') {
                     clearTimeout(timer);
                     Object.assign(this, { url: said.url, rpc: said.rpc, pid: said.pid });
                     done();
                 }
             });
-            this.ended.then(() => fail(new Error(`ended:\n${this.log}`)));
+            this.ended.then(() => {
+                clearTimeout(timer);
+                fail(new Error(reason ?? `ended:\n${this.log}`));
+            });
         });
     }
 
@@ -137,9 +156,20 @@ export class Daemon {
         }
     }
 
-    async stop() {
+    /** Tells it to stop and waits for its end; one that does not end is killed, and that is a failure. */
+    async stop(seconds = 60) {
         this.child.stdin.end();
-        return this.ended;
+        let late = false;
+        const timer = setTimeout(() => {
+            late = true;
+            this.child.kill('SIGKILL');
+        }, seconds * SLOW * 1000);
+        const ended = await this.ended;
+        clearTimeout(timer);
+        if (late) {
+            throw new Error(`did not stop:\n${this.log.split('\n').slice(-30).join('\n')}`);
+        }
+        return ended;
     }
 }
 

@@ -88,6 +88,11 @@ enum err config_set(struct config *c, const char *key, const char *value, const 
 const struct config_row *config_find(const struct config *c, const char *key);
 /* config_source tells where the value of a key came from: "default", "file:12", "env", "flag". */
 const char *config_source(const struct config *c, const char *key);
+/*
+ * config_file_secret returns the key of a secret that came from the file, or of a URL with a user
+ * part or a password; NULL when there is none.
+ */
+const char *config_file_secret(const struct config *c);
 /* config_sample appends a complete commented sample file. */
 void config_sample(const struct config *c, struct buf *out);
 /* config_reference appends the Markdown reference. */

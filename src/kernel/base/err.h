@@ -66,6 +66,8 @@ enum err {
     ERR_NODE_RATE_LIMITED,
     ERR_NODE_RESPONSE, /* an answer that is not what JSON-RPC promises */
     ERR_NODE_ERROR,    /* the node's own error object */
+    ERR_NODE_LIED,     /* an answer that the block's header disproves */
+    ERR_NODE_UNKNOWN,  /* something of the chain that is not known here and cannot be verified */
     ERR_WRONG_CHAIN,   /* the node serves another chain id than configured */
     ERR_REVERTED,      /* a call or transaction reverted; why holds the decoded reason */
     ERR_CHAIN_HALTED,  /* reorg deeper than allowed: a human must look */

@@ -1,9 +1,10 @@
 /*
- * block.h: headers, receipts and logs as nodes give them, and what can be proven of them.
+ * block.h: headers, receipts and logs as nodes give them.
  *
  * Parsing is from JSON-RPC objects. A header can be checked by recomputing its hash (Ethereum
- * through Prague). When the hash differs and the object has fields that are not known here, the
- * answer is "cannot verify" (a later fork may hash them), never "valid".
+ * through Prague, OP-stack chains, Avalanche's C-Chain). When the hash differs and the object has
+ * fields that are not known here, the answer is "cannot verify" (a later fork may hash them), never
+ * "valid". What a verified header proves in its turn is in proof.h.
  */
 #ifndef KERNEL_EVM_BLOCK_H
 #define KERNEL_EVM_BLOCK_H
@@ -12,9 +13,9 @@
 #include "kernel/base/mem.h"
 #include "kernel/base/money.h"
 #include "kernel/crypto/secp256k1.h"
+#include "kernel/evm/bloom.h"
 
 #define EVM_TOPICS_MAX 4
-#define EVM_BLOOM_BYTES 256
 
 struct evm_log {
     struct address address;
@@ -34,6 +35,7 @@ struct evm_header {
     struct hash hash;
     struct hash parent_hash;
     int64_t time_sec;
+    struct hash transactions_root;
     struct hash receipts_root;
     uint8_t bloom[EVM_BLOOM_BYTES];
     bool has_base_fee;
@@ -63,6 +65,12 @@ struct evm_receipt {
 enum err evm_header_parse(const struct json *v, struct evm_header *out,
                           struct why *why) ERR_CHECKED;
 /*
+ * evm_header_encode appends the RLP whose hash is the block's. `out` is as it was on failure.
+ * Errors: ERR_NODE_RESPONSE (field missing or malformed).
+ */
+enum err evm_header_encode(struct arena *scratch, const struct json *v, struct buf *out,
+                           struct why *why) ERR_CHECKED;
+/*
  * evm_header_verify recomputes the hash from the fields of the JSON object and compares.
  * Errors: ERR_CORRUPT (differs), ERR_NODE_RESPONSE (field missing or malformed, or unknown fields
  * that may be part of the hash).
@@ -75,16 +83,5 @@ enum err evm_log_parse(struct arena *arena, const struct json *v, struct evm_log
 /* evm_receipt_parse reads eth_getTransactionReceipt's object. Errors: ERR_NODE_RESPONSE. */
 enum err evm_receipt_parse(struct arena *arena, const struct json *v, struct evm_receipt *out,
                            struct why *why) ERR_CHECKED;
-/* The three bits that an item sets in a bloom; kept where many blooms are asked for one item. */
-struct evm_bloom_bits {
-    uint16_t bit[3];
-};
-
-/* evm_bloom_bits_of hashes an item (address or topic). */
-struct evm_bloom_bits evm_bloom_bits_of(struct slice item);
-/* evm_bloom_has says whether the bloom allows an item with these bits; false is proof. */
-bool evm_bloom_has(const uint8_t bloom[EVM_BLOOM_BYTES], const struct evm_bloom_bits *bits);
-/* evm_bloom_may_hold says whether the bloom allows an item; false is proof. */
-bool evm_bloom_may_hold(const uint8_t bloom[EVM_BLOOM_BYTES], struct slice item);
 
 #endif
