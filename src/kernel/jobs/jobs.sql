@@ -7,8 +7,8 @@
 --   - Rows are joined by where they lie (ctid): found and locked in a CTE, or remembered from the
 --     claim (`spot`). For that there is one plan, a fetch of each. By id there would be others.
 --   - What is looked up by id says "lease_until IS NOT NULL" for running, which is the same by the
---     CHECK of the table, and "state + 0 = 1" for queued: an index of just the running or the queued
---     ones does not offer itself to be walked from end to end.
+--     CHECK of the table, and "state + 0 = 1" for queued: an index of just the running or the
+--     queued ones does not offer itself to be walked from end to end.
 --   - The look for an earlier job of an order key is a scalar subquery: EXISTS may become a hash
 --     of all of them. For the first one it goes from (key, 0) on: by "order_key = key ORDER BY id"
 --     it might walk the primary key instead.
