@@ -116,7 +116,7 @@ unit: $(TEST_BIN)
 	@tools/run-units $(TEST_BIN)
 
 # What stands on the database, on a server of its own instead of SQLite.
-PG_TESTS := kernel/store/% kernel/chain/test_chain_prune kernel/backup/% kernel/audit/% kernel/inbox/% kernel/ledger/% kernel/jobs/% kernel/http/test_idempotency domain/leasing/% domain/trading/projections/%
+PG_TESTS := kernel/store/% kernel/chain/test_chain_prune kernel/backup/% kernel/audit/% kernel/inbox/% kernel/ledger/% kernel/jobs/% kernel/relay/% kernel/http/test_idempotency domain/leasing/% domain/trading/projections/%
 PG_TEST_BIN := $(filter $(PG_TESTS:%=$(B)/unit/%),$(TEST_BIN))
 .PHONY: unit-postgres
 unit-postgres: $(PG_TEST_BIN)

@@ -88,6 +88,19 @@ static const struct cli_option jobs_options[] = {
     {NULL, NULL, NULL},
 };
 
+static const struct cli_option tx_options[] = {
+    {"state", "STATE",
+     "list: only what is queued, signed, sent, mined, reverted, failed, replaced "
+     "or cancelled."},
+    {"open", NULL, "list: only what is queued, signed or sent."},
+    {"purpose", "PURPOSE", "list: only what was asked for this (leasing.place_bid)."},
+    {"wallet", "ADDRESS", "list: only what this wallet sends."},
+    {"hash", "HASH", "list: the one that has this transaction hash, mined or replaced."},
+    {"after", "ID", "list: go on behind this one."},
+    {"limit", "N", "list: at most so many (50)."},
+    {NULL, NULL, NULL},
+};
+
 static const struct cli_option audit_options[] = {
     {"head", "N:HASH", "verify: a head that was kept elsewhere; the chain must lead to it."},
     {NULL, NULL, NULL},
@@ -128,6 +141,9 @@ const struct command cli_commands[] = {
      "Show accounts with their balances, or the entries of one.", ledger_options, command_ledger},
     {"jobs", "list|show|retry|cancel|replay|queues|schedules [ID]",
      "Look at background jobs, run, cancel or replay them.", jobs_options, command_jobs},
+    {"tx", "list|show|cancel|speed-up [ID]",
+     "Look at relayed transactions, take one back or send it with higher fees.", tx_options,
+     command_tx},
     {"chain", "status|resume", "Look at the followed chain, or go on after a halt.", chain_options,
      command_chain},
     {"leases", NULL, "List the processes on the database and who has what only one may do.", NULL,

@@ -365,6 +365,7 @@ static enum err start_relay(struct service *s, struct why *why)
         .leased = true,
     };
     options.policies = leasing_policies(s->leasing, &options.policy_count);
+    options.gases = leasing_gases(&options.gas_count);
     options.contracts = leasing_abis(&options.contract_count);
     s->relay = relay_new(&options);
     leasing_set_relay(s->leasing, s->relay);
@@ -436,7 +437,8 @@ static enum err start_http(struct service *s, struct why *why)
     s->http_tables[1] = ops_api_table(&s->ops);
     s->http_tables[2] = ops_jobs_http_table(&s->ops);
     s->http_tables[3] = leasing_http_table(s->leasing);
-    size_t count = has_role(s, ROLE_API) ? 4 : 1;
+    s->http_tables[4] = ops_transactions_http_table(&s->ops);
+    size_t count = has_role(s, ROLE_API) ? sizeof s->http_tables / sizeof s->http_tables[0] : 1;
     return http_start(&s->http, &s->settings->http, s->http_tables, count, s->store, why);
 }
 
