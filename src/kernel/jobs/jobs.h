@@ -44,7 +44,7 @@
  * A handler runs outside of any transaction; it opens its own. What it wants to be atomic with the
  * job's completion it does in jobs_complete (same transaction as DONE). ERR_STOPPING gives the job
  * back without using up an attempt. jobs_cancel of a running job is a request: the handler sees it
- * in jobs_cancelled within a quarter of a lease, and ends with ERR_CANCELLED. One that does not
+ * in jobs_cancelled within a third of a lease, and ends with ERR_CANCELLED. One that does not
  * look ends by its own result; only, it is not tried again.
  *
  * Time limits. The lease is short (config `jobs.lease`), so that another process takes over within

@@ -7,6 +7,12 @@
 #include "kernel/base/rand.h"
 #include "kernel/jobs/jobs_runner.h"
 
+/*
+ * A lease that was taken less than this part of its length ago is not renewed: of a busy queue that
+ * is nearly all of them, and they are over before it would matter.
+ */
+#define YOUNG_PART 16
+
 /* An attempt that took too long. The run belongs to its worker, so what is needed is copied. */
 struct overdue {
     struct jobs_hold hold;
@@ -73,7 +79,7 @@ static void collect(struct beat *b)
             jobs->active--;
             jobs->hung++;
             b->overdue[b->overdue_count++] = overdue_of(b, run);
-        } else {
+        } else if (mono - run->claimed_mono_usec > jobs->config.lease_usec / YOUNG_PART) {
             b->kept[b->kept_count++] = (struct jobs_kept){.hold = run->hold};
             if (run->progressed && run->place == JOBS_RUNNING) {
                 b->notes[b->note_count++] = run->progress;
