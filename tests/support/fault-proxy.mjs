@@ -39,6 +39,21 @@ export class FaultProxy {
         return new Promise((done) => { this.server.close(done); });
     }
 
+    /** Swallows each n-th sent transaction, so many times, whatever the rates are. */
+    swallowEvery(n, times) {
+        this.every = { n, left: times, seen: 0 };
+    }
+
+    #swallows() {
+        if (!this.every) {
+            return this.#happens('swallow');
+        }
+        const due = ++this.every.seen % this.every.n === 0 && this.every.left > 0;
+        this.every.left -= due ? 1 : 0;
+        this.done.swallow += due ? 1 : 0;
+        return due;
+    }
+
     #happens(fault) {
         const happens = this.dice() < this.rates[fault];
         this.done[fault] += happens ? 1 : 0;
@@ -64,7 +79,7 @@ export class FaultProxy {
         const asked = JSON.parse(text);
         const list = Array.isArray(asked) ? asked : [asked];
         const swallowed = list.filter((call) => call.method === 'eth_sendRawTransaction'
-            && this.#happens('swallow'));
+            && this.#swallows());
         const passed = list.filter((call) => !swallowed.includes(call));
         const answers = passed.length > 0 ? await this.#pass(passed) : [];
         if (this.#happens('lose')) {

@@ -166,7 +166,7 @@ static enum err note_and_refill(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct look *l = ctx;
     char wallet[ADDRESS_TEXT_MAX];
-    struct wei_amount missing;
+    struct wei_amount missing = wei_of(U256_ZERO);
     struct slice id;
     bool low = wei_compare(l->balance, wei_of(l->ops->config->balance_wei_critical)) < 0;
     l->refilled = false;

@@ -3,6 +3,7 @@
 #include "kernel/base/check.h"
 #include "kernel/base/hex.h"
 #include "kernel/base/log.h"
+#include "kernel/base/rand.h"
 #include "kernel/relay/relay_internal.h"
 #include "kernel/relay/relay_sql.h"
 
@@ -42,6 +43,9 @@ struct relay *relay_new(const struct relay_options *options)
     relay->has_treasury = options->treasury != NULL;
     if (relay->has_treasury) {
         relay->treasury = *options->treasury;
+    }
+    if (store_installation(options->store, relay->installation, NULL) != OK) {
+        rand_id("none", relay->installation); /* hashes of this run are not comparable, but safe */
     }
     relay->wallets = mem_alloc((options->signer_count + 1) * sizeof *relay->wallets);
     arena_init(&relay->step, 256 * 1024);

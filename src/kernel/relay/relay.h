@@ -237,6 +237,7 @@ struct relay_config {
     uint64_t inflight_max; /* signed or sent per wallet */
     uint64_t gas_limit_max;
     uint64_t gas_margin_percent;
+    uint64_t caller_rate; /* transactions that one caller may ask for in a minute */
     uint64_t final_depth; /* blocks on top after which a receipt is not looked at again */
 };
 

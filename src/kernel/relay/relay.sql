@@ -392,3 +392,30 @@ WHERE chain_id = :chain_id AND NOT final AND state IN (4, 5, 6, 8)
 SELECT COALESCE(SUM(CASE WHEN state = 1 THEN 1 ELSE 0 END), 0) AS queued,
        COALESCE(SUM(CASE WHEN state IN (2, 3) THEN 1 ELSE 0 END), 0) AS inflight
 FROM relay_intents WHERE chain_id = :chain_id AND state < 4;
+
+-- statement: relay_caller_next
+-- doc: The number of a caller's next request.
+-- params: caller_id text
+-- columns: next_nonce i64
+SELECT next_nonce FROM relay_callers WHERE caller_id = :caller_id;
+
+-- statement: relay_caller_put
+-- doc: Counts a caller's number up by one, if nobody else did meanwhile.
+-- params: caller_id text, next_nonce i64, now time
+INSERT INTO relay_callers (caller_id, next_nonce, updated_at)
+VALUES (:caller_id, :next_nonce, :now)
+ON CONFLICT (caller_id)
+DO UPDATE SET next_nonce = EXCLUDED.next_nonce, updated_at = EXCLUDED.updated_at
+WHERE relay_callers.next_nonce = EXCLUDED.next_nonce - 1;
+
+-- statement: relay_intent_put_caller
+-- doc: For whom an intent is.
+-- params: intent_id text, caller_id text
+UPDATE relay_intents SET caller_id = :caller_id WHERE intent_id = :intent_id;
+
+-- statement: relay_caller_asked
+-- doc: How many transactions a caller asked for since a time.
+-- params: caller_id text, since time
+-- columns: asked i64
+SELECT COUNT(*) AS asked FROM relay_intents
+WHERE caller_id = :caller_id AND created_at >= :since;

@@ -16,6 +16,7 @@
  *   relay_stuck.c   what neither moves nor is mined: bumped, given up, or its nonce filled
  *   relay_final.c   mined intents are watched until a reorganisation cannot take them
  *   relay_lease.c   which wallets are ours, when other processes have keys too
+ *   relay_checks.c  what is looked at before sending for somebody else
  *   relay_policy.c  what the signer allows
  *   relay_fees.c    what is offered for a place in a block, and how that grows
  *   relay_key.c     a signer in process memory
@@ -137,10 +138,11 @@ struct relay {
     struct store_hold hold; /* of what belongs to no wallet */
 
     struct arena step;
-    int64_t recheck_usec; /* monotonic time of the last look at mined intents */
-    uint64_t reorg_seen;  /* of the signal "chain_reorg" */
-    int64_t short_usec;   /* since when the node lacks a block that it had; 0: not so */
-    bool fees_high;       /* said once until it passes */
+    int64_t recheck_usec;   /* monotonic time of the last look at mined intents */
+    uint64_t reorg_seen;    /* of the signal "chain_reorg" */
+    int64_t short_usec;     /* since when the node lacks a block that it had; 0: not so */
+    _Atomic bool fees_high; /* the cap is below what the chain asks, as of the last look */
+    char installation[STORE_INSTALLATION_MAX]; /* a key for hashes in the audit log */
 
     pthread_t thread;
     bool running;
@@ -263,6 +265,13 @@ enum err relay_policy_check(const struct relay *relay, struct arena *scratch,
                             const struct address *wallet, struct slice role, bool has_to,
                             const struct address *to, struct wei_amount value, struct slice data,
                             struct why *why) ERR_CHECKED;
+
+/*
+ * relay_policy_operation says whether a role may make a call with these bytes, to whichever
+ * contract that has the function. The treasury's role is for nobody who asks.
+ */
+bool relay_policy_operation(const struct relay *relay, struct arena *scratch, struct slice role,
+                            bool has_to, struct wei_amount value, struct slice data);
 
 /* ---- relay_fees.c ---- */
 

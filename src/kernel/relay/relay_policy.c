@@ -65,6 +65,25 @@ static enum err treasury_check(const struct relay *relay, const struct address *
     return OK;
 }
 
+bool relay_policy_operation(const struct relay *relay, struct arena *scratch, struct slice role,
+                            bool has_to, struct wei_amount value, struct slice data)
+{
+    if (!has_to) {
+        return creation_allowed(relay, role, value);
+    }
+    for (size_t i = 0; i < relay->policy_count; i++) {
+        const struct relay_policy *p = &relay->policies[i];
+        const struct abi_function *f = p->contract != NULL && slice_equal_text(role, p->role)
+                                           ? abi_function_find(p->contract, data)
+                                           : NULL;
+        if (f != NULL && (p->function == NULL || p->function == f) &&
+            (p->payable || u256_is_zero(wei_raw(value))) && encodes(scratch, f, data)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum err relay_policy_check(const struct relay *relay, struct arena *scratch,
                             const struct address *wallet, struct slice role, bool has_to,
                             const struct address *to, struct wei_amount value, struct slice data,

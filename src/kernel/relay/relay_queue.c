@@ -207,12 +207,12 @@ static bool report(const struct relay_queue *queue)
 
 static void note_fees(struct relay *relay, const struct relay_fee *fee)
 {
-    if (fee->wait != relay->fees_high) {
+    if (fee->wait != atomic_load(&relay->fees_high)) {
         LOG(fee->wait ? LOG_WARN : LOG_INFO, fee->wait ? "relay.fees_high" : "relay.fees_normal",
             log_u64("chain", relay->chain_id), log_u256("base_wei", wei_raw(fee->base)),
             log_u256("max_wei", relay->config.fee_wei_max));
     }
-    relay->fees_high = fee->wait;
+    atomic_store(&relay->fees_high, fee->wait);
 }
 
 static enum err store_decided(struct relay_queue *queue, struct why *why)

@@ -70,7 +70,7 @@ static enum err call(const struct relay_remote *r, struct arena *arena, const ch
     struct slice body =
         slice_format(arena, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":%.*s}",
                      method, SLICE_ARG(params));
-    struct slice text;
+    struct slice text = SLICE_EMPTY;
     const struct json *answer = NULL;
     enum err e = ask(r, arena, "POST", "/", body, &text, why);
     if (e != OK) {
@@ -120,8 +120,8 @@ static enum err sign_data(const struct remote_key *k, struct arena *arena, const
     char path[sizeof k->name + 32];
     struct buf body;
     struct json_out j;
-    struct slice text;
-    struct signature signature;
+    struct slice text = SLICE_EMPTY;
+    struct signature signature = {.v = 27};
     struct slice payload = tx_signing_payload(arena, tx);
     buf_init(&body, arena, 2 * payload.len + 32);
     json_out_init(&j, &body);
@@ -185,8 +185,8 @@ static enum err sign_transaction(const struct remote_key *k, struct arena *arena
     const struct json *result = NULL;
     enum err e = call(k->remote, arena, "eth_signTransaction", transaction_params(k, arena, tx),
                       &result, why);
-    if (e == OK &&
-        (result->type != JSON_STRING || hex_decode(arena, result->text, out_raw) != OK)) {
+    if (e == OK && (result == NULL || result->type != JSON_STRING ||
+                    hex_decode(arena, result->text, out_raw) != OK)) {
         e = not_understood(why);
     }
     return e;
@@ -248,7 +248,7 @@ static enum err list_keys(const struct relay_remote *r, struct arena *arena,
     if (r->api == RELAY_REMOTE_TRANSACTION) {
         return call(r, arena, "eth_accounts", SLICE_LIT("[]"), out, why);
     }
-    struct slice text;
+    struct slice text = SLICE_EMPTY;
     enum err e = ask(r, arena, "GET", "/api/v1/eth1/publicKeys", SLICE_EMPTY, &text, why);
     if (e == OK && json_parse(arena, text, &json_limits_body, out, NULL) != OK) {
         e = not_understood(why);
@@ -259,7 +259,7 @@ static enum err list_keys(const struct relay_remote *r, struct arena *arena,
 static enum err take_keys(struct relay_remote *r, const struct relay_remote_options *options,
                           const struct json *list, struct why *why)
 {
-    if (list->type != JSON_ARRAY) {
+    if (list == NULL || list->type != JSON_ARRAY) {
         return not_understood(why);
     }
     for (const struct json *item = list->child; item != NULL; item = item->next) {

@@ -11,7 +11,7 @@ static const struct store_column relay_sql_wallet_get_columns[] = {
 };
 const struct store_statement relay_sql_wallet_get = {
     .name = "relay_wallet_get",
-    .id = 278,
+    .id = 282,
     .writes = true,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
@@ -33,7 +33,7 @@ static const struct store_column relay_sql_wallet_next_columns[] = {
 };
 const struct store_statement relay_sql_wallet_next = {
     .name = "relay_wallet_next",
-    .id = 279,
+    .id = 283,
     .writes = false,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
@@ -53,7 +53,7 @@ static const struct store_column relay_sql_wallet_put_params[] = {
 };
 const struct store_statement relay_sql_wallet_put = {
     .name = "relay_wallet_put",
-    .id = 280,
+    .id = 284,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -76,7 +76,7 @@ static const struct store_column relay_sql_wallet_put_pooled_params[] = {
 };
 const struct store_statement relay_sql_wallet_put_pooled = {
     .name = "relay_wallet_put_pooled",
-    .id = 283,
+    .id = 287,
     .writes = true,
     .sqlite =
         "UPDATE relay_wallets SET pooled = ?3\n"
@@ -97,7 +97,7 @@ static const struct store_column relay_sql_wallet_put_balance_params[] = {
 };
 const struct store_statement relay_sql_wallet_put_balance = {
     .name = "relay_wallet_put_balance",
-    .id = 281,
+    .id = 285,
     .writes = true,
     .sqlite =
         "UPDATE relay_wallets SET balance = ?3, low = ?4, balance_at = ?5\n"
@@ -115,7 +115,7 @@ static const struct store_column relay_sql_wallet_put_low_params[] = {
 };
 const struct store_statement relay_sql_wallet_put_low = {
     .name = "relay_wallet_put_low",
-    .id = 282,
+    .id = 286,
     .writes = true,
     .sqlite =
         "UPDATE relay_wallets SET low = TRUE\n"
@@ -141,7 +141,7 @@ static const struct store_column relay_sql_wallets_list_columns[] = {
 };
 const struct store_statement relay_sql_wallets_list = {
     .name = "relay_wallets_list",
-    .id = 284,
+    .id = 288,
     .writes = false,
     .sqlite =
         "SELECT w.address, w.next_nonce, w.pooled, w.low, w.balance, w.balance_at,\n"
@@ -176,7 +176,7 @@ static const struct store_column relay_sql_pool_waiting_columns[] = {
 };
 const struct store_statement relay_sql_pool_waiting = {
     .name = "relay_pool_waiting",
-    .id = 271,
+    .id = 275,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id FROM relay_intents i\n"
@@ -203,7 +203,7 @@ static const struct store_column relay_sql_pool_assign_params[] = {
 };
 const struct store_statement relay_sql_pool_assign = {
     .name = "relay_pool_assign",
-    .id = 270,
+    .id = 274,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET wallet = ?2, pool = 2, try_at = ?3\n"
@@ -227,7 +227,7 @@ static const struct store_column relay_sql_refills_since_columns[] = {
 };
 const struct store_statement relay_sql_refills_since = {
     .name = "relay_refills_since",
-    .id = 274,
+    .id = 278,
     .writes = false,
     .sqlite =
         "SELECT to_address, value, state FROM relay_intents\n"
@@ -263,7 +263,7 @@ static const struct store_column relay_sql_intent_insert_params[] = {
 };
 const struct store_statement relay_sql_intent_insert = {
     .name = "relay_intent_insert",
-    .id = 256,
+    .id = 259,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents\n"
@@ -296,7 +296,7 @@ static const struct store_column relay_sql_intent_by_key_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_key = {
     .name = "relay_intent_by_key",
-    .id = 250,
+    .id = 253,
     .writes = false,
     .sqlite =
         "SELECT intent_id, content_hash FROM relay_intents WHERE intent_key = ?1",
@@ -339,7 +339,7 @@ static const struct store_column relay_sql_intent_get_columns[] = {
 };
 const struct store_statement relay_sql_intent_get = {
     .name = "relay_intent_get",
-    .id = 254,
+    .id = 257,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -394,7 +394,7 @@ static const struct store_column relay_sql_intents_list_columns[] = {
 };
 const struct store_statement relay_sql_intents_list = {
     .name = "relay_intents_list",
-    .id = 267,
+    .id = 271,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -438,7 +438,7 @@ static const struct store_column relay_sql_intent_by_hash_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_hash = {
     .name = "relay_intent_by_hash",
-    .id = 249,
+    .id = 252,
     .writes = false,
     .sqlite =
         "SELECT intent_id FROM relay_attempts WHERE transaction_hash = ?1",
@@ -477,7 +477,7 @@ static const struct store_column relay_sql_queued_list_columns[] = {
 };
 const struct store_statement relay_sql_queued_list = {
     .name = "relay_queued_list",
-    .id = 273,
+    .id = 277,
     .writes = false,
     .sqlite =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
@@ -546,7 +546,7 @@ static const struct store_column relay_sql_inflight_count_columns[] = {
 };
 const struct store_statement relay_sql_inflight_count = {
     .name = "relay_inflight_count",
-    .id = 248,
+    .id = 251,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS inflight FROM relay_intents\n"
@@ -568,7 +568,7 @@ static const struct store_column relay_sql_intent_sign_params[] = {
 };
 const struct store_statement relay_sql_intent_sign = {
     .name = "relay_intent_sign",
-    .id = 264,
+    .id = 268,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -594,7 +594,7 @@ static const struct store_column relay_sql_intent_resign_params[] = {
 };
 const struct store_statement relay_sql_intent_resign = {
     .name = "relay_intent_resign",
-    .id = 261,
+    .id = 265,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -694,7 +694,7 @@ static const struct store_column relay_sql_open_list_columns[] = {
 };
 const struct store_statement relay_sql_open_list = {
     .name = "relay_open_list",
-    .id = 269,
+    .id = 273,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at,\n"
@@ -805,7 +805,7 @@ static const struct store_column relay_sql_intent_sent_params[] = {
 };
 const struct store_statement relay_sql_intent_sent = {
     .name = "relay_intent_sent",
-    .id = 263,
+    .id = 267,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 3, sent_at = ?4, try_at = ?3, updated_at = ?4\n"
@@ -824,7 +824,7 @@ static const struct store_column relay_sql_intent_retry_at_params[] = {
 };
 const struct store_statement relay_sql_intent_retry_at = {
     .name = "relay_intent_retry_at",
-    .id = 262,
+    .id = 266,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET try_at = ?3\n"
@@ -843,7 +843,7 @@ static const struct store_column relay_sql_intent_put_off_params[] = {
 };
 const struct store_statement relay_sql_intent_put_off = {
     .name = "relay_intent_put_off",
-    .id = 258,
+    .id = 262,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET try_at = ?2, tries = ?3\n"
@@ -871,7 +871,7 @@ static const struct store_column relay_sql_intent_mined_params[] = {
 };
 const struct store_statement relay_sql_intent_mined = {
     .name = "relay_intent_mined",
-    .id = 257,
+    .id = 260,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -899,7 +899,7 @@ static const struct store_column relay_sql_intent_unmined_params[] = {
 };
 const struct store_statement relay_sql_intent_unmined = {
     .name = "relay_intent_unmined",
-    .id = 266,
+    .id = 270,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -925,7 +925,7 @@ static const struct store_column relay_sql_intent_final_params[] = {
 };
 const struct store_statement relay_sql_intent_final = {
     .name = "relay_intent_final",
-    .id = 253,
+    .id = 256,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET final = TRUE, updated_at = ?2\n"
@@ -945,7 +945,7 @@ static const struct store_column relay_sql_intent_fail_params[] = {
 };
 const struct store_statement relay_sql_intent_fail = {
     .name = "relay_intent_fail",
-    .id = 252,
+    .id = 255,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -968,7 +968,7 @@ static const struct store_column relay_sql_intent_replaced_params[] = {
 };
 const struct store_statement relay_sql_intent_replaced = {
     .name = "relay_intent_replaced",
-    .id = 260,
+    .id = 264,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -996,7 +996,7 @@ static const struct store_column relay_sql_nonce_holder_columns[] = {
 };
 const struct store_statement relay_sql_nonce_holder = {
     .name = "relay_nonce_holder",
-    .id = 268,
+    .id = 272,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler\n"
@@ -1018,7 +1018,7 @@ static const struct store_column relay_sql_intent_reopen_params[] = {
 };
 const struct store_statement relay_sql_intent_reopen = {
     .name = "relay_intent_reopen",
-    .id = 259,
+    .id = 263,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -1038,7 +1038,7 @@ static const struct store_column relay_sql_intent_cancel_params[] = {
 };
 const struct store_statement relay_sql_intent_cancel = {
     .name = "relay_intent_cancel",
-    .id = 251,
+    .id = 254,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 8, final = TRUE, updated_at = ?2\n"
@@ -1056,7 +1056,7 @@ static const struct store_column relay_sql_intent_take_back_params[] = {
 };
 const struct store_statement relay_sql_intent_take_back = {
     .name = "relay_intent_take_back",
-    .id = 265,
+    .id = 269,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET cancelling = TRUE, updated_at = ?2\n"
@@ -1074,7 +1074,7 @@ static const struct store_column relay_sql_intent_hurry_params[] = {
 };
 const struct store_statement relay_sql_intent_hurry = {
     .name = "relay_intent_hurry",
-    .id = 255,
+    .id = 258,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -1101,7 +1101,7 @@ static const struct store_column relay_sql_unfinal_deep_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_deep = {
     .name = "relay_unfinal_deep",
-    .id = 275,
+    .id = 279,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
@@ -1132,7 +1132,7 @@ static const struct store_column relay_sql_unfinal_fresh_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_fresh = {
     .name = "relay_unfinal_fresh",
-    .id = 276,
+    .id = 280,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
@@ -1163,7 +1163,7 @@ static const struct store_column relay_sql_unfinal_intents_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_intents = {
     .name = "relay_unfinal_intents",
-    .id = 277,
+    .id = 281,
     .writes = false,
     .sqlite =
         "SELECT intent_id, transaction_hash FROM relay_intents\n"
@@ -1188,7 +1188,7 @@ static const struct store_column relay_sql_queue_counts_columns[] = {
 };
 const struct store_statement relay_sql_queue_counts = {
     .name = "relay_queue_counts",
-    .id = 272,
+    .id = 276,
     .writes = false,
     .sqlite =
         "SELECT COALESCE(SUM(CASE WHEN state = 1 THEN 1 ELSE 0 END), 0) AS queued,\n"
@@ -1202,4 +1202,88 @@ const struct store_statement relay_sql_queue_counts = {
     .param_count = 1,
     .columns = relay_sql_queue_counts_columns,
     .column_count = 2,
+};
+
+static const struct store_column relay_sql_caller_next_params[] = {
+    {"caller_id", STORE_TEXT, false},
+};
+static const struct store_column relay_sql_caller_next_columns[] = {
+    {"next_nonce", STORE_I64, false},
+};
+const struct store_statement relay_sql_caller_next = {
+    .name = "relay_caller_next",
+    .id = 249,
+    .writes = false,
+    .sqlite =
+        "SELECT next_nonce FROM relay_callers WHERE caller_id = ?1",
+    .postgres =
+        "SELECT next_nonce FROM relay_callers WHERE caller_id = $1::text",
+    .params = relay_sql_caller_next_params,
+    .param_count = 1,
+    .columns = relay_sql_caller_next_columns,
+    .column_count = 1,
+};
+
+static const struct store_column relay_sql_caller_put_params[] = {
+    {"caller_id", STORE_TEXT, false},
+    {"next_nonce", STORE_I64, false},
+    {"now", STORE_TIME, false},
+};
+const struct store_statement relay_sql_caller_put = {
+    .name = "relay_caller_put",
+    .id = 250,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO relay_callers (caller_id, next_nonce, updated_at)\n"
+        "VALUES (?1, ?2, ?3)\n"
+        "ON CONFLICT (caller_id)\n"
+        "DO UPDATE SET next_nonce = EXCLUDED.next_nonce, updated_at = EXCLUDED.updated_at\n"
+        "WHERE relay_callers.next_nonce = EXCLUDED.next_nonce - 1",
+    .postgres =
+        "INSERT INTO relay_callers (caller_id, next_nonce, updated_at)\n"
+        "VALUES ($1::text, $2::bigint, $3::timestamptz)\n"
+        "ON CONFLICT (caller_id)\n"
+        "DO UPDATE SET next_nonce = EXCLUDED.next_nonce, updated_at = EXCLUDED.updated_at\n"
+        "WHERE relay_callers.next_nonce = EXCLUDED.next_nonce - 1",
+    .params = relay_sql_caller_put_params,
+    .param_count = 3,
+};
+
+static const struct store_column relay_sql_intent_put_caller_params[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"caller_id", STORE_TEXT, false},
+};
+const struct store_statement relay_sql_intent_put_caller = {
+    .name = "relay_intent_put_caller",
+    .id = 261,
+    .writes = true,
+    .sqlite =
+        "UPDATE relay_intents SET caller_id = ?2 WHERE intent_id = ?1",
+    .postgres =
+        "UPDATE relay_intents SET caller_id = $2::text WHERE intent_id = $1::text",
+    .params = relay_sql_intent_put_caller_params,
+    .param_count = 2,
+};
+
+static const struct store_column relay_sql_caller_asked_params[] = {
+    {"caller_id", STORE_TEXT, false},
+    {"since", STORE_TIME, false},
+};
+static const struct store_column relay_sql_caller_asked_columns[] = {
+    {"asked", STORE_I64, false},
+};
+const struct store_statement relay_sql_caller_asked = {
+    .name = "relay_caller_asked",
+    .id = 248,
+    .writes = false,
+    .sqlite =
+        "SELECT COUNT(*) AS asked FROM relay_intents\n"
+        "WHERE caller_id = ?1 AND created_at >= ?2",
+    .postgres =
+        "SELECT COUNT(*) AS asked FROM relay_intents\n"
+        "WHERE caller_id = $1::text AND created_at >= $2::timestamptz",
+    .params = relay_sql_caller_asked_params,
+    .param_count = 2,
+    .columns = relay_sql_caller_asked_columns,
+    .column_count = 1,
 };

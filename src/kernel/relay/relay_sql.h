@@ -315,4 +315,30 @@ extern const struct store_statement relay_sql_unfinal_intents;
  */
 extern const struct store_statement relay_sql_queue_counts;
 
+/*
+ * relay_sql_caller_next: The number of a caller's next request.
+ * Params: caller_id text
+ * Columns: next_nonce i64
+ */
+extern const struct store_statement relay_sql_caller_next;
+
+/*
+ * relay_sql_caller_put: Counts a caller's number up by one, if nobody else did meanwhile.
+ * Params: caller_id text, next_nonce i64, now time
+ */
+extern const struct store_statement relay_sql_caller_put;
+
+/*
+ * relay_sql_intent_put_caller: For whom an intent is.
+ * Params: intent_id text, caller_id text
+ */
+extern const struct store_statement relay_sql_intent_put_caller;
+
+/*
+ * relay_sql_caller_asked: How many transactions a caller asked for since a time.
+ * Params: caller_id text, since time
+ * Columns: asked i64
+ */
+extern const struct store_statement relay_sql_caller_asked;
+
 #endif

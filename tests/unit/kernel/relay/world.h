@@ -101,6 +101,7 @@ static struct relay_config world_config(void)
         .inflight_max = 256,
         .gas_limit_max = 12000000,
         .gas_margin_percent = 20,
+        .caller_rate = 3,
         .final_depth = 8,
     };
 }
