@@ -161,9 +161,14 @@ static enum err start_rpc(struct service *s, struct why *why)
 {
     struct rpc_endpoint endpoints[RPC_ENDPOINTS_MAX];
     size_t count = 0;
-    enum err e = nodes_list(s->settings->chain.rpc_urls, &s->boot, endpoints, &count, why);
+    enum err e = nodes_list(&s->settings->chain, &s->boot, endpoints, &count, why);
     if (e != OK) {
         return e;
+    }
+    if (s->settings->chain.quorum > count) {
+        return why_set(why, ERR_CONFIG, "chain.quorum",
+                       "chain.quorum asks for %llu nodes to agree, and %zu are configured",
+                       (unsigned long long)s->settings->chain.quorum, count);
     }
     const struct rpc_options options = {
         .chain_id = s->settings->chain.chain_id,
@@ -172,7 +177,9 @@ static enum err start_rpc(struct service *s, struct why *why)
         .timeout_usec = s->settings->chain.rpc_timeout_usec,
         .attempts_max = 4,
         .batch_max = 100,
-        .answer_bytes_max = 256UL * 1024 * 1024,
+        .answer_bytes_max = s->settings->chain.rpc_answer_max,
+        .rate_max = (uint32_t)s->settings->chain.rpc_rate,
+        .quorum = (uint32_t)s->settings->chain.quorum,
         .trusted = chain_verify_of(&s->settings->chain) == CHAIN_VERIFY_TRUSTED,
         .measured = true,
     };

@@ -3,6 +3,7 @@
 // never that all is applied. The measure is a daemon that follows the honest node alone.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { Api, Daemon, SLOW, assetBody, fresh, rows, sleep, typeBody } from './support.mjs';
 import { dump, objects } from '../support/program.mjs';
@@ -131,6 +132,101 @@ describe('alone', () => {
             await daemon.reach(head, 60);
             sameRows(daemon);
             assert.match((await health(daemon)).verify, /^trusted: .*not proven/);
+        } finally {
+            await daemon.stop();
+            await liar.stop();
+        }
+    });
+});
+
+describe('a node that answers with rubbish', () => {
+    for (const lie of ['huge', 'gzip', 'html', 'cut', 'ids', 'numbers', 'topics', 'nulls']) {
+        test(`(${lie}) costs neither a row nor memory`, async () => {
+            const liar = await Liar.start(host.daemon.rpc, lie);
+            const daemon = await follow(`${liar.url},${host.daemon.rpc}`);
+            try {
+                await daemon.reach(head, 60);
+                sameRows(daemon);
+                assert.ok(liar.requests > 0);
+                const [, peak] = /VmHWM:\s*(\d+) kB/.exec(
+                    readFileSync(`/proc/${daemon.pid}/status`, 'utf8'));
+                assert.ok(SLOW > 1 || Number(peak) < 512 << 10, `${peak} kB at the peak`);
+            } finally {
+                await daemon.stop();
+                await liar.stop();
+            }
+        });
+    }
+});
+
+describe('a node on another fork', () => {
+    const FORK = 5;
+
+    /** Mines until the daemon has seen some more blocks one by one. */
+    async function mine(daemon, blocks) {
+        for (let i = 0; i < blocks; i++) {
+            await host.rpc('anvil_mine', '0x1');
+            head = await host.provider.getBlockNumber();
+            await daemon.reach(head);
+        }
+        await measure.reach(head);
+    }
+
+    const forked = async (daemon, liar) => (await metrics(daemon))(
+        `freehold_rpc_endpoint_lies_total{endpoint="${liar.url}",place="${liar.place}",kind="fork"`);
+
+    test('behind the honest one changes no row and is named', async () => {
+        const liar = await Liar.start(host.daemon.rpc, 'none', FORK);
+        const daemon = await follow(`${host.daemon.rpc},${liar.url}`);
+        liar.place = 2;
+        try {
+            await daemon.reach(head, 60);
+            await mine(daemon, 4);
+            sameRows(daemon);
+            assert.equal(await forked(daemon, liar), 1);
+            assert.match(daemon.log, new RegExp(`rpc.endpoint_lied.*${liar.url}.*"kind":"fork"`));
+        } finally {
+            await daemon.stop();
+            await liar.stop();
+        }
+    });
+
+    test('before the honest ones is outvoted', async () => {
+        const liar = await Liar.start(host.daemon.rpc, 'none', FORK);
+        const other = await Liar.start(host.daemon.rpc, 'none');
+        const daemon = await Daemon.start({ ...settings, 'chain.quorum': 2,
+            'chain.rpc_urls': `${liar.url},${host.daemon.rpc}`, 'chain.rpc_backup_urls': other.url });
+        liar.place = 1;
+        try {
+            await daemon.reach(head, 60);
+            sameRows(daemon);
+            assert.equal(await forked(daemon, liar), 1);
+            assert.deepEqual((await health(daemon)).endpoints.map((e) => e.role),
+                ['primary', 'fallback', 'backup']);
+        } finally {
+            await daemon.stop();
+            await liar.stop();
+            await other.stop();
+        }
+    });
+
+    test('alone stays without a quorum, which is said', async () => {
+        const liar = await Liar.start(host.daemon.rpc, 'none', FORK);
+        const gone = await Liar.start(host.daemon.rpc, 'none');
+        await gone.stop();
+        const daemon = await Daemon.start({ ...settings, 'chain.quorum': 2,
+            'chain.rpc_urls': `${liar.url},${gone.url}` });
+        try {
+            const deadline = Date.now() + 30_000 * SLOW;
+            let part = await health(daemon);
+            while (!/chain\.quorum asks for 2/.test(part.detail ?? '')) {
+                assert.ok(Date.now() < deadline, JSON.stringify(part) + daemon.log);
+                await sleep(20);
+                part = await health(daemon);
+            }
+            assert.deepEqual([part.status, part.synced, part.block], ['degraded', false, 0]);
+            const [{ n }] = rows(daemon.database, 'SELECT COUNT(*) AS n FROM blockchain_events');
+            assert.equal(n, 0);
         } finally {
             await daemon.stop();
             await liar.stop();

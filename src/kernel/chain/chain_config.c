@@ -32,6 +32,21 @@ const struct config_row chain_config_rows[] = {
      .default_ = "",
      .flags = CONFIG_URLS,
      .doc = "Node endpoints, comma-separated, primary first; empty starts a development chain."},
+    {.key = "chain.rpc_backup_urls",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct chain_config, rpc_backup_urls),
+     .default_ = "",
+     .flags = CONFIG_URLS,
+     .doc = "Node endpoints, comma-separated, that are asked when none of the others is ready."},
+    ROW("chain.rpc_rate", CONFIG_U64, rpc_rate, "0", 0, 1000000,
+        "Calls a second that each endpoint is asked at most; beyond it the next one is. 0: no "
+        "limit."),
+    ROW("chain.rpc_answer_max", CONFIG_SIZE, rpc_answer_max, "64MiB", 1 << 20, 1 << 30,
+        "Longest answer of a node that is read; a longer one is asked for in parts, or elsewhere."),
+    ROW("chain.quorum", CONFIG_U64, quorum, "1", 1, RPC_ENDPOINTS_MAX,
+        "Nodes that must have a block before it is applied; with 1 the order of the endpoints is "
+        "the "
+        "order of trust when two disagree."),
     {.key = "chain.verify",
      .type = CONFIG_ENUM,
      .offset = offsetof(struct chain_config, verify),
