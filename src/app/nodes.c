@@ -49,3 +49,47 @@ enum err nodes_list(const struct chain_config *config, struct arena *arena,
     }
     return e;
 }
+
+static enum err make_pool(const struct chain_config *config, bool measured, struct arena *arena,
+                          struct rpc_pool **out, struct why *why)
+{
+    struct rpc_endpoint endpoints[RPC_ENDPOINTS_MAX];
+    size_t count = 0;
+    enum err e = nodes_list(config, arena, endpoints, &count, why);
+    if (e != OK) {
+        return e;
+    }
+    if (count == 0) {
+        return why_set(why, ERR_CONFIG, "chain.rpc_urls", "chain.rpc_urls names no node");
+    }
+    if (config->quorum > count) {
+        return why_set(why, ERR_CONFIG, "chain.quorum",
+                       "chain.quorum asks for %llu nodes to agree, and %zu are configured",
+                       (unsigned long long)config->quorum, count);
+    }
+    const struct rpc_options options = {
+        .chain_id = config->chain_id,
+        .endpoints = endpoints,
+        .endpoint_count = count,
+        .timeout_usec = config->rpc_timeout_usec,
+        .attempts_max = 4,
+        .batch_max = 100,
+        .answer_bytes_max = config->rpc_answer_max,
+        .rate_max = (uint32_t)config->rpc_rate,
+        .quorum = (uint32_t)config->quorum,
+        .trusted = chain_verify_of(config) == CHAIN_VERIFY_TRUSTED,
+        .measured = measured,
+    };
+    *out = rpc_pool_new(&options);
+    return OK;
+}
+
+enum err nodes_pool(const struct chain_config *config, bool measured, struct rpc_pool **out,
+                    struct why *why)
+{
+    struct arena scratch;
+    arena_init(&scratch, 0);
+    enum err e = make_pool(config, measured, &scratch, out, why);
+    arena_free(&scratch);
+    return e;
+}

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { Api, Daemon, SLOW, assetBody, fresh, rows, sleep, typeBody } from './support.mjs';
-import { dump, objects } from '../support/program.mjs';
+import { change, dump, objects, run } from '../support/program.mjs';
 import { Liar } from '../support/liar.mjs';
 
 const V1 = '/api/v1';
@@ -232,6 +232,35 @@ describe('a node on another fork', () => {
             await liar.stop();
         }
     });
+});
+
+test('chain verify finds whatever was done to an event', async () => {
+    const flags = (d) => Object.entries({ ...settings, 'chain.rpc_urls': host.daemon.rpc,
+        'store.url': d.database.url }).map(([key, value]) => `--${key}=${value}`);
+    const verify = (d, ...more) => run(['chain', 'verify', '--json', ...more, ...flags(d)],
+        { cwd: d.dir });
+    const daemon = await follow(host.daemon.rpc);
+    try {
+        await daemon.reach(head);
+        const [one, other] = [await verify(daemon), await verify(measure)];
+        assert.equal(one.status, 0, one.stdout + one.stderr);
+        assert.equal(one.stdout, other.stdout);
+        const [{ n }] = rows(daemon.database, 'SELECT COUNT(*) AS n FROM blockchain_events');
+        const [{ events, digest, to }] = objects(one.stdout);
+        assert.deepEqual([events, to], [n, head]);
+        assert.match(digest, /^0x[0-9a-f]{64}$/);
+        const [{ block }] = rows(daemon.database, `SELECT MAX(block_number) AS block
+            FROM blockchain_events WHERE event_type = 'Transfer'`);
+        change(daemon.database, `UPDATE blockchain_events SET event_type = 'Burnt'
+            WHERE block_number = ${block} AND event_type = 'Transfer'`);
+        const wrong = await verify(daemon);
+        assert.equal(wrong.status, 1);
+        assert.match(objects(wrong.stdout)[0].error, new RegExp(`block ${block} .* of another type`));
+        assert.equal((await verify(daemon, `--to=${block - 1}`)).status, 0);
+        assert.equal((await verify(daemon, '--from=x')).status, 2);
+    } finally {
+        await daemon.stop();
+    }
 });
 
 test('an honest node is synced when the last block is applied, and not before', async () => {

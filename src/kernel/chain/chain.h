@@ -39,8 +39,9 @@
  *   that is at most `reorg_depth_max` blocks, reverts everything above the fork in one transaction
  *   (store_undo_rollback, event rows, block rows, cursor) and goes on. Only a block with another
  *   hash proves a fork: a node that has fewer blocks than we applied is behind, and waited for.
- *   Deeper: the chain halts (ERR_CHAIN_HALTED), its row says why, health is unhealthy, everything
- *   else goes on, and chain_resume continues after a human looked.
+ *   One deeper than `reorg_depth_alert` is said as an error and counted as such.
+ *   Deeper than that: the chain halts (ERR_CHAIN_HALTED), its row says why, health is unhealthy,
+ * everything else goes on, and chain_resume continues after a human looked.
  *
  * Invariant: after any history of reorgs, crashes and restarts the projections equal those of a
  * fresh index of the canonical chain.
@@ -134,6 +135,7 @@ struct chain_config {
     int64_t rpc_timeout_usec;
     int64_t poll_usec;
     uint64_t confirmations;
+    uint64_t reorg_depth_alert; /* deeper ones are undone and reported as an error */
     uint64_t reorg_depth_max;
     uint64_t undo_depth; /* blocks kept for undo, >= reorg_depth_max + confirmations */
     uint64_t range_max;  /* blocks of one eth_getLogs */

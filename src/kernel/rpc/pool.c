@@ -188,7 +188,8 @@ static struct rpc_node *first_ready(struct rpc_pool *pool, uint64_t excluded, in
         struct rpc_node *node = &pool->nodes[i];
         int64_t until = ready_usec(node);
         int64_t wait = until > now ? until - now : 0;
-        bool better = wait < best_wait || (wait == best_wait && best->behind && !node->behind);
+        bool better = best == NULL || wait < best_wait ||
+                      (wait == best_wait && best->behind && !node->behind);
         if ((excluded & UINT64_C(1) << i) == 0 && better) {
             best = node;
             best_wait = wait;
