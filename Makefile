@@ -71,7 +71,7 @@ help:
 ## make bench       figures beside the peers (docs/performance.md)
 ## make bench-ledger   transfers a second on both databases, beside a two-column table
 ## make bench-store    rows a second through the statement layer, beside libpq and SQLite
-## make bench-engine   the matching engine on its flows, with balances, with its journal
+## make bench-engine   the matching engine on its flows, with balances, its journal, its rows
 ## make soak-engine    the engine and its journal under random commands and faults, for long
 ## make fuzz        every decoder of outside bytes, FUZZ_SECONDS=30 each
 ## make contracts   compile the Solidity sources again
@@ -116,7 +116,7 @@ unit: $(TEST_BIN)
 	@tools/run-units $(TEST_BIN)
 
 # What stands on the database, on a server of its own instead of SQLite.
-PG_TESTS := kernel/store/% kernel/chain/test_chain_prune kernel/backup/% kernel/audit/% kernel/inbox/% kernel/ledger/% kernel/jobs/% kernel/http/test_idempotency domain/leasing/%
+PG_TESTS := kernel/store/% kernel/chain/test_chain_prune kernel/backup/% kernel/audit/% kernel/inbox/% kernel/ledger/% kernel/jobs/% kernel/relay/% kernel/http/test_idempotency domain/leasing/% domain/trading/projections/%
 PG_TEST_BIN := $(filter $(PG_TESTS:%=$(B)/unit/%),$(TEST_BIN))
 .PHONY: unit-postgres
 unit-postgres: $(PG_TEST_BIN)
@@ -198,6 +198,9 @@ soak-engine: all unit-build
 	@SEEDS=400 tests/orderflow/run.sh --long $(B)/freehold
 	@ENGINE_SEEDS=300 tools/run-units $(ENGINE_TEST)/engine/test_engine_random
 	@JOURNAL_POINTS=1000 tools/run-units $(ENGINE_TEST)/journal/test_journal
+	@PROJECTIONS_LIVES=400 tools/run-units $(ENGINE_TEST)/projections/test_projections
+	@TEST_DATABASE=postgres PROJECTIONS_LIVES=400 tools/with-postgres \
+		tools/run-units $(ENGINE_TEST)/projections/test_projections
 
 FUZZ_SECONDS ?= 30
 fuzz:

@@ -6,6 +6,6 @@ include Makefile
 $(B)/bench/%: bench/%.c $(LIB)
 	@mkdir -p $(@D)
 	@echo "  BENCH   $<"
-	@$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LIB) $(LDFLAGS) $(LDLIBS)
+	@$(CC) $(CPPFLAGS) -Itests -I. $(CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LIB) $(LDFLAGS) $(LDLIBS)
 
 -include $(wildcard $(B)/bench/*.d)

@@ -13,81 +13,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bench/flow.h"
 #include "domain/trading/journal/journal.h"
-#include "kernel/base/check.h"
 #include "kernel/base/clock.h"
-#include "kernel/base/mem.h"
 
 #define RUNS 5
-#define ACCOUNTS 1001
-#define MONEY 0 /* asset; pair n trades asset n + 1 */
 #define FILE_BYTES (UINT64_C(256) << 20)
 #define HINT 4 /* commands ahead, twice: the queue of a venue shows as many */
 
 enum mode { MATCHING, SETTLING, DURABLE };
-
-struct flow {
-    struct engine_command *commands;
-    size_t count;
-    uint32_t pairs;
-};
-
-static void parse(const char *line, struct flow *flow)
-{
-    struct engine_command *c = &flow->commands[flow->count++];
-    unsigned long long seq;
-    unsigned long long id;
-    long long price;
-    long long qty;
-    long long stop;
-    unsigned pair;
-    unsigned account;
-    char op;
-    char side;
-    char type;
-    char tif;
-    *c = (struct engine_command){0};
-    ASSERT(sscanf(line, "%llu,%c,%llu,%c,%c,%c,%lld,%lld,%u,%u,%lld,-", &seq, &op, &id, &side,
-                  &type, &tif, &price, &qty, &pair, &account, &stop) == 11);
-    flow->pairs = pair >= flow->pairs ? pair + 1 : flow->pairs;
-    if (op == 'N') {
-        c->op = ENGINE_OP_NEW;
-        c->stp = ENGINE_STP_NONE;
-        c->side = side == 'B' ? ENGINE_BUY : ENGINE_SELL;
-        c->type = type == 'M' ? ENGINE_MARKET : ENGINE_LIMIT;
-        c->tif = tif == 'G' ? ENGINE_GTC : (tif == 'I' ? ENGINE_IOC : ENGINE_FOK);
-        c->order = (struct engine_order_in){
-            .id = id, .price = price, .qty = qty, .account = account, .pair = pair};
-    } else if (op == 'C') {
-        c->op = ENGINE_OP_CANCEL;
-        c->cancel = (struct engine_cancel_in){.id = id, .account = account};
-    } else {
-        c->op = ENGINE_OP_REPLACE;
-        c->replace =
-            (struct engine_replace_in){.id = id, .price = price, .qty = qty, .account = account};
-    }
-}
-
-static struct flow read_flow(const char *path)
-{
-    char line[256];
-    struct flow flow = {0};
-    size_t capacity = 1 << 20;
-    FILE *file = fopen(path, "r");
-    ASSERT(file != NULL);
-    flow.commands = mem_alloc(capacity * sizeof *flow.commands);
-    while (fgets(line, sizeof line, file) != NULL) {
-        if (line[0] != '#') {
-            if (flow.count == capacity) {
-                capacity *= 2;
-                flow.commands = mem_resize(flow.commands, capacity * sizeof *flow.commands);
-            }
-            parse(line, &flow);
-        }
-    }
-    (void)fclose(file);
-    return flow;
-}
 
 /* ---- one venue ---- */
 
@@ -107,72 +41,18 @@ static void on_trade(void *ctx, const struct engine_event *ev)
     }
 }
 
-static void give(struct venue *v, struct engine_command c)
+static void give(void *ctx, const struct engine_command *c)
 {
+    struct venue *v = ctx;
     if (v->journal != NULL) {
-        (void)journal_append(v->journal, &c);
+        (void)journal_append(v->journal, c);
     }
-    ASSERT(engine_apply(v->engine, &c) == ENGINE_OK);
-}
-
-/* Everybody has all of everything; bases are restricted, so that rights are looked at. */
-static void deposit_all(struct venue *v, uint32_t assets)
-{
-    uint64_t id = UINT64_C(1) << 20; /* beyond the flow's: the window is wide enough */
-    for (uint32_t a = 1; a < ACCOUNTS; a++) {
-        for (uint32_t asset = 0; asset < assets; asset++) {
-            struct engine_command c = {.op = ENGINE_OP_DEPOSIT};
-            c.money = (struct engine_money_in){.id = ++id,
-                                               .amount = (uint64_t)INT64_MAX / (2 * ACCOUNTS),
-                                               .account = a,
-                                               .asset = asset};
-            if (asset != MONEY) {
-                struct engine_command r = {.op = ENGINE_OP_ELIGIBILITY};
-                r.right = (struct engine_right_in){
-                    .owner = a, .asset = asset, .until_usec = INT64_MAX, .cap = UINT64_MAX};
-                give(v, r);
-            }
-            give(v, c);
-        }
-    }
+    ASSERT(engine_apply(v->engine, c) == ENGINE_OK);
 }
 
 static void set_up(struct venue *v, uint32_t pairs, bool settled)
 {
-    struct engine_command c;
-    for (uint32_t a = 0; a < ACCOUNTS; a++) {
-        c = (struct engine_command){.op = ENGINE_OP_ACCOUNT};
-        c.account = (struct engine_account_in){.account = a, .owner = a, .orders_max = 1u << 20};
-        give(v, c);
-    }
-    for (uint32_t asset = 0; asset <= pairs; asset++) {
-        c = (struct engine_command){.op = ENGINE_OP_ASSET};
-        c.asset = (struct engine_asset_in){.asset = asset,
-                                           .flags = asset != MONEY ? ENGINE_ASSET_RESTRICTED : 0};
-        give(v, c);
-    }
-    if (settled) {
-        deposit_all(v, pairs + 1);
-    }
-    for (uint32_t p = 0; p < pairs; p++) {
-        c = (struct engine_command){.op = ENGINE_OP_PAIR};
-        c.pair = (struct engine_pair_in){.pair = p,
-                                         .base = p + 1,
-                                         .quote = MONEY,
-                                         .fee_account = 0,
-                                         .lot_units = 1000,
-                                         .tick_units = 10,
-                                         .flags = settled ? 0 : ENGINE_PAIR_UNSETTLED};
-        give(v, c);
-        if (settled) {
-            c = (struct engine_command){.op = ENGINE_OP_FEES};
-            c.fees = (struct engine_fees_in){.pair = p, .maker_ppm = 1000, .taker_ppm = 2000};
-            give(v, c);
-        }
-        c = (struct engine_command){.op = ENGINE_OP_STATE};
-        c.state = (struct engine_state_in){.pair = p, .state = ENGINE_OPEN};
-        give(v, c);
-    }
+    flow_set_up(&(struct flow_taker){give, v}, pairs, settled);
 }
 
 static void empty_folder(const char *dir)
@@ -391,7 +271,7 @@ static void snapshot_of_a_million(const char *dir)
                                            .qty = 5,
                                            .account = 1 + (uint32_t)(id % 1000),
                                            .pair = (uint32_t)(id / 2 % 100)};
-        give(&v, c);
+        give(&v, &c);
     }
     ASSERT(journal_snapshot(v.journal, v.engine, NULL) == OK);
     venue_clear(&v);
@@ -409,7 +289,7 @@ int main(int argc, char **argv)
 {
     double values[RUNS];
     ASSERT(argc == 4 || argc == 5);
-    const struct flow flow = read_flow(argv[1]);
+    const struct flow flow = flow_read(argv[1]);
     const uint64_t mix = strtoull(argv[2], NULL, 16);
     const char *dir = argv[3];
     const char *const names[] = {"matching", "with balances and rights and fees",

@@ -28,6 +28,7 @@ struct cli {
     const char *program; /* argv[0] */
     const char *config_path;
     bool json;
+    bool told; /* by the command: why it failed is in its output, only the exit status is left */
     const char *words[CLI_WORDS_MAX]; /* after the command's name */
     size_t word_count;
     struct config_flag settings[CLI_FLAGS_MAX]; /* --section.key=value */

@@ -3,14 +3,16 @@
  *
  * `engine run` drives the engine by a flow (format: tests/orderflow/README.md) and writes the
  * tapes that the references write, so that they can be compared byte for byte. The others read the
- * journal of a venue that is not running.
+ * journal of a venue that is not running; what becomes rows is in cmd_engine_rows.c.
  */
 #include <errno.h>
 
 #include "app/commands.h"
+#include "app/engine_commands.h"
 #include "domain/trading/engine/engine.h"
 #include "domain/trading/journal/journal.h"
 #include "kernel/base/clock.h"
+#include "kernel/base/mem.h"
 
 #define RUN_PAIRS 4096
 #define RUN_ORDERS (1u << 20)
@@ -21,9 +23,12 @@
 
 struct run {
     struct engine *engine;
+    struct journal *journal; /* NULL: none is kept */
+    uint8_t *accounts;       /* bits of those that were made */
     FILE *tape;
     FILE *events;
-    uint64_t seq; /* of the flow's line */
+    uint64_t seq;      /* of the flow's line */
+    uint64_t commands; /* of the flow: setting up is none of it */
 };
 
 /* Numbers of a flow may be anything that fits; the engine judges them. */
@@ -141,13 +146,26 @@ static void run_event(void *ctx, const struct engine_event *ev)
     }
 }
 
-/* A flow names no accounts and pairs: they are what its lines say. */
-static void run_setup(struct run *run, const struct flow_line *line)
+static void run_give(struct run *run, const struct engine_command *c)
 {
+    if (run->journal != NULL) {
+        (void)journal_append(run->journal, c);
+    }
+    (void)engine_apply(run->engine, c);
+}
+
+/* A flow names no accounts and pairs: they are what its lines say. */
+static void run_account(struct run *run, uint32_t account)
+{
+    if (account >= engine_limits_of(run->engine)->accounts ||
+        (run->accounts[account / 8] >> account % 8 & 1) != 0) {
+        return;
+    }
     struct engine_command c = {.op = ENGINE_OP_ACCOUNT};
-    c.account = (struct engine_account_in){
-        .account = line->account, .owner = line->account, .orders_max = RUN_ORDERS};
-    (void)engine_apply(run->engine, &c);
+    c.account =
+        (struct engine_account_in){.account = account, .owner = account, .orders_max = RUN_ORDERS};
+    run->accounts[account / 8] |= (uint8_t)(1u << account % 8);
+    run_give(run, &c);
 }
 
 static void run_pairs(struct run *run)
@@ -155,10 +173,10 @@ static void run_pairs(struct run *run)
     for (uint32_t i = 0; i < RUN_PAIRS; i++) {
         struct engine_command c = {.op = ENGINE_OP_PAIR};
         c.pair = (struct engine_pair_in){.pair = i, .flags = ENGINE_PAIR_UNSETTLED};
-        (void)engine_apply(run->engine, &c);
+        run_give(run, &c);
         c = (struct engine_command){.op = ENGINE_OP_STATE};
         c.state = (struct engine_state_in){.pair = i, .state = ENGINE_OPEN};
-        (void)engine_apply(run->engine, &c);
+        run_give(run, &c);
     }
 }
 
@@ -185,10 +203,11 @@ static enum err run_flow(struct run *run, FILE *flow, struct why *why)
                            (unsigned long long)number, what.text);
         }
         engine_set_sink(run->engine, NULL);
-        run_setup(run, &line);
+        run_account(run, line.account);
         engine_set_sink(run->engine, &sink);
         run->seq = line.seq;
-        (void)engine_apply(run->engine, &line.command);
+        run->commands++;
+        run_give(run, &line.command);
     }
     return OK;
 }
@@ -213,20 +232,40 @@ static enum err close_file(FILE *file, const char *path, enum err e, struct why 
     return e;
 }
 
+/* A journal is begun by a run, never gone on with: what it holds then is the flow. */
+static enum err run_open(struct run *run, const char *dir, struct why *why)
+{
+    struct engine_limits limits = engine_limits_default(RUN_ORDERS);
+    limits.pairs = RUN_PAIRS;
+    run->accounts = mem_alloc(limits.accounts / 8 + 1);
+    if (dir == NULL) {
+        run->engine = engine_new(&limits);
+        return OK;
+    }
+    const struct journal_config config = {
+        .dir = dir, .limits = limits, .file_bytes = JOURNAL_FILE_BYTES_DEFAULT};
+    struct journal_recovery recovery;
+    const enum err e = journal_open(&run->journal, &config, &run->engine, &recovery, why);
+    if (e == OK && recovery.last_seq != 0) {
+        return why_set(why, ERR_ALREADY_EXISTS, "journal", "there is a journal in %s", dir);
+    }
+    return e;
+}
+
 static enum err engine_run(struct cli *cli, struct why *why)
 {
     const char *paths[3] = {cli_word(cli, 1), cli_word(cli, 2), cli_word(cli, 3)};
     if (paths[0] == NULL || paths[1] == NULL || paths[2] == NULL) {
         return why_set(why, ERR_USAGE, NULL, "engine run FLOW TAPE EVENTS");
     }
-    struct engine_limits limits = engine_limits_default(RUN_ORDERS);
-    limits.pairs = RUN_PAIRS;
-    struct run run = {.engine = engine_new(&limits)};
+    struct run run = {0};
     FILE *flow = NULL;
-    enum err e = open_file(paths[0], "r", &flow, why);
+    enum err e = run_open(&run, cli_option_value(cli, "journal"), why);
+    e = e == OK ? open_file(paths[0], "r", &flow, why) : e;
     e = e == OK ? open_file(paths[1], "w", &run.tape, why) : e;
     e = e == OK ? open_file(paths[2], "w", &run.events, why) : e;
     e = e == OK ? run_flow(&run, flow, why) : e;
+    e = e == OK && run.journal != NULL ? journal_wait(run.journal, engine_seq(run.engine), why) : e;
     e = close_file(flow, paths[0], e, why);
     e = close_file(run.tape, paths[1], e, why);
     e = close_file(run.events, paths[2], e, why);
@@ -234,10 +273,11 @@ static enum err engine_run(struct cli *cli, struct why *why)
         engine_check(run.engine);
         (void)printf(cli->json ? "{\"success\":true,\"commands\":%llu,\"stateHash\":\"%016llx\"}\n"
                                : "commands=%llu state=%016llx\n",
-                     (unsigned long long)engine_seq(run.engine),
-                     (unsigned long long)engine_hash(run.engine));
+                     (unsigned long long)run.commands, (unsigned long long)engine_hash(run.engine));
     }
+    journal_close(run.journal);
     engine_free(run.engine);
+    mem_free(run.accounts);
     return e;
 }
 
@@ -281,8 +321,9 @@ static void print_state(const struct journal_view *view, const struct journal_re
     if (view->json) {
         (void)printf(
             "{\"success\":true,\"records\":%llu,\"openOrders\":%u,\"stateHash\":\"%016llx\","
-            "\"tornBytes\":%llu,\"usec\":%lld}\n",
-            last, open, hash, (unsigned long long)recovery->torn_bytes, (long long)usec);
+            "\"tornFile\":\"%s\",\"tornOffset\":%llu,\"tornBytes\":%llu,\"usec\":%lld}\n",
+            last, open, hash, recovery->torn_file, (unsigned long long)recovery->torn_offset,
+            (unsigned long long)recovery->torn_bytes, (long long)usec);
         return;
     }
     (void)printf("records=%llu open=%u state=%016llx usec=%lld\n", last, open, hash,
@@ -330,6 +371,9 @@ enum err command_engine(struct cli *cli, struct why *why)
     if (slice_equal_text(what, "run")) {
         return engine_run(cli, why);
     }
+    if (slice_equal_text(what, "audit")) {
+        return engine_command_audit(cli, why);
+    }
     if (dir != NULL && slice_equal_text(what, "replay")) {
         return engine_replay(cli, dir, false, why);
     }
@@ -339,6 +383,10 @@ enum err command_engine(struct cli *cli, struct why *why)
     if (dir != NULL && slice_equal_text(what, "dump")) {
         return engine_dump(cli, dir, why);
     }
+    if (dir != NULL && (slice_equal_text(what, "project") || slice_equal_text(what, "rebuild"))) {
+        return engine_command_rows(cli, why);
+    }
     return why_set(why, ERR_USAGE, NULL,
-                   "engine run FLOW TAPE EVENTS, or engine replay, verify or dump DIR");
+                   "engine run FLOW TAPE EVENTS, engine audit, or engine replay, verify, dump, "
+                   "project or rebuild DIR");
 }

@@ -13,6 +13,7 @@
 #include "kernel/base/metric.h"
 #include "kernel/crypto/keystore.h"
 #include "kernel/http/http.h"
+#include "kernel/ops/ops_doctor.h"
 #include "kernel/store/store_lease.h"
 
 #define SCRYPT_LOG2_N 17
@@ -169,7 +170,8 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
     struct settings settings;
     static struct ops no_ops;
     const struct http_table routes[] = {ops_http_table(&no_ops), ops_api_table(&no_ops),
-                                        ops_jobs_http_table(&no_ops), leasing_http_table(NULL)};
+                                        ops_jobs_http_table(&no_ops), leasing_http_table(NULL),
+                                        ops_transactions_http_table(&no_ops)};
     const struct chain_table events = leasing_chain_table(NULL);
     struct job_table jobs[SCHEDULES_TABLES_MAX];
     size_t job_tables = schedules_job_tables(NULL, NULL, NULL, NULL, jobs);
@@ -190,6 +192,9 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
     } else if (slice_equal_text(what, "audit")) {
         buf_add_text(out, "# Audit log\n\nThe actions that `audit_log` records.\n\n");
         audit_actions_reference(out);
+    } else if (slice_equal_text(what, "doctor")) {
+        buf_add_text(out, "# Checks of freehold doctor\n\n");
+        ops_doctor_reference(out);
     } else if (slice_equal_text(what, "metrics")) {
         buf_add_text(out, "# Metrics\n\n");
         reference_metrics(out);
@@ -199,7 +204,7 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
         settings_clear(&settings);
     } else {
         return why_set(why, ERR_USAGE, NULL,
-                       "reference errors, routes, metrics, events, jobs, audit or config");
+                       "reference errors, routes, metrics, events, jobs, audit, doctor or config");
     }
     return OK;
 }

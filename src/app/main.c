@@ -59,10 +59,23 @@ static const struct cli_option db_options[] = {
     {NULL, NULL, NULL},
 };
 
+static const struct cli_option engine_options[] = {
+    {"journal", "DIR", "run: keep the commands in a new journal in this folder."},
+    {"batch", "ROWS", "project, rebuild: about how many rows are written in one transaction."},
+    {NULL, NULL, NULL},
+};
+
 static const struct cli_option ledger_options[] = {
     {"prefix", "PATH", "accounts: only those whose path begins so."},
     {"after", "NAME", "Go on behind this account, or behind this transfer (entries)."},
     {"limit", "N", "Rows to show, from 1 to 10000 (default: 200)."},
+    {NULL, NULL, NULL},
+};
+
+static const struct cli_option doctor_options[] = {
+    {"only", "GROUP",
+     "Only the checks of machine, config, files, database, books, work, node, contracts, wallets, "
+     "http, redis or backup."},
     {NULL, NULL, NULL},
 };
 
@@ -72,6 +85,19 @@ static const struct cli_option jobs_options[] = {
     {"queue", "QUEUE", "list: only jobs of this queue."},
     {"limit", "N", "list: at most so many (50)."},
     {"all", NULL, "replay: every dead job."},
+    {NULL, NULL, NULL},
+};
+
+static const struct cli_option tx_options[] = {
+    {"state", "STATE",
+     "list: only what is queued, signed, sent, mined, reverted, failed, replaced "
+     "or cancelled."},
+    {"open", NULL, "list: only what is queued, signed or sent."},
+    {"purpose", "PURPOSE", "list: only what was asked for this (leasing.place_bid)."},
+    {"wallet", "ADDRESS", "list: only what this wallet sends."},
+    {"hash", "HASH", "list: the one that has this transaction hash, mined or replaced."},
+    {"after", "ID", "list: go on behind this one."},
+    {"limit", "N", "list: at most so many (50)."},
     {NULL, NULL, NULL},
 };
 
@@ -98,6 +124,8 @@ const struct command cli_commands[] = {
     {"demo", "complete|asset|lease|revenue", "Run the leasing lifecycle and check every step.",
      demo_options, command_demo},
     {"config", NULL, "Check, show or explain the configuration.", config_options, command_config},
+    {"doctor", NULL, "Check everything that goes wrong at first, and say how to mend it.",
+     doctor_options, command_doctor},
     {"migrate", "status|up|down|verify", "Look at or move the database schema.", migrate_options,
      command_migrate},
     {"backup", "[PLACE]|list [PLACE]|verify [PLACE[/ID]]",
@@ -113,16 +141,20 @@ const struct command cli_commands[] = {
      "Show accounts with their balances, or the entries of one.", ledger_options, command_ledger},
     {"jobs", "list|show|retry|cancel|replay|queues|schedules [ID]",
      "Look at background jobs, run, cancel or replay them.", jobs_options, command_jobs},
+    {"tx", "list|show|cancel|speed-up [ID]",
+     "Look at relayed transactions, take one back or send it with higher fees.", tx_options,
+     command_tx},
     {"chain", "status|resume", "Look at the followed chain, or go on after a halt.", chain_options,
      command_chain},
     {"leases", NULL, "List the processes on the database and who has what only one may do.", NULL,
      command_leases},
     {"wallet", "new|import|list", "Make, import or list the relay's encrypted keys.",
      wallet_options, command_wallet},
-    {"engine", "run FLOW TAPE EVENTS | replay DIR | verify DIR | dump DIR",
-     "Run the matching engine over a flow of orders; replay, verify or list its journal.", NULL,
-     command_engine},
-    {"reference", "errors|routes|metrics|events|jobs|audit|config",
+    {"engine", "run FLOW TAPE EVENTS | replay|verify|dump|project|rebuild DIR | audit",
+     "Run the matching engine over a flow of orders; replay, verify or list its journal; write "
+     "what follows from it to the database, make that again, or prove its balances.",
+     engine_options, command_engine},
+    {"reference", "errors|routes|metrics|events|jobs|audit|doctor|config",
      "Print a generated reference (Markdown).", NULL, command_reference},
     {"version", NULL, "Print the version.", NULL, command_version},
     {"help", "[COMMAND]", "Explain the program or one command.", NULL, command_help},
@@ -165,7 +197,7 @@ int main(int argc, char **argv)
         }
     } else if (e == OK) {
         e = cli.command->run(&cli, &why);
-        if (e != OK) {
+        if (e != OK && !cli.told) {
             cli_fail(&cli, e, &why);
         }
     } else {

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "app/cmd_audit.h"
+#include "app/nodes.h"
 #include "app/wallets.h"
 #include "gen/sql_all.h"
 #include "kernel/backup/backup_copy.h"
@@ -25,7 +26,6 @@
 #define DEV_STUCK_USEC (2 * (int64_t)USEC_PER_SEC)
 /* Accounts of the development mnemonic that the relay signs for: the first holds all roles. */
 #define DEV_WALLETS 5
-#define ENDPOINTS_MAX 16
 #define DEVCHAIN_LOOK_USEC 50000
 
 /* ---- database ---- */
@@ -159,30 +159,11 @@ static enum err start_devchain(struct service *s, struct why *why)
 
 static enum err start_rpc(struct service *s, struct why *why)
 {
-    struct rpc_endpoint endpoints[ENDPOINTS_MAX];
+    struct rpc_endpoint endpoints[RPC_ENDPOINTS_MAX];
     size_t count = 0;
-    struct slice rest = slice_text(s->settings->chain.rpc_urls);
-    while (rest.len > 0) {
-        struct slice url;
-        (void)slice_cut(rest, ',', &url, &rest);
-        url = slice_trim(url);
-        if (url.len == 0) {
-            continue;
-        }
-        if (count == ENDPOINTS_MAX) {
-            return why_set(why, ERR_CONFIG, "chain.rpc_urls", "at most %d endpoints",
-                           ENDPOINTS_MAX);
-        }
-        if (!slice_starts(url, SLICE_LIT("http://")) && !slice_starts(url, SLICE_LIT("https://"))) {
-            return why_set(why, ERR_CONFIG, "chain.rpc_urls",
-                           "endpoint %zu of chain.rpc_urls does not start with http:// or https://",
-                           count + 1);
-        }
-        endpoints[count] = (struct rpc_endpoint){
-            .url = slice_cstr(&s->boot, url),
-            .role = count == 0 ? RPC_PRIMARY : RPC_FALLBACK,
-        };
-        count++;
+    enum err e = nodes_list(s->settings->chain.rpc_urls, &s->boot, endpoints, &count, why);
+    if (e != OK) {
+        return e;
     }
     const struct rpc_options options = {
         .chain_id = s->settings->chain.chain_id,
@@ -384,6 +365,7 @@ static enum err start_relay(struct service *s, struct why *why)
         .leased = true,
     };
     options.policies = leasing_policies(s->leasing, &options.policy_count);
+    options.gases = leasing_gases(&options.gas_count);
     options.contracts = leasing_abis(&options.contract_count);
     s->relay = relay_new(&options);
     leasing_set_relay(s->leasing, s->relay);
@@ -455,7 +437,8 @@ static enum err start_http(struct service *s, struct why *why)
     s->http_tables[1] = ops_api_table(&s->ops);
     s->http_tables[2] = ops_jobs_http_table(&s->ops);
     s->http_tables[3] = leasing_http_table(s->leasing);
-    size_t count = has_role(s, ROLE_API) ? 4 : 1;
+    s->http_tables[4] = ops_transactions_http_table(&s->ops);
+    size_t count = has_role(s, ROLE_API) ? sizeof s->http_tables / sizeof s->http_tables[0] : 1;
     return http_start(&s->http, &s->settings->http, s->http_tables, count, s->store, why);
 }
 

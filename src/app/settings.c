@@ -99,7 +99,7 @@ void settings_init(struct settings *s)
     add(s, "Log", log_rows, COUNT(log_rows), &s->log);
 }
 
-static bool is_local(const char *url)
+bool settings_is_local(const char *url)
 {
     static const char *const origins[] = {"http://127.0.0.1", "http://localhost", "http://[::1]"};
     char origin[NET_ORIGIN_MAX];
@@ -124,7 +124,7 @@ static bool all_local(const char *urls)
         struct slice url;
         (void)slice_cut(rest, ',', &url, &rest);
         url = slice_trim(url);
-        local = url.len == 0 || is_local(slice_cstr(&scratch, url));
+        local = url.len == 0 || settings_is_local(slice_cstr(&scratch, url));
     }
     arena_free(&scratch);
     return local;
@@ -161,6 +161,11 @@ static enum err check_roles(const struct settings *s, struct why *why)
     return OK;
 }
 
+bool settings_is_development(const struct settings *s)
+{
+    return s->chain.chain_id == 31337 || s->chain.chain_id == 1337 || all_local(s->chain.rpc_urls);
+}
+
 static enum err check_together(const struct settings *s, struct why *why)
 {
     enum err e = cache_url_check(s->cache.redis_url, why);
@@ -175,8 +180,7 @@ static enum err check_together(const struct settings *s, struct why *why)
                        "chain.confirmations (%llu)",
                        needed);
     }
-    bool development = c->chain_id == 31337 || c->chain_id == 1337 || all_local(c->rpc_urls);
-    if (s->wallets.dev_accounts > 0 && !development) {
+    if (s->wallets.dev_accounts > 0 && !settings_is_development(s)) {
         return why_set(why, ERR_CONFIG, "wallets.dev_accounts",
                        "wallets.dev_accounts uses keys that everybody knows: on chain %llu it is "
                        "refused, unless all nodes are on this machine",
@@ -186,7 +190,8 @@ static enum err check_together(const struct settings *s, struct why *why)
         return why_set(why, ERR_CONFIG, "wallets.password_file",
                        "wallets.keystore_dir needs wallets.password_file");
     }
-    return check_roles(s, why);
+    e = relay_config_check(&s->relay, c->chain_id, why);
+    return e == OK ? check_roles(s, why) : e;
 }
 
 enum err settings_load(struct settings *s, const struct cli *cli, struct why *why)

@@ -66,6 +66,10 @@ void settings_init(struct settings *settings);
 /* settings_load applies file, environment and command line. Errors: as config_load. */
 enum err settings_load(struct settings *settings, const struct cli *cli,
                        struct why *why) ERR_CHECKED;
+/* settings_is_local says whether a URL leads to this machine. */
+bool settings_is_local(const char *url);
+/* settings_is_development says whether the chain is somebody's own, where money is play money. */
+bool settings_is_development(const struct settings *settings);
 /* settings_clear frees values and wipes secrets. */
 void settings_clear(struct settings *settings);
 

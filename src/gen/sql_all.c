@@ -197,10 +197,48 @@ extern const struct store_statement ledger_sql_entry_place;
 extern const struct store_statement ledger_sql_transfer_close;
 extern const struct store_statement ledger_sql_transfer_find;
 extern const struct store_statement ledger_sql_transfer_insert;
+extern const struct store_statement ops_doctor_sql_halted;
+extern const struct store_statement ops_doctor_sql_integrity;
+extern const struct store_statement ops_doctor_sql_keys;
+extern const struct store_statement ops_doctor_sql_server;
+extern const struct store_statement ops_doctor_sql_unanalysed;
+extern const struct store_statement ops_doctor_sql_wallets;
 extern const struct store_statement ops_sql_events_list;
+extern const struct store_statement projections_sql_balance_write;
+extern const struct store_statement projections_sql_balances;
+extern const struct store_statement projections_sql_candle_write;
+extern const struct store_statement projections_sql_candles;
+extern const struct store_statement projections_sql_clear_balances;
+extern const struct store_statement projections_sql_clear_candles;
+extern const struct store_statement projections_sql_clear_cursor;
+extern const struct store_statement projections_sql_clear_deltas;
+extern const struct store_statement projections_sql_clear_levels;
+extern const struct store_statement projections_sql_clear_movements;
+extern const struct store_statement projections_sql_clear_orders;
+extern const struct store_statement projections_sql_clear_pairs;
+extern const struct store_statement projections_sql_clear_statistics;
+extern const struct store_statement projections_sql_clear_trades;
+extern const struct store_statement projections_sql_cursor;
+extern const struct store_statement projections_sql_cursor_move;
+extern const struct store_statement projections_sql_delta_insert;
+extern const struct store_statement projections_sql_delta_prune;
+extern const struct store_statement projections_sql_level_delete;
+extern const struct store_statement projections_sql_level_write;
+extern const struct store_statement projections_sql_locks;
+extern const struct store_statement projections_sql_money_transfers;
+extern const struct store_statement projections_sql_movement_insert;
+extern const struct store_statement projections_sql_order_insert;
+extern const struct store_statement projections_sql_order_update;
+extern const struct store_statement projections_sql_orders_open;
+extern const struct store_statement projections_sql_pair_write;
+extern const struct store_statement projections_sql_pairs;
+extern const struct store_statement projections_sql_statistics_write;
+extern const struct store_statement projections_sql_trade_insert;
+extern const struct store_statement projections_sql_trade_transfers;
 extern const struct store_statement relay_sql_attempt_content;
 extern const struct store_statement relay_sql_attempt_insert;
 extern const struct store_statement relay_sql_attempt_is_filler;
+extern const struct store_statement relay_sql_attempts_detail;
 extern const struct store_statement relay_sql_attempts_list;
 extern const struct store_statement relay_sql_inflight_count;
 extern const struct store_statement relay_sql_intent_by_hash;
@@ -209,6 +247,7 @@ extern const struct store_statement relay_sql_intent_cancel;
 extern const struct store_statement relay_sql_intent_fail;
 extern const struct store_statement relay_sql_intent_final;
 extern const struct store_statement relay_sql_intent_get;
+extern const struct store_statement relay_sql_intent_hurry;
 extern const struct store_statement relay_sql_intent_insert;
 extern const struct store_statement relay_sql_intent_mined;
 extern const struct store_statement relay_sql_intent_put_off;
@@ -218,6 +257,7 @@ extern const struct store_statement relay_sql_intent_resign;
 extern const struct store_statement relay_sql_intent_retry_at;
 extern const struct store_statement relay_sql_intent_sent;
 extern const struct store_statement relay_sql_intent_sign;
+extern const struct store_statement relay_sql_intent_take_back;
 extern const struct store_statement relay_sql_intent_unmined;
 extern const struct store_statement relay_sql_intents_list;
 extern const struct store_statement relay_sql_nonce_holder;
@@ -228,6 +268,7 @@ extern const struct store_statement relay_sql_unfinal_deep;
 extern const struct store_statement relay_sql_unfinal_fresh;
 extern const struct store_statement relay_sql_unfinal_intents;
 extern const struct store_statement relay_sql_wallet_get;
+extern const struct store_statement relay_sql_wallet_next;
 extern const struct store_statement relay_sql_wallet_put;
 extern const struct store_statement store_lease_sql_beat;
 extern const struct store_statement store_lease_sql_fence;
@@ -249,6 +290,7 @@ extern const struct store_statement store_sql_migrations_remove;
 extern const struct store_statement store_partition_sql_drop;
 extern const struct store_statement store_partition_sql_next;
 extern const struct store_statement store_partition_sql_patience;
+extern const struct store_statement store_partition_sql_there;
 extern const struct store_statement store_sql_undo_begin;
 extern const struct store_statement store_sql_undo_drop;
 extern const struct store_statement store_sql_undo_end;
@@ -276,7 +318,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 253,
+    .id = 295,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -314,7 +356,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 254,
+    .id = 296,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -339,7 +381,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 255,
+    .id = 297,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -365,7 +407,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 256,
+    .id = 298,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -426,7 +468,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 257,
+    .id = 299,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -475,7 +517,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 258,
+    .id = 300,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -500,7 +542,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 259,
+    .id = 301,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -537,7 +579,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 260,
+    .id = 302,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -592,7 +634,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 261,
+    .id = 303,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -624,7 +666,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 262,
+    .id = 304,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -649,7 +691,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 263,
+    .id = 305,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -669,7 +711,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 264,
+    .id = 306,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -686,7 +728,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 265,
+    .id = 307,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -724,7 +766,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 266,
+    .id = 308,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -764,7 +806,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 267,
+    .id = 309,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -789,7 +831,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 268,
+    .id = 310,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -816,7 +858,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 269,
+    .id = 311,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -864,7 +906,7 @@ static const struct store_column table_backup_runs_first_fields[] = {
 };
 static const struct store_statement table_backup_runs_first = {
     .name = "table_backup_runs_first",
-    .id = 270,
+    .id = 312,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -900,7 +942,7 @@ static const struct store_column table_backup_runs_next_fields[] = {
 };
 static const struct store_statement table_backup_runs_next = {
     .name = "table_backup_runs_next",
-    .id = 271,
+    .id = 313,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -925,7 +967,7 @@ static const struct store_column table_backup_runs_count_fields[] = {
 };
 static const struct store_statement table_backup_runs_count = {
     .name = "table_backup_runs_count",
-    .id = 272,
+    .id = 314,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM backup_runs",
@@ -948,7 +990,7 @@ static const struct store_column table_backup_runs_insert_params[] = {
 };
 static const struct store_statement table_backup_runs_insert = {
     .name = "table_backup_runs_insert",
-    .id = 273,
+    .id = 315,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count)\n"
@@ -994,7 +1036,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 274,
+    .id = 316,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1033,7 +1075,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 275,
+    .id = 317,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1058,7 +1100,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 276,
+    .id = 318,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -1083,7 +1125,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 277,
+    .id = 319,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -1125,7 +1167,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 278,
+    .id = 320,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1157,7 +1199,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 279,
+    .id = 321,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1182,7 +1224,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 280,
+    .id = 322,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -1201,7 +1243,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 281,
+    .id = 323,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -1238,7 +1280,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 282,
+    .id = 324,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1270,7 +1312,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 283,
+    .id = 325,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1295,7 +1337,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 284,
+    .id = 326,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -1315,7 +1357,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 285,
+    .id = 327,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
@@ -1355,7 +1397,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 286,
+    .id = 328,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1389,7 +1431,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 287,
+    .id = 329,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1414,7 +1456,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 288,
+    .id = 330,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -1436,7 +1478,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 289,
+    .id = 331,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -1457,7 +1499,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 290,
+    .id = 332,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -1477,7 +1519,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 291,
+    .id = 333,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1512,7 +1554,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 292,
+    .id = 334,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1543,7 +1585,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 293,
+    .id = 335,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1568,7 +1610,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 294,
+    .id = 336,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -1586,7 +1628,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 295,
+    .id = 337,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -1627,7 +1669,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 296,
+    .id = 338,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1666,7 +1708,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 297,
+    .id = 339,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1691,7 +1733,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 298,
+    .id = 340,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -1716,7 +1758,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 299,
+    .id = 341,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -1759,7 +1801,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 300,
+    .id = 342,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1792,7 +1834,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 301,
+    .id = 343,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1817,7 +1859,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 302,
+    .id = 344,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -1837,7 +1879,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 303,
+    .id = 345,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -1871,7 +1913,7 @@ static const struct store_column table_installation_first_fields[] = {
 };
 static const struct store_statement table_installation_first = {
     .name = "table_installation_first",
-    .id = 304,
+    .id = 346,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -1899,7 +1941,7 @@ static const struct store_column table_installation_next_fields[] = {
 };
 static const struct store_statement table_installation_next = {
     .name = "table_installation_next",
-    .id = 305,
+    .id = 347,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -1924,7 +1966,7 @@ static const struct store_column table_installation_count_fields[] = {
 };
 static const struct store_statement table_installation_count = {
     .name = "table_installation_count",
-    .id = 306,
+    .id = 348,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM installation",
@@ -1940,7 +1982,7 @@ static const struct store_column table_installation_insert_params[] = {
 };
 static const struct store_statement table_installation_insert = {
     .name = "table_installation_insert",
-    .id = 307,
+    .id = 349,
     .writes = true,
     .sqlite =
         "INSERT INTO installation (single, id)\n"
@@ -1972,7 +2014,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 308,
+    .id = 350,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2002,7 +2044,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 309,
+    .id = 351,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2027,7 +2069,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 310,
+    .id = 352,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -2045,7 +2087,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 311,
+    .id = 353,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired, spec)\n"
@@ -2078,7 +2120,7 @@ static const struct store_column table_job_queues_first_fields[] = {
 };
 static const struct store_statement table_job_queues_first = {
     .name = "table_job_queues_first",
-    .id = 312,
+    .id = 354,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2107,7 +2149,7 @@ static const struct store_column table_job_queues_next_fields[] = {
 };
 static const struct store_statement table_job_queues_next = {
     .name = "table_job_queues_next",
-    .id = 313,
+    .id = 355,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2132,7 +2174,7 @@ static const struct store_column table_job_queues_count_fields[] = {
 };
 static const struct store_statement table_job_queues_count = {
     .name = "table_job_queues_count",
-    .id = 314,
+    .id = 356,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_queues",
@@ -2149,7 +2191,7 @@ static const struct store_column table_job_queues_insert_params[] = {
 };
 static const struct store_statement table_job_queues_insert = {
     .name = "table_job_queues_insert",
-    .id = 315,
+    .id = 357,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated)\n"
@@ -2202,7 +2244,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 316,
+    .id = 358,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2252,7 +2294,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 317,
+    .id = 359,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2277,7 +2319,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 318,
+    .id = 360,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -2315,7 +2357,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 319,
+    .id = 361,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
@@ -2336,7 +2378,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 320,
+    .id = 362,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -2356,7 +2398,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 321,
+    .id = 363,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2412,7 +2454,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 322,
+    .id = 364,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2450,7 +2492,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 323,
+    .id = 365,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2475,7 +2517,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 324,
+    .id = 366,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -2498,7 +2540,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 325,
+    .id = 367,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -2542,7 +2584,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 326,
+    .id = 368,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2580,7 +2622,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 327,
+    .id = 369,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2605,7 +2647,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 328,
+    .id = 370,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -2628,7 +2670,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 329,
+    .id = 371,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -2673,7 +2715,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 330,
+    .id = 372,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2711,7 +2753,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 331,
+    .id = 373,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2736,7 +2778,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 332,
+    .id = 374,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -2760,7 +2802,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 333,
+    .id = 375,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -2804,7 +2846,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 334,
+    .id = 376,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2840,7 +2882,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 335,
+    .id = 377,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2865,7 +2907,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 336,
+    .id = 378,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -2887,7 +2929,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 337,
+    .id = 379,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -2957,7 +2999,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 338,
+    .id = 380,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3019,7 +3061,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 339,
+    .id = 381,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3044,7 +3086,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 340,
+    .id = 382,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -3094,7 +3136,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 341,
+    .id = 383,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -3164,7 +3206,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 342,
+    .id = 384,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3198,7 +3240,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 343,
+    .id = 385,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3223,7 +3265,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 344,
+    .id = 386,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -3245,7 +3287,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 345,
+    .id = 387,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -3290,7 +3332,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 346,
+    .id = 388,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3329,7 +3371,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 347,
+    .id = 389,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3354,7 +3396,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 348,
+    .id = 390,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -3379,7 +3421,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 349,
+    .id = 391,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -3432,7 +3474,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 350,
+    .id = 392,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3474,7 +3516,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 351,
+    .id = 393,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3499,7 +3541,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 352,
+    .id = 394,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -3529,7 +3571,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 353,
+    .id = 395,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -3578,7 +3620,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 354,
+    .id = 396,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3614,7 +3656,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 355,
+    .id = 397,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3639,7 +3681,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 356,
+    .id = 398,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -3660,7 +3702,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 357,
+    .id = 399,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -3700,7 +3742,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 358,
+    .id = 400,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3735,7 +3777,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 359,
+    .id = 401,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3760,7 +3802,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 360,
+    .id = 402,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -3781,7 +3823,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 361,
+    .id = 403,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -3818,7 +3860,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 362,
+    .id = 404,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3848,7 +3890,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 363,
+    .id = 405,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3873,7 +3915,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 364,
+    .id = 406,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -3891,7 +3933,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 365,
+    .id = 407,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -3930,7 +3972,7 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 366,
+    .id = 408,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -3965,7 +4007,7 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 367,
+    .id = 409,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -3990,7 +4032,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 368,
+    .id = 410,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -4013,7 +4055,7 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 369,
+    .id = 411,
     .writes = true,
     .sqlite =
         "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
@@ -4076,25 +4118,28 @@ static const struct store_column table_relay_intents_first_fields[] = {
     {"error", STORE_TEXT, true},
     {"created_at", STORE_TIME, false},
     {"updated_at", STORE_TIME, false},
+    {"priority", STORE_I64, false},
+    {"cancelling", STORE_BOOL, false},
+    {"hurried", STORE_BOOL, false},
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 370,
+    .id = 412,
     .writes = false,
     .sqlite =
-        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
+        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried\n"
         "FROM relay_intents\n"
         "ORDER BY seq\n"
         "LIMIT ?1",
     .postgres =
-        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
+        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried\n"
         "FROM relay_intents\n"
         "ORDER BY seq\n"
         "LIMIT $1::bigint",
     .params = table_relay_intents_first_params,
     .param_count = 1,
     .columns = table_relay_intents_first_fields,
-    .column_count = 31,
+    .column_count = 34,
 };
 
 static const struct store_column table_relay_intents_next_params[] = {
@@ -4133,19 +4178,22 @@ static const struct store_column table_relay_intents_next_fields[] = {
     {"error", STORE_TEXT, true},
     {"created_at", STORE_TIME, false},
     {"updated_at", STORE_TIME, false},
+    {"priority", STORE_I64, false},
+    {"cancelling", STORE_BOOL, false},
+    {"hurried", STORE_BOOL, false},
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 371,
+    .id = 413,
     .writes = false,
     .sqlite =
-        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
+        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried\n"
         "FROM relay_intents\n"
         "WHERE seq > ?1\n"
         "ORDER BY seq\n"
         "LIMIT ?2",
     .postgres =
-        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
+        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried\n"
         "FROM relay_intents\n"
         "WHERE seq > $1::bigint\n"
         "ORDER BY seq\n"
@@ -4153,7 +4201,7 @@ static const struct store_statement table_relay_intents_next = {
     .params = table_relay_intents_next_params,
     .param_count = 2,
     .columns = table_relay_intents_next_fields,
-    .column_count = 31,
+    .column_count = 34,
 };
 
 static const struct store_column table_relay_intents_count_fields[] = {
@@ -4161,7 +4209,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 372,
+    .id = 414,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -4203,23 +4251,26 @@ static const struct store_column table_relay_intents_insert_params[] = {
     {"error", STORE_TEXT, true},
     {"created_at", STORE_TIME, false},
     {"updated_at", STORE_TIME, false},
+    {"priority", STORE_I64, false},
+    {"cancelling", STORE_BOOL, false},
+    {"hurried", STORE_BOOL, false},
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 373,
+    .id = 415,
     .writes = true,
     .sqlite =
-        "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at)\n"
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31)",
+        "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)",
     .postgres =
-        "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at)\n"
+        "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried)\n"
         "OVERRIDING SYSTEM VALUE\n"
-        "VALUES ($1::bigint, $2::text, $3::text, $4::bytea, $5::bigint, $6::bytea, $7::bytea, $8::numeric, $9::bytea, $10::text, $11::text, $12::bigint, $13::text, $14::timestamptz, $15::bigint, $16::boolean, $17::bigint, $18::bytea, $19::bigint, $20::bigint, $21::timestamptz, $22::timestamptz, $23::bigint, $24::bytea, $25::bigint, $26::numeric, $27::bytea, $28::text, $29::text, $30::timestamptz, $31::timestamptz)",
+        "VALUES ($1::bigint, $2::text, $3::text, $4::bytea, $5::bigint, $6::bytea, $7::bytea, $8::numeric, $9::bytea, $10::text, $11::text, $12::bigint, $13::text, $14::timestamptz, $15::bigint, $16::boolean, $17::bigint, $18::bytea, $19::bigint, $20::bigint, $21::timestamptz, $22::timestamptz, $23::bigint, $24::bytea, $25::bigint, $26::numeric, $27::bytea, $28::text, $29::text, $30::timestamptz, $31::timestamptz, $32::bigint, $33::boolean, $34::boolean)",
     .rows = STORE_ROWS_LOAD,
     .postgres_rows =
-        "COPY relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at) FROM STDIN (FORMAT binary)",
+        "COPY relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried) FROM STDIN (FORMAT binary)",
     .params = table_relay_intents_insert_params,
-    .param_count = 31,
+    .param_count = 34,
 };
 
 static const struct store_column table_relay_intents_number_fields[] = {
@@ -4227,7 +4278,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 374,
+    .id = 416,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -4247,7 +4298,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 375,
+    .id = 417,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -4291,6 +4342,9 @@ static const struct store_column table_relay_intents_columns[] = {
     {"error", STORE_TEXT, true},
     {"created_at", STORE_TIME, false},
     {"updated_at", STORE_TIME, false},
+    {"priority", STORE_I64, false},
+    {"cancelling", STORE_BOOL, false},
+    {"hurried", STORE_BOOL, false},
 };
 static const uint16_t table_relay_intents_key[] = {0};
 
@@ -4310,7 +4364,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 376,
+    .id = 418,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4346,7 +4400,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 377,
+    .id = 419,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4371,7 +4425,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 378,
+    .id = 420,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -4394,7 +4448,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 379,
+    .id = 421,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -4433,7 +4487,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 380,
+    .id = 422,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -4464,7 +4518,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 381,
+    .id = 423,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -4489,7 +4543,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 382,
+    .id = 424,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -4507,7 +4561,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 383,
+    .id = 425,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -4542,7 +4596,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 384,
+    .id = 426,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4575,7 +4629,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 385,
+    .id = 427,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4600,7 +4654,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 386,
+    .id = 428,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -4619,7 +4673,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 387,
+    .id = 429,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -4664,7 +4718,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 388,
+    .id = 430,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4705,7 +4759,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 389,
+    .id = 431,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4730,7 +4784,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 390,
+    .id = 432,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -4758,7 +4812,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 391,
+    .id = 433,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -4806,7 +4860,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 392,
+    .id = 434,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4842,7 +4896,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 393,
+    .id = 435,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4867,7 +4921,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 394,
+    .id = 436,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -4889,7 +4943,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 395,
+    .id = 437,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -4929,7 +4983,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 396,
+    .id = 438,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -4965,7 +5019,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 397,
+    .id = 439,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -4990,7 +5044,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 398,
+    .id = 440,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -5010,7 +5064,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 399,
+    .id = 441,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -5046,7 +5100,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 400,
+    .id = 442,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5078,7 +5132,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 401,
+    .id = 443,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5103,7 +5157,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 402,
+    .id = 444,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -5121,7 +5175,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 403,
+    .id = 445,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -5144,6 +5198,1316 @@ static const struct store_column table_token_holders_columns[] = {
 };
 static const uint16_t table_token_holders_key[] = {0, 1, 2};
 
+static const struct store_column table_trading_balances_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_balances_first_fields[] = {
+    {"account", STORE_I64, false},
+    {"asset", STORE_I64, false},
+    {"total", STORE_I64, false},
+    {"locked", STORE_I64, false},
+};
+static const struct store_statement table_trading_balances_first = {
+    .name = "table_trading_balances_first",
+    .id = 446,
+    .writes = false,
+    .sqlite =
+        "SELECT account, asset, total, locked\n"
+        "FROM trading_balances\n"
+        "ORDER BY account, asset\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT account, asset, total, locked\n"
+        "FROM trading_balances\n"
+        "ORDER BY account, asset\n"
+        "LIMIT $1::bigint",
+    .params = table_trading_balances_first_params,
+    .param_count = 1,
+    .columns = table_trading_balances_first_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_trading_balances_next_params[] = {
+    {"after_account", STORE_I64, false},
+    {"after_asset", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_balances_next_fields[] = {
+    {"account", STORE_I64, false},
+    {"asset", STORE_I64, false},
+    {"total", STORE_I64, false},
+    {"locked", STORE_I64, false},
+};
+static const struct store_statement table_trading_balances_next = {
+    .name = "table_trading_balances_next",
+    .id = 447,
+    .writes = false,
+    .sqlite =
+        "SELECT account, asset, total, locked\n"
+        "FROM trading_balances\n"
+        "WHERE (account, asset) > (?1, ?2)\n"
+        "ORDER BY account, asset\n"
+        "LIMIT ?3",
+    .postgres =
+        "SELECT account, asset, total, locked\n"
+        "FROM trading_balances\n"
+        "WHERE (account, asset) > ($1::bigint, $2::bigint)\n"
+        "ORDER BY account, asset\n"
+        "LIMIT $3::bigint",
+    .params = table_trading_balances_next_params,
+    .param_count = 3,
+    .columns = table_trading_balances_next_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_trading_balances_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_trading_balances_count = {
+    .name = "table_trading_balances_count",
+    .id = 448,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM trading_balances",
+    .postgres =
+        "SELECT count(*) AS rows FROM trading_balances",
+    .columns = table_trading_balances_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_trading_balances_insert_params[] = {
+    {"account", STORE_I64, false},
+    {"asset", STORE_I64, false},
+    {"total", STORE_I64, false},
+    {"locked", STORE_I64, false},
+};
+static const struct store_statement table_trading_balances_insert = {
+    .name = "table_trading_balances_insert",
+    .id = 449,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO trading_balances (account, asset, total, locked)\n"
+        "VALUES (?1, ?2, ?3, ?4)",
+    .postgres =
+        "INSERT INTO trading_balances (account, asset, total, locked)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trading_balances (account, asset, total, locked) FROM STDIN (FORMAT binary)",
+    .params = table_trading_balances_insert_params,
+    .param_count = 4,
+};
+
+static const struct store_column table_trading_balances_columns[] = {
+    {"account", STORE_I64, false},
+    {"asset", STORE_I64, false},
+    {"total", STORE_I64, false},
+    {"locked", STORE_I64, false},
+};
+static const uint16_t table_trading_balances_key[] = {0, 1};
+
+static const struct store_column table_trading_candles_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_candles_first_fields[] = {
+    {"pair", STORE_I64, false},
+    {"span_sec", STORE_I64, false},
+    {"begins", STORE_TIME, false},
+    {"open", STORE_I64, false},
+    {"high", STORE_I64, false},
+    {"low", STORE_I64, false},
+    {"close", STORE_I64, false},
+    {"volume", STORE_U256, false},
+    {"notional", STORE_U256, false},
+    {"trades", STORE_I64, false},
+};
+static const struct store_statement table_trading_candles_first = {
+    .name = "table_trading_candles_first",
+    .id = 450,
+    .writes = false,
+    .sqlite =
+        "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
+        "FROM trading_candles\n"
+        "ORDER BY pair, span_sec, begins\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
+        "FROM trading_candles\n"
+        "ORDER BY pair, span_sec, begins\n"
+        "LIMIT $1::bigint",
+    .params = table_trading_candles_first_params,
+    .param_count = 1,
+    .columns = table_trading_candles_first_fields,
+    .column_count = 10,
+};
+
+static const struct store_column table_trading_candles_next_params[] = {
+    {"after_pair", STORE_I64, false},
+    {"after_span_sec", STORE_I64, false},
+    {"after_begins", STORE_TIME, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_candles_next_fields[] = {
+    {"pair", STORE_I64, false},
+    {"span_sec", STORE_I64, false},
+    {"begins", STORE_TIME, false},
+    {"open", STORE_I64, false},
+    {"high", STORE_I64, false},
+    {"low", STORE_I64, false},
+    {"close", STORE_I64, false},
+    {"volume", STORE_U256, false},
+    {"notional", STORE_U256, false},
+    {"trades", STORE_I64, false},
+};
+static const struct store_statement table_trading_candles_next = {
+    .name = "table_trading_candles_next",
+    .id = 451,
+    .writes = false,
+    .sqlite =
+        "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
+        "FROM trading_candles\n"
+        "WHERE (pair, span_sec, begins) > (?1, ?2, ?3)\n"
+        "ORDER BY pair, span_sec, begins\n"
+        "LIMIT ?4",
+    .postgres =
+        "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
+        "FROM trading_candles\n"
+        "WHERE (pair, span_sec, begins) > ($1::bigint, $2::bigint, $3::timestamptz)\n"
+        "ORDER BY pair, span_sec, begins\n"
+        "LIMIT $4::bigint",
+    .params = table_trading_candles_next_params,
+    .param_count = 4,
+    .columns = table_trading_candles_next_fields,
+    .column_count = 10,
+};
+
+static const struct store_column table_trading_candles_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_trading_candles_count = {
+    .name = "table_trading_candles_count",
+    .id = 452,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM trading_candles",
+    .postgres =
+        "SELECT count(*) AS rows FROM trading_candles",
+    .columns = table_trading_candles_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_trading_candles_insert_params[] = {
+    {"pair", STORE_I64, false},
+    {"span_sec", STORE_I64, false},
+    {"begins", STORE_TIME, false},
+    {"open", STORE_I64, false},
+    {"high", STORE_I64, false},
+    {"low", STORE_I64, false},
+    {"close", STORE_I64, false},
+    {"volume", STORE_U256, false},
+    {"notional", STORE_U256, false},
+    {"trades", STORE_I64, false},
+};
+static const struct store_statement table_trading_candles_insert = {
+    .name = "table_trading_candles_insert",
+    .id = 453,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO trading_candles (pair, span_sec, begins, open, high, low, close, volume, notional, trades)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    .postgres =
+        "INSERT INTO trading_candles (pair, span_sec, begins, open, high, low, close, volume, notional, trades)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::timestamptz, $4::bigint, $5::bigint, $6::bigint, $7::bigint, $8::numeric, $9::numeric, $10::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trading_candles (pair, span_sec, begins, open, high, low, close, volume, notional, trades) FROM STDIN (FORMAT binary)",
+    .params = table_trading_candles_insert_params,
+    .param_count = 10,
+};
+
+static const struct store_column table_trading_candles_columns[] = {
+    {"pair", STORE_I64, false},
+    {"span_sec", STORE_I64, false},
+    {"begins", STORE_TIME, false},
+    {"open", STORE_I64, false},
+    {"high", STORE_I64, false},
+    {"low", STORE_I64, false},
+    {"close", STORE_I64, false},
+    {"volume", STORE_U256, false},
+    {"notional", STORE_U256, false},
+    {"trades", STORE_I64, false},
+};
+static const uint16_t table_trading_candles_key[] = {0, 1, 2};
+
+static const struct store_column table_trading_cursor_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_cursor_first_fields[] = {
+    {"single", STORE_I64, false},
+    {"seq", STORE_I64, false},
+    {"venue_time", STORE_TIME, false},
+    {"trades", STORE_I64, false},
+    {"places", STORE_I64, false},
+};
+static const struct store_statement table_trading_cursor_first = {
+    .name = "table_trading_cursor_first",
+    .id = 454,
+    .writes = false,
+    .sqlite =
+        "SELECT single, seq, venue_time, trades, places\n"
+        "FROM trading_cursor\n"
+        "ORDER BY single\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT single, seq, venue_time, trades, places\n"
+        "FROM trading_cursor\n"
+        "ORDER BY single\n"
+        "LIMIT $1::bigint",
+    .params = table_trading_cursor_first_params,
+    .param_count = 1,
+    .columns = table_trading_cursor_first_fields,
+    .column_count = 5,
+};
+
+static const struct store_column table_trading_cursor_next_params[] = {
+    {"after_single", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_cursor_next_fields[] = {
+    {"single", STORE_I64, false},
+    {"seq", STORE_I64, false},
+    {"venue_time", STORE_TIME, false},
+    {"trades", STORE_I64, false},
+    {"places", STORE_I64, false},
+};
+static const struct store_statement table_trading_cursor_next = {
+    .name = "table_trading_cursor_next",
+    .id = 455,
+    .writes = false,
+    .sqlite =
+        "SELECT single, seq, venue_time, trades, places\n"
+        "FROM trading_cursor\n"
+        "WHERE single > ?1\n"
+        "ORDER BY single\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT single, seq, venue_time, trades, places\n"
+        "FROM trading_cursor\n"
+        "WHERE single > $1::bigint\n"
+        "ORDER BY single\n"
+        "LIMIT $2::bigint",
+    .params = table_trading_cursor_next_params,
+    .param_count = 2,
+    .columns = table_trading_cursor_next_fields,
+    .column_count = 5,
+};
+
+static const struct store_column table_trading_cursor_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_trading_cursor_count = {
+    .name = "table_trading_cursor_count",
+    .id = 456,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM trading_cursor",
+    .postgres =
+        "SELECT count(*) AS rows FROM trading_cursor",
+    .columns = table_trading_cursor_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_trading_cursor_insert_params[] = {
+    {"single", STORE_I64, false},
+    {"seq", STORE_I64, false},
+    {"venue_time", STORE_TIME, false},
+    {"trades", STORE_I64, false},
+    {"places", STORE_I64, false},
+};
+static const struct store_statement table_trading_cursor_insert = {
+    .name = "table_trading_cursor_insert",
+    .id = 457,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO trading_cursor (single, seq, venue_time, trades, places)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5)",
+    .postgres =
+        "INSERT INTO trading_cursor (single, seq, venue_time, trades, places)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::timestamptz, $4::bigint, $5::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trading_cursor (single, seq, venue_time, trades, places) FROM STDIN (FORMAT binary)",
+    .params = table_trading_cursor_insert_params,
+    .param_count = 5,
+};
+
+static const struct store_statement table_trading_cursor_clear = {
+    .name = "table_trading_cursor_clear",
+    .id = 458,
+    .writes = true,
+    .sqlite =
+        "DELETE FROM trading_cursor",
+    .postgres =
+        "DELETE FROM trading_cursor",
+};
+
+static const struct store_column table_trading_cursor_columns[] = {
+    {"single", STORE_I64, false},
+    {"seq", STORE_I64, false},
+    {"venue_time", STORE_TIME, false},
+    {"trades", STORE_I64, false},
+    {"places", STORE_I64, false},
+};
+static const uint16_t table_trading_cursor_key[] = {0};
+
+static const struct store_column table_trading_deltas_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_deltas_first_fields[] = {
+    {"pair", STORE_I64, false},
+    {"number", STORE_I64, false},
+    {"seq", STORE_I64, false},
+    {"changes", STORE_TEXT, false},
+    {"checksum", STORE_I64, false},
+};
+static const struct store_statement table_trading_deltas_first = {
+    .name = "table_trading_deltas_first",
+    .id = 459,
+    .writes = false,
+    .sqlite =
+        "SELECT pair, number, seq, changes, checksum\n"
+        "FROM trading_deltas\n"
+        "ORDER BY pair, number\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT pair, number, seq, changes, checksum\n"
+        "FROM trading_deltas\n"
+        "ORDER BY pair, number\n"
+        "LIMIT $1::bigint",
+    .params = table_trading_deltas_first_params,
+    .param_count = 1,
+    .columns = table_trading_deltas_first_fields,
+    .column_count = 5,
+};
+
+static const struct store_column table_trading_deltas_next_params[] = {
+    {"after_pair", STORE_I64, false},
+    {"after_number", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_deltas_next_fields[] = {
+    {"pair", STORE_I64, false},
+    {"number", STORE_I64, false},
+    {"seq", STORE_I64, false},
+    {"changes", STORE_TEXT, false},
+    {"checksum", STORE_I64, false},
+};
+static const struct store_statement table_trading_deltas_next = {
+    .name = "table_trading_deltas_next",
+    .id = 460,
+    .writes = false,
+    .sqlite =
+        "SELECT pair, number, seq, changes, checksum\n"
+        "FROM trading_deltas\n"
+        "WHERE (pair, number) > (?1, ?2)\n"
+        "ORDER BY pair, number\n"
+        "LIMIT ?3",
+    .postgres =
+        "SELECT pair, number, seq, changes, checksum\n"
+        "FROM trading_deltas\n"
+        "WHERE (pair, number) > ($1::bigint, $2::bigint)\n"
+        "ORDER BY pair, number\n"
+        "LIMIT $3::bigint",
+    .params = table_trading_deltas_next_params,
+    .param_count = 3,
+    .columns = table_trading_deltas_next_fields,
+    .column_count = 5,
+};
+
+static const struct store_column table_trading_deltas_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_trading_deltas_count = {
+    .name = "table_trading_deltas_count",
+    .id = 461,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM trading_deltas",
+    .postgres =
+        "SELECT count(*) AS rows FROM trading_deltas",
+    .columns = table_trading_deltas_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_trading_deltas_insert_params[] = {
+    {"pair", STORE_I64, false},
+    {"number", STORE_I64, false},
+    {"seq", STORE_I64, false},
+    {"changes", STORE_TEXT, false},
+    {"checksum", STORE_I64, false},
+};
+static const struct store_statement table_trading_deltas_insert = {
+    .name = "table_trading_deltas_insert",
+    .id = 462,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO trading_deltas (pair, number, seq, changes, checksum)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5)",
+    .postgres =
+        "INSERT INTO trading_deltas (pair, number, seq, changes, checksum)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::text, $5::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trading_deltas (pair, number, seq, changes, checksum) FROM STDIN (FORMAT binary)",
+    .params = table_trading_deltas_insert_params,
+    .param_count = 5,
+};
+
+static const struct store_column table_trading_deltas_columns[] = {
+    {"pair", STORE_I64, false},
+    {"number", STORE_I64, false},
+    {"seq", STORE_I64, false},
+    {"changes", STORE_TEXT, false},
+    {"checksum", STORE_I64, false},
+};
+static const uint16_t table_trading_deltas_key[] = {0, 1};
+
+static const struct store_column table_trading_levels_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_levels_first_fields[] = {
+    {"pair", STORE_I64, false},
+    {"side", STORE_I64, false},
+    {"price", STORE_I64, false},
+    {"qty", STORE_I64, false},
+    {"orders", STORE_I64, false},
+};
+static const struct store_statement table_trading_levels_first = {
+    .name = "table_trading_levels_first",
+    .id = 463,
+    .writes = false,
+    .sqlite =
+        "SELECT pair, side, price, qty, orders\n"
+        "FROM trading_levels\n"
+        "ORDER BY pair, side, price\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT pair, side, price, qty, orders\n"
+        "FROM trading_levels\n"
+        "ORDER BY pair, side, price\n"
+        "LIMIT $1::bigint",
+    .params = table_trading_levels_first_params,
+    .param_count = 1,
+    .columns = table_trading_levels_first_fields,
+    .column_count = 5,
+};
+
+static const struct store_column table_trading_levels_next_params[] = {
+    {"after_pair", STORE_I64, false},
+    {"after_side", STORE_I64, false},
+    {"after_price", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_levels_next_fields[] = {
+    {"pair", STORE_I64, false},
+    {"side", STORE_I64, false},
+    {"price", STORE_I64, false},
+    {"qty", STORE_I64, false},
+    {"orders", STORE_I64, false},
+};
+static const struct store_statement table_trading_levels_next = {
+    .name = "table_trading_levels_next",
+    .id = 464,
+    .writes = false,
+    .sqlite =
+        "SELECT pair, side, price, qty, orders\n"
+        "FROM trading_levels\n"
+        "WHERE (pair, side, price) > (?1, ?2, ?3)\n"
+        "ORDER BY pair, side, price\n"
+        "LIMIT ?4",
+    .postgres =
+        "SELECT pair, side, price, qty, orders\n"
+        "FROM trading_levels\n"
+        "WHERE (pair, side, price) > ($1::bigint, $2::bigint, $3::bigint)\n"
+        "ORDER BY pair, side, price\n"
+        "LIMIT $4::bigint",
+    .params = table_trading_levels_next_params,
+    .param_count = 4,
+    .columns = table_trading_levels_next_fields,
+    .column_count = 5,
+};
+
+static const struct store_column table_trading_levels_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_trading_levels_count = {
+    .name = "table_trading_levels_count",
+    .id = 465,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM trading_levels",
+    .postgres =
+        "SELECT count(*) AS rows FROM trading_levels",
+    .columns = table_trading_levels_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_trading_levels_insert_params[] = {
+    {"pair", STORE_I64, false},
+    {"side", STORE_I64, false},
+    {"price", STORE_I64, false},
+    {"qty", STORE_I64, false},
+    {"orders", STORE_I64, false},
+};
+static const struct store_statement table_trading_levels_insert = {
+    .name = "table_trading_levels_insert",
+    .id = 466,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO trading_levels (pair, side, price, qty, orders)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5)",
+    .postgres =
+        "INSERT INTO trading_levels (pair, side, price, qty, orders)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::bigint, $5::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trading_levels (pair, side, price, qty, orders) FROM STDIN (FORMAT binary)",
+    .params = table_trading_levels_insert_params,
+    .param_count = 5,
+};
+
+static const struct store_column table_trading_levels_columns[] = {
+    {"pair", STORE_I64, false},
+    {"side", STORE_I64, false},
+    {"price", STORE_I64, false},
+    {"qty", STORE_I64, false},
+    {"orders", STORE_I64, false},
+};
+static const uint16_t table_trading_levels_key[] = {0, 1, 2};
+
+static const struct store_column table_trading_movements_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_movements_first_fields[] = {
+    {"seq", STORE_I64, false},
+    {"at", STORE_TIME, false},
+    {"kind", STORE_I64, false},
+    {"id", STORE_I64, false},
+    {"account", STORE_I64, false},
+    {"receiver", STORE_I64, true},
+    {"asset", STORE_I64, false},
+    {"amount", STORE_I64, false},
+};
+static const struct store_statement table_trading_movements_first = {
+    .name = "table_trading_movements_first",
+    .id = 467,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
+        "FROM trading_movements\n"
+        "ORDER BY seq\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
+        "FROM trading_movements\n"
+        "ORDER BY seq\n"
+        "LIMIT $1::bigint",
+    .params = table_trading_movements_first_params,
+    .param_count = 1,
+    .columns = table_trading_movements_first_fields,
+    .column_count = 8,
+};
+
+static const struct store_column table_trading_movements_next_params[] = {
+    {"after_seq", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_movements_next_fields[] = {
+    {"seq", STORE_I64, false},
+    {"at", STORE_TIME, false},
+    {"kind", STORE_I64, false},
+    {"id", STORE_I64, false},
+    {"account", STORE_I64, false},
+    {"receiver", STORE_I64, true},
+    {"asset", STORE_I64, false},
+    {"amount", STORE_I64, false},
+};
+static const struct store_statement table_trading_movements_next = {
+    .name = "table_trading_movements_next",
+    .id = 468,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
+        "FROM trading_movements\n"
+        "WHERE seq > ?1\n"
+        "ORDER BY seq\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
+        "FROM trading_movements\n"
+        "WHERE seq > $1::bigint\n"
+        "ORDER BY seq\n"
+        "LIMIT $2::bigint",
+    .params = table_trading_movements_next_params,
+    .param_count = 2,
+    .columns = table_trading_movements_next_fields,
+    .column_count = 8,
+};
+
+static const struct store_column table_trading_movements_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_trading_movements_count = {
+    .name = "table_trading_movements_count",
+    .id = 469,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM trading_movements",
+    .postgres =
+        "SELECT count(*) AS rows FROM trading_movements",
+    .columns = table_trading_movements_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_trading_movements_insert_params[] = {
+    {"seq", STORE_I64, false},
+    {"at", STORE_TIME, false},
+    {"kind", STORE_I64, false},
+    {"id", STORE_I64, false},
+    {"account", STORE_I64, false},
+    {"receiver", STORE_I64, true},
+    {"asset", STORE_I64, false},
+    {"amount", STORE_I64, false},
+};
+static const struct store_statement table_trading_movements_insert = {
+    .name = "table_trading_movements_insert",
+    .id = 470,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO trading_movements (seq, at, kind, id, account, receiver, asset, amount)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    .postgres =
+        "INSERT INTO trading_movements (seq, at, kind, id, account, receiver, asset, amount)\n"
+        "VALUES ($1::bigint, $2::timestamptz, $3::bigint, $4::bigint, $5::bigint, $6::bigint, $7::bigint, $8::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trading_movements (seq, at, kind, id, account, receiver, asset, amount) FROM STDIN (FORMAT binary)",
+    .params = table_trading_movements_insert_params,
+    .param_count = 8,
+};
+
+static const struct store_column table_trading_movements_columns[] = {
+    {"seq", STORE_I64, false},
+    {"at", STORE_TIME, false},
+    {"kind", STORE_I64, false},
+    {"id", STORE_I64, false},
+    {"account", STORE_I64, false},
+    {"receiver", STORE_I64, true},
+    {"asset", STORE_I64, false},
+    {"amount", STORE_I64, false},
+};
+static const uint16_t table_trading_movements_key[] = {0};
+
+static const struct store_column table_trading_orders_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_orders_first_fields[] = {
+    {"id", STORE_I64, false},
+    {"account", STORE_I64, false},
+    {"pair", STORE_I64, false},
+    {"side", STORE_I64, false},
+    {"type", STORE_I64, false},
+    {"tif", STORE_I64, false},
+    {"price", STORE_I64, false},
+    {"stop", STORE_I64, false},
+    {"funds", STORE_I64, false},
+    {"total", STORE_I64, false},
+    {"filled", STORE_I64, false},
+    {"open_qty", STORE_I64, false},
+    {"cancelled", STORE_I64, false},
+    {"prevented", STORE_I64, false},
+    {"notional", STORE_U256, true},
+    {"lot_lock", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"reason", STORE_I64, false},
+    {"place", STORE_I64, true},
+    {"accepted_seq", STORE_I64, false},
+    {"accepted_at", STORE_TIME, false},
+    {"changed_seq", STORE_I64, false},
+    {"changed_at", STORE_TIME, false},
+};
+static const struct store_statement table_trading_orders_first = {
+    .name = "table_trading_orders_first",
+    .id = 471,
+    .writes = false,
+    .sqlite =
+        "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
+        "FROM trading_orders\n"
+        "ORDER BY id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
+        "FROM trading_orders\n"
+        "ORDER BY id\n"
+        "LIMIT $1::bigint",
+    .params = table_trading_orders_first_params,
+    .param_count = 1,
+    .columns = table_trading_orders_first_fields,
+    .column_count = 23,
+};
+
+static const struct store_column table_trading_orders_next_params[] = {
+    {"after_id", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_orders_next_fields[] = {
+    {"id", STORE_I64, false},
+    {"account", STORE_I64, false},
+    {"pair", STORE_I64, false},
+    {"side", STORE_I64, false},
+    {"type", STORE_I64, false},
+    {"tif", STORE_I64, false},
+    {"price", STORE_I64, false},
+    {"stop", STORE_I64, false},
+    {"funds", STORE_I64, false},
+    {"total", STORE_I64, false},
+    {"filled", STORE_I64, false},
+    {"open_qty", STORE_I64, false},
+    {"cancelled", STORE_I64, false},
+    {"prevented", STORE_I64, false},
+    {"notional", STORE_U256, true},
+    {"lot_lock", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"reason", STORE_I64, false},
+    {"place", STORE_I64, true},
+    {"accepted_seq", STORE_I64, false},
+    {"accepted_at", STORE_TIME, false},
+    {"changed_seq", STORE_I64, false},
+    {"changed_at", STORE_TIME, false},
+};
+static const struct store_statement table_trading_orders_next = {
+    .name = "table_trading_orders_next",
+    .id = 472,
+    .writes = false,
+    .sqlite =
+        "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
+        "FROM trading_orders\n"
+        "WHERE id > ?1\n"
+        "ORDER BY id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
+        "FROM trading_orders\n"
+        "WHERE id > $1::bigint\n"
+        "ORDER BY id\n"
+        "LIMIT $2::bigint",
+    .params = table_trading_orders_next_params,
+    .param_count = 2,
+    .columns = table_trading_orders_next_fields,
+    .column_count = 23,
+};
+
+static const struct store_column table_trading_orders_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_trading_orders_count = {
+    .name = "table_trading_orders_count",
+    .id = 473,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM trading_orders",
+    .postgres =
+        "SELECT count(*) AS rows FROM trading_orders",
+    .columns = table_trading_orders_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_trading_orders_insert_params[] = {
+    {"id", STORE_I64, false},
+    {"account", STORE_I64, false},
+    {"pair", STORE_I64, false},
+    {"side", STORE_I64, false},
+    {"type", STORE_I64, false},
+    {"tif", STORE_I64, false},
+    {"price", STORE_I64, false},
+    {"stop", STORE_I64, false},
+    {"funds", STORE_I64, false},
+    {"total", STORE_I64, false},
+    {"filled", STORE_I64, false},
+    {"open_qty", STORE_I64, false},
+    {"cancelled", STORE_I64, false},
+    {"prevented", STORE_I64, false},
+    {"notional", STORE_U256, true},
+    {"lot_lock", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"reason", STORE_I64, false},
+    {"place", STORE_I64, true},
+    {"accepted_seq", STORE_I64, false},
+    {"accepted_at", STORE_TIME, false},
+    {"changed_seq", STORE_I64, false},
+    {"changed_at", STORE_TIME, false},
+};
+static const struct store_statement table_trading_orders_insert = {
+    .name = "table_trading_orders_insert",
+    .id = 474,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO trading_orders (id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
+    .postgres =
+        "INSERT INTO trading_orders (id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::bigint, $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::bigint, $10::bigint, $11::bigint, $12::bigint, $13::bigint, $14::bigint, $15::numeric, $16::bigint, $17::bigint, $18::bigint, $19::bigint, $20::bigint, $21::timestamptz, $22::bigint, $23::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trading_orders (id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at) FROM STDIN (FORMAT binary)",
+    .params = table_trading_orders_insert_params,
+    .param_count = 23,
+};
+
+static const struct store_column table_trading_orders_columns[] = {
+    {"id", STORE_I64, false},
+    {"account", STORE_I64, false},
+    {"pair", STORE_I64, false},
+    {"side", STORE_I64, false},
+    {"type", STORE_I64, false},
+    {"tif", STORE_I64, false},
+    {"price", STORE_I64, false},
+    {"stop", STORE_I64, false},
+    {"funds", STORE_I64, false},
+    {"total", STORE_I64, false},
+    {"filled", STORE_I64, false},
+    {"open_qty", STORE_I64, false},
+    {"cancelled", STORE_I64, false},
+    {"prevented", STORE_I64, false},
+    {"notional", STORE_U256, true},
+    {"lot_lock", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"reason", STORE_I64, false},
+    {"place", STORE_I64, true},
+    {"accepted_seq", STORE_I64, false},
+    {"accepted_at", STORE_TIME, false},
+    {"changed_seq", STORE_I64, false},
+    {"changed_at", STORE_TIME, false},
+};
+static const uint16_t table_trading_orders_key[] = {0};
+
+static const struct store_column table_trading_pairs_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_pairs_first_fields[] = {
+    {"pair", STORE_I64, false},
+    {"base", STORE_I64, false},
+    {"quote", STORE_I64, false},
+    {"fee_account", STORE_I64, false},
+    {"lot_units", STORE_I64, false},
+    {"tick_units", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"state_until", STORE_TIME, true},
+    {"auction_price", STORE_I64, false},
+    {"auction_volume", STORE_I64, false},
+    {"auction_surplus", STORE_I64, false},
+    {"book_number", STORE_I64, false},
+    {"book_checksum", STORE_I64, false},
+};
+static const struct store_statement table_trading_pairs_first = {
+    .name = "table_trading_pairs_first",
+    .id = 475,
+    .writes = false,
+    .sqlite =
+        "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
+        "FROM trading_pairs\n"
+        "ORDER BY pair\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
+        "FROM trading_pairs\n"
+        "ORDER BY pair\n"
+        "LIMIT $1::bigint",
+    .params = table_trading_pairs_first_params,
+    .param_count = 1,
+    .columns = table_trading_pairs_first_fields,
+    .column_count = 13,
+};
+
+static const struct store_column table_trading_pairs_next_params[] = {
+    {"after_pair", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_pairs_next_fields[] = {
+    {"pair", STORE_I64, false},
+    {"base", STORE_I64, false},
+    {"quote", STORE_I64, false},
+    {"fee_account", STORE_I64, false},
+    {"lot_units", STORE_I64, false},
+    {"tick_units", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"state_until", STORE_TIME, true},
+    {"auction_price", STORE_I64, false},
+    {"auction_volume", STORE_I64, false},
+    {"auction_surplus", STORE_I64, false},
+    {"book_number", STORE_I64, false},
+    {"book_checksum", STORE_I64, false},
+};
+static const struct store_statement table_trading_pairs_next = {
+    .name = "table_trading_pairs_next",
+    .id = 476,
+    .writes = false,
+    .sqlite =
+        "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
+        "FROM trading_pairs\n"
+        "WHERE pair > ?1\n"
+        "ORDER BY pair\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
+        "FROM trading_pairs\n"
+        "WHERE pair > $1::bigint\n"
+        "ORDER BY pair\n"
+        "LIMIT $2::bigint",
+    .params = table_trading_pairs_next_params,
+    .param_count = 2,
+    .columns = table_trading_pairs_next_fields,
+    .column_count = 13,
+};
+
+static const struct store_column table_trading_pairs_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_trading_pairs_count = {
+    .name = "table_trading_pairs_count",
+    .id = 477,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM trading_pairs",
+    .postgres =
+        "SELECT count(*) AS rows FROM trading_pairs",
+    .columns = table_trading_pairs_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_trading_pairs_insert_params[] = {
+    {"pair", STORE_I64, false},
+    {"base", STORE_I64, false},
+    {"quote", STORE_I64, false},
+    {"fee_account", STORE_I64, false},
+    {"lot_units", STORE_I64, false},
+    {"tick_units", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"state_until", STORE_TIME, true},
+    {"auction_price", STORE_I64, false},
+    {"auction_volume", STORE_I64, false},
+    {"auction_surplus", STORE_I64, false},
+    {"book_number", STORE_I64, false},
+    {"book_checksum", STORE_I64, false},
+};
+static const struct store_statement table_trading_pairs_insert = {
+    .name = "table_trading_pairs_insert",
+    .id = 478,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO trading_pairs (pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    .postgres =
+        "INSERT INTO trading_pairs (pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::bigint, $5::bigint, $6::bigint, $7::bigint, $8::timestamptz, $9::bigint, $10::bigint, $11::bigint, $12::bigint, $13::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trading_pairs (pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum) FROM STDIN (FORMAT binary)",
+    .params = table_trading_pairs_insert_params,
+    .param_count = 13,
+};
+
+static const struct store_column table_trading_pairs_columns[] = {
+    {"pair", STORE_I64, false},
+    {"base", STORE_I64, false},
+    {"quote", STORE_I64, false},
+    {"fee_account", STORE_I64, false},
+    {"lot_units", STORE_I64, false},
+    {"tick_units", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"state_until", STORE_TIME, true},
+    {"auction_price", STORE_I64, false},
+    {"auction_volume", STORE_I64, false},
+    {"auction_surplus", STORE_I64, false},
+    {"book_number", STORE_I64, false},
+    {"book_checksum", STORE_I64, false},
+};
+static const uint16_t table_trading_pairs_key[] = {0};
+
+static const struct store_column table_trading_statistics_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_statistics_first_fields[] = {
+    {"pair", STORE_I64, false},
+    {"open", STORE_I64, false},
+    {"high", STORE_I64, false},
+    {"low", STORE_I64, false},
+    {"close", STORE_I64, false},
+    {"volume", STORE_U256, false},
+    {"notional", STORE_U256, false},
+    {"trades", STORE_I64, false},
+};
+static const struct store_statement table_trading_statistics_first = {
+    .name = "table_trading_statistics_first",
+    .id = 479,
+    .writes = false,
+    .sqlite =
+        "SELECT pair, open, high, low, close, volume, notional, trades\n"
+        "FROM trading_statistics\n"
+        "ORDER BY pair\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT pair, open, high, low, close, volume, notional, trades\n"
+        "FROM trading_statistics\n"
+        "ORDER BY pair\n"
+        "LIMIT $1::bigint",
+    .params = table_trading_statistics_first_params,
+    .param_count = 1,
+    .columns = table_trading_statistics_first_fields,
+    .column_count = 8,
+};
+
+static const struct store_column table_trading_statistics_next_params[] = {
+    {"after_pair", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_statistics_next_fields[] = {
+    {"pair", STORE_I64, false},
+    {"open", STORE_I64, false},
+    {"high", STORE_I64, false},
+    {"low", STORE_I64, false},
+    {"close", STORE_I64, false},
+    {"volume", STORE_U256, false},
+    {"notional", STORE_U256, false},
+    {"trades", STORE_I64, false},
+};
+static const struct store_statement table_trading_statistics_next = {
+    .name = "table_trading_statistics_next",
+    .id = 480,
+    .writes = false,
+    .sqlite =
+        "SELECT pair, open, high, low, close, volume, notional, trades\n"
+        "FROM trading_statistics\n"
+        "WHERE pair > ?1\n"
+        "ORDER BY pair\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT pair, open, high, low, close, volume, notional, trades\n"
+        "FROM trading_statistics\n"
+        "WHERE pair > $1::bigint\n"
+        "ORDER BY pair\n"
+        "LIMIT $2::bigint",
+    .params = table_trading_statistics_next_params,
+    .param_count = 2,
+    .columns = table_trading_statistics_next_fields,
+    .column_count = 8,
+};
+
+static const struct store_column table_trading_statistics_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_trading_statistics_count = {
+    .name = "table_trading_statistics_count",
+    .id = 481,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM trading_statistics",
+    .postgres =
+        "SELECT count(*) AS rows FROM trading_statistics",
+    .columns = table_trading_statistics_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_trading_statistics_insert_params[] = {
+    {"pair", STORE_I64, false},
+    {"open", STORE_I64, false},
+    {"high", STORE_I64, false},
+    {"low", STORE_I64, false},
+    {"close", STORE_I64, false},
+    {"volume", STORE_U256, false},
+    {"notional", STORE_U256, false},
+    {"trades", STORE_I64, false},
+};
+static const struct store_statement table_trading_statistics_insert = {
+    .name = "table_trading_statistics_insert",
+    .id = 482,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO trading_statistics (pair, open, high, low, close, volume, notional, trades)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    .postgres =
+        "INSERT INTO trading_statistics (pair, open, high, low, close, volume, notional, trades)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::bigint, $5::bigint, $6::numeric, $7::numeric, $8::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trading_statistics (pair, open, high, low, close, volume, notional, trades) FROM STDIN (FORMAT binary)",
+    .params = table_trading_statistics_insert_params,
+    .param_count = 8,
+};
+
+static const struct store_column table_trading_statistics_columns[] = {
+    {"pair", STORE_I64, false},
+    {"open", STORE_I64, false},
+    {"high", STORE_I64, false},
+    {"low", STORE_I64, false},
+    {"close", STORE_I64, false},
+    {"volume", STORE_U256, false},
+    {"notional", STORE_U256, false},
+    {"trades", STORE_I64, false},
+};
+static const uint16_t table_trading_statistics_key[] = {0};
+
+static const struct store_column table_trading_trades_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_trades_first_fields[] = {
+    {"id", STORE_I64, false},
+    {"at", STORE_TIME, false},
+    {"seq", STORE_I64, false},
+    {"pair", STORE_I64, false},
+    {"price", STORE_I64, false},
+    {"qty", STORE_I64, false},
+    {"taker_side", STORE_I64, false},
+    {"auction", STORE_BOOL, false},
+    {"maker_order", STORE_I64, false},
+    {"taker_order", STORE_I64, false},
+    {"maker_account", STORE_I64, false},
+    {"taker_account", STORE_I64, false},
+    {"amount", STORE_I64, false},
+    {"maker_fee", STORE_I64, false},
+    {"taker_fee", STORE_I64, false},
+};
+static const struct store_statement table_trading_trades_first = {
+    .name = "table_trading_trades_first",
+    .id = 483,
+    .writes = false,
+    .sqlite =
+        "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
+        "FROM trading_trades\n"
+        "ORDER BY id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
+        "FROM trading_trades\n"
+        "ORDER BY id\n"
+        "LIMIT $1::bigint",
+    .params = table_trading_trades_first_params,
+    .param_count = 1,
+    .columns = table_trading_trades_first_fields,
+    .column_count = 15,
+};
+
+static const struct store_column table_trading_trades_next_params[] = {
+    {"after_id", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_trades_next_fields[] = {
+    {"id", STORE_I64, false},
+    {"at", STORE_TIME, false},
+    {"seq", STORE_I64, false},
+    {"pair", STORE_I64, false},
+    {"price", STORE_I64, false},
+    {"qty", STORE_I64, false},
+    {"taker_side", STORE_I64, false},
+    {"auction", STORE_BOOL, false},
+    {"maker_order", STORE_I64, false},
+    {"taker_order", STORE_I64, false},
+    {"maker_account", STORE_I64, false},
+    {"taker_account", STORE_I64, false},
+    {"amount", STORE_I64, false},
+    {"maker_fee", STORE_I64, false},
+    {"taker_fee", STORE_I64, false},
+};
+static const struct store_statement table_trading_trades_next = {
+    .name = "table_trading_trades_next",
+    .id = 484,
+    .writes = false,
+    .sqlite =
+        "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
+        "FROM trading_trades\n"
+        "WHERE id > ?1\n"
+        "ORDER BY id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
+        "FROM trading_trades\n"
+        "WHERE id > $1::bigint\n"
+        "ORDER BY id\n"
+        "LIMIT $2::bigint",
+    .params = table_trading_trades_next_params,
+    .param_count = 2,
+    .columns = table_trading_trades_next_fields,
+    .column_count = 15,
+};
+
+static const struct store_column table_trading_trades_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_trading_trades_count = {
+    .name = "table_trading_trades_count",
+    .id = 485,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM trading_trades",
+    .postgres =
+        "SELECT count(*) AS rows FROM trading_trades",
+    .columns = table_trading_trades_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_trading_trades_insert_params[] = {
+    {"id", STORE_I64, false},
+    {"at", STORE_TIME, false},
+    {"seq", STORE_I64, false},
+    {"pair", STORE_I64, false},
+    {"price", STORE_I64, false},
+    {"qty", STORE_I64, false},
+    {"taker_side", STORE_I64, false},
+    {"auction", STORE_BOOL, false},
+    {"maker_order", STORE_I64, false},
+    {"taker_order", STORE_I64, false},
+    {"maker_account", STORE_I64, false},
+    {"taker_account", STORE_I64, false},
+    {"amount", STORE_I64, false},
+    {"maker_fee", STORE_I64, false},
+    {"taker_fee", STORE_I64, false},
+};
+static const struct store_statement table_trading_trades_insert = {
+    .name = "table_trading_trades_insert",
+    .id = 486,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO trading_trades (id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+    .postgres =
+        "INSERT INTO trading_trades (id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee)\n"
+        "VALUES ($1::bigint, $2::timestamptz, $3::bigint, $4::bigint, $5::bigint, $6::bigint, $7::bigint, $8::boolean, $9::bigint, $10::bigint, $11::bigint, $12::bigint, $13::bigint, $14::bigint, $15::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trading_trades (id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee) FROM STDIN (FORMAT binary)",
+    .params = table_trading_trades_insert_params,
+    .param_count = 15,
+};
+
+static const struct store_column table_trading_trades_columns[] = {
+    {"id", STORE_I64, false},
+    {"at", STORE_TIME, false},
+    {"seq", STORE_I64, false},
+    {"pair", STORE_I64, false},
+    {"price", STORE_I64, false},
+    {"qty", STORE_I64, false},
+    {"taker_side", STORE_I64, false},
+    {"auction", STORE_BOOL, false},
+    {"maker_order", STORE_I64, false},
+    {"taker_order", STORE_I64, false},
+    {"maker_account", STORE_I64, false},
+    {"taker_account", STORE_I64, false},
+    {"amount", STORE_I64, false},
+    {"maker_fee", STORE_I64, false},
+    {"taker_fee", STORE_I64, false},
+};
+static const uint16_t table_trading_trades_key[] = {0};
+
 static const struct store_column table_undo_log_first_params[] = {
     {"max_rows", STORE_I64, false},
 };
@@ -5155,7 +6519,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 404,
+    .id = 487,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -5185,7 +6549,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 405,
+    .id = 488,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -5210,7 +6574,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 406,
+    .id = 489,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -5228,7 +6592,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 407,
+    .id = 490,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -5249,7 +6613,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 408,
+    .id = 491,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -5269,7 +6633,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 409,
+    .id = 492,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -5634,7 +6998,7 @@ static const struct store_table sql_catalog_tables[] = {
     {
         .name = "relay_intents",
         .columns = table_relay_intents_columns,
-        .column_count = 31,
+        .column_count = 34,
         .key = table_relay_intents_key,
         .key_count = 1,
         .rows_fresh = 0,
@@ -5730,6 +7094,127 @@ static const struct store_table sql_catalog_tables[] = {
         .insert = &table_token_holders_insert,
     },
     {
+        .name = "trading_balances",
+        .columns = table_trading_balances_columns,
+        .column_count = 4,
+        .key = table_trading_balances_key,
+        .key_count = 2,
+        .rows_fresh = 0,
+        .first = &table_trading_balances_first,
+        .next = &table_trading_balances_next,
+        .count = &table_trading_balances_count,
+        .insert = &table_trading_balances_insert,
+    },
+    {
+        .name = "trading_candles",
+        .columns = table_trading_candles_columns,
+        .column_count = 10,
+        .key = table_trading_candles_key,
+        .key_count = 3,
+        .rows_fresh = 0,
+        .first = &table_trading_candles_first,
+        .next = &table_trading_candles_next,
+        .count = &table_trading_candles_count,
+        .insert = &table_trading_candles_insert,
+    },
+    {
+        .name = "trading_cursor",
+        .columns = table_trading_cursor_columns,
+        .column_count = 5,
+        .key = table_trading_cursor_key,
+        .key_count = 1,
+        .rows_fresh = 1,
+        .first = &table_trading_cursor_first,
+        .next = &table_trading_cursor_next,
+        .count = &table_trading_cursor_count,
+        .insert = &table_trading_cursor_insert,
+        .clear = &table_trading_cursor_clear,
+    },
+    {
+        .name = "trading_deltas",
+        .columns = table_trading_deltas_columns,
+        .column_count = 5,
+        .key = table_trading_deltas_key,
+        .key_count = 2,
+        .rows_fresh = 0,
+        .first = &table_trading_deltas_first,
+        .next = &table_trading_deltas_next,
+        .count = &table_trading_deltas_count,
+        .insert = &table_trading_deltas_insert,
+    },
+    {
+        .name = "trading_levels",
+        .columns = table_trading_levels_columns,
+        .column_count = 5,
+        .key = table_trading_levels_key,
+        .key_count = 3,
+        .rows_fresh = 0,
+        .first = &table_trading_levels_first,
+        .next = &table_trading_levels_next,
+        .count = &table_trading_levels_count,
+        .insert = &table_trading_levels_insert,
+    },
+    {
+        .name = "trading_movements",
+        .columns = table_trading_movements_columns,
+        .column_count = 8,
+        .key = table_trading_movements_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_trading_movements_first,
+        .next = &table_trading_movements_next,
+        .count = &table_trading_movements_count,
+        .insert = &table_trading_movements_insert,
+    },
+    {
+        .name = "trading_orders",
+        .columns = table_trading_orders_columns,
+        .column_count = 23,
+        .key = table_trading_orders_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_trading_orders_first,
+        .next = &table_trading_orders_next,
+        .count = &table_trading_orders_count,
+        .insert = &table_trading_orders_insert,
+    },
+    {
+        .name = "trading_pairs",
+        .columns = table_trading_pairs_columns,
+        .column_count = 13,
+        .key = table_trading_pairs_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_trading_pairs_first,
+        .next = &table_trading_pairs_next,
+        .count = &table_trading_pairs_count,
+        .insert = &table_trading_pairs_insert,
+    },
+    {
+        .name = "trading_statistics",
+        .columns = table_trading_statistics_columns,
+        .column_count = 8,
+        .key = table_trading_statistics_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_trading_statistics_first,
+        .next = &table_trading_statistics_next,
+        .count = &table_trading_statistics_count,
+        .insert = &table_trading_statistics_insert,
+    },
+    {
+        .name = "trading_trades",
+        .columns = table_trading_trades_columns,
+        .column_count = 15,
+        .key = table_trading_trades_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_trading_trades_first,
+        .next = &table_trading_trades_next,
+        .count = &table_trading_trades_count,
+        .insert = &table_trading_trades_insert,
+    },
+    {
         .name = "undo_log",
         .columns = table_undo_log_columns,
         .column_count = 4,
@@ -5748,6 +7233,8 @@ static const struct store_table sql_catalog_tables[] = {
 static const struct store_partitioned sql_catalog_partitioned[] = {
     {"blockchain_events", "created_at"},
     {"audit_log", "created_at"},
+    {"trading_trades", "at"},
+    {"trading_movements", "at"},
 };
 
 static const struct store_statement *const sql_catalog_statements[] = {
@@ -5945,10 +7432,48 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &ledger_sql_transfer_close,
     &ledger_sql_transfer_find,
     &ledger_sql_transfer_insert,
+    &ops_doctor_sql_halted,
+    &ops_doctor_sql_integrity,
+    &ops_doctor_sql_keys,
+    &ops_doctor_sql_server,
+    &ops_doctor_sql_unanalysed,
+    &ops_doctor_sql_wallets,
     &ops_sql_events_list,
+    &projections_sql_balance_write,
+    &projections_sql_balances,
+    &projections_sql_candle_write,
+    &projections_sql_candles,
+    &projections_sql_clear_balances,
+    &projections_sql_clear_candles,
+    &projections_sql_clear_cursor,
+    &projections_sql_clear_deltas,
+    &projections_sql_clear_levels,
+    &projections_sql_clear_movements,
+    &projections_sql_clear_orders,
+    &projections_sql_clear_pairs,
+    &projections_sql_clear_statistics,
+    &projections_sql_clear_trades,
+    &projections_sql_cursor,
+    &projections_sql_cursor_move,
+    &projections_sql_delta_insert,
+    &projections_sql_delta_prune,
+    &projections_sql_level_delete,
+    &projections_sql_level_write,
+    &projections_sql_locks,
+    &projections_sql_money_transfers,
+    &projections_sql_movement_insert,
+    &projections_sql_order_insert,
+    &projections_sql_order_update,
+    &projections_sql_orders_open,
+    &projections_sql_pair_write,
+    &projections_sql_pairs,
+    &projections_sql_statistics_write,
+    &projections_sql_trade_insert,
+    &projections_sql_trade_transfers,
     &relay_sql_attempt_content,
     &relay_sql_attempt_insert,
     &relay_sql_attempt_is_filler,
+    &relay_sql_attempts_detail,
     &relay_sql_attempts_list,
     &relay_sql_inflight_count,
     &relay_sql_intent_by_hash,
@@ -5957,6 +7482,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &relay_sql_intent_fail,
     &relay_sql_intent_final,
     &relay_sql_intent_get,
+    &relay_sql_intent_hurry,
     &relay_sql_intent_insert,
     &relay_sql_intent_mined,
     &relay_sql_intent_put_off,
@@ -5966,6 +7492,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &relay_sql_intent_retry_at,
     &relay_sql_intent_sent,
     &relay_sql_intent_sign,
+    &relay_sql_intent_take_back,
     &relay_sql_intent_unmined,
     &relay_sql_intents_list,
     &relay_sql_nonce_holder,
@@ -5976,6 +7503,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &relay_sql_unfinal_fresh,
     &relay_sql_unfinal_intents,
     &relay_sql_wallet_get,
+    &relay_sql_wallet_next,
     &relay_sql_wallet_put,
     &store_lease_sql_beat,
     &store_lease_sql_fence,
@@ -5997,6 +7525,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &store_partition_sql_drop,
     &store_partition_sql_next,
     &store_partition_sql_patience,
+    &store_partition_sql_there,
     &store_sql_undo_begin,
     &store_sql_undo_drop,
     &store_sql_undo_end,
@@ -6155,6 +7684,47 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_token_holders_next,
     &table_token_holders_count,
     &table_token_holders_insert,
+    &table_trading_balances_first,
+    &table_trading_balances_next,
+    &table_trading_balances_count,
+    &table_trading_balances_insert,
+    &table_trading_candles_first,
+    &table_trading_candles_next,
+    &table_trading_candles_count,
+    &table_trading_candles_insert,
+    &table_trading_cursor_first,
+    &table_trading_cursor_next,
+    &table_trading_cursor_count,
+    &table_trading_cursor_insert,
+    &table_trading_cursor_clear,
+    &table_trading_deltas_first,
+    &table_trading_deltas_next,
+    &table_trading_deltas_count,
+    &table_trading_deltas_insert,
+    &table_trading_levels_first,
+    &table_trading_levels_next,
+    &table_trading_levels_count,
+    &table_trading_levels_insert,
+    &table_trading_movements_first,
+    &table_trading_movements_next,
+    &table_trading_movements_count,
+    &table_trading_movements_insert,
+    &table_trading_orders_first,
+    &table_trading_orders_next,
+    &table_trading_orders_count,
+    &table_trading_orders_insert,
+    &table_trading_pairs_first,
+    &table_trading_pairs_next,
+    &table_trading_pairs_count,
+    &table_trading_pairs_insert,
+    &table_trading_statistics_first,
+    &table_trading_statistics_next,
+    &table_trading_statistics_count,
+    &table_trading_statistics_insert,
+    &table_trading_trades_first,
+    &table_trading_trades_next,
+    &table_trading_trades_count,
+    &table_trading_trades_insert,
     &table_undo_log_first,
     &table_undo_log_next,
     &table_undo_log_count,
@@ -8893,15 +10463,353 @@ static const struct store_migration sql_catalog_migrations[] = {
             "DROP FUNCTION ledger_refuse();\n"
             "ALTER TABLE ledger_accounts RESET (fillfactor);",
     },
+    {
+        .version = 14,
+        .name = "trading",
+        .checksum = "3ec530669560012b9d148cba4b5cfc3c83fd55d0a36b5bcc6c255aa259225b0c",
+        .up_sqlite =
+            "CREATE TABLE trading_cursor (\n"
+            "    single INTEGER NOT NULL PRIMARY KEY CHECK (single = 1),\n"
+            "    seq INTEGER NOT NULL CHECK (seq >= 0),\n"
+            "    venue_time INTEGER NOT NULL,\n"
+            "    trades INTEGER NOT NULL,\n"
+            "    places INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "INSERT INTO trading_cursor VALUES (1, 0, 0, 0, 0);\n"
+            "CREATE TABLE trading_pairs (\n"
+            "    pair INTEGER NOT NULL PRIMARY KEY,\n"
+            "    base INTEGER NOT NULL,\n"
+            "    quote INTEGER NOT NULL,\n"
+            "    fee_account INTEGER NOT NULL,\n"
+            "    lot_units INTEGER NOT NULL,\n"
+            "    tick_units INTEGER NOT NULL,\n"
+            "    state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 5),\n"
+            "    state_until INTEGER,\n"
+            "    auction_price INTEGER NOT NULL,\n"
+            "    auction_volume INTEGER NOT NULL,\n"
+            "    auction_surplus INTEGER NOT NULL,\n"
+            "    book_number INTEGER NOT NULL,\n"
+            "    book_checksum INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "CREATE TABLE trading_orders (\n"
+            "    id INTEGER NOT NULL PRIMARY KEY,\n"
+            "    account INTEGER NOT NULL,\n"
+            "    pair INTEGER NOT NULL,\n"
+            "    side INTEGER NOT NULL CHECK (side IN (0, 1)),\n"
+            "    type INTEGER NOT NULL CHECK (type BETWEEN 0 AND 3),\n"
+            "    tif INTEGER NOT NULL CHECK (tif BETWEEN 0 AND 3),\n"
+            "    price INTEGER NOT NULL,\n"
+            "    stop INTEGER NOT NULL,\n"
+            "    funds INTEGER NOT NULL,\n"
+            "    total INTEGER NOT NULL,\n"
+            "    filled INTEGER NOT NULL,\n"
+            "    open_qty INTEGER NOT NULL,\n"
+            "    cancelled INTEGER NOT NULL,\n"
+            "    prevented INTEGER NOT NULL,\n"
+            "    notional TEXT CONSTRAINT notional_is_u256 CHECK (length(notional) = 78 AND notional NOT GLOB '*[^0-9]*'),\n"
+            "    lot_lock INTEGER NOT NULL,\n"
+            "    state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 4),\n"
+            "    reason INTEGER NOT NULL,\n"
+            "    place INTEGER,\n"
+            "    accepted_seq INTEGER NOT NULL,\n"
+            "    accepted_at INTEGER NOT NULL,\n"
+            "    changed_seq INTEGER NOT NULL,\n"
+            "    changed_at INTEGER NOT NULL,\n"
+            "    CONSTRAINT trading_orders_sum\n"
+            "        CHECK (funds > 0 OR filled + open_qty + cancelled + prevented = total),\n"
+            "    CONSTRAINT trading_orders_place CHECK (place IS NULL OR state = 1)\n"
+            ") STRICT;\n"
+            "CREATE INDEX trading_orders_account ON trading_orders (account, id);\n"
+            "CREATE INDEX trading_orders_open ON trading_orders (pair, side, price, place) WHERE state <= 2;\n"
+            "CREATE TABLE trading_trades (\n"
+            "    id INTEGER NOT NULL PRIMARY KEY,\n"
+            "    at INTEGER NOT NULL,\n"
+            "    seq INTEGER NOT NULL,\n"
+            "    pair INTEGER NOT NULL,\n"
+            "    price INTEGER NOT NULL,\n"
+            "    qty INTEGER NOT NULL CHECK (qty > 0),\n"
+            "    taker_side INTEGER NOT NULL CHECK (taker_side IN (0, 1)),\n"
+            "    auction INTEGER CONSTRAINT auction_is_bool CHECK (auction IN (0, 1)) NOT NULL,\n"
+            "    maker_order INTEGER NOT NULL,\n"
+            "    taker_order INTEGER NOT NULL,\n"
+            "    maker_account INTEGER NOT NULL,\n"
+            "    taker_account INTEGER NOT NULL,\n"
+            "    amount INTEGER NOT NULL CHECK (amount >= 0),\n"
+            "    maker_fee INTEGER NOT NULL CHECK (maker_fee >= 0),\n"
+            "    taker_fee INTEGER NOT NULL CHECK (taker_fee >= 0)\n"
+            ") STRICT;\n"
+            "CREATE INDEX trading_trades_pair ON trading_trades (pair, id);\n"
+            "CREATE INDEX trading_trades_maker ON trading_trades (maker_account, id);\n"
+            "CREATE INDEX trading_trades_taker ON trading_trades (taker_account, id);\n"
+            "CREATE TABLE trading_movements (\n"
+            "    seq INTEGER NOT NULL PRIMARY KEY,\n"
+            "    at INTEGER NOT NULL,\n"
+            "    kind INTEGER NOT NULL CHECK (kind BETWEEN 15 AND 19),\n"
+            "    id INTEGER NOT NULL,\n"
+            "    account INTEGER NOT NULL,\n"
+            "    receiver INTEGER,\n"
+            "    asset INTEGER NOT NULL,\n"
+            "    amount INTEGER NOT NULL CHECK (amount > 0)\n"
+            ") STRICT;\n"
+            "CREATE INDEX trading_movements_account ON trading_movements (account, seq);\n"
+            "CREATE INDEX trading_movements_receiver ON trading_movements (receiver, seq)\n"
+            "    WHERE receiver IS NOT NULL;\n"
+            "CREATE TABLE trading_balances (\n"
+            "    account INTEGER NOT NULL,\n"
+            "    asset INTEGER NOT NULL,\n"
+            "    total INTEGER NOT NULL CHECK (total >= 0),\n"
+            "    locked INTEGER NOT NULL CHECK (locked >= 0),\n"
+            "    PRIMARY KEY (account, asset),\n"
+            "    CONSTRAINT trading_balances_covered CHECK (locked <= total)\n"
+            ") STRICT, WITHOUT ROWID;\n"
+            "CREATE TABLE trading_levels (\n"
+            "    pair INTEGER NOT NULL,\n"
+            "    side INTEGER NOT NULL CHECK (side IN (0, 1)),\n"
+            "    price INTEGER NOT NULL,\n"
+            "    qty INTEGER NOT NULL CHECK (qty > 0),\n"
+            "    orders INTEGER NOT NULL CHECK (orders > 0),\n"
+            "    PRIMARY KEY (pair, side, price)\n"
+            ") STRICT, WITHOUT ROWID;\n"
+            "CREATE TABLE trading_deltas (\n"
+            "    pair INTEGER NOT NULL,\n"
+            "    number INTEGER NOT NULL,\n"
+            "    seq INTEGER NOT NULL,\n"
+            "    changes TEXT NOT NULL,\n"
+            "    checksum INTEGER NOT NULL,\n"
+            "    PRIMARY KEY (pair, number)\n"
+            ") STRICT, WITHOUT ROWID;\n"
+            "CREATE TABLE trading_candles (\n"
+            "    pair INTEGER NOT NULL,\n"
+            "    span_sec INTEGER NOT NULL,\n"
+            "    begins INTEGER NOT NULL,\n"
+            "    open INTEGER NOT NULL,\n"
+            "    high INTEGER NOT NULL,\n"
+            "    low INTEGER NOT NULL,\n"
+            "    close INTEGER NOT NULL,\n"
+            "    volume TEXT CONSTRAINT volume_is_u256 CHECK (length(volume) = 78 AND volume NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    notional TEXT CONSTRAINT notional_is_u256 CHECK (length(notional) = 78 AND notional NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    trades INTEGER NOT NULL CHECK (trades > 0),\n"
+            "    PRIMARY KEY (pair, span_sec, begins)\n"
+            ") STRICT, WITHOUT ROWID;\n"
+            "CREATE TABLE trading_statistics (\n"
+            "    pair INTEGER NOT NULL PRIMARY KEY,\n"
+            "    open INTEGER NOT NULL,\n"
+            "    high INTEGER NOT NULL,\n"
+            "    low INTEGER NOT NULL,\n"
+            "    close INTEGER NOT NULL,\n"
+            "    volume TEXT CONSTRAINT volume_is_u256 CHECK (length(volume) = 78 AND volume NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    notional TEXT CONSTRAINT notional_is_u256 CHECK (length(notional) = 78 AND notional NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    trades INTEGER NOT NULL\n"
+            ") STRICT;",
+        .up_postgres =
+            "CREATE TABLE trading_cursor (\n"
+            "    single BIGINT NOT NULL PRIMARY KEY CHECK (single = 1),\n"
+            "    seq BIGINT NOT NULL CHECK (seq >= 0),\n"
+            "    venue_time TIMESTAMPTZ NOT NULL,\n"
+            "    trades BIGINT NOT NULL,\n"
+            "    places BIGINT NOT NULL\n"
+            ");\n"
+            "INSERT INTO trading_cursor VALUES (1, 0, 'epoch', 0, 0);\n"
+            "CREATE TABLE trading_pairs (\n"
+            "    pair BIGINT NOT NULL PRIMARY KEY,\n"
+            "    base BIGINT NOT NULL,\n"
+            "    quote BIGINT NOT NULL,\n"
+            "    fee_account BIGINT NOT NULL,\n"
+            "    lot_units BIGINT NOT NULL,\n"
+            "    tick_units BIGINT NOT NULL,\n"
+            "    state BIGINT NOT NULL CHECK (state BETWEEN 0 AND 5),\n"
+            "    state_until TIMESTAMPTZ,\n"
+            "    auction_price BIGINT NOT NULL,\n"
+            "    auction_volume BIGINT NOT NULL,\n"
+            "    auction_surplus BIGINT NOT NULL,\n"
+            "    book_number BIGINT NOT NULL,\n"
+            "    book_checksum BIGINT NOT NULL\n"
+            ");\n"
+            "CREATE TABLE trading_orders (\n"
+            "    id BIGINT NOT NULL PRIMARY KEY,\n"
+            "    account BIGINT NOT NULL,\n"
+            "    pair BIGINT NOT NULL,\n"
+            "    side BIGINT NOT NULL CHECK (side IN (0, 1)),\n"
+            "    type BIGINT NOT NULL CHECK (type BETWEEN 0 AND 3),\n"
+            "    tif BIGINT NOT NULL CHECK (tif BETWEEN 0 AND 3),\n"
+            "    price BIGINT NOT NULL,\n"
+            "    stop BIGINT NOT NULL,\n"
+            "    funds BIGINT NOT NULL,\n"
+            "    total BIGINT NOT NULL,\n"
+            "    filled BIGINT NOT NULL,\n"
+            "    open_qty BIGINT NOT NULL,\n"
+            "    cancelled BIGINT NOT NULL,\n"
+            "    prevented BIGINT NOT NULL,\n"
+            "    notional NUMERIC(78,0) CONSTRAINT notional_is_u256 CHECK (notional >= 0),\n"
+            "    lot_lock BIGINT NOT NULL,\n"
+            "    state BIGINT NOT NULL CHECK (state BETWEEN 1 AND 4),\n"
+            "    reason BIGINT NOT NULL,\n"
+            "    place BIGINT,\n"
+            "    accepted_seq BIGINT NOT NULL,\n"
+            "    accepted_at TIMESTAMPTZ NOT NULL,\n"
+            "    changed_seq BIGINT NOT NULL,\n"
+            "    changed_at TIMESTAMPTZ NOT NULL,\n"
+            "    CONSTRAINT trading_orders_sum\n"
+            "        CHECK (funds > 0 OR filled + open_qty + cancelled + prevented = total),\n"
+            "    CONSTRAINT trading_orders_place CHECK (place IS NULL OR state = 1)\n"
+            ");\n"
+            "CREATE INDEX trading_orders_account ON trading_orders (account, id);\n"
+            "CREATE INDEX trading_orders_open ON trading_orders (pair, side, price, place) WHERE state <= 2;\n"
+            "CREATE TABLE trading_trades (\n"
+            "    id BIGINT NOT NULL,\n"
+            "    at TIMESTAMPTZ NOT NULL,\n"
+            "    seq BIGINT NOT NULL,\n"
+            "    pair BIGINT NOT NULL,\n"
+            "    price BIGINT NOT NULL,\n"
+            "    qty BIGINT NOT NULL CHECK (qty > 0),\n"
+            "    taker_side BIGINT NOT NULL CHECK (taker_side IN (0, 1)),\n"
+            "    auction BOOLEAN NOT NULL,\n"
+            "    maker_order BIGINT NOT NULL,\n"
+            "    taker_order BIGINT NOT NULL,\n"
+            "    maker_account BIGINT NOT NULL,\n"
+            "    taker_account BIGINT NOT NULL,\n"
+            "    amount BIGINT NOT NULL CHECK (amount >= 0),\n"
+            "    maker_fee BIGINT NOT NULL CHECK (maker_fee >= 0),\n"
+            "    taker_fee BIGINT NOT NULL CHECK (taker_fee >= 0)\n"
+            "    , PRIMARY KEY (id, at)\n"
+            ")\n"
+            "PARTITION BY RANGE (at)\n"
+            ";\n"
+            "CREATE TABLE trading_trades_default PARTITION OF trading_trades DEFAULT;\n"
+            "CREATE INDEX trading_trades_pair ON trading_trades (pair, id);\n"
+            "CREATE INDEX trading_trades_maker ON trading_trades (maker_account, id);\n"
+            "CREATE INDEX trading_trades_taker ON trading_trades (taker_account, id);\n"
+            "CREATE TABLE trading_movements (\n"
+            "    seq BIGINT NOT NULL,\n"
+            "    at TIMESTAMPTZ NOT NULL,\n"
+            "    kind BIGINT NOT NULL CHECK (kind BETWEEN 15 AND 19),\n"
+            "    id BIGINT NOT NULL,\n"
+            "    account BIGINT NOT NULL,\n"
+            "    receiver BIGINT,\n"
+            "    asset BIGINT NOT NULL,\n"
+            "    amount BIGINT NOT NULL CHECK (amount > 0)\n"
+            "    , PRIMARY KEY (seq, at)\n"
+            ")\n"
+            "PARTITION BY RANGE (at)\n"
+            ";\n"
+            "CREATE TABLE trading_movements_default PARTITION OF trading_movements DEFAULT;\n"
+            "CREATE INDEX trading_movements_account ON trading_movements (account, seq);\n"
+            "CREATE INDEX trading_movements_receiver ON trading_movements (receiver, seq)\n"
+            "    WHERE receiver IS NOT NULL;\n"
+            "CREATE TABLE trading_balances (\n"
+            "    account BIGINT NOT NULL,\n"
+            "    asset BIGINT NOT NULL,\n"
+            "    total BIGINT NOT NULL CHECK (total >= 0),\n"
+            "    locked BIGINT NOT NULL CHECK (locked >= 0),\n"
+            "    PRIMARY KEY (account, asset),\n"
+            "    CONSTRAINT trading_balances_covered CHECK (locked <= total)\n"
+            ")\n"
+            ";\n"
+            "CREATE TABLE trading_levels (\n"
+            "    pair BIGINT NOT NULL,\n"
+            "    side BIGINT NOT NULL CHECK (side IN (0, 1)),\n"
+            "    price BIGINT NOT NULL,\n"
+            "    qty BIGINT NOT NULL CHECK (qty > 0),\n"
+            "    orders BIGINT NOT NULL CHECK (orders > 0),\n"
+            "    PRIMARY KEY (pair, side, price)\n"
+            ")\n"
+            ";\n"
+            "CREATE TABLE trading_deltas (\n"
+            "    pair BIGINT NOT NULL,\n"
+            "    number BIGINT NOT NULL,\n"
+            "    seq BIGINT NOT NULL,\n"
+            "    changes TEXT NOT NULL,\n"
+            "    checksum BIGINT NOT NULL,\n"
+            "    PRIMARY KEY (pair, number)\n"
+            ")\n"
+            ";\n"
+            "CREATE TABLE trading_candles (\n"
+            "    pair BIGINT NOT NULL,\n"
+            "    span_sec BIGINT NOT NULL,\n"
+            "    begins TIMESTAMPTZ NOT NULL,\n"
+            "    open BIGINT NOT NULL,\n"
+            "    high BIGINT NOT NULL,\n"
+            "    low BIGINT NOT NULL,\n"
+            "    close BIGINT NOT NULL,\n"
+            "    volume NUMERIC(78,0) CONSTRAINT volume_is_u256 CHECK (volume >= 0) NOT NULL,\n"
+            "    notional NUMERIC(78,0) CONSTRAINT notional_is_u256 CHECK (notional >= 0) NOT NULL,\n"
+            "    trades BIGINT NOT NULL CHECK (trades > 0),\n"
+            "    PRIMARY KEY (pair, span_sec, begins)\n"
+            ")\n"
+            ";\n"
+            "CREATE TABLE trading_statistics (\n"
+            "    pair BIGINT NOT NULL PRIMARY KEY,\n"
+            "    open BIGINT NOT NULL,\n"
+            "    high BIGINT NOT NULL,\n"
+            "    low BIGINT NOT NULL,\n"
+            "    close BIGINT NOT NULL,\n"
+            "    volume NUMERIC(78,0) CONSTRAINT volume_is_u256 CHECK (volume >= 0) NOT NULL,\n"
+            "    notional NUMERIC(78,0) CONSTRAINT notional_is_u256 CHECK (notional >= 0) NOT NULL,\n"
+            "    trades BIGINT NOT NULL\n"
+            ");",
+        .down_sqlite =
+            "DROP TABLE trading_statistics;\n"
+            "DROP TABLE trading_candles;\n"
+            "DROP TABLE trading_deltas;\n"
+            "DROP TABLE trading_levels;\n"
+            "DROP TABLE trading_balances;\n"
+            "DROP TABLE trading_movements;\n"
+            "DROP TABLE trading_trades;\n"
+            "DROP TABLE trading_orders;\n"
+            "DROP TABLE trading_pairs;\n"
+            "DROP TABLE trading_cursor;",
+        .down_postgres =
+            "DROP TABLE trading_statistics;\n"
+            "DROP TABLE trading_candles;\n"
+            "DROP TABLE trading_deltas;\n"
+            "DROP TABLE trading_levels;\n"
+            "DROP TABLE trading_balances;\n"
+            "DROP TABLE trading_movements;\n"
+            "DROP TABLE trading_trades;\n"
+            "DROP TABLE trading_orders;\n"
+            "DROP TABLE trading_pairs;\n"
+            "DROP TABLE trading_cursor;",
+    },
+    {
+        .version = 15,
+        .name = "relay",
+        .checksum = "b334ecf7f394ac4657afea4adbeff6b81f4260e308ad72f477b37aa9e3f9829f",
+        .up_sqlite =
+            "ALTER TABLE relay_intents ADD COLUMN priority INTEGER NOT NULL DEFAULT 2\n"
+            "    CHECK (priority BETWEEN 1 AND 3);\n"
+            "ALTER TABLE relay_intents ADD COLUMN cancelling INTEGER CONSTRAINT cancelling_is_bool CHECK (cancelling IN (0, 1)) NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE relay_intents ADD COLUMN hurried INTEGER CONSTRAINT hurried_is_bool CHECK (hurried IN (0, 1)) NOT NULL DEFAULT FALSE;\n"
+            "CREATE INDEX idx_relay_intents_purpose ON relay_intents (purpose, seq);\n"
+            "CREATE INDEX idx_relay_intents_wallet ON relay_intents (wallet, seq);",
+        .up_postgres =
+            "ALTER TABLE relay_intents ADD COLUMN priority BIGINT NOT NULL DEFAULT 2\n"
+            "    CHECK (priority BETWEEN 1 AND 3);\n"
+            "ALTER TABLE relay_intents ADD COLUMN cancelling BOOLEAN NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE relay_intents ADD COLUMN hurried BOOLEAN NOT NULL DEFAULT FALSE;\n"
+            "CREATE INDEX idx_relay_intents_purpose ON relay_intents (purpose, seq);\n"
+            "CREATE INDEX idx_relay_intents_wallet ON relay_intents (wallet, seq);",
+        .down_sqlite =
+            "DROP INDEX idx_relay_intents_wallet;\n"
+            "DROP INDEX idx_relay_intents_purpose;\n"
+            "ALTER TABLE relay_intents DROP COLUMN hurried;\n"
+            "ALTER TABLE relay_intents DROP COLUMN cancelling;\n"
+            "ALTER TABLE relay_intents DROP COLUMN priority;",
+        .down_postgres =
+            "DROP INDEX idx_relay_intents_wallet;\n"
+            "DROP INDEX idx_relay_intents_purpose;\n"
+            "ALTER TABLE relay_intents DROP COLUMN hurried;\n"
+            "ALTER TABLE relay_intents DROP COLUMN cancelling;\n"
+            "ALTER TABLE relay_intents DROP COLUMN priority;",
+    },
 };
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 410,
+    .statement_count = 493,
     .migrations = sql_catalog_migrations,
-    .migration_count = 13,
+    .migration_count = 15,
     .tables = sql_catalog_tables,
-    .table_count = 37,
+    .table_count = 47,
     .partitioned = sql_catalog_partitioned,
-    .partitioned_count = 2,
+    .partitioned_count = 4,
 };

@@ -114,6 +114,24 @@ void leasing_set_relay(struct leasing *leasing, struct relay *relay);
  */
 enum err leasing_probe(struct leasing *leasing, struct why *why) ERR_CHECKED;
 
+enum leasing_question {
+    LEASING_ASK_CODE,           /* is there code at each address */
+    LEASING_ASK_AGREEMENT,      /* do they name each other as the configuration does */
+    LEASING_ASK_GENERATION,     /* which marketplace is it */
+    LEASING_ASK_DECIMALS,       /* of the stablecoin */
+    LEASING_ASK_SYMBOL,         /* of the stablecoin */
+    LEASING_ASK_ROLES,          /* has the registrar what it needs */
+    LEASING_ASK_IMPLEMENTATION, /* is there code behind each proxy */
+    LEASING_QUESTIONS,
+};
+
+/*
+ * leasing_ask asks the contracts one question; leasing_probe asks all but the last two. Errors:
+ * ERR_CONFIG (names the key), ERR_FORBIDDEN (a role is missing), node errors.
+ */
+enum err leasing_ask(struct leasing *leasing, enum leasing_question question,
+                     struct why *why) ERR_CHECKED;
+
 /* The tables that wire the domain into the kernel; all live as long as the context. */
 struct http_table leasing_http_table(struct leasing *leasing);
 struct chain_table leasing_chain_table(struct leasing *leasing);
@@ -122,6 +140,8 @@ struct job_table leasing_job_table(struct leasing *leasing);
 const struct chain_source *leasing_sources(const struct leasing *leasing, size_t *out_count);
 /* leasing_policies lists what the relay may send for the domain's roles. Owns: the context. */
 const struct relay_policy *leasing_policies(const struct leasing *leasing, size_t *out_count);
+/* leasing_gases lists gas limits of operations, for where no node can estimate. */
+const struct relay_gas *leasing_gases(size_t *out_count);
 /* leasing_abis lists the bindings for decoding revert reasons. */
 const struct abi_contract *const *leasing_abis(size_t *out_count);
 /* leasing_watch follows the domain's intents: give it to the relay as its watcher. */

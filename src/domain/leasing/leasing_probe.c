@@ -1,10 +1,13 @@
 /*
- * leasing_probe.c: what the configured contracts say of themselves, asked once at start.
+ * leasing_probe.c: what the configured contracts say of themselves, asked once at start, and by
+ * people who look for what is wrong.
  */
 #include "domain/leasing/leasing_internal.h"
+#include "gen/abi_asset_registry.h"
 #include "gen/abi_lease_factory.h"
 #include "gen/abi_marketplace.h"
 #include "gen/abi_test_stablecoin.h"
+#include "kernel/base/check.h"
 
 struct probe {
     struct leasing *leasing;
@@ -191,23 +194,124 @@ static enum err read_symbol(struct probe *p, struct why *why)
     return forgive(e, &said, why);
 }
 
-enum err leasing_probe(struct leasing *leasing, struct why *why)
+/* ---- what only people ask ---- */
+
+/* Whether the registrar has a role of the registry. */
+static enum err check_role(struct probe *p, const char *name, const struct hash *role,
+                           struct why *why)
 {
+    const struct leasing *l = p->leasing;
+    struct slice call = SLICE_EMPTY;
+    struct slice data = SLICE_EMPTY;
+    struct asset_registry_has_role_result has = {.value = false};
+    enum err e = asset_registry_has_role_encode(&p->scratch, role, &l->registrar, &call, why);
+    if (e == OK) {
+        e = ask(p, &l->registry, call, &data, why);
+    }
+    if (e == OK) {
+        e = asset_registry_has_role_result_decode(&p->scratch, data, &has, why);
+    }
+    if (is_answer(e)) {
+        return why_set(why, ERR_CONFIG, "leasing.asset_registry",
+                       "leasing.asset_registry: the contract does not tell its roles");
+    }
+    if (e == OK && !has.value) {
+        char text[ADDRESS_TEXT_MAX];
+        address_format(&l->registrar, text);
+        e = why_set(why, ERR_FORBIDDEN, "leasing.registrar",
+                    "leasing.registrar: %s does not have %s on the asset registry", text, name);
+    }
+    return e;
+}
+
+static enum err check_roles(struct probe *p, struct why *why)
+{
+    static const struct hash admin = {{0}};
+    struct hash registrar = keccak256(SLICE_LIT("REGISTRAR_ROLE"));
+    if (!p->leasing->has_registrar) {
+        return OK;
+    }
+    enum err e = check_role(p, "DEFAULT_ADMIN_ROLE", &admin, why);
+    return e == OK ? check_role(p, "REGISTRAR_ROLE", &registrar, why) : e;
+}
+
+/* https://eips.ethereum.org/EIPS/eip-1967: keccak256("eip1967.proxy.implementation") - 1 */
+static enum err implementation_slot(struct hash *out)
+{
+    struct hash name = keccak256(SLICE_LIT("eip1967.proxy.implementation"));
+    struct u256 slot = U256_ZERO;
+    enum err e = u256_decode_be(hash_slice(&name), &slot);
+    if (e == OK) {
+        e = u256_sub(slot, u256_from_u64(1), &slot);
+    }
+    if (e == OK) {
+        u256_encode_be(slot, out->bytes);
+    }
+    return e;
+}
+
+static enum err check_proxy(struct probe *p, const char *key, const struct address *address,
+                            struct why *why)
+{
+    struct hash slot = {{0}};
+    struct hash value = {{0}};
+    struct slice code = SLICE_EMPTY;
+    enum err e = implementation_slot(&slot);
+    if (e == OK) {
+        e = rpc_storage(p->leasing->rpc, &p->scratch, address, &slot, &value, why);
+    }
+    if (e != OK || hash_is_zero(&value)) {
+        return e; /* a contract without a proxy is fine */
+    }
+    struct address behind =
+        address_of_bytes(slice_sub(hash_slice(&value), HASH_BYTES - ADDRESS_BYTES, ADDRESS_BYTES));
+    e = rpc_code(p->leasing->rpc, &p->scratch, &behind, &code, why);
+    if (e == OK && code.len == 0) {
+        char text[ADDRESS_TEXT_MAX];
+        address_format(&behind, text);
+        e = why_set(why, ERR_CONFIG, key, "%s: the proxy leads to %s, where there is no contract",
+                    key, text);
+    }
+    return e;
+}
+
+static enum err check_proxies(struct probe *p, struct why *why)
+{
+    const struct leasing *l = p->leasing;
+    enum err e = check_proxy(p, "leasing.asset_registry", &l->registry, why);
+    if (e == OK) {
+        e = check_proxy(p, "leasing.lease_factory", &l->factory, why);
+    }
+    return e == OK ? check_proxy(p, "leasing.marketplace", &l->marketplace, why) : e;
+}
+
+/* ---- the questions ---- */
+
+static enum err (*const questions[LEASING_QUESTIONS])(struct probe *, struct why *) = {
+    [LEASING_ASK_CODE] = check_codes,
+    [LEASING_ASK_AGREEMENT] = check_agreements,
+    [LEASING_ASK_GENERATION] = find_generation,
+    [LEASING_ASK_DECIMALS] = check_decimals,
+    [LEASING_ASK_SYMBOL] = read_symbol,
+    [LEASING_ASK_ROLES] = check_roles,
+    [LEASING_ASK_IMPLEMENTATION] = check_proxies,
+};
+
+enum err leasing_ask(struct leasing *leasing, enum leasing_question question, struct why *why)
+{
+    ASSERT(question < LEASING_QUESTIONS);
     struct probe p = {.leasing = leasing};
     arena_init(&p.scratch, 0);
-    enum err e = check_codes(&p, why);
-    if (e == OK) {
-        e = check_agreements(&p, why);
-    }
-    if (e == OK) {
-        e = find_generation(&p, why);
-    }
-    if (e == OK) {
-        e = check_decimals(&p, why);
-    }
-    if (e == OK) {
-        e = read_symbol(&p, why);
-    }
+    enum err e = questions[question](&p, why);
     arena_free(&p.scratch);
+    return e;
+}
+
+enum err leasing_probe(struct leasing *leasing, struct why *why)
+{
+    enum err e = OK;
+    for (int q = LEASING_ASK_CODE; e == OK && q <= LEASING_ASK_SYMBOL; q++) {
+        e = leasing_ask(leasing, (enum leasing_question)q, why);
+    }
     return e;
 }

@@ -186,6 +186,13 @@ struct slice audit_finding_text(struct arena *arena, const struct audit_report *
 enum err audit_verify(struct store_tx *tx, const struct audit_place *witness,
                       struct audit_report *out, struct why *why) ERR_CHECKED;
 
+/*
+ * audit_verify_recent does so for at most `rows_max` rows before the head, in the time that these
+ * take; the hash of the row before them is believed. Errors: as audit_verify.
+ */
+enum err audit_verify_recent(struct store_tx *tx, uint64_t rows_max, struct audit_report *out,
+                             struct why *why) ERR_CHECKED;
+
 /* ---- reference ---- */
 
 /* audit_own_table has this module's actions. */

@@ -139,6 +139,7 @@ struct proof {
     const struct audit_place *witness;
     struct audit_report report;
     struct audit_place end; /* the last row that was right */
+    uint64_t rows_max;      /* of the end of the chain; 0: all of it */
     bool anchor_told;
     char anchor[AUDIT_PLACE_TEXT_MAX];
 };
@@ -260,17 +261,52 @@ static enum err count_unsealed(struct store_tx *tx, uint64_t *out, struct why *w
     return e;
 }
 
+/*
+ * Where the proof begins: at the anchor, or so many rows before the head, whose hash is believed
+ * then. The row that tells of the anchor may lie before that.
+ */
+static enum err choose_start(struct proof *p, struct store_tx *tx, struct why *why)
+{
+    const struct audit_head *head = &p->report.head;
+    p->end = head->anchor;
+    if (p->rows_max == 0 || head->place.seq < head->anchor.seq ||
+        head->place.seq - head->anchor.seq <= p->rows_max) {
+        return OK;
+    }
+    uint64_t seq = head->place.seq - p->rows_max;
+    struct hash hash = {0};
+    bool there = false;
+    struct store_query q;
+    store_begin(&q, tx, &audit_sql_hash_get);
+    store_bind_i64(&q, "seq", (int64_t)seq);
+    if (store_step(&q)) {
+        there = !store_is_null(&q, "hash");
+        store_get_fixed(&q, "hash", hash.bytes, sizeof(hash.bytes));
+    }
+    enum err e = store_finish(&q, NULL, why);
+    if (e == OK && !there) {
+        find(p, AUDIT_MISSING, seq, NULL);
+    }
+    if (e == OK && there) {
+        p->end = (struct audit_place){seq, hash};
+        p->anchor_told = true;
+    }
+    return e;
+}
+
 static enum err prove(struct proof *p, struct store_tx *tx, struct why *why)
 {
     enum err e = audit_head_read(tx, &p->report.head, why);
     if (e == OK) {
         e = count_unsealed(tx, &p->report.unsealed, why);
     }
+    if (e == OK) {
+        e = choose_start(p, tx, why);
+    }
     if (e != OK) {
         return e;
     }
-    p->end = p->report.head.anchor;
-    audit_place_format(&p->end, p->anchor);
+    audit_place_format(&p->report.head.anchor, p->anchor);
     pages_start(&p->pages, tx, p->end.seq);
     const struct audit_row *row = NULL;
     while (p->report.found == AUDIT_SOUND) {
@@ -297,11 +333,12 @@ static enum err prove(struct proof *p, struct store_tx *tx, struct why *why)
     return p->report.found == AUDIT_CHANGED ? look_for_moved(p, tx, why) : OK;
 }
 
-enum err audit_verify(struct store_tx *tx, const struct audit_place *witness,
-                      struct audit_report *out, struct why *why)
+static enum err verify(struct store_tx *tx, const struct audit_place *witness, uint64_t rows_max,
+                       struct audit_report *out, struct why *why)
 {
     struct proof *p = mem_alloc(sizeof(*p));
     p->witness = witness;
+    p->rows_max = rows_max;
     arena_init(&p->pages.arena, 0);
     arena_init(&p->scratch, 0);
     enum err e = prove(p, tx, why);
@@ -312,4 +349,17 @@ enum err audit_verify(struct store_tx *tx, const struct audit_place *witness,
     arena_free(&p->scratch);
     mem_free(p);
     return e;
+}
+
+enum err audit_verify(struct store_tx *tx, const struct audit_place *witness,
+                      struct audit_report *out, struct why *why)
+{
+    return verify(tx, witness, 0, out, why);
+}
+
+enum err audit_verify_recent(struct store_tx *tx, uint64_t rows_max, struct audit_report *out,
+                             struct why *why)
+{
+    ASSERT(rows_max > 0);
+    return verify(tx, NULL, rows_max, out, why);
 }

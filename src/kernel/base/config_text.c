@@ -227,3 +227,29 @@ void config_dump(const struct config *c, struct buf *out)
         }
     }
 }
+
+/* Whether a value must not be read by others: a secret, or a URL that carries one. */
+static bool is_secret(const struct config_slot *slot)
+{
+    const char *text = NULL;
+    if (slot->row->type == CONFIG_SECRET) {
+        struct secret secret;
+        memcpy(&secret, (const char *)slot->target + slot->row->offset, sizeof(secret));
+        return secret_len(&secret) > 0;
+    }
+    if ((slot->row->flags & CONFIG_URLS) != 0) {
+        memcpy(&text, (const char *)slot->target + slot->row->offset, sizeof(text));
+    }
+    return text != NULL && (strchr(text, '@') != NULL || strstr(text, "password=") != NULL);
+}
+
+const char *config_file_secret(const struct config *c)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        const struct config_slot *slot = &c->slots[i];
+        if (strncmp(slot->source, "file", strlen("file")) == 0 && is_secret(slot)) {
+            return slot->row->key;
+        }
+    }
+    return NULL;
+}

@@ -191,6 +191,8 @@ struct http_config {
 extern const struct config_row http_config_rows[];
 extern const size_t http_config_row_count;
 
+/* Descriptors that the rest of the program needs beside connections. */
+#define HTTP_DESCRIPTORS_OTHER 128
 #define HTTP_KEY_LIFE_USEC (INT64_C(7) * 24 * 3600 * USEC_PER_SEC)
 
 /*

@@ -7,8 +7,6 @@
 #include "kernel/base/log.h"
 #include "kernel/http/http_internal.h"
 
-/* Descriptors that the rest of the program needs beside connections. */
-#define DESCRIPTORS_OTHER 128
 #define POOLED_MAX 256
 /* How long an answer may take to leave once the time for draining is over. */
 #define CUT_USEC 100000
@@ -91,16 +89,17 @@ static void fit_descriptors(struct http_server *server)
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
         return;
     }
-    if (limit.rlim_cur < want + DESCRIPTORS_OTHER) {
+    if (limit.rlim_cur < want + HTTP_DESCRIPTORS_OTHER) {
         rlim_t before = limit.rlim_cur;
-        rlim_t wanted = want + DESCRIPTORS_OTHER;
+        rlim_t wanted = want + HTTP_DESCRIPTORS_OTHER;
         limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
         if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
             limit.rlim_cur = before;
         }
     }
-    size_t room = limit.rlim_cur > DESCRIPTORS_OTHER * 2 ? limit.rlim_cur - DESCRIPTORS_OTHER
-                                                         : DESCRIPTORS_OTHER;
+    size_t room = limit.rlim_cur > HTTP_DESCRIPTORS_OTHER * 2
+                      ? limit.rlim_cur - HTTP_DESCRIPTORS_OTHER
+                      : HTTP_DESCRIPTORS_OTHER;
     if (room < want) {
         server->conns.count_max = room;
         LOG(LOG_WARN, "http.connections_limited", log_u64("connections_max", want),

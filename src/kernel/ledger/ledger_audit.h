@@ -13,6 +13,7 @@ struct audit {
     struct store_tx *tx;
     ledger_book_fn each;
     void *each_ctx;
+    bool books_only; /* transfers are not read: sums of the rows of accounts alone */
     struct ledger_report report;
     struct arena row; /* the row that is being added to the digest */
     struct ledger_wide digest;

@@ -155,6 +155,26 @@ enum err rpc_balance(struct rpc_pool *pool, const struct address *account, struc
 enum err rpc_code(struct rpc_pool *pool, struct arena *arena, const struct address *account,
                   struct slice *out, struct why *why) ERR_CHECKED;
 
+/* rpc_storage asks eth_getStorageAt at latest for one slot of a contract. */
+enum err rpc_storage(struct rpc_pool *pool, struct arena *arena, const struct address *account,
+                     const struct hash *slot, struct hash *out, struct why *why) ERR_CHECKED;
+
+/* What tells whether a node is of use, beside its answers to the calls above. */
+struct rpc_condition {
+    bool syncing;
+    uint64_t head;
+    int64_t head_usec;    /* time of the newest block */
+    struct why finalized; /* err OK: the tag is known */
+    struct why receipts;  /* err OK: eth_getBlockReceipts is answered */
+};
+
+/*
+ * rpc_condition_read asks eth_syncing, the newest block, "finalized" and eth_getBlockReceipts. A
+ * node may not know the last two, which is no error. Errors: as rpc_call_one.
+ */
+enum err rpc_condition_read(struct rpc_pool *pool, struct rpc_condition *out,
+                            struct why *why) ERR_CHECKED;
+
 struct rpc_fees {
     bool eip1559;                    /* false: the chain has no base fee */
     struct wei_amount base_fee_next; /* of the next block */

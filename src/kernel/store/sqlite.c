@@ -7,6 +7,7 @@
 #include "kernel/base/check.h"
 #include "kernel/base/clock.h"
 #include "kernel/store/sqlite_private.h"
+#include "kernel/store/store_file.h"
 
 #define APPLICATION_ID 0x46524844 /* "FRHD" in the header of the file */
 #define QUICK_CHECK_MAX (64ll << 20)
@@ -212,6 +213,56 @@ static enum err open_file(struct store_conn *conn, struct why *why)
     return code == SQLITE_OK ? OK : sqlite_fail(conn, code, "open", why);
 }
 
+/* A path as SQLite reads it in a URI. */
+static char *uri_of(struct arena *arena, const char *path, const char *options)
+{
+    struct buf uri;
+    buf_init(&uri, arena, 256);
+    buf_add_text(&uri, "file:");
+    for (const char *c = path; *c != '\0'; c++) {
+        if (strchr("%?#", *c) != NULL) {
+            buf_format(&uri, "%%%02X", (unsigned)*c);
+        } else {
+            buf_add_byte(&uri, (uint8_t)*c);
+        }
+    }
+    buf_add_text(&uri, options);
+    return slice_cstr(arena, buf_slice(&uri));
+}
+
+/*
+ * Opens so that nothing on the disk changes. Beside an owner, or after one that crashed, the index
+ * of its log is read and not written (SQLite makes one in memory when that one is of no use). Where
+ * nobody has the file and there is no log, there would be no index to read: the file alone is all.
+ */
+static enum err open_passive(struct store_conn *conn, const char *url, struct why *why)
+{
+    struct store_file file;
+    struct arena scratch;
+    enum err e = store_file_look(url, &file, why);
+    if (e != OK) {
+        return e;
+    }
+    bool alone = file.owner_pid == 0 && file.wal_bytes == 0;
+    if (!alone && !file.has_index) {
+        return why_set(why, ERR_DB_UNAVAILABLE, "store.url",
+                       "The write-ahead log of %s was not read back yet.", conn->path);
+    }
+    arena_init(&scratch, 512);
+    const char *uri =
+        uri_of(&scratch, conn->path, alone ? "?mode=ro&immutable=1" : "?mode=ro&readonly_shm=1");
+    int flags =
+        SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    int code = sqlite3_open_v2(uri, &conn->db, flags, NULL);
+    arena_free(&scratch);
+    if (code != SQLITE_OK) {
+        return sqlite_fail(conn, code, "open", why);
+    }
+    /* The last one to leave would write the log back. */
+    code = sqlite3_db_config(conn->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    return code == SQLITE_OK ? OK : sqlite_fail(conn, code, "open", why);
+}
+
 static enum err choose_wal(struct store_conn *conn, struct why *why)
 {
     char mode[16];
@@ -304,7 +355,7 @@ static enum err open_reader(struct store_conn *conn, const struct store_config *
     if (config->read_only && access(conn->path, F_OK) != 0) {
         return why_set(why, ERR_NOT_FOUND, "store.url", "There is no database at %s.", conn->path);
     }
-    enum err e = open_file(conn, why);
+    enum err e = config->passive ? open_passive(conn, config->url, why) : open_file(conn, why);
     if (e == OK) {
         e = configure(conn, config, false, why);
     }

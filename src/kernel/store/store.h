@@ -193,6 +193,7 @@ struct store_config {
     uint64_t batch_max;      /* functions in one group commit */
     const char *synchronous; /* SQLite: full | normal */
     bool read_only;          /* not a row: no writer, no lock, next to a running owner */
+    bool passive;            /* not a row: read_only, and no file of SQLite's changes or appears */
 };
 
 /* store_config_rows are the rows of section "store". */
@@ -202,7 +203,10 @@ extern const size_t store_config_row_count;
 /*
  * store_open connects and checks the version, without migrating. Owns: the caller, store_close.
  * With `read_only` nothing is written, so that it may look while another process owns the database;
- * store_write answers ERR_CONFLICT then.
+ * store_write answers ERR_CONFLICT then. Readers of SQLite share an index of the write-ahead log,
+ * which they may make, and the last one to leave clears both away; with `passive` as well, that is
+ * left to others: the file is opened read-only, and taken as it lies when no process has it and it
+ * has no log.
  * Errors: ERR_CONFIG (url), ERR_DB_UNAVAILABLE, ERR_LOCKED, ERR_DB_VERSION, ERR_CORRUPT, ERR_IO,
  * ERR_NOT_FOUND (read_only and there is no database).
  */

@@ -1,5 +1,6 @@
 #include "kernel/store/store_partition.h"
 
+#include "kernel/base/check.h"
 #include "kernel/base/clock.h"
 #include "kernel/base/log.h"
 #include "kernel/store/store_partition_sql.h"
@@ -13,7 +14,7 @@
 
 struct step {
     const struct store_partitioned *table;
-    char name[64]; /* of the partition; "" when there was nothing to do */
+    char name[STORE_PARTITION_NAME_MAX]; /* of the partition; "" when there was nothing to do */
 };
 
 /* Reads the name that a statement answers with. */
@@ -98,6 +99,49 @@ enum err store_partitions_keep(struct store *store, struct store_partitions_done
         e = repeat(store, table, make_next, "store.partition_made", &out->made, why);
         if (e == OK) {
             e = repeat(store, table, drop_one, "store.partition_dropped", &out->dropped, why);
+        }
+    }
+    return e;
+}
+
+static enum err is_there(struct store_tx *tx, const char *parent, const char *name, bool *out,
+                         struct why *why)
+{
+    struct store_query q;
+    bool there = false;
+    store_begin(&q, tx, &store_partition_sql_there);
+    store_bind_text(&q, "parent", slice_text(parent));
+    store_bind_text(&q, "name", slice_text(name));
+    if (store_step(&q)) {
+        there = store_get_bool(&q, "there");
+    }
+    enum err e = store_finish_one(&q, "partition", why);
+    if (e == OK) {
+        *out = there;
+    }
+    return e;
+}
+
+enum err store_partitions_missing(struct store_tx *tx, char out[STORE_PARTITION_NAME_MAX],
+                                  struct why *why)
+{
+    const struct store_catalog *catalog = tx->store->catalog;
+    time_t now = (time_t)clock_wall_sec();
+    struct tm month;
+    enum err e = OK;
+    out[0] = '\0';
+    ASSERT(gmtime_r(&now, &month) != NULL);
+    for (int ahead = 0; ahead < 2; ahead++) {
+        int number = month.tm_mon + ahead;
+        for (uint16_t i = 0; e == OK && i < catalog->partitioned_count; i++) {
+            char name[STORE_PARTITION_NAME_MAX];
+            bool there = false;
+            (void)snprintf(name, sizeof(name), "%s_p%04d%02d", catalog->partitioned[i].table,
+                           1900 + month.tm_year + number / 12, number % 12 + 1);
+            e = is_there(tx, catalog->partitioned[i].table, name, &there, why);
+            if (e == OK && !there && out[0] == '\0') {
+                (void)snprintf(out, STORE_PARTITION_NAME_MAX, "%s", name);
+            }
         }
     }
     return e;

@@ -24,6 +24,8 @@
 
 #include "kernel/store/store.h"
 
+#define STORE_PARTITION_NAME_MAX 64
+
 struct store_partitions_done {
     uint64_t made;
     uint64_t dropped;
@@ -35,5 +37,12 @@ struct store_partitions_done {
  */
 enum err store_partitions_keep(struct store *store, struct store_partitions_done *out,
                                struct why *why) ERR_CHECKED;
+
+/*
+ * store_partitions_missing finds a partition for this month or the next that is not there: its name
+ * in `out`, or "". Errors: of the store.
+ */
+enum err store_partitions_missing(struct store_tx *tx, char out[STORE_PARTITION_NAME_MAX],
+                                  struct why *why) ERR_CHECKED;
 
 #endif

@@ -17,6 +17,17 @@ SELECT NULL AS name WHERE :parent = :key AND :ahead = 0;
 -- postgres
 SELECT partition_next(:parent, :key, :ahead) AS name;
 
+-- statement: store_partition_there
+-- doc: whether a table has a partition of a name
+-- params: parent text, name text
+-- columns: there bool
+-- sqlite
+SELECT TRUE AS there WHERE :parent <> :name;
+-- postgres
+SELECT EXISTS (
+    SELECT 1 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = to_regclass(:parent) AND c.relname = :name) AS there;
+
 -- statement: store_partition_drop
 -- doc: drops the oldest partition of a month that is over and has no rows
 -- params: parent text

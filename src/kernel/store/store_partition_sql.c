@@ -7,7 +7,7 @@ static const struct store_column store_partition_sql_patience_columns[] = {
 };
 const struct store_statement store_partition_sql_patience = {
     .name = "store_partition_patience",
-    .id = 245,
+    .id = 286,
     .writes = true,
     .sqlite =
         "SELECT '0' AS timeout",
@@ -27,7 +27,7 @@ static const struct store_column store_partition_sql_next_columns[] = {
 };
 const struct store_statement store_partition_sql_next = {
     .name = "store_partition_next",
-    .id = 244,
+    .id = 285,
     .writes = true,
     .sqlite =
         "SELECT NULL AS name WHERE ?1 = ?2 AND ?3 = 0",
@@ -39,6 +39,29 @@ const struct store_statement store_partition_sql_next = {
     .column_count = 1,
 };
 
+static const struct store_column store_partition_sql_there_params[] = {
+    {"parent", STORE_TEXT, false},
+    {"name", STORE_TEXT, false},
+};
+static const struct store_column store_partition_sql_there_columns[] = {
+    {"there", STORE_BOOL, false},
+};
+const struct store_statement store_partition_sql_there = {
+    .name = "store_partition_there",
+    .id = 287,
+    .writes = false,
+    .sqlite =
+        "SELECT TRUE AS there WHERE ?1 <> ?2",
+    .postgres =
+        "SELECT EXISTS (\n"
+        "    SELECT 1 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid\n"
+        "    WHERE i.inhparent = to_regclass($1::text) AND c.relname = $2::text) AS there",
+    .params = store_partition_sql_there_params,
+    .param_count = 2,
+    .columns = store_partition_sql_there_columns,
+    .column_count = 1,
+};
+
 static const struct store_column store_partition_sql_drop_params[] = {
     {"parent", STORE_TEXT, false},
 };
@@ -47,7 +70,7 @@ static const struct store_column store_partition_sql_drop_columns[] = {
 };
 const struct store_statement store_partition_sql_drop = {
     .name = "store_partition_drop",
-    .id = 243,
+    .id = 284,
     .writes = true,
     .sqlite =
         "SELECT NULL AS name WHERE ?1 = ''",

@@ -19,6 +19,13 @@ extern const struct store_statement store_partition_sql_patience;
 extern const struct store_statement store_partition_sql_next;
 
 /*
+ * store_partition_sql_there whether a table has a partition of a name.
+ * Params: parent text, name text
+ * Columns: there bool
+ */
+extern const struct store_statement store_partition_sql_there;
+
+/*
  * store_partition_sql_drop drops the oldest partition of a month that is over and has no rows.
  * Params: parent text
  * Columns: name text?

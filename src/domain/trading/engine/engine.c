@@ -165,6 +165,7 @@ void engine_tell_order(struct engine *e, enum engine_event_kind kind, const stru
                                          .order = o->id,
                                          .price = price,
                                          .qty = qty,
+                                         .amount = o->per_lot,
                                          .account = o->account,
                                          .pair = o->pair});
 }
@@ -470,5 +471,17 @@ void engine_walk(const struct engine *e, uint32_t number,
                 order(ctx, &view);
             }
         }
+    }
+}
+
+void engine_walk_balances(const struct engine *e,
+                          void (*balance)(void *ctx, uint32_t account, uint32_t asset,
+                                          struct engine_balance_view view),
+                          void *ctx)
+{
+    for (uint32_t i = 1; i <= e->balance_count; i++) {
+        const struct engine_balance *b = &e->balances[i];
+        balance(ctx, b->account, b->asset,
+                (struct engine_balance_view){.available = b->available, .locked = b->locked});
     }
 }

@@ -191,6 +191,12 @@ bool engine_pair(const struct engine *e, uint32_t pair, struct engine_pair_view 
 void engine_walk(const struct engine *e, uint32_t pair,
                  void (*order)(void *ctx, const struct engine_order_view *order), void *ctx);
 
+/* engine_walk_balances lends every balance that was ever opened, in the order of opening. */
+void engine_walk_balances(const struct engine *e,
+                          void (*balance)(void *ctx, uint32_t account, uint32_t asset,
+                                          struct engine_balance_view view),
+                          void *ctx);
+
 /* engine_open_orders returns how many orders are open. */
 uint32_t engine_open_orders(const struct engine *e);
 

@@ -24,6 +24,8 @@ const char *engine_event_text(unsigned kind)
         [ENGINE_EVENT_HELD] = "held",
         [ENGINE_EVENT_POSTED] = "posted",
         [ENGINE_EVENT_VOIDED] = "voided",
+        [ENGINE_EVENT_TIME] = "time",
+        [ENGINE_EVENT_PAIR] = "pair",
     };
     return kind < ENGINE_EVENT_COUNT && texts[kind] != NULL ? texts[kind] : "unknown";
 }

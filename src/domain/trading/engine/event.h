@@ -6,10 +6,15 @@
  *
  * What a book keeper does: RESTED appends an order to its price; TRADED takes qty from the maker
  * (gone at 0); REDUCED sets what is left of a resting order, which keeps its place; REMOVED takes
- * an order out (it will rest again, or end); CANCELLED ends an order, resting or not.
+ * an order out (it will rest again, or end); CANCELLED ends an order, resting or not. An order of
+ * which nothing is left ends with the trade; one by funds ends with its command.
  *
  * What a ledger does: TRADED moves qty lots of base from seller to buyer, `amount` of quote from
- * buyer to seller, and each side's fee to the pair's fee account; the money events say the rest.
+ * buyer to seller, and each side's fee to the pair's fee account; the money events say the rest,
+ * PAIR what a lot is. An order that rests or is parked locks `amount` for each lot that is left: a
+ * buyer of quote, a seller of base; one that was removed tells anew when it rests.
+ *
+ * What is done at a time comes behind the TIME that it was done at.
  */
 #ifndef DOMAIN_TRADING_ENGINE_EVENT_H
 #define DOMAIN_TRADING_ENGINE_EVENT_H
@@ -23,12 +28,12 @@ enum engine_event_kind {
     ENGINE_EVENT_REJECTED = 1,     /* reason; nothing else happened */
     ENGINE_EVENT_APPLIED = 2,      /* a command about settings or time was taken; other = op */
     ENGINE_EVENT_ACCEPTED = 3,     /* a new order: price, qty = total, type, tif; amount = funds */
-    ENGINE_EVENT_RESTED = 4,       /* entered the book at its tail: price, qty = left */
+    ENGINE_EVENT_RESTED = 4,       /* entered the book at its tail: price, qty = left; amount */
     ENGINE_EVENT_TRADED = 5,       /* order = maker, other = taker, side = the taker's */
     ENGINE_EVENT_REDUCED = 6,      /* a resting order has qty left; amount = lots given up */
     ENGINE_EVENT_REMOVED = 7,      /* a replace took it out: price, qty = new left */
     ENGINE_EVENT_CANCELLED = 8,    /* reason; qty = what was left; it is finished */
-    ENGINE_EVENT_PARKED = 9,       /* a stop waits: price = its stop price */
+    ENGINE_EVENT_PARKED = 9,       /* a stop waits: price = its stop price, qty = left; amount */
     ENGINE_EVENT_TRIGGERED = 10,   /* a stop was met */
     ENGINE_EVENT_PREVENTED = 11,   /* a taker gave up qty to prevent a self-trade */
     ENGINE_EVENT_STATE = 12,       /* the pair is in state `other`; until = price (usec), or 0 */
@@ -39,6 +44,9 @@ enum engine_event_kind {
     ENGINE_EVENT_HELD = 17,        /* first phase: as TRANSFERRED, available to locked */
     ENGINE_EVENT_POSTED = 18,      /* second phase: the held amount went where it was held for */
     ENGINE_EVENT_VOIDED = 19,      /* second phase: locked to available */
+    ENGINE_EVENT_TIME = 20,        /* from here on it is `price` (usec) */
+    ENGINE_EVENT_PAIR = 21,        /* defined: order = base, other = quote, account takes the fees,
+                                      qty = units of a lot, amount = of a tick; 0: unsettled */
     ENGINE_EVENT_COUNT
 };
 

@@ -353,6 +353,10 @@ enum engine_reason orders_time(struct engine *e, const struct engine_command *c)
         return engine_refuse(e, 0, ENGINE_INVALID);
     }
     e->now_usec = c->clock.now_usec;
+    if (engine_wants(e, ENGINE_EVENT_TIME)) {
+        engine_tell(e, (struct engine_event){
+                           .kind = ENGINE_EVENT_TIME, .price = e->now_usec, .pair = ENGINE_ALL});
+    }
     const struct timer *due;
     while ((due = timers_due(&e->timers, e->now_usec)) != NULL) {
         const struct timer t = *due;

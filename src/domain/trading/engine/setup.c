@@ -75,6 +75,15 @@ static enum engine_reason define_pair(struct engine *e, const struct engine_comm
         pair->fee_account = in->fee_account;
         pair->fee_balance = engine_open_balance(e, in->fee_account, in->quote);
     }
+    if (engine_wants(e, ENGINE_EVENT_PAIR)) {
+        engine_tell(e, (struct engine_event){.kind = ENGINE_EVENT_PAIR,
+                                             .order = pair->base,
+                                             .other = pair->quote,
+                                             .qty = (int64_t)pair->lot_units,
+                                             .amount = pair->tick_units,
+                                             .account = pair->fee_account,
+                                             .pair = in->pair});
+    }
     return engine_applied(e, c, in->pair);
 }
 

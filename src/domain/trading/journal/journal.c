@@ -213,7 +213,7 @@ static enum err recover(struct journal *j, const struct journal_config *config,
     } else if (err != OK) {
         err = journal_limits(&j->dir, &j->limits, why);
     }
-    err = err == OK ? journal_snapshot_load(&j->dir, &j->limits, &e, why) : err;
+    err = err == OK ? journal_snapshot_load(&j->dir, &j->limits, UINT64_MAX, &e, why) : err;
     if (err != OK) {
         return err;
     }

@@ -105,4 +105,23 @@ enum err journal_read(const char *dir, const struct journal_visitor *visitor,
                       struct engine_limits *out_limits, struct journal_recovery *out_recovery,
                       struct why *why) ERR_CHECKED;
 
+/* What replaying is for: the events of the commands behind one. */
+struct journal_replay {
+    uint64_t after;                 /* the last command whose events are known */
+    const struct engine_sink *sink; /* of the events behind it; NULL: nobody wants them */
+    /* After each of these commands; what it returns but OK ends the replay. NULL: not asked. */
+    enum err (*applied)(void *ctx, uint64_t seq, struct why *why);
+    void *ctx;
+};
+
+/*
+ * journal_replay begins with the newest snapshot that is not behind `after` and applies the rest of
+ * the journal of a folder that nobody has open. Nothing in the folder is changed; a torn tail is
+ * passed over. Owns: *out_engine by the caller, engine_free.
+ * Errors: as journal_read; ERR_CONFLICT: the journal ends before `after`; those of `applied`.
+ */
+enum err journal_replay(const char *dir, const struct journal_replay *replay,
+                        struct engine **out_engine, struct journal_recovery *out_recovery,
+                        struct why *why) ERR_CHECKED;
+
 #endif

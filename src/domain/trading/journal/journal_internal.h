@@ -85,8 +85,9 @@ enum err journal_limits(const struct journal_dir *d, struct engine_limits *out,
 /* journal_snapshot_write writes, syncs, names, and removes all but two. */
 enum err journal_snapshot_write(const struct journal_dir *d, const struct engine *e,
                                 struct why *why) ERR_CHECKED;
-/* journal_snapshot_load gives the newest whole snapshot as an engine, or an empty one. */
+/* journal_snapshot_load gives the newest whole snapshot up to `upto` as an engine, or an empty one.
+ */
 enum err journal_snapshot_load(const struct journal_dir *d, const struct engine_limits *limits,
-                               struct engine **out, struct why *why) ERR_CHECKED;
+                               uint64_t upto, struct engine **out, struct why *why) ERR_CHECKED;
 
 #endif

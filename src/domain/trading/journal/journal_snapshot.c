@@ -131,7 +131,7 @@ static struct engine *load(struct slice bytes, const struct engine_limits *limit
 }
 
 enum err journal_snapshot_load(const struct journal_dir *d, const struct engine_limits *limits,
-                               struct engine **out, struct why *why)
+                               uint64_t upto, struct engine **out, struct why *why)
 {
     struct journal_names names;
     enum err err = journal_dir_list(d, SNAPSHOT_PREFIX, &names, why);
@@ -139,6 +139,9 @@ enum err journal_snapshot_load(const struct journal_dir *d, const struct engine_
     for (size_t i = err == OK ? names.count : 0; i-- > 0 && err == OK && e == NULL;) {
         char name[JOURNAL_NAME_MAX];
         struct journal_bytes bytes = {0};
+        if (names.seqs[i] > upto) {
+            continue;
+        }
         journal_file_name(SNAPSHOT_PREFIX, names.seqs[i], name);
         err = journal_file_read(d, name, &bytes, why);
         if (err == OK) {

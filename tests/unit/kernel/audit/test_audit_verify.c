@@ -171,6 +171,45 @@ static void test_says_what_waits(void **state)
     assert_int_equal(r.rows, ROWS);
 }
 
+struct recent {
+    uint64_t rows_max;
+    struct audit_report report;
+};
+
+static enum err verify_recent(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct recent *r = ctx;
+    return audit_verify_recent(tx, r->rows_max, &r->report, why);
+}
+
+static struct audit_report recent(uint64_t rows_max)
+{
+    struct recent r = {.rows_max = rows_max};
+    assert_int_equal(store_read(support.store, verify_recent, &r, NULL), OK);
+    return r.report;
+}
+
+/* What lies before the rows that are asked for is believed, what lies in them is not. */
+static void test_looks_at_the_end_alone(void **state)
+{
+    (void)state;
+    assert_int_equal(recent(100).found, AUDIT_SOUND);
+    assert_int_equal(recent(100).rows, 100);
+    assert_int_equal(recent(ROWS).rows, ROWS);
+    assert_int_equal(recent(10 * ROWS).rows, ROWS);
+    tamper("UPDATE audit_log SET actor = 'bob' WHERE seq = 300");
+    assert_int_equal(recent(300).found, AUDIT_SOUND); /* 301 to 600 */
+    struct audit_report r = recent(301);
+    assert_int_equal(r.found, AUDIT_CHANGED);
+    assert_int_equal(r.seq, 300);
+    tamper("DELETE FROM audit_log WHERE seq = 400");
+    assert_int_equal(recent(200).found, AUDIT_MISSING); /* the row that is to be believed */
+    assert_int_equal(recent(200).seq, 400);
+    tamper("DELETE FROM audit_log WHERE seq > 550");
+    assert_int_equal(recent(100).found, AUDIT_TRUNCATED);
+    assert_int_equal(recent(100).seq, 551);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +219,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_witness_finds_a_chain_made_anew, open_defenceless,
                                         trail_close),
         cmocka_unit_test_setup_teardown(test_says_what_waits, open_defenceless, trail_close),
+        cmocka_unit_test_setup_teardown(test_looks_at_the_end_alone, open_defenceless, trail_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -521,7 +521,51 @@ static void texts_are_deterministic(void **state)
 
 struct urls_config {
     const char *urls;
+    struct secret token;
 };
+
+/* Who may read a file matters when a secret came from it, and not otherwise. */
+static void test_secrets_of_a_file_are_known(void **state)
+{
+    static const struct config_row rows[] = {{.key = "u.urls",
+                                              .type = CONFIG_TEXT,
+                                              .offset = offsetof(struct urls_config, urls),
+                                              .flags = CONFIG_URLS,
+                                              .doc = "Urls."},
+                                             {.key = "u.token",
+                                              .type = CONFIG_SECRET,
+                                              .offset = offsetof(struct urls_config, token),
+                                              .doc = "Token."}};
+    static const struct {
+        const char *key;
+        const char *value;
+        const char *source;
+        const char *found;
+    } cases[] = {
+        {"u.token", "t", "file:3", "u.token"},
+        {"u.token", "", "file:3", NULL},
+        {"u.token", "t", "env", NULL},
+        {"u.urls", "postgresql://me:pass@db/n", "file:1", "u.urls"},
+        {"u.urls", "postgresql://db/n?password=pass", "file:1", "u.urls"},
+        {"u.urls", "postgresql://db/n", "file:1", NULL},
+        {"u.urls", "postgresql://me:pass@db/n", "flag", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct urls_config target = {.urls = NULL};
+        struct config *c = config_new();
+        config_add(c, &(struct config_part){.rows = rows, .count = 2, .target = &target});
+        assert_null(config_file_secret(c));
+        assert_int_equal(config_set(c, cases[i].key, cases[i].value, cases[i].source, NULL), OK);
+        const char *found = config_file_secret(c);
+        if (cases[i].found == NULL) {
+            assert_null(found);
+        } else {
+            assert_string_equal(found, cases[i].found);
+        }
+        config_free(c);
+    }
+}
 
 /* Keys hide in URLs: what is shown is where they lead, not what they carry. */
 static void test_urls_are_shown_without_keys(void **state)
@@ -541,7 +585,7 @@ static void test_urls_are_shown_without_keys(void **state)
         {"sqlite:data/freehold.db", "sqlite:data/freehold.db"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct urls_config target = {0};
+        struct urls_config target = {.urls = NULL};
         struct arena arena;
         struct buf out;
         struct why why = {0};
@@ -565,6 +609,7 @@ static void test_urls_are_shown_without_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_secrets_of_a_file_are_known),
         cmocka_unit_test(test_urls_are_shown_without_keys),
         cmocka_unit_test_setup_teardown(defaults_apply, setup, teardown),
         cmocka_unit_test_setup_teardown(later_source_wins, setup, teardown),

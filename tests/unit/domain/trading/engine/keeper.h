@@ -48,6 +48,7 @@ struct keeper {
     uint64_t counts[ENGINE_EVENT_COUNT];
     uint64_t seq;
     uint32_t index;
+    int64_t now;
     unsigned rejections;
     uint64_t mix; /* of all events, to compare two runs */
 };
@@ -235,6 +236,17 @@ static inline void keeper_event(void *ctx, const struct engine_event *ev)
             o->given += k->resting[keeper_find(k, ev->order)].left;
         }
         keeper_finish(k, ev);
+        break;
+    case ENGINE_EVENT_TIME:
+        ASSERT(ev->price >= k->now);
+        k->now = ev->price;
+        break;
+    case ENGINE_EVENT_PAIR:
+        k->base[ev->pair] = (uint32_t)ev->order;
+        k->quote[ev->pair] = (uint32_t)ev->other;
+        k->fee_account[ev->pair] = ev->account;
+        k->lot_units[ev->pair] = (uint64_t)ev->qty;
+        k->settled[ev->pair] = ev->amount != 0;
         break;
     case ENGINE_EVENT_STATE:
         k->state[ev->pair] = (uint8_t)ev->other;
