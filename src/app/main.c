@@ -61,6 +61,7 @@ static const struct cli_option db_options[] = {
 
 static const struct cli_option engine_options[] = {
     {"journal", "DIR", "run: keep the commands in a new journal in this folder."},
+    {"table", NULL, "Read the journal in the database instead of one in a folder."},
     {"batch", "ROWS", "project, rebuild: about how many rows are written in one transaction."},
     {NULL, NULL, NULL},
 };
@@ -150,7 +151,7 @@ const struct command cli_commands[] = {
      command_leases},
     {"wallet", "new|import|list", "Make, import or list the relay's encrypted keys.",
      wallet_options, command_wallet},
-    {"engine", "run FLOW TAPE EVENTS | replay|verify|dump|project|rebuild DIR | audit",
+    {"engine", "run FLOW TAPE EVENTS | replay|verify|dump|project|rebuild DIR|--table | audit",
      "Run the matching engine over a flow of orders; replay, verify or list its journal; write "
      "what follows from it to the database, make that again, or prove its balances.",
      engine_options, command_engine},

@@ -173,6 +173,8 @@ static enum err start_rpc(struct service *s, struct why *why)
         .attempts_max = 4,
         .batch_max = 100,
         .answer_bytes_max = 256UL * 1024 * 1024,
+        .trusted = chain_verify_of(&s->settings->chain) == CHAIN_VERIFY_TRUSTED,
+        .measured = true,
     };
     rpc_metrics_register();
     s->rpc = rpc_pool_new(&options);

@@ -32,6 +32,7 @@ struct chain *chain_new(const struct chain_options *options)
     chain_metrics_register();
     struct chain *chain = mem_alloc(sizeof *chain);
     chain->config = *options->config;
+    chain->verify = chain_verify_of(options->config);
     chain->store = options->store;
     chain->rpc = options->rpc;
     chain->tables = options->tables;
@@ -46,6 +47,7 @@ struct chain *chain_new(const struct chain_options *options)
     arena_init(&chain->reading, 0);
     (void)pthread_mutex_init(&chain->lock, NULL);
     chain->status.chain_id = chain->config.chain_id;
+    chain->status.verify = chain->verify;
     return chain;
 }
 
@@ -307,13 +309,24 @@ enum err chain_sync_once(struct chain *chain, bool *out_progress, struct why *wh
 static bool is_of_node(enum err e)
 {
     return e == ERR_NODE_UNAVAILABLE || e == ERR_NODE_TIMEOUT || e == ERR_NODE_RATE_LIMITED ||
-           e == ERR_NODE_RESPONSE || e == ERR_NODE_ERROR || e == ERR_WRONG_CHAIN;
+           e == ERR_NODE_RESPONSE || e == ERR_NODE_ERROR || e == ERR_NODE_LIED ||
+           e == ERR_NODE_UNKNOWN || e == ERR_WRONG_CHAIN;
 }
 
 static void note_no_node(struct chain *chain)
 {
     (void)pthread_mutex_lock(&chain->lock);
     chain->status.node_ok = false;
+    (void)pthread_mutex_unlock(&chain->lock);
+}
+
+/* A step that moved nothing has found that there is nothing to apply. */
+static void note_step(struct chain *chain, enum err e, bool progress, const struct why *why)
+{
+    (void)pthread_mutex_lock(&chain->lock);
+    chain->status.synced = e == OK && !progress;
+    (void)snprintf(chain->status.waiting_why, sizeof chain->status.waiting_why, "%s",
+                   e == OK || e == ERR_CONFLICT ? "" : why_text(why, e));
     (void)pthread_mutex_unlock(&chain->lock);
 }
 
@@ -373,6 +386,7 @@ static void *run(void *ctx)
         if (e == ERR_FENCED) {
             continue; /* the keeper has said so */
         }
+        note_step(chain, e, progress, &why);
         bool failed_before = last != OK;
         note_outcome(chain, &last, e, &why);
         if (e == OK && progress) {

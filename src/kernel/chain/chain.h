@@ -16,12 +16,20 @@
  *   whatever the handlers of the announcement say. A contract that is new in the configuration
  *   when blocks were already applied without it is refused: its events would be missing.
  *
- * What is believed of a node
- *   Headers are hashed again (rpc_header) and must link. A log must name the hash of its block's
- *   header. Where logs of ours may be by the header's bloom and none came, the block is asked for
- *   again by hash, so that an answer from another fork, or an empty one, is not taken for silence.
- *   A log that a node leaves out among others of its block and contracts is not noticed. A range
- *   that a node refuses is halved.
+ * What is believed of a node: `verify`
+ *   full (the default): nothing. Headers are hashed again and must link. A block whose bloom does
+ *   not admit a followed contract is thereby proven to hold nothing of it. Of every other block the
+ *   receipts and the hashes of the transactions are proven by the header (rpc_proven_logs), and the
+ *   logs taken from there.
+ *   headers: logs come from eth_getLogs. Each must name the hash of its block's header; where the
+ *   bloom admits logs of ours and none came, the block is asked for again by hash, so that an
+ *   answer from another fork, or an empty one, is not taken for silence. A log that a node leaves
+ *   out among others of its block and contracts, or alters, is not noticed.
+ *   trusted: as headers, for chains whose headers cannot be hashed again here. Blooms prove nothing
+ *   then and are not looked at. Health says so.
+ *   A node that is found lying is benched by the pool and its answer dropped whole: no row comes
+ *   from it. Without another node the cursor stays, and the status says why. A range that a node
+ *   refuses is halved.
  *
  * Blocks that we remember
  *   `chain_blocks` keeps number, hash and parent of the last `undo_depth` blocks. When the block
@@ -107,9 +115,16 @@ struct chain_source {
     uint64_t start_block;
 };
 
+enum chain_verify {
+    CHAIN_VERIFY_FULL,
+    CHAIN_VERIFY_HEADERS,
+    CHAIN_VERIFY_TRUSTED,
+};
+
 struct chain_config {
     uint64_t chain_id;
     const char *rpc_urls; /* comma-separated, primary first */
+    const char *verify;   /* full, headers or trusted */
     int64_t rpc_timeout_usec;
     int64_t poll_usec;
     uint64_t confirmations;
@@ -119,6 +134,9 @@ struct chain_config {
     uint64_t start_block;
     int64_t event_retention_usec; /* 0: for ever */
 };
+
+/* chain_verify_of reads the setting; "" and NULL mean full. */
+enum chain_verify chain_verify_of(const struct chain_config *config);
 
 /* chain_config_rows are the rows of section "chain". */
 extern const struct config_row chain_config_rows[];
@@ -179,6 +197,9 @@ struct chain_status {
     bool halted;
     char halted_why[WHY_TEXT_MAX];
     bool node_ok;
+    bool synced;                    /* the last step found nothing more to apply */
+    char waiting_why[WHY_TEXT_MAX]; /* why the last step failed, or "" */
+    enum chain_verify verify;
     int64_t applied_usec; /* wall time of the last commit that moved the cursor; row */
     uint64_t reorgs;      /* undone in all, by whichever process */
     uint64_t reorg_depth_last;

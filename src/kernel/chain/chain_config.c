@@ -6,6 +6,23 @@
         .default_ = default__, .min = min_, .max = max_, .doc = doc_                               \
     }
 
+static const char *const verify_choices[] = {
+    [CHAIN_VERIFY_FULL] = "full",
+    [CHAIN_VERIFY_HEADERS] = "headers",
+    [CHAIN_VERIFY_TRUSTED] = "trusted",
+    NULL,
+};
+
+enum chain_verify chain_verify_of(const struct chain_config *config)
+{
+    for (int i = CHAIN_VERIFY_HEADERS; config->verify != NULL && i <= CHAIN_VERIFY_TRUSTED; i++) {
+        if (strcmp(config->verify, verify_choices[i]) == 0) {
+            return (enum chain_verify)i;
+        }
+    }
+    return CHAIN_VERIFY_FULL;
+}
+
 const struct config_row chain_config_rows[] = {
     ROW("chain.id", CONFIG_U64, chain_id, "31337", 1, (1ULL << 53) - 1,
         "Chain id (EIP-155) that every node must serve; a node of another chain is refused."),
@@ -15,6 +32,13 @@ const struct config_row chain_config_rows[] = {
      .default_ = "",
      .flags = CONFIG_URLS,
      .doc = "Node endpoints, comma-separated, primary first; empty starts a development chain."},
+    {.key = "chain.verify",
+     .type = CONFIG_ENUM,
+     .offset = offsetof(struct chain_config, verify),
+     .default_ = "full",
+     .choices = verify_choices,
+     .doc = "What is proven of a node's answers: full (headers, every log and its transaction), "
+            "headers (logs are believed), trusted (nothing: for chains that cannot be verified)."},
     ROW("chain.rpc_timeout", CONFIG_DURATION, rpc_timeout_usec, "10s", 100000, 300000000,
         "How long one call to a node may take."),
     ROW("chain.poll_interval", CONFIG_DURATION, poll_usec, "1s", 1000, 60000000,

@@ -55,6 +55,7 @@ struct chain_followed {
 
 struct chain {
     struct chain_config config;
+    enum chain_verify verify;
     struct store *store;
     struct rpc_pool *rpc;
     const struct chain_table *tables;

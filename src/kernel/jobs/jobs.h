@@ -44,7 +44,7 @@
  * A handler runs outside of any transaction; it opens its own. What it wants to be atomic with the
  * job's completion it does in jobs_complete (same transaction as DONE). ERR_STOPPING gives the job
  * back without using up an attempt. jobs_cancel of a running job is a request: the handler sees it
- * in jobs_cancelled within a quarter of a lease, and ends with ERR_CANCELLED. One that does not
+ * in jobs_cancelled within a third of a lease, and ends with ERR_CANCELLED. One that does not
  * look ends by its own result; only, it is not tried again.
  *
  * Time limits. The lease is short (config `jobs.lease`), so that another process takes over within
@@ -227,7 +227,8 @@ void jobs_free(struct jobs *jobs);
 
 /*
  * jobs_complete marks the running job DONE in the caller's transaction, so that its effect and its
- * completion are one. Errors: ERR_CONFLICT when the lease was lost: roll back.
+ * completion are one. Who waits behind its order key goes on when the handler has returned. Errors:
+ * ERR_CONFLICT when the lease was lost: roll back.
  */
 enum err jobs_complete(struct store_tx *tx, struct job_call *call, struct why *why) ERR_CHECKED;
 

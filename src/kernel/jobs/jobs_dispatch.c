@@ -40,7 +40,7 @@ struct dispatcher {
     int64_t reaped_to_usec;       /* wall time up to which none was left; 0: unknown */
     struct jobs_budget nexts;     /* looks for order keys that stand still */
     bool ordered;                 /* there are order keys */
-    int64_t gauge_mono_usec;
+    struct jobs_budget gauges;
     int64_t stop_mono_usec; /* when stopping was first seen */
     uint64_t failures;      /* rounds in a row */
     uint64_t races;         /* rounds in a row */
@@ -542,15 +542,16 @@ static void watch_dead(struct dispatcher *d, int64_t dead)
 static void refresh_gauges(struct dispatcher *d)
 {
     int64_t counts[2] = {0, 0};
-    if (d->mono_usec < d->gauge_mono_usec) {
+    int64_t began = clock_mono_usec();
+    if (!jobs_budget_allows(&d->gauges, began)) {
         return;
     }
-    d->gauge_mono_usec = d->mono_usec + GAUGE_USEC;
     if (store_read(d->jobs->store, gauge_fn, counts, NULL) == OK) {
         metric_set(&jobs_metrics[JOBS_METRIC_QUEUED_ROWS], counts[0]);
         metric_set(&jobs_metrics[JOBS_METRIC_DEAD_ROWS], counts[1]);
         watch_dead(d, counts[1]);
     }
+    jobs_budget_spend(&d->gauges, began, GAUGE_USEC);
 }
 
 /* The earlier of two times from now on. */

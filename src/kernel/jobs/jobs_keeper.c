@@ -7,6 +7,12 @@
 #include "kernel/base/rand.h"
 #include "kernel/jobs/jobs_runner.h"
 
+/*
+ * A lease that was taken less than this part of its length ago is not renewed: of a busy queue that
+ * is nearly all of them, and they are over before it would matter.
+ */
+#define YOUNG_PART 16
+
 /* An attempt that took too long. The run belongs to its worker, so what is needed is copied. */
 struct overdue {
     struct jobs_hold hold;
@@ -73,7 +79,7 @@ static void collect(struct beat *b)
             jobs->active--;
             jobs->hung++;
             b->overdue[b->overdue_count++] = overdue_of(b, run);
-        } else {
+        } else if (mono - run->claimed_mono_usec > jobs->config.lease_usec / YOUNG_PART) {
             b->kept[b->kept_count++] = (struct jobs_kept){.hold = run->hold};
             if (run->progressed && run->place == JOBS_RUNNING) {
                 b->notes[b->note_count++] = run->progress;
@@ -120,17 +126,13 @@ static enum err beat_fn(struct store_tx *tx, void *ctx, struct why *why)
 
 /* A hold that is gone may also have been ended by the dispatcher meanwhile: then it is not found.
  */
-static void mark_lost(struct beat *b)
+static void note_kept(struct beat *b)
 {
     pthread_mutex_lock(&b->jobs->lock);
     for (size_t i = 0; i < b->kept_count; i++) {
-        if (b->kept[i].held && !b->kept[i].cancelling) {
-            continue;
-        }
         struct jobs_run *run = jobs_run_find(b->jobs, b->kept[i].hold);
         if (run != NULL) {
-            run->lost = run->lost || !b->kept[i].held;
-            run->cancelling = run->cancelling || b->kept[i].cancelling;
+            jobs_run_kept(run, &b->kept[i]);
         }
     }
     pthread_mutex_unlock(&b->jobs->lock);
@@ -169,7 +171,7 @@ static void keep(struct beat *b)
     struct why why = {0};
     enum err e = store_write(b->jobs->store, beat_fn, b, &why);
     if (e == OK) {
-        mark_lost(b);
+        note_kept(b);
     } else if (!b->failed) {
         /* Not written: the leases run out unless a later beat comes in time. */
         LOG(LOG_ERROR, "jobs.renewal_failed", log_err(e), log_why(&why, e));

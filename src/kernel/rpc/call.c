@@ -205,8 +205,15 @@ static void use_attempt(struct run *run, size_t index)
     }
 }
 
+/* The error says something of this answer, so another node may give a better one. */
+static bool is_of_answer(enum err e)
+{
+    return e == ERR_NODE_RESPONSE || e == ERR_NODE_RATE_LIMITED || e == ERR_NODE_LIED ||
+           e == ERR_NODE_UNKNOWN;
+}
+
 /* settle looks at the answers of a round and returns the worst thing that they say of the node. */
-static enum err settle(struct run *run, const struct rpc_node *node)
+static enum err settle(struct run *run, struct rpc_node *node)
 {
     enum err worst = OK;
     for (size_t i = 0; i < run->picked_count; i++) {
@@ -216,13 +223,17 @@ static enum err settle(struct run *run, const struct rpc_node *node)
             call->err =
                 run->ask->accept(run->ask->ctx, run->arena, index, call->result, &call->why);
         }
+        call->served_by = (size_t)(node - run->pool->nodes);
         if (call->err == OK) {
             call->why = (struct why){0};
         } else {
             rpc_node_finish_why(node, call->err, &call->why);
         }
-        if (call->err == ERR_NODE_RESPONSE || call->err == ERR_NODE_RATE_LIMITED) {
-            worst = call->err;
+        if (call->err == ERR_NODE_LIED && worst != ERR_NODE_LIED) {
+            rpc_node_lied(run->pool, node, run->ask->lie, &call->why);
+        }
+        if (is_of_answer(call->err)) {
+            worst = worst == ERR_NODE_LIED ? worst : call->err;
             use_attempt(run, index);
         } else {
             run->done[index] = true;

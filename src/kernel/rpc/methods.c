@@ -148,6 +148,7 @@ enum err rpc_code(struct rpc_pool *pool, struct arena *arena, const struct addre
 struct header_ask {
     uint64_t first;
     struct evm_header *out;
+    bool trusted;
     struct arena scratch;
 };
 
@@ -171,12 +172,17 @@ static enum err accept_header(void *ctx, struct arena *arena, size_t index,
                        "The node answered with block %llu where %llu was asked.",
                        (unsigned long long)header.number, (unsigned long long)number);
     }
-    e = evm_header_verify(&a->scratch, result, NULL);
+    struct why unverified = {0};
+    e = evm_header_verify(&a->scratch, result, &unverified);
     arena_clear(&a->scratch);
     if (e == ERR_CORRUPT) {
-        return why_set(why, ERR_NODE_RESPONSE, NULL,
+        return why_set(why, ERR_NODE_LIED, NULL,
                        "The hash of block %llu does not match its header.",
                        (unsigned long long)number);
+    }
+    if (e != OK && !a->trusted) {
+        return why_set(why, e, NULL, "Block %llu cannot be verified: %s",
+                       (unsigned long long)number, why_text(&unverified, e));
     }
     if (e != OK) {
         metric_add(&rpc_metrics[RPC_METRIC_UNVERIFIED_HEADERS], 1);
@@ -202,9 +208,10 @@ enum err rpc_headers(struct rpc_pool *pool, struct arena *arena, uint64_t first,
         calls[i].method = "eth_getBlockByNumber";
         calls[i].params = header_params(arena, first + i);
     }
-    struct header_ask a = {.first = first, .out = out};
+    struct header_ask a = {.first = first, .out = out, .trusted = pool->options.trusted};
     arena_init(&a.scratch, 0);
-    struct rpc_ask ask = {.calls = calls, .count = count, .accept = accept_header, .ctx = &a};
+    struct rpc_ask ask = {
+        .calls = calls, .count = count, .accept = accept_header, .ctx = &a, .lie = RPC_LIE_HEADER};
     enum err e = rpc_ask_run(pool, arena, &ask, why);
     arena_free(&a.scratch);
     size_t got = 0;
@@ -226,9 +233,10 @@ enum err rpc_header(struct rpc_pool *pool, struct arena *arena, uint64_t number,
 {
     struct rpc_call call = {.method = "eth_getBlockByNumber",
                             .params = header_params(arena, number)};
-    struct header_ask a = {.first = number, .out = out};
+    struct header_ask a = {.first = number, .out = out, .trusted = pool->options.trusted};
     arena_init(&a.scratch, 0);
-    struct rpc_ask ask = {.calls = &call, .count = 1, .accept = accept_header, .ctx = &a};
+    struct rpc_ask ask = {
+        .calls = &call, .count = 1, .accept = accept_header, .ctx = &a, .lie = RPC_LIE_HEADER};
     enum err e = rpc_ask_one(pool, arena, &ask, why);
     arena_free(&a.scratch);
     return e;

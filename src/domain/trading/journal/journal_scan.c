@@ -35,8 +35,8 @@ static enum err zero_out(const struct journal_dir *d, const char *name, uint64_t
     return e;
 }
 
-static enum err give_records(const struct journal_scan *scan, const struct journal_block *block,
-                             struct journal_recovery *recovery, struct why *why)
+enum err journal_give_records(const struct journal_scan *scan, const struct journal_block *block,
+                              struct journal_recovery *recovery, struct why *why)
 {
     for (uint32_t i = 0; i < block->count; i++) {
         const uint64_t seq = block->first_seq + i;
@@ -56,8 +56,9 @@ static enum err give_records(const struct journal_scan *scan, const struct journ
 
 /* Reads one file; `end` says what must come next and is moved on. */
 static enum err scan_file(const struct journal_dir *d, const struct journal_scan *scan,
-                          const char *name, struct slice bytes, bool last, struct journal_end *end,
-                          struct journal_recovery *recovery, struct why *why)
+                          const char *name, struct slice bytes, bool last,
+                          struct journal_files_end *end, struct journal_recovery *recovery,
+                          struct why *why)
 {
     size_t at = JOURNAL_HEAD_BYTES;
     for (;;) {
@@ -84,7 +85,7 @@ static enum err scan_file(const struct journal_dir *d, const struct journal_scan
             }
             return OK;
         }
-        const enum err e = give_records(scan, &block, recovery, why);
+        const enum err e = journal_give_records(scan, &block, recovery, why);
         if (e != OK) {
             return e == ERR_CORRUPT ? in_file(why, name) : e;
         }
@@ -99,7 +100,7 @@ static bool limits_equal(const struct engine_limits *a, const struct engine_limi
 }
 
 static enum err open_file(const struct journal_dir *d, uint64_t first_seq, bool first,
-                          struct journal_end *end, char name[JOURNAL_NAME_MAX],
+                          struct journal_files_end *end, char name[JOURNAL_NAME_MAX],
                           struct journal_bytes *out, struct why *why)
 {
     struct journal_head head;
@@ -122,21 +123,21 @@ static enum err open_file(const struct journal_dir *d, uint64_t first_seq, bool 
         mem_free(out->ptr);
         return e;
     }
-    *end = (struct journal_end){.exists = true,
-                                .first_seq = first_seq,
-                                .bytes = out->len,
-                                .seq = first_seq - 1,
-                                .chain = head.chain,
-                                .limits = head.limits};
+    *end = (struct journal_files_end){.exists = true,
+                                      .first_seq = first_seq,
+                                      .bytes = out->len,
+                                      .seq = first_seq - 1,
+                                      .chain = head.chain,
+                                      .limits = head.limits};
     return OK;
 }
 
-enum err journal_scan(const struct journal_dir *d, const struct journal_scan *scan,
-                      struct journal_end *out, struct journal_recovery *out_recovery,
-                      struct why *why)
+enum err journal_files_scan(const struct journal_dir *d, const struct journal_scan *scan,
+                            struct journal_files_end *out, struct journal_recovery *out_recovery,
+                            struct why *why)
 {
     struct journal_names names;
-    struct journal_end end = {0};
+    struct journal_files_end end = {0};
     struct journal_recovery recovery = {0};
     enum err e = journal_dir_list(d, JOURNAL_PREFIX, &names, why);
     if (e != OK) {
@@ -165,10 +166,11 @@ enum err journal_scan(const struct journal_dir *d, const struct journal_scan *sc
     return e;
 }
 
-enum err journal_limits(const struct journal_dir *d, struct engine_limits *out, struct why *why)
+enum err journal_files_limits(const struct journal_dir *d, struct engine_limits *out,
+                              struct why *why)
 {
     struct journal_names names;
-    struct journal_end end = {0};
+    struct journal_files_end end = {0};
     struct journal_bytes bytes = {0};
     char name[JOURNAL_NAME_MAX];
     enum err e = journal_dir_list(d, JOURNAL_PREFIX, &names, why);
@@ -182,39 +184,5 @@ enum err journal_limits(const struct journal_dir *d, struct engine_limits *out, 
         mem_free(bytes.ptr);
         *out = end.limits;
     }
-    return e;
-}
-
-struct visit {
-    const struct journal_visitor *visitor;
-};
-
-static enum err visit_record(void *ctx, uint64_t seq, const struct engine_command *c,
-                             struct why *why)
-{
-    const struct visit *visit = ctx;
-    (void)why;
-    if (visit->visitor->record != NULL) {
-        visit->visitor->record(visit->visitor->ctx, seq, c);
-    }
-    return OK;
-}
-
-enum err journal_read(const char *dir, const struct journal_visitor *visitor,
-                      struct engine_limits *out_limits, struct journal_recovery *out_recovery,
-                      struct why *why)
-{
-    struct journal_dir d;
-    struct journal_end end = {0};
-    struct visit visit = {.visitor = visitor};
-    const struct journal_scan scan = {
-        .from = 1, .repair = visitor->repair, .record = visit_record, .ctx = &visit};
-    enum err e = journal_dir_open(&d, dir, NULL, false, why);
-    if (e != OK) {
-        return e;
-    }
-    e = journal_limits(&d, out_limits, why);
-    e = e == OK ? journal_scan(&d, &scan, &end, out_recovery, why) : e;
-    journal_dir_close(&d);
     return e;
 }

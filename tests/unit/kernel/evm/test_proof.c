@@ -127,6 +127,21 @@ static void transactions_are_proven_by_the_header(void **state)
                      ERR_NODE_RESPONSE);
 }
 
+static void a_transaction_without_a_signature_has_the_name_that_it_is_given(void **state)
+{
+    struct hash *hashes = NULL;
+    size_t count = 0;
+    struct evm_header h;
+    const struct json *v =
+        json_find(json_find(vector_file(&arena, "anvil_types.json"), "impersonated"), "block");
+    const struct json *list = json_find(v, "transactions");
+    assert_int_equal(evm_header_parse(v, &h, NULL), OK);
+    assert_int_equal(evm_header_verify(&arena, v, NULL), OK);
+    assert_int_equal(proof_of_transactions(&arena, list, &h, &hashes, &count, NULL), OK);
+    assert_int_equal(count, 1);
+    assert_hex(hash_slice(&hashes[0]), slice_cstr(&arena, vector_text(json_at(list, 0), "hash")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +149,7 @@ int main(void)
         cmocka_unit_test(whatever_a_node_changes_is_a_lie),
         cmocka_unit_test(a_receipt_too_few_or_twice_is_a_lie),
         cmocka_unit_test(transactions_are_proven_by_the_header),
+        cmocka_unit_test(a_transaction_without_a_signature_has_the_name_that_it_is_given),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
