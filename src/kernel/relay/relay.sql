@@ -102,8 +102,9 @@ SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, 
                 WHERE e.chain_id = :chain_id AND e.state IN (2, 3) AND e.seq < r.seq)
         OR (r.tries > 0
             AND EXISTS (SELECT 1 FROM relay_intents e
-                        WHERE e.chain_id = :chain_id AND NOT e.final AND e.block_number IS NOT NULL
-                            AND e.seq < r.seq AND e.updated_at >= r.updated_at))) AS behind
+                        WHERE e.chain_id = :chain_id AND NOT e.final
+                            AND e.block_number IS NOT NULL AND e.seq < r.seq
+                            AND e.updated_at >= r.updated_at))) AS behind
 FROM (
     SELECT i.updated_at, i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,
            i.gas_limit, i.deadline, i.priority, i.tries, a.state AS after_state, i.after_id,
