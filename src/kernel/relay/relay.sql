@@ -106,8 +106,9 @@ SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, 
                             AND e.block_number IS NOT NULL AND e.seq < r.seq
                             AND e.updated_at >= r.updated_at))) AS behind
 FROM (
-    SELECT i.updated_at, i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,
-           i.gas_limit, i.deadline, i.priority, i.tries, a.state AS after_state, i.after_id,
+    SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,
+           i.gas_limit, i.updated_at, i.deadline, i.priority, i.tries, a.state AS after_state,
+           i.after_id,
            ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.priority DESC, i.seq) AS place
     FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id
     WHERE i.chain_id = :chain_id AND i.state = 1
