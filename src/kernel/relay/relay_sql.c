@@ -11,7 +11,7 @@ static const struct store_column relay_sql_wallet_get_columns[] = {
 };
 const struct store_statement relay_sql_wallet_get = {
     .name = "relay_wallet_get",
-    .id = 273,
+    .id = 275,
     .writes = true,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
@@ -33,7 +33,7 @@ static const struct store_column relay_sql_wallet_next_columns[] = {
 };
 const struct store_statement relay_sql_wallet_next = {
     .name = "relay_wallet_next",
-    .id = 274,
+    .id = 276,
     .writes = false,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
@@ -53,7 +53,7 @@ static const struct store_column relay_sql_wallet_put_params[] = {
 };
 const struct store_statement relay_sql_wallet_put = {
     .name = "relay_wallet_put",
-    .id = 275,
+    .id = 277,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -88,7 +88,7 @@ static const struct store_column relay_sql_intent_insert_params[] = {
 };
 const struct store_statement relay_sql_intent_insert = {
     .name = "relay_intent_insert",
-    .id = 254,
+    .id = 256,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents\n"
@@ -121,7 +121,7 @@ static const struct store_column relay_sql_intent_by_key_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_key = {
     .name = "relay_intent_by_key",
-    .id = 248,
+    .id = 250,
     .writes = false,
     .sqlite =
         "SELECT intent_id, content_hash FROM relay_intents WHERE intent_key = ?1",
@@ -163,7 +163,7 @@ static const struct store_column relay_sql_intent_get_columns[] = {
 };
 const struct store_statement relay_sql_intent_get = {
     .name = "relay_intent_get",
-    .id = 252,
+    .id = 254,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -217,7 +217,7 @@ static const struct store_column relay_sql_intents_list_columns[] = {
 };
 const struct store_statement relay_sql_intents_list = {
     .name = "relay_intents_list",
-    .id = 265,
+    .id = 267,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -261,7 +261,7 @@ static const struct store_column relay_sql_intent_by_hash_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_hash = {
     .name = "relay_intent_by_hash",
-    .id = 247,
+    .id = 249,
     .writes = false,
     .sqlite =
         "SELECT intent_id FROM relay_attempts WHERE transaction_hash = ?1",
@@ -300,16 +300,22 @@ static const struct store_column relay_sql_queued_list_columns[] = {
 };
 const struct store_statement relay_sql_queued_list = {
     .name = "relay_queued_list",
-    .id = 269,
+    .id = 271,
     .writes = false,
     .sqlite =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
         "       r.deadline, r.priority, r.tries, r.after_state, r.after_id,\n"
-        "       EXISTS (SELECT 1 FROM relay_intents e\n"
-        "               WHERE e.chain_id = ?3 AND e.state IN (2, 3) AND e.seq < r.seq) AS behind\n"
+        "       (EXISTS (SELECT 1 FROM relay_intents e\n"
+        "                WHERE e.chain_id = ?3 AND e.state IN (2, 3) AND e.seq < r.seq)\n"
+        "        OR (r.tries > 0\n"
+        "            AND EXISTS (SELECT 1 FROM relay_intents e\n"
+        "                        WHERE e.chain_id = ?3 AND NOT e.final\n"
+        "                            AND e.block_number IS NOT NULL AND e.seq < r.seq\n"
+        "                            AND e.updated_at >= r.updated_at))) AS behind\n"
         "FROM (\n"
         "    SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,\n"
-        "           i.gas_limit, i.deadline, i.priority, i.tries, a.state AS after_state, i.after_id,\n"
+        "           i.gas_limit, i.updated_at, i.deadline, i.priority, i.tries, a.state AS after_state,\n"
+        "           i.after_id,\n"
         "           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.priority DESC, i.seq) AS place\n"
         "    FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id\n"
         "    WHERE i.chain_id = ?3 AND i.state = 1\n"
@@ -331,11 +337,17 @@ const struct store_statement relay_sql_queued_list = {
     .postgres =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
         "       r.deadline, r.priority, r.tries, r.after_state, r.after_id,\n"
-        "       EXISTS (SELECT 1 FROM relay_intents e\n"
-        "               WHERE e.chain_id = $3::bigint AND e.state IN (2, 3) AND e.seq < r.seq) AS behind\n"
+        "       (EXISTS (SELECT 1 FROM relay_intents e\n"
+        "                WHERE e.chain_id = $3::bigint AND e.state IN (2, 3) AND e.seq < r.seq)\n"
+        "        OR (r.tries > 0\n"
+        "            AND EXISTS (SELECT 1 FROM relay_intents e\n"
+        "                        WHERE e.chain_id = $3::bigint AND NOT e.final\n"
+        "                            AND e.block_number IS NOT NULL AND e.seq < r.seq\n"
+        "                            AND e.updated_at >= r.updated_at))) AS behind\n"
         "FROM (\n"
         "    SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,\n"
-        "           i.gas_limit, i.deadline, i.priority, i.tries, a.state AS after_state, i.after_id,\n"
+        "           i.gas_limit, i.updated_at, i.deadline, i.priority, i.tries, a.state AS after_state,\n"
+        "           i.after_id,\n"
         "           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.priority DESC, i.seq) AS place\n"
         "    FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id\n"
         "    WHERE i.chain_id = $3::bigint AND i.state = 1\n"
@@ -369,7 +381,7 @@ static const struct store_column relay_sql_inflight_count_columns[] = {
 };
 const struct store_statement relay_sql_inflight_count = {
     .name = "relay_inflight_count",
-    .id = 246,
+    .id = 248,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS inflight FROM relay_intents\n"
@@ -391,7 +403,7 @@ static const struct store_column relay_sql_intent_sign_params[] = {
 };
 const struct store_statement relay_sql_intent_sign = {
     .name = "relay_intent_sign",
-    .id = 262,
+    .id = 264,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -417,7 +429,7 @@ static const struct store_column relay_sql_intent_resign_params[] = {
 };
 const struct store_statement relay_sql_intent_resign = {
     .name = "relay_intent_resign",
-    .id = 259,
+    .id = 261,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -448,7 +460,7 @@ static const struct store_column relay_sql_attempt_insert_params[] = {
 };
 const struct store_statement relay_sql_attempt_insert = {
     .name = "relay_attempt_insert",
-    .id = 242,
+    .id = 244,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts\n"
@@ -475,7 +487,7 @@ static const struct store_column relay_sql_attempt_is_filler_columns[] = {
 };
 const struct store_statement relay_sql_attempt_is_filler = {
     .name = "relay_attempt_is_filler",
-    .id = 243,
+    .id = 245,
     .writes = false,
     .sqlite =
         "SELECT t.filler, i.cancelling\n"
@@ -517,7 +529,7 @@ static const struct store_column relay_sql_open_list_columns[] = {
 };
 const struct store_statement relay_sql_open_list = {
     .name = "relay_open_list",
-    .id = 267,
+    .id = 269,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at,\n"
@@ -556,7 +568,7 @@ static const struct store_column relay_sql_attempts_list_columns[] = {
 };
 const struct store_statement relay_sql_attempts_list = {
     .name = "relay_attempts_list",
-    .id = 245,
+    .id = 247,
     .writes = false,
     .sqlite =
         "SELECT attempt, transaction_hash FROM relay_attempts\n"
@@ -584,7 +596,7 @@ static const struct store_column relay_sql_attempts_detail_columns[] = {
 };
 const struct store_statement relay_sql_attempts_detail = {
     .name = "relay_attempts_detail",
-    .id = 244,
+    .id = 246,
     .writes = false,
     .sqlite =
         "SELECT attempt, transaction_hash, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -608,7 +620,7 @@ static const struct store_column relay_sql_attempt_content_columns[] = {
 };
 const struct store_statement relay_sql_attempt_content = {
     .name = "relay_attempt_content",
-    .id = 241,
+    .id = 243,
     .writes = false,
     .sqlite =
         "SELECT to_address, value, data FROM relay_intents WHERE intent_id = ?1",
@@ -628,7 +640,7 @@ static const struct store_column relay_sql_intent_sent_params[] = {
 };
 const struct store_statement relay_sql_intent_sent = {
     .name = "relay_intent_sent",
-    .id = 261,
+    .id = 263,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 3, sent_at = ?4, try_at = ?3, updated_at = ?4\n"
@@ -647,7 +659,7 @@ static const struct store_column relay_sql_intent_retry_at_params[] = {
 };
 const struct store_statement relay_sql_intent_retry_at = {
     .name = "relay_intent_retry_at",
-    .id = 260,
+    .id = 262,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET try_at = ?3\n"
@@ -663,19 +675,20 @@ static const struct store_column relay_sql_intent_put_off_params[] = {
     {"intent_id", STORE_TEXT, false},
     {"try_at", STORE_TIME, false},
     {"tries", STORE_I64, false},
+    {"now", STORE_TIME, false},
 };
 const struct store_statement relay_sql_intent_put_off = {
     .name = "relay_intent_put_off",
-    .id = 256,
+    .id = 258,
     .writes = true,
     .sqlite =
-        "UPDATE relay_intents SET try_at = ?2, tries = ?3\n"
+        "UPDATE relay_intents SET try_at = ?2, tries = ?3, updated_at = ?4\n"
         "WHERE intent_id = ?1 AND state = 1",
     .postgres =
-        "UPDATE relay_intents SET try_at = $2::timestamptz, tries = $3::bigint\n"
+        "UPDATE relay_intents SET try_at = $2::timestamptz, tries = $3::bigint, updated_at = $4::timestamptz\n"
         "WHERE intent_id = $1::text AND state = 1",
     .params = relay_sql_intent_put_off_params,
-    .param_count = 3,
+    .param_count = 4,
 };
 
 static const struct store_column relay_sql_intent_mined_params[] = {
@@ -694,7 +707,7 @@ static const struct store_column relay_sql_intent_mined_params[] = {
 };
 const struct store_statement relay_sql_intent_mined = {
     .name = "relay_intent_mined",
-    .id = 255,
+    .id = 257,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -722,7 +735,7 @@ static const struct store_column relay_sql_intent_unmined_params[] = {
 };
 const struct store_statement relay_sql_intent_unmined = {
     .name = "relay_intent_unmined",
-    .id = 264,
+    .id = 266,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -748,7 +761,7 @@ static const struct store_column relay_sql_intent_final_params[] = {
 };
 const struct store_statement relay_sql_intent_final = {
     .name = "relay_intent_final",
-    .id = 251,
+    .id = 253,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET final = TRUE, updated_at = ?2\n"
@@ -768,7 +781,7 @@ static const struct store_column relay_sql_intent_fail_params[] = {
 };
 const struct store_statement relay_sql_intent_fail = {
     .name = "relay_intent_fail",
-    .id = 250,
+    .id = 252,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -791,7 +804,7 @@ static const struct store_column relay_sql_intent_replaced_params[] = {
 };
 const struct store_statement relay_sql_intent_replaced = {
     .name = "relay_intent_replaced",
-    .id = 258,
+    .id = 260,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -819,7 +832,7 @@ static const struct store_column relay_sql_nonce_holder_columns[] = {
 };
 const struct store_statement relay_sql_nonce_holder = {
     .name = "relay_nonce_holder",
-    .id = 266,
+    .id = 268,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler\n"
@@ -841,7 +854,7 @@ static const struct store_column relay_sql_intent_reopen_params[] = {
 };
 const struct store_statement relay_sql_intent_reopen = {
     .name = "relay_intent_reopen",
-    .id = 257,
+    .id = 259,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -861,7 +874,7 @@ static const struct store_column relay_sql_intent_cancel_params[] = {
 };
 const struct store_statement relay_sql_intent_cancel = {
     .name = "relay_intent_cancel",
-    .id = 249,
+    .id = 251,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 8, final = TRUE, updated_at = ?2\n"
@@ -879,7 +892,7 @@ static const struct store_column relay_sql_intent_take_back_params[] = {
 };
 const struct store_statement relay_sql_intent_take_back = {
     .name = "relay_intent_take_back",
-    .id = 263,
+    .id = 265,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET cancelling = TRUE, updated_at = ?2\n"
@@ -897,7 +910,7 @@ static const struct store_column relay_sql_intent_hurry_params[] = {
 };
 const struct store_statement relay_sql_intent_hurry = {
     .name = "relay_intent_hurry",
-    .id = 253,
+    .id = 255,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -924,7 +937,7 @@ static const struct store_column relay_sql_unfinal_deep_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_deep = {
     .name = "relay_unfinal_deep",
-    .id = 270,
+    .id = 272,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
@@ -955,7 +968,7 @@ static const struct store_column relay_sql_unfinal_fresh_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_fresh = {
     .name = "relay_unfinal_fresh",
-    .id = 271,
+    .id = 273,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
@@ -986,7 +999,7 @@ static const struct store_column relay_sql_unfinal_intents_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_intents = {
     .name = "relay_unfinal_intents",
-    .id = 272,
+    .id = 274,
     .writes = false,
     .sqlite =
         "SELECT intent_id, transaction_hash FROM relay_intents\n"
@@ -1011,7 +1024,7 @@ static const struct store_column relay_sql_queue_counts_columns[] = {
 };
 const struct store_statement relay_sql_queue_counts = {
     .name = "relay_queue_counts",
-    .id = 268,
+    .id = 270,
     .writes = false,
     .sqlite =
         "SELECT COALESCE(SUM(CASE WHEN state = 1 THEN 1 ELSE 0 END), 0) AS queued,\n"
