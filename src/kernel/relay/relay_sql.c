@@ -305,11 +305,17 @@ const struct store_statement relay_sql_queued_list = {
     .sqlite =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
         "       r.deadline, r.priority, r.tries, r.after_state, r.after_id,\n"
-        "       EXISTS (SELECT 1 FROM relay_intents e\n"
-        "               WHERE e.chain_id = ?3 AND e.state IN (2, 3) AND e.seq < r.seq) AS behind\n"
+        "       (EXISTS (SELECT 1 FROM relay_intents e\n"
+        "                WHERE e.chain_id = ?3 AND e.state IN (2, 3) AND e.seq < r.seq)\n"
+        "        OR (r.tries > 0\n"
+        "            AND EXISTS (SELECT 1 FROM relay_intents e\n"
+        "                        WHERE e.chain_id = ?3 AND NOT e.final\n"
+        "                            AND e.block_number IS NOT NULL AND e.seq < r.seq\n"
+        "                            AND e.updated_at >= r.updated_at))) AS behind\n"
         "FROM (\n"
         "    SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,\n"
-        "           i.gas_limit, i.deadline, i.priority, i.tries, a.state AS after_state, i.after_id,\n"
+        "           i.gas_limit, i.updated_at, i.deadline, i.priority, i.tries, a.state AS after_state,\n"
+        "           i.after_id,\n"
         "           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.priority DESC, i.seq) AS place\n"
         "    FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id\n"
         "    WHERE i.chain_id = ?3 AND i.state = 1\n"
@@ -331,11 +337,17 @@ const struct store_statement relay_sql_queued_list = {
     .postgres =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
         "       r.deadline, r.priority, r.tries, r.after_state, r.after_id,\n"
-        "       EXISTS (SELECT 1 FROM relay_intents e\n"
-        "               WHERE e.chain_id = $3::bigint AND e.state IN (2, 3) AND e.seq < r.seq) AS behind\n"
+        "       (EXISTS (SELECT 1 FROM relay_intents e\n"
+        "                WHERE e.chain_id = $3::bigint AND e.state IN (2, 3) AND e.seq < r.seq)\n"
+        "        OR (r.tries > 0\n"
+        "            AND EXISTS (SELECT 1 FROM relay_intents e\n"
+        "                        WHERE e.chain_id = $3::bigint AND NOT e.final\n"
+        "                            AND e.block_number IS NOT NULL AND e.seq < r.seq\n"
+        "                            AND e.updated_at >= r.updated_at))) AS behind\n"
         "FROM (\n"
         "    SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,\n"
-        "           i.gas_limit, i.deadline, i.priority, i.tries, a.state AS after_state, i.after_id,\n"
+        "           i.gas_limit, i.updated_at, i.deadline, i.priority, i.tries, a.state AS after_state,\n"
+        "           i.after_id,\n"
         "           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.priority DESC, i.seq) AS place\n"
         "    FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id\n"
         "    WHERE i.chain_id = $3::bigint AND i.state = 1\n"
@@ -663,19 +675,20 @@ static const struct store_column relay_sql_intent_put_off_params[] = {
     {"intent_id", STORE_TEXT, false},
     {"try_at", STORE_TIME, false},
     {"tries", STORE_I64, false},
+    {"now", STORE_TIME, false},
 };
 const struct store_statement relay_sql_intent_put_off = {
     .name = "relay_intent_put_off",
     .id = 259,
     .writes = true,
     .sqlite =
-        "UPDATE relay_intents SET try_at = ?2, tries = ?3\n"
+        "UPDATE relay_intents SET try_at = ?2, tries = ?3, updated_at = ?4\n"
         "WHERE intent_id = ?1 AND state = 1",
     .postgres =
-        "UPDATE relay_intents SET try_at = $2::timestamptz, tries = $3::bigint\n"
+        "UPDATE relay_intents SET try_at = $2::timestamptz, tries = $3::bigint, updated_at = $4::timestamptz\n"
         "WHERE intent_id = $1::text AND state = 1",
     .params = relay_sql_intent_put_off_params,
-    .param_count = 3,
+    .param_count = 4,
 };
 
 static const struct store_column relay_sql_intent_mined_params[] = {
