@@ -2,7 +2,7 @@
 --
 -- PostgreSQL plans by statistics that are older than the queue: taken when nothing was queued, or
 -- never. So no statement leaves it a choice that is good for an empty table and fatal for a full
--- one (decision 0020; test_jobs_plans.c):
+-- one (decision 0023; test_jobs_plans.c):
 --
 --   - Rows are joined by where they lie (ctid): found and locked in a CTE, or remembered from the
 --     claim (`spot`). For that there is one plan, a fetch of each. By id there would be others.

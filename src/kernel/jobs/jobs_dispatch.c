@@ -6,6 +6,7 @@
 #include "kernel/base/check.h"
 #include "kernel/base/log.h"
 #include "kernel/base/rand.h"
+#include "kernel/jobs/jobs_audit.h"
 #include "kernel/jobs/jobs_take.h"
 
 /* A claimed job that no thread took within this time goes back to where others can take it. */
@@ -213,7 +214,9 @@ static enum err write_failure(struct store_tx *tx, const struct dispatcher *d, s
     }
     run->held = state != 0;
     run->cancelled = state == JOB_CANCELLED;
-    return e;
+    return e == OK && state == JOB_DEAD
+               ? jobs_audit_dead(tx, run->hold, run->call.kind, run->call.attempt, run->result, why)
+               : e;
 }
 
 /* Other processes may have waited for the place of a limited queue. */
@@ -311,7 +314,11 @@ static enum err reap_one(struct store_tx *tx, struct dispatcher *d, struct reape
         store_notify(tx, JOBS_CHANNEL);
     }
     if (r->verdict == JOBS_BURY) {
-        return jobs_store_bury(tx, r->job.hold, d->wall_usec, true, reason, &r->state, why);
+        enum err e = jobs_store_bury(tx, r->job.hold, d->wall_usec, true, reason, &r->state, why);
+        return e == OK && r->state == JOB_DEAD
+                   ? jobs_audit_dead(tx, r->job.hold, r->job.kind, r->job.attempt,
+                                     ERR_REQUEST_TIMEOUT, why)
+                   : e;
     }
     struct jobs_requeue how = {.now_usec = d->wall_usec, .lapsed = true};
     if (r->verdict == JOBS_RETRY) {

@@ -5,6 +5,7 @@
 #include "kernel/base/check.h"
 #include "kernel/base/log.h"
 #include "kernel/base/rand.h"
+#include "kernel/jobs/jobs_audit.h"
 #include "kernel/jobs/jobs_runner.h"
 
 /*
@@ -99,6 +100,9 @@ static enum err end_overdue(struct store_tx *tx, const struct beat *b, struct ov
     enum err e = o->verdict == JOBS_BURY
                      ? jobs_store_bury(tx, o->hold, b->wall_usec, false, error, &o->state, why)
                      : jobs_store_requeue(tx, o->hold, &how, &o->state, why);
+    if (e == OK && o->state == JOB_DEAD) {
+        e = jobs_audit_dead(tx, o->hold, o->kind_name, o->attempt, ERR_REQUEST_TIMEOUT, why);
+    }
     if (e == OK && o->order_key.len > 0) {
         e = jobs_store_next(tx, &o->order_key, 1, b->wall_usec, why);
     }

@@ -44,8 +44,9 @@
  * intent whose look failed (a node in trouble) is overtaken.
  *
  * A simulation that reverts is made again before it is believed, after a look at what was mined,
- * and not while something submitted before is under way: after a reorganisation an intent would
- * fail for want of what is about to be mined again.
+ * and not while something submitted before is under way or was mined since the look before: after a
+ * reorganisation, or the second of two, an intent would fail for want of what is about to be mined
+ * again.
  *
  * Waiting: what will pass is waited for without end (no funds, fees above the cap, no node). What a
  * node holds against an intent without calling it a revert is asked again for a quarter of an hour.

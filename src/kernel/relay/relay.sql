@@ -145,7 +145,8 @@ SELECT intent_id FROM relay_attempts WHERE transaction_hash = :transaction_hash;
 -- statement: relay_queued_list
 -- doc: Queued intents to look at now, one wallet after the other in turns: those of each wallet in
 -- doc: order of priority and age, as many as may still be signed. What they wait for is told by
--- doc: its state; `behind` says that something submitted before is still under way. A time far
+-- doc: its state; `behind` says that something submitted before is still under way, or was mined or
+-- doc: fell out since the intent was looked at last. A time far
 -- doc: ahead was written before the clock was put back. With an owner, only of wallets that it
 -- doc: holds and, if it watches, of those that nobody has claimed.
 -- params: owner text, watches bool, chain_id i64, now time, far time, inflight_max i64
@@ -155,11 +156,17 @@ SELECT intent_id FROM relay_attempts WHERE transaction_hash = :transaction_hash;
 -- columns: after_state i64?, after_id text?, behind bool
 SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,
        r.deadline, r.priority, r.tries, r.after_state, r.after_id,
-       EXISTS (SELECT 1 FROM relay_intents e
-               WHERE e.chain_id = :chain_id AND e.state IN (2, 3) AND e.seq < r.seq) AS behind
+       (EXISTS (SELECT 1 FROM relay_intents e
+                WHERE e.chain_id = :chain_id AND e.state IN (2, 3) AND e.seq < r.seq)
+        OR (r.tries > 0
+            AND EXISTS (SELECT 1 FROM relay_intents e
+                        WHERE e.chain_id = :chain_id AND NOT e.final
+                            AND e.block_number IS NOT NULL AND e.seq < r.seq
+                            AND e.updated_at >= r.updated_at))) AS behind
 FROM (
     SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,
-           i.gas_limit, i.deadline, i.priority, i.tries, a.state AS after_state, i.after_id,
+           i.gas_limit, i.updated_at, i.deadline, i.priority, i.tries, a.state AS after_state,
+           i.after_id,
            ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.priority DESC, i.seq) AS place
     FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id
     WHERE i.chain_id = :chain_id AND i.state = 1 AND i.pool <> 1
@@ -275,8 +282,8 @@ WHERE intent_id = :intent_id AND state IN (2, 3) AND attempts = :attempt;
 
 -- statement: relay_intent_put_off
 -- doc: Leaves a queued intent alone until a time.
--- params: intent_id text, try_at time, tries i64
-UPDATE relay_intents SET try_at = :try_at, tries = :tries
+-- params: intent_id text, try_at time, tries i64, now time
+UPDATE relay_intents SET try_at = :try_at, tries = :tries, updated_at = :now
 WHERE intent_id = :intent_id AND state = 1;
 
 -- statement: relay_intent_mined

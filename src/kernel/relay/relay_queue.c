@@ -39,6 +39,7 @@ static enum err load(struct store_tx *tx, void *ctx, struct why *why)
     int64_t now = clock_wall_usec();
     queue->items = arena_alloc_array(&relay->step, cap, sizeof *queue->items);
     queue->count = 0;
+    queue->read_usec = now;
     struct store_query q;
     store_begin(&q, tx, &relay_sql_queued_list);
     store_bind_text(&q, "owner", slice_text(relay->leased ? store_process_id(relay->store) : ""));
@@ -130,7 +131,8 @@ static enum err store_failed(struct relay *relay, struct store_tx *tx, struct re
     return e;
 }
 
-static enum err store_later(struct store_tx *tx, struct relay_candidate *c, struct why *why)
+static enum err store_later(const struct relay_queue *queue, struct store_tx *tx,
+                            struct relay_candidate *c, struct why *why)
 {
     int64_t changed = 0;
     struct store_query q;
@@ -138,6 +140,7 @@ static enum err store_later(struct store_tx *tx, struct relay_candidate *c, stru
     store_bind_text(&q, "intent_id", c->id);
     store_bind_time(&q, "try_at", clock_wall_usec() + c->pause_usec);
     store_bind_i64(&q, "tries", c->tries + c->counts);
+    store_bind_time(&q, "now", queue->read_usec);
     enum err e = store_finish(&q, &changed, why);
     c->done = e == OK && changed > 0;
     return e;
@@ -161,7 +164,7 @@ static enum err store_fates(struct store_tx *tx, void *ctx, struct why *why)
             e = store_failed(queue->relay, tx, c, why);
             break;
         case RELAY_LATER:
-            e = store_later(tx, c, why);
+            e = store_later(queue, tx, c, why);
             break;
         }
     }

@@ -212,7 +212,7 @@ static enum err connect_server(struct store_conn *conn, const struct store_confi
 /*
  * Settings of the session, and what we must know about the database. An answer is only given when
  * the disk has it: a server that was told not to wait for that waits for us. Who writes reads by
- * index (decision 0020): a plan that was made while a table was empty stays when it is full, and a
+ * index (decision 0023): a plan that was made while a table was empty stays when it is full, and a
  * serializable transaction that has read a whole table is in conflict with all who write to it.
  */
 static const char session_sql[] =

@@ -2,7 +2,7 @@
  * How PostgreSQL runs the queue's statements: by index, whatever it knows or does not know of the
  * table. Plans are made for any values (generic), as a connection keeps them, in each state that
  * the table's statistics can be in; then a runner works without any, and what the server has read
- * is counted. Decision 0020.
+ * is counted. Decision 0023.
  */
 #include "kernel/jobs/jobs_sql.h"
 

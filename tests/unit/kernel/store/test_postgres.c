@@ -229,7 +229,7 @@ static enum err read_planner(struct store_tx *tx, void *ctx, struct why *why)
     return store_finish(&q, NULL, why);
 }
 
-/* Decision 0020. */
+/* Decision 0023. */
 static void who_writes_reads_by_index(void **state)
 {
     NEED_SERVER();
