@@ -11,7 +11,7 @@ static const struct store_column relay_sql_wallet_get_columns[] = {
 };
 const struct store_statement relay_sql_wallet_get = {
     .name = "relay_wallet_get",
-    .id = 282,
+    .id = 283,
     .writes = true,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
@@ -33,7 +33,7 @@ static const struct store_column relay_sql_wallet_next_columns[] = {
 };
 const struct store_statement relay_sql_wallet_next = {
     .name = "relay_wallet_next",
-    .id = 283,
+    .id = 284,
     .writes = false,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
@@ -53,7 +53,7 @@ static const struct store_column relay_sql_wallet_put_params[] = {
 };
 const struct store_statement relay_sql_wallet_put = {
     .name = "relay_wallet_put",
-    .id = 284,
+    .id = 285,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -76,7 +76,7 @@ static const struct store_column relay_sql_wallet_put_pooled_params[] = {
 };
 const struct store_statement relay_sql_wallet_put_pooled = {
     .name = "relay_wallet_put_pooled",
-    .id = 287,
+    .id = 288,
     .writes = true,
     .sqlite =
         "UPDATE relay_wallets SET pooled = ?3\n"
@@ -97,7 +97,7 @@ static const struct store_column relay_sql_wallet_put_balance_params[] = {
 };
 const struct store_statement relay_sql_wallet_put_balance = {
     .name = "relay_wallet_put_balance",
-    .id = 285,
+    .id = 286,
     .writes = true,
     .sqlite =
         "UPDATE relay_wallets SET balance = ?3, low = ?4, balance_at = ?5\n"
@@ -115,7 +115,7 @@ static const struct store_column relay_sql_wallet_put_low_params[] = {
 };
 const struct store_statement relay_sql_wallet_put_low = {
     .name = "relay_wallet_put_low",
-    .id = 286,
+    .id = 287,
     .writes = true,
     .sqlite =
         "UPDATE relay_wallets SET low = TRUE\n"
@@ -141,7 +141,7 @@ static const struct store_column relay_sql_wallets_list_columns[] = {
 };
 const struct store_statement relay_sql_wallets_list = {
     .name = "relay_wallets_list",
-    .id = 288,
+    .id = 289,
     .writes = false,
     .sqlite =
         "SELECT w.address, w.next_nonce, w.pooled, w.low, w.balance, w.balance_at,\n"
@@ -176,7 +176,7 @@ static const struct store_column relay_sql_pool_waiting_columns[] = {
 };
 const struct store_statement relay_sql_pool_waiting = {
     .name = "relay_pool_waiting",
-    .id = 275,
+    .id = 276,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id FROM relay_intents i\n"
@@ -203,7 +203,7 @@ static const struct store_column relay_sql_pool_assign_params[] = {
 };
 const struct store_statement relay_sql_pool_assign = {
     .name = "relay_pool_assign",
-    .id = 274,
+    .id = 275,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET wallet = ?2, pool = 2, try_at = ?3\n"
@@ -227,7 +227,7 @@ static const struct store_column relay_sql_refills_since_columns[] = {
 };
 const struct store_statement relay_sql_refills_since = {
     .name = "relay_refills_since",
-    .id = 278,
+    .id = 279,
     .writes = false,
     .sqlite =
         "SELECT to_address, value, state FROM relay_intents\n"
@@ -263,7 +263,7 @@ static const struct store_column relay_sql_intent_insert_params[] = {
 };
 const struct store_statement relay_sql_intent_insert = {
     .name = "relay_intent_insert",
-    .id = 259,
+    .id = 260,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents\n"
@@ -296,7 +296,7 @@ static const struct store_column relay_sql_intent_by_key_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_key = {
     .name = "relay_intent_by_key",
-    .id = 253,
+    .id = 254,
     .writes = false,
     .sqlite =
         "SELECT intent_id, content_hash FROM relay_intents WHERE intent_key = ?1",
@@ -339,7 +339,7 @@ static const struct store_column relay_sql_intent_get_columns[] = {
 };
 const struct store_statement relay_sql_intent_get = {
     .name = "relay_intent_get",
-    .id = 257,
+    .id = 258,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -394,7 +394,7 @@ static const struct store_column relay_sql_intents_list_columns[] = {
 };
 const struct store_statement relay_sql_intents_list = {
     .name = "relay_intents_list",
-    .id = 271,
+    .id = 272,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -438,7 +438,7 @@ static const struct store_column relay_sql_intent_by_hash_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_hash = {
     .name = "relay_intent_by_hash",
-    .id = 252,
+    .id = 253,
     .writes = false,
     .sqlite =
         "SELECT intent_id FROM relay_attempts WHERE transaction_hash = ?1",
@@ -477,16 +477,22 @@ static const struct store_column relay_sql_queued_list_columns[] = {
 };
 const struct store_statement relay_sql_queued_list = {
     .name = "relay_queued_list",
-    .id = 277,
+    .id = 278,
     .writes = false,
     .sqlite =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
         "       r.deadline, r.priority, r.tries, r.after_state, r.after_id,\n"
-        "       EXISTS (SELECT 1 FROM relay_intents e\n"
-        "               WHERE e.chain_id = ?3 AND e.state IN (2, 3) AND e.seq < r.seq) AS behind\n"
+        "       (EXISTS (SELECT 1 FROM relay_intents e\n"
+        "                WHERE e.chain_id = ?3 AND e.state IN (2, 3) AND e.seq < r.seq)\n"
+        "        OR (r.tries > 0\n"
+        "            AND EXISTS (SELECT 1 FROM relay_intents e\n"
+        "                        WHERE e.chain_id = ?3 AND NOT e.final\n"
+        "                            AND e.block_number IS NOT NULL AND e.seq < r.seq\n"
+        "                            AND e.updated_at >= r.updated_at))) AS behind\n"
         "FROM (\n"
         "    SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,\n"
-        "           i.gas_limit, i.deadline, i.priority, i.tries, a.state AS after_state, i.after_id,\n"
+        "           i.gas_limit, i.updated_at, i.deadline, i.priority, i.tries, a.state AS after_state,\n"
+        "           i.after_id,\n"
         "           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.priority DESC, i.seq) AS place\n"
         "    FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id\n"
         "    WHERE i.chain_id = ?3 AND i.state = 1 AND i.pool <> 1\n"
@@ -508,11 +514,17 @@ const struct store_statement relay_sql_queued_list = {
     .postgres =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
         "       r.deadline, r.priority, r.tries, r.after_state, r.after_id,\n"
-        "       EXISTS (SELECT 1 FROM relay_intents e\n"
-        "               WHERE e.chain_id = $3::bigint AND e.state IN (2, 3) AND e.seq < r.seq) AS behind\n"
+        "       (EXISTS (SELECT 1 FROM relay_intents e\n"
+        "                WHERE e.chain_id = $3::bigint AND e.state IN (2, 3) AND e.seq < r.seq)\n"
+        "        OR (r.tries > 0\n"
+        "            AND EXISTS (SELECT 1 FROM relay_intents e\n"
+        "                        WHERE e.chain_id = $3::bigint AND NOT e.final\n"
+        "                            AND e.block_number IS NOT NULL AND e.seq < r.seq\n"
+        "                            AND e.updated_at >= r.updated_at))) AS behind\n"
         "FROM (\n"
         "    SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,\n"
-        "           i.gas_limit, i.deadline, i.priority, i.tries, a.state AS after_state, i.after_id,\n"
+        "           i.gas_limit, i.updated_at, i.deadline, i.priority, i.tries, a.state AS after_state,\n"
+        "           i.after_id,\n"
         "           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.priority DESC, i.seq) AS place\n"
         "    FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id\n"
         "    WHERE i.chain_id = $3::bigint AND i.state = 1 AND i.pool <> 1\n"
@@ -546,7 +558,7 @@ static const struct store_column relay_sql_inflight_count_columns[] = {
 };
 const struct store_statement relay_sql_inflight_count = {
     .name = "relay_inflight_count",
-    .id = 251,
+    .id = 252,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS inflight FROM relay_intents\n"
@@ -568,7 +580,7 @@ static const struct store_column relay_sql_intent_sign_params[] = {
 };
 const struct store_statement relay_sql_intent_sign = {
     .name = "relay_intent_sign",
-    .id = 268,
+    .id = 269,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -594,7 +606,7 @@ static const struct store_column relay_sql_intent_resign_params[] = {
 };
 const struct store_statement relay_sql_intent_resign = {
     .name = "relay_intent_resign",
-    .id = 265,
+    .id = 266,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -625,7 +637,7 @@ static const struct store_column relay_sql_attempt_insert_params[] = {
 };
 const struct store_statement relay_sql_attempt_insert = {
     .name = "relay_attempt_insert",
-    .id = 244,
+    .id = 245,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts\n"
@@ -652,7 +664,7 @@ static const struct store_column relay_sql_attempt_is_filler_columns[] = {
 };
 const struct store_statement relay_sql_attempt_is_filler = {
     .name = "relay_attempt_is_filler",
-    .id = 245,
+    .id = 246,
     .writes = false,
     .sqlite =
         "SELECT t.filler, i.cancelling\n"
@@ -694,7 +706,7 @@ static const struct store_column relay_sql_open_list_columns[] = {
 };
 const struct store_statement relay_sql_open_list = {
     .name = "relay_open_list",
-    .id = 273,
+    .id = 274,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at,\n"
@@ -733,7 +745,7 @@ static const struct store_column relay_sql_attempts_list_columns[] = {
 };
 const struct store_statement relay_sql_attempts_list = {
     .name = "relay_attempts_list",
-    .id = 247,
+    .id = 248,
     .writes = false,
     .sqlite =
         "SELECT attempt, transaction_hash FROM relay_attempts\n"
@@ -761,7 +773,7 @@ static const struct store_column relay_sql_attempts_detail_columns[] = {
 };
 const struct store_statement relay_sql_attempts_detail = {
     .name = "relay_attempts_detail",
-    .id = 246,
+    .id = 247,
     .writes = false,
     .sqlite =
         "SELECT attempt, transaction_hash, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -785,7 +797,7 @@ static const struct store_column relay_sql_attempt_content_columns[] = {
 };
 const struct store_statement relay_sql_attempt_content = {
     .name = "relay_attempt_content",
-    .id = 243,
+    .id = 244,
     .writes = false,
     .sqlite =
         "SELECT to_address, value, data FROM relay_intents WHERE intent_id = ?1",
@@ -805,7 +817,7 @@ static const struct store_column relay_sql_intent_sent_params[] = {
 };
 const struct store_statement relay_sql_intent_sent = {
     .name = "relay_intent_sent",
-    .id = 267,
+    .id = 268,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 3, sent_at = ?4, try_at = ?3, updated_at = ?4\n"
@@ -824,7 +836,7 @@ static const struct store_column relay_sql_intent_retry_at_params[] = {
 };
 const struct store_statement relay_sql_intent_retry_at = {
     .name = "relay_intent_retry_at",
-    .id = 266,
+    .id = 267,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET try_at = ?3\n"
@@ -840,19 +852,20 @@ static const struct store_column relay_sql_intent_put_off_params[] = {
     {"intent_id", STORE_TEXT, false},
     {"try_at", STORE_TIME, false},
     {"tries", STORE_I64, false},
+    {"now", STORE_TIME, false},
 };
 const struct store_statement relay_sql_intent_put_off = {
     .name = "relay_intent_put_off",
-    .id = 262,
+    .id = 263,
     .writes = true,
     .sqlite =
-        "UPDATE relay_intents SET try_at = ?2, tries = ?3\n"
+        "UPDATE relay_intents SET try_at = ?2, tries = ?3, updated_at = ?4\n"
         "WHERE intent_id = ?1 AND state = 1",
     .postgres =
-        "UPDATE relay_intents SET try_at = $2::timestamptz, tries = $3::bigint\n"
+        "UPDATE relay_intents SET try_at = $2::timestamptz, tries = $3::bigint, updated_at = $4::timestamptz\n"
         "WHERE intent_id = $1::text AND state = 1",
     .params = relay_sql_intent_put_off_params,
-    .param_count = 3,
+    .param_count = 4,
 };
 
 static const struct store_column relay_sql_intent_mined_params[] = {
@@ -871,7 +884,7 @@ static const struct store_column relay_sql_intent_mined_params[] = {
 };
 const struct store_statement relay_sql_intent_mined = {
     .name = "relay_intent_mined",
-    .id = 260,
+    .id = 261,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -899,7 +912,7 @@ static const struct store_column relay_sql_intent_unmined_params[] = {
 };
 const struct store_statement relay_sql_intent_unmined = {
     .name = "relay_intent_unmined",
-    .id = 270,
+    .id = 271,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -925,7 +938,7 @@ static const struct store_column relay_sql_intent_final_params[] = {
 };
 const struct store_statement relay_sql_intent_final = {
     .name = "relay_intent_final",
-    .id = 256,
+    .id = 257,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET final = TRUE, updated_at = ?2\n"
@@ -945,7 +958,7 @@ static const struct store_column relay_sql_intent_fail_params[] = {
 };
 const struct store_statement relay_sql_intent_fail = {
     .name = "relay_intent_fail",
-    .id = 255,
+    .id = 256,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -968,7 +981,7 @@ static const struct store_column relay_sql_intent_replaced_params[] = {
 };
 const struct store_statement relay_sql_intent_replaced = {
     .name = "relay_intent_replaced",
-    .id = 264,
+    .id = 265,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -996,7 +1009,7 @@ static const struct store_column relay_sql_nonce_holder_columns[] = {
 };
 const struct store_statement relay_sql_nonce_holder = {
     .name = "relay_nonce_holder",
-    .id = 272,
+    .id = 273,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler\n"
@@ -1018,7 +1031,7 @@ static const struct store_column relay_sql_intent_reopen_params[] = {
 };
 const struct store_statement relay_sql_intent_reopen = {
     .name = "relay_intent_reopen",
-    .id = 263,
+    .id = 264,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -1038,7 +1051,7 @@ static const struct store_column relay_sql_intent_cancel_params[] = {
 };
 const struct store_statement relay_sql_intent_cancel = {
     .name = "relay_intent_cancel",
-    .id = 254,
+    .id = 255,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 8, final = TRUE, updated_at = ?2\n"
@@ -1056,7 +1069,7 @@ static const struct store_column relay_sql_intent_take_back_params[] = {
 };
 const struct store_statement relay_sql_intent_take_back = {
     .name = "relay_intent_take_back",
-    .id = 269,
+    .id = 270,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET cancelling = TRUE, updated_at = ?2\n"
@@ -1074,7 +1087,7 @@ static const struct store_column relay_sql_intent_hurry_params[] = {
 };
 const struct store_statement relay_sql_intent_hurry = {
     .name = "relay_intent_hurry",
-    .id = 258,
+    .id = 259,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -1101,7 +1114,7 @@ static const struct store_column relay_sql_unfinal_deep_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_deep = {
     .name = "relay_unfinal_deep",
-    .id = 279,
+    .id = 280,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
@@ -1132,7 +1145,7 @@ static const struct store_column relay_sql_unfinal_fresh_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_fresh = {
     .name = "relay_unfinal_fresh",
-    .id = 280,
+    .id = 281,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
@@ -1163,7 +1176,7 @@ static const struct store_column relay_sql_unfinal_intents_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_intents = {
     .name = "relay_unfinal_intents",
-    .id = 281,
+    .id = 282,
     .writes = false,
     .sqlite =
         "SELECT intent_id, transaction_hash FROM relay_intents\n"
@@ -1188,7 +1201,7 @@ static const struct store_column relay_sql_queue_counts_columns[] = {
 };
 const struct store_statement relay_sql_queue_counts = {
     .name = "relay_queue_counts",
-    .id = 276,
+    .id = 277,
     .writes = false,
     .sqlite =
         "SELECT COALESCE(SUM(CASE WHEN state = 1 THEN 1 ELSE 0 END), 0) AS queued,\n"
@@ -1212,7 +1225,7 @@ static const struct store_column relay_sql_caller_next_columns[] = {
 };
 const struct store_statement relay_sql_caller_next = {
     .name = "relay_caller_next",
-    .id = 249,
+    .id = 250,
     .writes = false,
     .sqlite =
         "SELECT next_nonce FROM relay_callers WHERE caller_id = ?1",
@@ -1231,7 +1244,7 @@ static const struct store_column relay_sql_caller_put_params[] = {
 };
 const struct store_statement relay_sql_caller_put = {
     .name = "relay_caller_put",
-    .id = 250,
+    .id = 251,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_callers (caller_id, next_nonce, updated_at)\n"
@@ -1255,7 +1268,7 @@ static const struct store_column relay_sql_intent_put_caller_params[] = {
 };
 const struct store_statement relay_sql_intent_put_caller = {
     .name = "relay_intent_put_caller",
-    .id = 261,
+    .id = 262,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET caller_id = ?2 WHERE intent_id = ?1",
@@ -1274,7 +1287,7 @@ static const struct store_column relay_sql_caller_asked_columns[] = {
 };
 const struct store_statement relay_sql_caller_asked = {
     .name = "relay_caller_asked",
-    .id = 248,
+    .id = 249,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS asked FROM relay_intents\n"

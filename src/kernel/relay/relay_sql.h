@@ -122,9 +122,10 @@ extern const struct store_statement relay_sql_intent_by_hash;
 /*
  * relay_sql_queued_list: Queued intents to look at now, one wallet after the other in turns: those
  * of each wallet in order of priority and age, as many as may still be signed. What they wait for
- * is told by its state; `behind` says that something submitted before is still under way. A time
- * far ahead was written before the clock was put back. With an owner, only of wallets that it holds
- * and, if it watches, of those that nobody has claimed.
+ * is told by its state; `behind` says that something submitted before is still under way, or was
+ * mined or fell out since the intent was looked at last. A time far ahead was written before the
+ * clock was put back. With an owner, only of wallets that it holds and, if it watches, of those
+ * that nobody has claimed.
  * Params: owner text, watches bool, chain_id i64, now time, far time, inflight_max i64, max_rows
  * i64
  * Columns: intent_id text, wallet address, to_address address?, value u256, data bytes, role text,
@@ -215,7 +216,7 @@ extern const struct store_statement relay_sql_intent_retry_at;
 
 /*
  * relay_sql_intent_put_off: Leaves a queued intent alone until a time.
- * Params: intent_id text, try_at time, tries i64
+ * Params: intent_id text, try_at time, tries i64, now time
  */
 extern const struct store_statement relay_sql_intent_put_off;
 
