@@ -108,7 +108,8 @@ static const struct cli_option audit_options[] = {
 };
 
 static const struct cli_option chain_options[] = {
-    {"from", "BLOCK", "resume: first block to apply again."},
+    {"from", "BLOCK", "resume: first block to apply again; verify: first block to compare."},
+    {"to", "BLOCK", "verify: last block to compare (default: the last applied one)."},
     {NULL, NULL, NULL},
 };
 
@@ -145,8 +146,9 @@ const struct command cli_commands[] = {
     {"tx", "list|show|cancel|speed-up [ID]",
      "Look at relayed transactions, take one back or send it with higher fees.", tx_options,
      command_tx},
-    {"chain", "status|resume", "Look at the followed chain, or go on after a halt.", chain_options,
-     command_chain},
+    {"chain", "status|resume|verify",
+     "Look at the followed chain, go on after a halt, compare the stored events with it.",
+     chain_options, command_chain},
     {"leases", NULL, "List the processes on the database and who has what only one may do.", NULL,
      command_leases},
     {"wallet", "new|import|list", "Make, import or list the relay's encrypted keys.",

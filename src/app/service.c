@@ -159,25 +159,11 @@ static enum err start_devchain(struct service *s, struct why *why)
 
 static enum err start_rpc(struct service *s, struct why *why)
 {
-    struct rpc_endpoint endpoints[RPC_ENDPOINTS_MAX];
-    size_t count = 0;
-    enum err e = nodes_list(s->settings->chain.rpc_urls, &s->boot, endpoints, &count, why);
+    rpc_metrics_register();
+    enum err e = nodes_pool(&s->settings->chain, true, &s->rpc, why);
     if (e != OK) {
         return e;
     }
-    const struct rpc_options options = {
-        .chain_id = s->settings->chain.chain_id,
-        .endpoints = endpoints,
-        .endpoint_count = count,
-        .timeout_usec = s->settings->chain.rpc_timeout_usec,
-        .attempts_max = 4,
-        .batch_max = 100,
-        .answer_bytes_max = 256UL * 1024 * 1024,
-        .trusted = chain_verify_of(&s->settings->chain) == CHAIN_VERIFY_TRUSTED,
-        .measured = true,
-    };
-    rpc_metrics_register();
-    s->rpc = rpc_pool_new(&options);
     uint64_t served = 0;
     return rpc_chain_id(s->rpc, &served, why);
 }

@@ -41,6 +41,7 @@ extern const struct store_statement chain_sql_events_below;
 extern const struct store_statement chain_sql_events_cut;
 extern const struct store_statement chain_sql_events_kept;
 extern const struct store_statement chain_sql_events_prune;
+extern const struct store_statement chain_sql_events_range;
 extern const struct store_statement chain_sql_reorg_insert;
 extern const struct store_statement chain_sql_source_insert;
 extern const struct store_statement chain_sql_sources_list;
@@ -329,7 +330,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 306,
+    .id = 307,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -367,7 +368,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 307,
+    .id = 308,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -392,7 +393,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 308,
+    .id = 309,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -418,7 +419,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 309,
+    .id = 310,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -479,7 +480,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 310,
+    .id = 311,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -528,7 +529,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 311,
+    .id = 312,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -553,7 +554,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 312,
+    .id = 313,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -590,7 +591,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 313,
+    .id = 314,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -645,7 +646,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 314,
+    .id = 315,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -677,7 +678,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 315,
+    .id = 316,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -702,7 +703,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 316,
+    .id = 317,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -722,7 +723,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 317,
+    .id = 318,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -739,7 +740,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 318,
+    .id = 319,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -777,7 +778,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 319,
+    .id = 320,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -817,7 +818,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 320,
+    .id = 321,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -842,7 +843,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 321,
+    .id = 322,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -869,7 +870,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 322,
+    .id = 323,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -917,7 +918,7 @@ static const struct store_column table_backup_runs_first_fields[] = {
 };
 static const struct store_statement table_backup_runs_first = {
     .name = "table_backup_runs_first",
-    .id = 323,
+    .id = 324,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -953,7 +954,7 @@ static const struct store_column table_backup_runs_next_fields[] = {
 };
 static const struct store_statement table_backup_runs_next = {
     .name = "table_backup_runs_next",
-    .id = 324,
+    .id = 325,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -978,7 +979,7 @@ static const struct store_column table_backup_runs_count_fields[] = {
 };
 static const struct store_statement table_backup_runs_count = {
     .name = "table_backup_runs_count",
-    .id = 325,
+    .id = 326,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM backup_runs",
@@ -1001,7 +1002,7 @@ static const struct store_column table_backup_runs_insert_params[] = {
 };
 static const struct store_statement table_backup_runs_insert = {
     .name = "table_backup_runs_insert",
-    .id = 326,
+    .id = 327,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count)\n"
@@ -1047,7 +1048,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 327,
+    .id = 328,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1086,7 +1087,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 328,
+    .id = 329,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1111,7 +1112,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 329,
+    .id = 330,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -1136,7 +1137,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 330,
+    .id = 331,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -1178,7 +1179,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 331,
+    .id = 332,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1210,7 +1211,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 332,
+    .id = 333,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1235,7 +1236,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 333,
+    .id = 334,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -1254,7 +1255,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 334,
+    .id = 335,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -1291,7 +1292,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 335,
+    .id = 336,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1323,7 +1324,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 336,
+    .id = 337,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1348,7 +1349,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 337,
+    .id = 338,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -1368,7 +1369,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 338,
+    .id = 339,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
@@ -1408,7 +1409,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 339,
+    .id = 340,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1442,7 +1443,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 340,
+    .id = 341,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1467,7 +1468,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 341,
+    .id = 342,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -1489,7 +1490,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 342,
+    .id = 343,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -1510,7 +1511,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 343,
+    .id = 344,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -1530,7 +1531,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 344,
+    .id = 345,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1565,7 +1566,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 345,
+    .id = 346,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1596,7 +1597,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 346,
+    .id = 347,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1621,7 +1622,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 347,
+    .id = 348,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -1639,7 +1640,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 348,
+    .id = 349,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -1680,7 +1681,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 349,
+    .id = 350,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1719,7 +1720,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 350,
+    .id = 351,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1744,7 +1745,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 351,
+    .id = 352,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -1769,7 +1770,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 352,
+    .id = 353,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -1812,7 +1813,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 353,
+    .id = 354,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1845,7 +1846,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 354,
+    .id = 355,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1870,7 +1871,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 355,
+    .id = 356,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -1890,7 +1891,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 356,
+    .id = 357,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -1924,7 +1925,7 @@ static const struct store_column table_installation_first_fields[] = {
 };
 static const struct store_statement table_installation_first = {
     .name = "table_installation_first",
-    .id = 357,
+    .id = 358,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -1952,7 +1953,7 @@ static const struct store_column table_installation_next_fields[] = {
 };
 static const struct store_statement table_installation_next = {
     .name = "table_installation_next",
-    .id = 358,
+    .id = 359,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -1977,7 +1978,7 @@ static const struct store_column table_installation_count_fields[] = {
 };
 static const struct store_statement table_installation_count = {
     .name = "table_installation_count",
-    .id = 359,
+    .id = 360,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM installation",
@@ -1993,7 +1994,7 @@ static const struct store_column table_installation_insert_params[] = {
 };
 static const struct store_statement table_installation_insert = {
     .name = "table_installation_insert",
-    .id = 360,
+    .id = 361,
     .writes = true,
     .sqlite =
         "INSERT INTO installation (single, id)\n"
@@ -2025,7 +2026,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 361,
+    .id = 362,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2055,7 +2056,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 362,
+    .id = 363,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2080,7 +2081,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 363,
+    .id = 364,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -2098,7 +2099,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 364,
+    .id = 365,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired, spec)\n"
@@ -2131,7 +2132,7 @@ static const struct store_column table_job_queues_first_fields[] = {
 };
 static const struct store_statement table_job_queues_first = {
     .name = "table_job_queues_first",
-    .id = 365,
+    .id = 366,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2160,7 +2161,7 @@ static const struct store_column table_job_queues_next_fields[] = {
 };
 static const struct store_statement table_job_queues_next = {
     .name = "table_job_queues_next",
-    .id = 366,
+    .id = 367,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2185,7 +2186,7 @@ static const struct store_column table_job_queues_count_fields[] = {
 };
 static const struct store_statement table_job_queues_count = {
     .name = "table_job_queues_count",
-    .id = 367,
+    .id = 368,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_queues",
@@ -2202,7 +2203,7 @@ static const struct store_column table_job_queues_insert_params[] = {
 };
 static const struct store_statement table_job_queues_insert = {
     .name = "table_job_queues_insert",
-    .id = 368,
+    .id = 369,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated)\n"
@@ -2255,7 +2256,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 369,
+    .id = 370,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2305,7 +2306,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 370,
+    .id = 371,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2330,7 +2331,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 371,
+    .id = 372,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -2368,7 +2369,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 372,
+    .id = 373,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
@@ -2389,7 +2390,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 373,
+    .id = 374,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -2409,7 +2410,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 374,
+    .id = 375,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2465,7 +2466,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 375,
+    .id = 376,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2503,7 +2504,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 376,
+    .id = 377,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2528,7 +2529,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 377,
+    .id = 378,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -2551,7 +2552,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 378,
+    .id = 379,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -2595,7 +2596,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 379,
+    .id = 380,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2633,7 +2634,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 380,
+    .id = 381,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2658,7 +2659,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 381,
+    .id = 382,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -2681,7 +2682,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 382,
+    .id = 383,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -2726,7 +2727,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 383,
+    .id = 384,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2764,7 +2765,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 384,
+    .id = 385,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2789,7 +2790,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 385,
+    .id = 386,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -2813,7 +2814,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 386,
+    .id = 387,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -2857,7 +2858,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 387,
+    .id = 388,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2893,7 +2894,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 388,
+    .id = 389,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2918,7 +2919,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 389,
+    .id = 390,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -2940,7 +2941,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 390,
+    .id = 391,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -3010,7 +3011,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 391,
+    .id = 392,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3072,7 +3073,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 392,
+    .id = 393,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3097,7 +3098,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 393,
+    .id = 394,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -3147,7 +3148,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 394,
+    .id = 395,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -3217,7 +3218,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 395,
+    .id = 396,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3251,7 +3252,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 396,
+    .id = 397,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3276,7 +3277,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 397,
+    .id = 398,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -3298,7 +3299,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 398,
+    .id = 399,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -3343,7 +3344,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 399,
+    .id = 400,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3382,7 +3383,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 400,
+    .id = 401,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3407,7 +3408,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 401,
+    .id = 402,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -3432,7 +3433,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 402,
+    .id = 403,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -3485,7 +3486,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 403,
+    .id = 404,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3527,7 +3528,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 404,
+    .id = 405,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3552,7 +3553,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 405,
+    .id = 406,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -3582,7 +3583,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 406,
+    .id = 407,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -3631,7 +3632,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 407,
+    .id = 408,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3667,7 +3668,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 408,
+    .id = 409,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3692,7 +3693,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 409,
+    .id = 410,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -3713,7 +3714,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 410,
+    .id = 411,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -3753,7 +3754,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 411,
+    .id = 412,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3788,7 +3789,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 412,
+    .id = 413,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3813,7 +3814,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 413,
+    .id = 414,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -3834,7 +3835,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 414,
+    .id = 415,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -3871,7 +3872,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 415,
+    .id = 416,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3901,7 +3902,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 416,
+    .id = 417,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3926,7 +3927,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 417,
+    .id = 418,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -3944,7 +3945,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 418,
+    .id = 419,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -3983,7 +3984,7 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 419,
+    .id = 420,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4018,7 +4019,7 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 420,
+    .id = 421,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4043,7 +4044,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 421,
+    .id = 422,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -4066,7 +4067,7 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 422,
+    .id = 423,
     .writes = true,
     .sqlite =
         "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
@@ -4135,7 +4136,7 @@ static const struct store_column table_relay_intents_first_fields[] = {
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 423,
+    .id = 424,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried\n"
@@ -4195,7 +4196,7 @@ static const struct store_column table_relay_intents_next_fields[] = {
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 424,
+    .id = 425,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried\n"
@@ -4220,7 +4221,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 425,
+    .id = 426,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -4268,7 +4269,7 @@ static const struct store_column table_relay_intents_insert_params[] = {
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 426,
+    .id = 427,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried)\n"
@@ -4289,7 +4290,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 427,
+    .id = 428,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -4309,7 +4310,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 428,
+    .id = 429,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -4375,7 +4376,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 429,
+    .id = 430,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4411,7 +4412,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 430,
+    .id = 431,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4436,7 +4437,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 431,
+    .id = 432,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -4459,7 +4460,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 432,
+    .id = 433,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -4498,7 +4499,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 433,
+    .id = 434,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -4529,7 +4530,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 434,
+    .id = 435,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -4554,7 +4555,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 435,
+    .id = 436,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -4572,7 +4573,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 436,
+    .id = 437,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -4607,7 +4608,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 437,
+    .id = 438,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4640,7 +4641,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 438,
+    .id = 439,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4665,7 +4666,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 439,
+    .id = 440,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -4684,7 +4685,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 440,
+    .id = 441,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -4729,7 +4730,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 441,
+    .id = 442,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4770,7 +4771,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 442,
+    .id = 443,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4795,7 +4796,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 443,
+    .id = 444,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -4823,7 +4824,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 444,
+    .id = 445,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -4871,7 +4872,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 445,
+    .id = 446,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4907,7 +4908,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 446,
+    .id = 447,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4932,7 +4933,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 447,
+    .id = 448,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -4954,7 +4955,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 448,
+    .id = 449,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -4994,7 +4995,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 449,
+    .id = 450,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -5030,7 +5031,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 450,
+    .id = 451,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -5055,7 +5056,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 451,
+    .id = 452,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -5075,7 +5076,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 452,
+    .id = 453,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -5111,7 +5112,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 453,
+    .id = 454,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5143,7 +5144,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 454,
+    .id = 455,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5168,7 +5169,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 455,
+    .id = 456,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -5186,7 +5187,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 456,
+    .id = 457,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -5220,7 +5221,7 @@ static const struct store_column table_trading_balances_first_fields[] = {
 };
 static const struct store_statement table_trading_balances_first = {
     .name = "table_trading_balances_first",
-    .id = 457,
+    .id = 458,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -5251,7 +5252,7 @@ static const struct store_column table_trading_balances_next_fields[] = {
 };
 static const struct store_statement table_trading_balances_next = {
     .name = "table_trading_balances_next",
-    .id = 458,
+    .id = 459,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -5276,7 +5277,7 @@ static const struct store_column table_trading_balances_count_fields[] = {
 };
 static const struct store_statement table_trading_balances_count = {
     .name = "table_trading_balances_count",
-    .id = 459,
+    .id = 460,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_balances",
@@ -5294,7 +5295,7 @@ static const struct store_column table_trading_balances_insert_params[] = {
 };
 static const struct store_statement table_trading_balances_insert = {
     .name = "table_trading_balances_insert",
-    .id = 460,
+    .id = 461,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_balances (account, asset, total, locked)\n"
@@ -5334,7 +5335,7 @@ static const struct store_column table_trading_candles_first_fields[] = {
 };
 static const struct store_statement table_trading_candles_first = {
     .name = "table_trading_candles_first",
-    .id = 461,
+    .id = 462,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -5372,7 +5373,7 @@ static const struct store_column table_trading_candles_next_fields[] = {
 };
 static const struct store_statement table_trading_candles_next = {
     .name = "table_trading_candles_next",
-    .id = 462,
+    .id = 463,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -5397,7 +5398,7 @@ static const struct store_column table_trading_candles_count_fields[] = {
 };
 static const struct store_statement table_trading_candles_count = {
     .name = "table_trading_candles_count",
-    .id = 463,
+    .id = 464,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_candles",
@@ -5421,7 +5422,7 @@ static const struct store_column table_trading_candles_insert_params[] = {
 };
 static const struct store_statement table_trading_candles_insert = {
     .name = "table_trading_candles_insert",
-    .id = 464,
+    .id = 465,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_candles (pair, span_sec, begins, open, high, low, close, volume, notional, trades)\n"
@@ -5462,7 +5463,7 @@ static const struct store_column table_trading_cursor_first_fields[] = {
 };
 static const struct store_statement table_trading_cursor_first = {
     .name = "table_trading_cursor_first",
-    .id = 465,
+    .id = 466,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -5493,7 +5494,7 @@ static const struct store_column table_trading_cursor_next_fields[] = {
 };
 static const struct store_statement table_trading_cursor_next = {
     .name = "table_trading_cursor_next",
-    .id = 466,
+    .id = 467,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -5518,7 +5519,7 @@ static const struct store_column table_trading_cursor_count_fields[] = {
 };
 static const struct store_statement table_trading_cursor_count = {
     .name = "table_trading_cursor_count",
-    .id = 467,
+    .id = 468,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_cursor",
@@ -5537,7 +5538,7 @@ static const struct store_column table_trading_cursor_insert_params[] = {
 };
 static const struct store_statement table_trading_cursor_insert = {
     .name = "table_trading_cursor_insert",
-    .id = 468,
+    .id = 469,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_cursor (single, seq, venue_time, trades, places)\n"
@@ -5554,7 +5555,7 @@ static const struct store_statement table_trading_cursor_insert = {
 
 static const struct store_statement table_trading_cursor_clear = {
     .name = "table_trading_cursor_clear",
-    .id = 469,
+    .id = 470,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_cursor",
@@ -5583,7 +5584,7 @@ static const struct store_column table_trading_deltas_first_fields[] = {
 };
 static const struct store_statement table_trading_deltas_first = {
     .name = "table_trading_deltas_first",
-    .id = 470,
+    .id = 471,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -5615,7 +5616,7 @@ static const struct store_column table_trading_deltas_next_fields[] = {
 };
 static const struct store_statement table_trading_deltas_next = {
     .name = "table_trading_deltas_next",
-    .id = 471,
+    .id = 472,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -5640,7 +5641,7 @@ static const struct store_column table_trading_deltas_count_fields[] = {
 };
 static const struct store_statement table_trading_deltas_count = {
     .name = "table_trading_deltas_count",
-    .id = 472,
+    .id = 473,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_deltas",
@@ -5659,7 +5660,7 @@ static const struct store_column table_trading_deltas_insert_params[] = {
 };
 static const struct store_statement table_trading_deltas_insert = {
     .name = "table_trading_deltas_insert",
-    .id = 473,
+    .id = 474,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_deltas (pair, number, seq, changes, checksum)\n"
@@ -5695,7 +5696,7 @@ static const struct store_column table_trading_journal_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_first = {
     .name = "table_trading_journal_first",
-    .id = 474,
+    .id = 475,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -5726,7 +5727,7 @@ static const struct store_column table_trading_journal_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_next = {
     .name = "table_trading_journal_next",
-    .id = 475,
+    .id = 476,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -5751,7 +5752,7 @@ static const struct store_column table_trading_journal_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_count = {
     .name = "table_trading_journal_count",
-    .id = 476,
+    .id = 477,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal",
@@ -5770,7 +5771,7 @@ static const struct store_column table_trading_journal_insert_params[] = {
 };
 static const struct store_statement table_trading_journal_insert = {
     .name = "table_trading_journal_insert",
-    .id = 477,
+    .id = 478,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal (first_seq, next_seq, fence, chain_before, block)\n"
@@ -5810,7 +5811,7 @@ static const struct store_column table_trading_journal_limits_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_first = {
     .name = "table_trading_journal_limits_first",
-    .id = 478,
+    .id = 479,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -5845,7 +5846,7 @@ static const struct store_column table_trading_journal_limits_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_next = {
     .name = "table_trading_journal_limits_next",
-    .id = 479,
+    .id = 480,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -5870,7 +5871,7 @@ static const struct store_column table_trading_journal_limits_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_count = {
     .name = "table_trading_journal_limits_count",
-    .id = 480,
+    .id = 481,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal_limits",
@@ -5893,7 +5894,7 @@ static const struct store_column table_trading_journal_limits_insert_params[] = 
 };
 static const struct store_statement table_trading_journal_limits_insert = {
     .name = "table_trading_journal_limits_insert",
-    .id = 481,
+    .id = 482,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal_limits (single, pairs, assets, accounts, orders, balances, rights, holds, id_window)\n"
@@ -5933,7 +5934,7 @@ static const struct store_column table_trading_levels_first_fields[] = {
 };
 static const struct store_statement table_trading_levels_first = {
     .name = "table_trading_levels_first",
-    .id = 482,
+    .id = 483,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -5966,7 +5967,7 @@ static const struct store_column table_trading_levels_next_fields[] = {
 };
 static const struct store_statement table_trading_levels_next = {
     .name = "table_trading_levels_next",
-    .id = 483,
+    .id = 484,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -5991,7 +5992,7 @@ static const struct store_column table_trading_levels_count_fields[] = {
 };
 static const struct store_statement table_trading_levels_count = {
     .name = "table_trading_levels_count",
-    .id = 484,
+    .id = 485,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_levels",
@@ -6010,7 +6011,7 @@ static const struct store_column table_trading_levels_insert_params[] = {
 };
 static const struct store_statement table_trading_levels_insert = {
     .name = "table_trading_levels_insert",
-    .id = 485,
+    .id = 486,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_levels (pair, side, price, qty, orders)\n"
@@ -6049,7 +6050,7 @@ static const struct store_column table_trading_movements_first_fields[] = {
 };
 static const struct store_statement table_trading_movements_first = {
     .name = "table_trading_movements_first",
-    .id = 486,
+    .id = 487,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -6083,7 +6084,7 @@ static const struct store_column table_trading_movements_next_fields[] = {
 };
 static const struct store_statement table_trading_movements_next = {
     .name = "table_trading_movements_next",
-    .id = 487,
+    .id = 488,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -6108,7 +6109,7 @@ static const struct store_column table_trading_movements_count_fields[] = {
 };
 static const struct store_statement table_trading_movements_count = {
     .name = "table_trading_movements_count",
-    .id = 488,
+    .id = 489,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_movements",
@@ -6130,7 +6131,7 @@ static const struct store_column table_trading_movements_insert_params[] = {
 };
 static const struct store_statement table_trading_movements_insert = {
     .name = "table_trading_movements_insert",
-    .id = 489,
+    .id = 490,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_movements (seq, at, kind, id, account, receiver, asset, amount)\n"
@@ -6187,7 +6188,7 @@ static const struct store_column table_trading_orders_first_fields[] = {
 };
 static const struct store_statement table_trading_orders_first = {
     .name = "table_trading_orders_first",
-    .id = 490,
+    .id = 491,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -6236,7 +6237,7 @@ static const struct store_column table_trading_orders_next_fields[] = {
 };
 static const struct store_statement table_trading_orders_next = {
     .name = "table_trading_orders_next",
-    .id = 491,
+    .id = 492,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -6261,7 +6262,7 @@ static const struct store_column table_trading_orders_count_fields[] = {
 };
 static const struct store_statement table_trading_orders_count = {
     .name = "table_trading_orders_count",
-    .id = 492,
+    .id = 493,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_orders",
@@ -6298,7 +6299,7 @@ static const struct store_column table_trading_orders_insert_params[] = {
 };
 static const struct store_statement table_trading_orders_insert = {
     .name = "table_trading_orders_insert",
-    .id = 493,
+    .id = 494,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_orders (id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at)\n"
@@ -6360,7 +6361,7 @@ static const struct store_column table_trading_pairs_first_fields[] = {
 };
 static const struct store_statement table_trading_pairs_first = {
     .name = "table_trading_pairs_first",
-    .id = 494,
+    .id = 495,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -6399,7 +6400,7 @@ static const struct store_column table_trading_pairs_next_fields[] = {
 };
 static const struct store_statement table_trading_pairs_next = {
     .name = "table_trading_pairs_next",
-    .id = 495,
+    .id = 496,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -6424,7 +6425,7 @@ static const struct store_column table_trading_pairs_count_fields[] = {
 };
 static const struct store_statement table_trading_pairs_count = {
     .name = "table_trading_pairs_count",
-    .id = 496,
+    .id = 497,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_pairs",
@@ -6451,7 +6452,7 @@ static const struct store_column table_trading_pairs_insert_params[] = {
 };
 static const struct store_statement table_trading_pairs_insert = {
     .name = "table_trading_pairs_insert",
-    .id = 497,
+    .id = 498,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_pairs (pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum)\n"
@@ -6493,7 +6494,7 @@ static const struct store_column table_trading_snapshots_first_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_first = {
     .name = "table_trading_snapshots_first",
-    .id = 498,
+    .id = 499,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -6523,7 +6524,7 @@ static const struct store_column table_trading_snapshots_next_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_next = {
     .name = "table_trading_snapshots_next",
-    .id = 499,
+    .id = 500,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -6548,7 +6549,7 @@ static const struct store_column table_trading_snapshots_count_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_count = {
     .name = "table_trading_snapshots_count",
-    .id = 500,
+    .id = 501,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_snapshots",
@@ -6565,7 +6566,7 @@ static const struct store_column table_trading_snapshots_insert_params[] = {
 };
 static const struct store_statement table_trading_snapshots_insert = {
     .name = "table_trading_snapshots_insert",
-    .id = 501,
+    .id = 502,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_snapshots (seq, part, bytes)\n"
@@ -6602,7 +6603,7 @@ static const struct store_column table_trading_statistics_first_fields[] = {
 };
 static const struct store_statement table_trading_statistics_first = {
     .name = "table_trading_statistics_first",
-    .id = 502,
+    .id = 503,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -6636,7 +6637,7 @@ static const struct store_column table_trading_statistics_next_fields[] = {
 };
 static const struct store_statement table_trading_statistics_next = {
     .name = "table_trading_statistics_next",
-    .id = 503,
+    .id = 504,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -6661,7 +6662,7 @@ static const struct store_column table_trading_statistics_count_fields[] = {
 };
 static const struct store_statement table_trading_statistics_count = {
     .name = "table_trading_statistics_count",
-    .id = 504,
+    .id = 505,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_statistics",
@@ -6683,7 +6684,7 @@ static const struct store_column table_trading_statistics_insert_params[] = {
 };
 static const struct store_statement table_trading_statistics_insert = {
     .name = "table_trading_statistics_insert",
-    .id = 505,
+    .id = 506,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_statistics (pair, open, high, low, close, volume, notional, trades)\n"
@@ -6732,7 +6733,7 @@ static const struct store_column table_trading_trades_first_fields[] = {
 };
 static const struct store_statement table_trading_trades_first = {
     .name = "table_trading_trades_first",
-    .id = 506,
+    .id = 507,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -6773,7 +6774,7 @@ static const struct store_column table_trading_trades_next_fields[] = {
 };
 static const struct store_statement table_trading_trades_next = {
     .name = "table_trading_trades_next",
-    .id = 507,
+    .id = 508,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -6798,7 +6799,7 @@ static const struct store_column table_trading_trades_count_fields[] = {
 };
 static const struct store_statement table_trading_trades_count = {
     .name = "table_trading_trades_count",
-    .id = 508,
+    .id = 509,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_trades",
@@ -6827,7 +6828,7 @@ static const struct store_column table_trading_trades_insert_params[] = {
 };
 static const struct store_statement table_trading_trades_insert = {
     .name = "table_trading_trades_insert",
-    .id = 509,
+    .id = 510,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_trades (id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee)\n"
@@ -6872,7 +6873,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 510,
+    .id = 511,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -6902,7 +6903,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 511,
+    .id = 512,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -6927,7 +6928,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 512,
+    .id = 513,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -6945,7 +6946,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 513,
+    .id = 514,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -6966,7 +6967,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 514,
+    .id = 515,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -6986,7 +6987,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 515,
+    .id = 516,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -7665,6 +7666,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &chain_sql_events_cut,
     &chain_sql_events_kept,
     &chain_sql_events_prune,
+    &chain_sql_events_range,
     &chain_sql_reorg_insert,
     &chain_sql_source_insert,
     &chain_sql_sources_list,
@@ -11282,7 +11284,7 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 516,
+    .statement_count = 517,
     .migrations = sql_catalog_migrations,
     .migration_count = 16,
     .tables = sql_catalog_tables,

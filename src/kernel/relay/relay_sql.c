@@ -11,7 +11,7 @@ static const struct store_column relay_sql_wallet_get_columns[] = {
 };
 const struct store_statement relay_sql_wallet_get = {
     .name = "relay_wallet_get",
-    .id = 275,
+    .id = 276,
     .writes = true,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
@@ -33,7 +33,7 @@ static const struct store_column relay_sql_wallet_next_columns[] = {
 };
 const struct store_statement relay_sql_wallet_next = {
     .name = "relay_wallet_next",
-    .id = 276,
+    .id = 277,
     .writes = false,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
@@ -53,7 +53,7 @@ static const struct store_column relay_sql_wallet_put_params[] = {
 };
 const struct store_statement relay_sql_wallet_put = {
     .name = "relay_wallet_put",
-    .id = 277,
+    .id = 278,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -88,7 +88,7 @@ static const struct store_column relay_sql_intent_insert_params[] = {
 };
 const struct store_statement relay_sql_intent_insert = {
     .name = "relay_intent_insert",
-    .id = 256,
+    .id = 257,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents\n"
@@ -121,7 +121,7 @@ static const struct store_column relay_sql_intent_by_key_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_key = {
     .name = "relay_intent_by_key",
-    .id = 250,
+    .id = 251,
     .writes = false,
     .sqlite =
         "SELECT intent_id, content_hash FROM relay_intents WHERE intent_key = ?1",
@@ -163,7 +163,7 @@ static const struct store_column relay_sql_intent_get_columns[] = {
 };
 const struct store_statement relay_sql_intent_get = {
     .name = "relay_intent_get",
-    .id = 254,
+    .id = 255,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -217,7 +217,7 @@ static const struct store_column relay_sql_intents_list_columns[] = {
 };
 const struct store_statement relay_sql_intents_list = {
     .name = "relay_intents_list",
-    .id = 267,
+    .id = 268,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -261,7 +261,7 @@ static const struct store_column relay_sql_intent_by_hash_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_hash = {
     .name = "relay_intent_by_hash",
-    .id = 249,
+    .id = 250,
     .writes = false,
     .sqlite =
         "SELECT intent_id FROM relay_attempts WHERE transaction_hash = ?1",
@@ -300,7 +300,7 @@ static const struct store_column relay_sql_queued_list_columns[] = {
 };
 const struct store_statement relay_sql_queued_list = {
     .name = "relay_queued_list",
-    .id = 271,
+    .id = 272,
     .writes = false,
     .sqlite =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
@@ -381,7 +381,7 @@ static const struct store_column relay_sql_inflight_count_columns[] = {
 };
 const struct store_statement relay_sql_inflight_count = {
     .name = "relay_inflight_count",
-    .id = 248,
+    .id = 249,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS inflight FROM relay_intents\n"
@@ -403,7 +403,7 @@ static const struct store_column relay_sql_intent_sign_params[] = {
 };
 const struct store_statement relay_sql_intent_sign = {
     .name = "relay_intent_sign",
-    .id = 264,
+    .id = 265,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -429,7 +429,7 @@ static const struct store_column relay_sql_intent_resign_params[] = {
 };
 const struct store_statement relay_sql_intent_resign = {
     .name = "relay_intent_resign",
-    .id = 261,
+    .id = 262,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -460,7 +460,7 @@ static const struct store_column relay_sql_attempt_insert_params[] = {
 };
 const struct store_statement relay_sql_attempt_insert = {
     .name = "relay_attempt_insert",
-    .id = 244,
+    .id = 245,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts\n"
@@ -487,7 +487,7 @@ static const struct store_column relay_sql_attempt_is_filler_columns[] = {
 };
 const struct store_statement relay_sql_attempt_is_filler = {
     .name = "relay_attempt_is_filler",
-    .id = 245,
+    .id = 246,
     .writes = false,
     .sqlite =
         "SELECT t.filler, i.cancelling\n"
@@ -529,7 +529,7 @@ static const struct store_column relay_sql_open_list_columns[] = {
 };
 const struct store_statement relay_sql_open_list = {
     .name = "relay_open_list",
-    .id = 269,
+    .id = 270,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at,\n"
@@ -568,7 +568,7 @@ static const struct store_column relay_sql_attempts_list_columns[] = {
 };
 const struct store_statement relay_sql_attempts_list = {
     .name = "relay_attempts_list",
-    .id = 247,
+    .id = 248,
     .writes = false,
     .sqlite =
         "SELECT attempt, transaction_hash FROM relay_attempts\n"
@@ -596,7 +596,7 @@ static const struct store_column relay_sql_attempts_detail_columns[] = {
 };
 const struct store_statement relay_sql_attempts_detail = {
     .name = "relay_attempts_detail",
-    .id = 246,
+    .id = 247,
     .writes = false,
     .sqlite =
         "SELECT attempt, transaction_hash, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -620,7 +620,7 @@ static const struct store_column relay_sql_attempt_content_columns[] = {
 };
 const struct store_statement relay_sql_attempt_content = {
     .name = "relay_attempt_content",
-    .id = 243,
+    .id = 244,
     .writes = false,
     .sqlite =
         "SELECT to_address, value, data FROM relay_intents WHERE intent_id = ?1",
@@ -640,7 +640,7 @@ static const struct store_column relay_sql_intent_sent_params[] = {
 };
 const struct store_statement relay_sql_intent_sent = {
     .name = "relay_intent_sent",
-    .id = 263,
+    .id = 264,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 3, sent_at = ?4, try_at = ?3, updated_at = ?4\n"
@@ -659,7 +659,7 @@ static const struct store_column relay_sql_intent_retry_at_params[] = {
 };
 const struct store_statement relay_sql_intent_retry_at = {
     .name = "relay_intent_retry_at",
-    .id = 262,
+    .id = 263,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET try_at = ?3\n"
@@ -679,7 +679,7 @@ static const struct store_column relay_sql_intent_put_off_params[] = {
 };
 const struct store_statement relay_sql_intent_put_off = {
     .name = "relay_intent_put_off",
-    .id = 258,
+    .id = 259,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET try_at = ?2, tries = ?3, updated_at = ?4\n"
@@ -707,7 +707,7 @@ static const struct store_column relay_sql_intent_mined_params[] = {
 };
 const struct store_statement relay_sql_intent_mined = {
     .name = "relay_intent_mined",
-    .id = 257,
+    .id = 258,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -735,7 +735,7 @@ static const struct store_column relay_sql_intent_unmined_params[] = {
 };
 const struct store_statement relay_sql_intent_unmined = {
     .name = "relay_intent_unmined",
-    .id = 266,
+    .id = 267,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -761,7 +761,7 @@ static const struct store_column relay_sql_intent_final_params[] = {
 };
 const struct store_statement relay_sql_intent_final = {
     .name = "relay_intent_final",
-    .id = 253,
+    .id = 254,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET final = TRUE, updated_at = ?2\n"
@@ -781,7 +781,7 @@ static const struct store_column relay_sql_intent_fail_params[] = {
 };
 const struct store_statement relay_sql_intent_fail = {
     .name = "relay_intent_fail",
-    .id = 252,
+    .id = 253,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -804,7 +804,7 @@ static const struct store_column relay_sql_intent_replaced_params[] = {
 };
 const struct store_statement relay_sql_intent_replaced = {
     .name = "relay_intent_replaced",
-    .id = 260,
+    .id = 261,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -832,7 +832,7 @@ static const struct store_column relay_sql_nonce_holder_columns[] = {
 };
 const struct store_statement relay_sql_nonce_holder = {
     .name = "relay_nonce_holder",
-    .id = 268,
+    .id = 269,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler\n"
@@ -854,7 +854,7 @@ static const struct store_column relay_sql_intent_reopen_params[] = {
 };
 const struct store_statement relay_sql_intent_reopen = {
     .name = "relay_intent_reopen",
-    .id = 259,
+    .id = 260,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -874,7 +874,7 @@ static const struct store_column relay_sql_intent_cancel_params[] = {
 };
 const struct store_statement relay_sql_intent_cancel = {
     .name = "relay_intent_cancel",
-    .id = 251,
+    .id = 252,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 8, final = TRUE, updated_at = ?2\n"
@@ -892,7 +892,7 @@ static const struct store_column relay_sql_intent_take_back_params[] = {
 };
 const struct store_statement relay_sql_intent_take_back = {
     .name = "relay_intent_take_back",
-    .id = 265,
+    .id = 266,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET cancelling = TRUE, updated_at = ?2\n"
@@ -910,7 +910,7 @@ static const struct store_column relay_sql_intent_hurry_params[] = {
 };
 const struct store_statement relay_sql_intent_hurry = {
     .name = "relay_intent_hurry",
-    .id = 255,
+    .id = 256,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -937,7 +937,7 @@ static const struct store_column relay_sql_unfinal_deep_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_deep = {
     .name = "relay_unfinal_deep",
-    .id = 272,
+    .id = 273,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
@@ -968,7 +968,7 @@ static const struct store_column relay_sql_unfinal_fresh_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_fresh = {
     .name = "relay_unfinal_fresh",
-    .id = 273,
+    .id = 274,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
@@ -999,7 +999,7 @@ static const struct store_column relay_sql_unfinal_intents_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_intents = {
     .name = "relay_unfinal_intents",
-    .id = 274,
+    .id = 275,
     .writes = false,
     .sqlite =
         "SELECT intent_id, transaction_hash FROM relay_intents\n"
@@ -1024,7 +1024,7 @@ static const struct store_column relay_sql_queue_counts_columns[] = {
 };
 const struct store_statement relay_sql_queue_counts = {
     .name = "relay_queue_counts",
-    .id = 270,
+    .id = 271,
     .writes = false,
     .sqlite =
         "SELECT COALESCE(SUM(CASE WHEN state = 1 THEN 1 ELSE 0 END), 0) AS queued,\n"
