@@ -137,8 +137,6 @@ void jobs_run_free(struct jobs *jobs, struct jobs_run *run);
 /* jobs_run_find returns the run that holds a job, or NULL; `lock` is held. */
 struct jobs_run *jobs_run_find(struct jobs *jobs, struct jobs_hold hold);
 
-/* jobs_spawn starts a thread that gets no signals; returns an errno. */
-int jobs_spawn(pthread_t *thread, void *(*main)(void *), void *arg);
 /* jobs_worker_add starts one more worker; `lock` is held. False when there can be no more. */
 bool jobs_worker_add(struct jobs *jobs);
 
