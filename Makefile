@@ -116,7 +116,7 @@ unit: $(TEST_BIN)
 	@tools/run-units $(TEST_BIN)
 
 # What stands on the database, on a server of its own instead of SQLite.
-PG_TESTS := kernel/store/% kernel/chain/test_chain_prune kernel/backup/% kernel/audit/% kernel/inbox/% kernel/ledger/% kernel/jobs/% kernel/http/test_idempotency domain/leasing/% domain/trading/projections/%
+PG_TESTS := kernel/store/% kernel/chain/test_chain_prune kernel/backup/% kernel/audit/% kernel/inbox/% kernel/ledger/% kernel/jobs/% kernel/relay/% kernel/http/test_idempotency domain/leasing/% domain/trading/projections/% domain/trading/journal/test_journal_table domain/trading/venue/%
 PG_TEST_BIN := $(filter $(PG_TESTS:%=$(B)/unit/%),$(TEST_BIN))
 .PHONY: unit-postgres
 unit-postgres: $(PG_TEST_BIN)
@@ -197,7 +197,9 @@ ENGINE_TEST := $(B)/unit/domain/trading
 soak-engine: all unit-build
 	@SEEDS=400 tests/orderflow/run.sh --long $(B)/freehold
 	@ENGINE_SEEDS=300 tools/run-units $(ENGINE_TEST)/engine/test_engine_random
-	@JOURNAL_POINTS=1000 tools/run-units $(ENGINE_TEST)/journal/test_journal
+	@JOURNAL_POINTS=1000 tools/run-units $(ENGINE_TEST)/journal/test_journal $(ENGINE_TEST)/journal/test_journal_table
+	@TEST_DATABASE=postgres JOURNAL_POINTS=100 tools/with-postgres \
+		tools/run-units $(ENGINE_TEST)/journal/test_journal_table
 	@PROJECTIONS_LIVES=400 tools/run-units $(ENGINE_TEST)/projections/test_projections
 	@TEST_DATABASE=postgres PROJECTIONS_LIVES=400 tools/with-postgres \
 		tools/run-units $(ENGINE_TEST)/projections/test_projections

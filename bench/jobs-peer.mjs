@@ -59,9 +59,10 @@ const peers = {
         };
     },
     async 'graphile-worker'() {
-        const { makeWorkerUtils, run } = await import('graphile-worker');
+        const { Logger, makeWorkerUtils, run } = await import('graphile-worker');
+        const logger = new Logger(() => () => {}); // it says a line a job otherwise
         const connectionString = process.env.DATABASE_URL;
-        const utils = await makeWorkerUtils({ connectionString });
+        const utils = await makeWorkerUtils({ connectionString, logger });
         await utils.migrate();
         let runner;
         return {
@@ -73,9 +74,10 @@ const peers = {
                         worker: {
                             connectionString, maxPoolSize: 25, concurrentJobs: 24, pollInterval: 1000,
                             localQueue: { size: 500 }, completeJobBatchDelay: 0, failJobBatchDelay: 0,
+                            logger,
                         },
                     },
-                    logger: undefined, noHandleSignals: true,
+                    logger, noHandleSignals: true,
                     taskList: { nothing: async (payload) => handler(payload) },
                 });
             },

@@ -78,10 +78,10 @@ function serverCpu() {
 // ---- cells --------------------------------------------------------------------------------------
 
 function lines(command, args, env = {}) {
-    const { status, stdout, stderr } = spawnSync(command, args,
+    const { status, signal, error, stdout, stderr } = spawnSync(command, args,
         { encoding: 'utf8', env: { ...process.env, DATABASE_URL: server, ...env }, timeout: 600000 });
     if (status !== 0) {
-        throw new Error(`${command} ${args.join(' ')}: ${stderr}`);
+        throw new Error(`${command} ${args.join(' ')}: ${error?.message ?? signal ?? status} ${stderr}`);
     }
     return stdout.split('\n').filter((line) => line.startsWith('{"kind"')).map((line) => JSON.parse(line));
 }

@@ -127,6 +127,10 @@ const struct audit_action operator_actions[OPERATOR_ACTION_COUNT] = {
     [OPERATOR_JOB_CANCELLED] = {"jobs.cancelled",
                                 "A queued job was cancelled, or a running one asked to end."},
     [OPERATOR_JOB_RETRIED] = {"jobs.retried", "A queued job was to run at once."},
+    [OPERATOR_TX_CANCELLED] = {"tx.cancelled", "A transaction was cancelled, or its nonce was to "
+                                               "be taken back."},
+    [OPERATOR_TX_HURRIED] = {"tx.hurried", "A transaction was to be sent first, or with higher "
+                                           "fees."},
 };
 
 static struct audit_table operator_table(void)
@@ -138,7 +142,7 @@ void audit_actions_reference(struct buf *out)
 {
     const struct audit_table tables[] = {
         leasing_audit_table(),  relay_audit_table(), chain_audit_table(), ops_audit_table(),
-        ops_jobs_audit_table(), operator_table(),    audit_own_table()};
+        ops_jobs_audit_table(), jobs_audit_table(),  operator_table(),    audit_own_table()};
     audit_reference(tables, sizeof(tables) / sizeof(tables[0]), out);
 }
 

@@ -10,7 +10,7 @@
 #include "app/commands.h"
 #include "app/engine_commands.h"
 #include "domain/trading/engine/engine.h"
-#include "domain/trading/journal/journal.h"
+#include "domain/trading/journal/journal_table.h"
 #include "kernel/base/clock.h"
 #include "kernel/base/mem.h"
 
@@ -299,6 +299,15 @@ static void view_replay(void *ctx, uint64_t seq, const struct engine_command *c)
     (void)engine_apply(view->engine, c);
 }
 
+static void view_ahead(void *ctx, const struct engine_command *soon,
+                       const struct engine_command *later)
+{
+    const struct journal_view *view = ctx;
+    if (view->engine != NULL) {
+        engine_hint(view->engine, soon, later);
+    }
+}
+
 static void view_dump(void *ctx, uint64_t seq, const struct engine_command *c)
 {
     const struct journal_view *view = ctx;
@@ -331,13 +340,15 @@ static void print_state(const struct journal_view *view, const struct journal_re
 }
 
 /* verify repairs a torn tail and checks every invariant of the state; replay changes nothing. */
-static enum err engine_replay(struct cli *cli, const char *dir, bool verify, struct why *why)
+static enum err engine_replay(struct cli *cli, struct journal_medium *medium, bool verify,
+                              struct why *why)
 {
     struct journal_view view = {.json = cli->json};
     struct journal_recovery recovery = {0};
-    const struct journal_visitor visitor = {.record = view_replay, .ctx = &view, .repair = verify};
+    const struct journal_visitor visitor = {
+        .record = view_replay, .ahead = view_ahead, .ctx = &view, .repair = verify};
     const int64_t begin = clock_mono_usec();
-    const enum err e = journal_read(dir, &visitor, &view.limits, &recovery, why);
+    const enum err e = journal_read_medium(medium, &visitor, &view.limits, &recovery, why);
     if (e == OK) {
         const int64_t usec = clock_mono_usec() - begin;
         if (verify && view.engine != NULL) {
@@ -356,37 +367,66 @@ static enum err engine_replay(struct cli *cli, const char *dir, bool verify, str
     return e;
 }
 
-static enum err engine_dump(struct cli *cli, const char *dir, struct why *why)
+static enum err engine_dump(struct cli *cli, struct journal_medium *medium, struct why *why)
 {
     struct journal_view view = {.json = cli->json};
     struct journal_recovery recovery = {0};
     const struct journal_visitor visitor = {.record = view_dump, .ctx = &view};
-    return journal_read(dir, &visitor, &view.limits, &recovery, why);
+    return journal_read_medium(medium, &visitor, &view.limits, &recovery, why);
+}
+
+/* One of replay, verify and dump. */
+static enum err read_journal(struct cli *cli, struct journal_medium *medium, struct why *why)
+{
+    const struct slice what = slice_text(cli_word(cli, 0));
+    if (slice_equal_text(what, "dump")) {
+        return engine_dump(cli, medium, why);
+    }
+    return engine_replay(cli, medium, slice_equal_text(what, "verify"), why);
+}
+
+static enum err read_table(struct cli *cli, struct store *store, const struct settings *settings,
+                           struct why *why)
+{
+    (void)settings;
+    return read_journal(cli, journal_table_open(store, NULL), why);
+}
+
+static enum err read_anywhere(struct cli *cli, struct why *why)
+{
+    struct journal_medium *medium;
+    const struct journal_config config = {.dir = cli_word(cli, 1)};
+    if (config.dir == NULL) {
+        return command_with_store(cli, true, read_table, why);
+    }
+    const enum err e = journal_folder_open(&medium, &config, false, why);
+    return e == OK ? read_journal(cli, medium, why) : e;
 }
 
 enum err command_engine(struct cli *cli, struct why *why)
 {
+    static const struct {
+        const char *word;
+        enum err (*run)(struct cli *cli, struct why *why);
+    } parts[] = {
+        {"run", engine_run},
+        {"replay", read_anywhere},
+        {"verify", read_anywhere},
+        {"dump", read_anywhere},
+        {"project", engine_command_rows},
+        {"rebuild", engine_command_rows},
+        {"audit", engine_command_audit},
+    };
     const struct slice what = slice_text(cli_word(cli, 0));
-    const char *dir = cli_word(cli, 1);
-    if (slice_equal_text(what, "run")) {
-        return engine_run(cli, why);
-    }
-    if (slice_equal_text(what, "audit")) {
-        return engine_command_audit(cli, why);
-    }
-    if (dir != NULL && slice_equal_text(what, "replay")) {
-        return engine_replay(cli, dir, false, why);
-    }
-    if (dir != NULL && slice_equal_text(what, "verify")) {
-        return engine_replay(cli, dir, true, why);
-    }
-    if (dir != NULL && slice_equal_text(what, "dump")) {
-        return engine_dump(cli, dir, why);
-    }
-    if (dir != NULL && (slice_equal_text(what, "project") || slice_equal_text(what, "rebuild"))) {
-        return engine_command_rows(cli, why);
+    const bool table = cli_option_value(cli, "table") != NULL;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        const bool reads = i > 0 && parts[i].run != engine_command_audit;
+        if (slice_equal_text(what, parts[i].word) &&
+            (!reads || table != (cli_word(cli, 1) != NULL))) {
+            return parts[i].run(cli, why);
+        }
     }
     return why_set(why, ERR_USAGE, NULL,
                    "engine run FLOW TAPE EVENTS, engine audit, or engine replay, verify, dump, "
-                   "project or rebuild DIR");
+                   "project or rebuild with DIR or --table");
 }

@@ -3,7 +3,7 @@
  */
 #include "app/commands.h"
 #include "app/engine_commands.h"
-#include "domain/trading/journal/journal.h"
+#include "domain/trading/journal/journal_table.h"
 #include "domain/trading/projections/projections.h"
 #include "kernel/base/clock.h"
 
@@ -40,8 +40,8 @@ static void print_projected(const struct cli *cli, const struct projecting *run,
 }
 
 /* Applies what the rows miss of the journal, and compares them with the engine at its end. */
-static enum err project(struct cli *cli, struct store *store, const char *dir, uint64_t batch,
-                        struct why *why)
+static enum err project(struct cli *cli, struct store *store, struct journal_medium *medium,
+                        uint64_t batch, struct why *why)
 {
     struct projecting run = {.batch = batch};
     struct engine *engine = NULL;
@@ -49,6 +49,7 @@ static enum err project(struct cli *cli, struct store *store, const char *dir, u
     const int64_t begin = clock_mono_usec();
     enum err e = projections_open(&run.p, store, NULL, why);
     if (e != OK) {
+        medium->close(medium);
         return e;
     }
     const uint64_t from = projections_seq(run.p);
@@ -56,7 +57,7 @@ static enum err project(struct cli *cli, struct store *store, const char *dir, u
         .event = projections_event, .ctx = run.p, .kinds = ENGINE_EVERY_KIND};
     const struct journal_replay replay = {
         .after = from, .sink = &sink, .applied = applied, .ctx = &run};
-    e = journal_replay(dir, &replay, &engine, &recovery, why);
+    e = journal_replay_medium(medium, &replay, &engine, &recovery, why);
     e = e == OK ? flush(&run, why) : e;
     e = e == OK ? projections_compare(run.p, engine, why) : e;
     if (e == OK) {
@@ -77,11 +78,21 @@ static enum err run_rows(struct cli *cli, struct store *store, const struct sett
         (slice_parse_u64(slice_text(text), &batch) != OK || batch == 0 || batch > BATCH_MAX)) {
         return why_set(why, ERR_USAGE, NULL, "--batch is a number from 1 to %d", BATCH_MAX);
     }
+    struct journal_medium *medium;
+    const struct journal_config config = {.dir = cli_word(cli, 1)};
     enum err e = OK;
-    if (strcmp(cli_word(cli, 0), "rebuild") == 0) {
-        e = projections_clear(store, NULL, why);
+    if (config.dir != NULL) {
+        e = journal_folder_open(&medium, &config, false, why);
+    } else {
+        medium = journal_table_open(store, NULL);
     }
-    return e == OK ? project(cli, store, cli_word(cli, 1), batch, why) : e;
+    if (e == OK && strcmp(cli_word(cli, 0), "rebuild") == 0) {
+        e = projections_clear(store, NULL, why);
+        if (e != OK) {
+            medium->close(medium);
+        }
+    }
+    return e == OK ? project(cli, store, medium, batch, why) : e;
 }
 
 enum err engine_command_rows(struct cli *cli, struct why *why)

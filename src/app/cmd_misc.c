@@ -170,7 +170,8 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
     struct settings settings;
     static struct ops no_ops;
     const struct http_table routes[] = {ops_http_table(&no_ops), ops_api_table(&no_ops),
-                                        ops_jobs_http_table(&no_ops), leasing_http_table(NULL)};
+                                        ops_jobs_http_table(&no_ops), leasing_http_table(NULL),
+                                        ops_transactions_http_table(&no_ops)};
     const struct chain_table events = leasing_chain_table(NULL);
     struct job_table jobs[SCHEDULES_TABLES_MAX];
     size_t job_tables = schedules_job_tables(NULL, NULL, NULL, NULL, jobs);

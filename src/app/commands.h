@@ -37,6 +37,8 @@ enum err command_audit_ledger(struct cli *cli, struct why *why) ERR_CHECKED;
 enum err command_ledger(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_jobs lists, replays and cancels jobs. */
 enum err command_jobs(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_tx shows relayed transactions, takes them back and hurries them. */
+enum err command_tx(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_chain shows a chain's cursor and resumes after a halt. */
 enum err command_chain(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_leases shows the processes on the database and what each of them has. */

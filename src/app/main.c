@@ -61,6 +61,7 @@ static const struct cli_option db_options[] = {
 
 static const struct cli_option engine_options[] = {
     {"journal", "DIR", "run: keep the commands in a new journal in this folder."},
+    {"table", NULL, "Read the journal in the database instead of one in a folder."},
     {"batch", "ROWS", "project, rebuild: about how many rows are written in one transaction."},
     {NULL, NULL, NULL},
 };
@@ -88,13 +89,27 @@ static const struct cli_option jobs_options[] = {
     {NULL, NULL, NULL},
 };
 
+static const struct cli_option tx_options[] = {
+    {"state", "STATE",
+     "list: only what is queued, signed, sent, mined, reverted, failed, replaced "
+     "or cancelled."},
+    {"open", NULL, "list: only what is queued, signed or sent."},
+    {"purpose", "PURPOSE", "list: only what was asked for this (leasing.place_bid)."},
+    {"wallet", "ADDRESS", "list: only what this wallet sends."},
+    {"hash", "HASH", "list: the one that has this transaction hash, mined or replaced."},
+    {"after", "ID", "list: go on behind this one."},
+    {"limit", "N", "list: at most so many (50)."},
+    {NULL, NULL, NULL},
+};
+
 static const struct cli_option audit_options[] = {
     {"head", "N:HASH", "verify: a head that was kept elsewhere; the chain must lead to it."},
     {NULL, NULL, NULL},
 };
 
 static const struct cli_option chain_options[] = {
-    {"from", "BLOCK", "resume: first block to apply again."},
+    {"from", "BLOCK", "resume: first block to apply again; verify: first block to compare."},
+    {"to", "BLOCK", "verify: last block to compare (default: the last applied one)."},
     {NULL, NULL, NULL},
 };
 
@@ -128,13 +143,17 @@ const struct command cli_commands[] = {
      "Show accounts with their balances, or the entries of one.", ledger_options, command_ledger},
     {"jobs", "list|show|retry|cancel|replay|queues|schedules [ID]",
      "Look at background jobs, run, cancel or replay them.", jobs_options, command_jobs},
-    {"chain", "status|resume", "Look at the followed chain, or go on after a halt.", chain_options,
-     command_chain},
+    {"tx", "list|show|cancel|speed-up [ID]",
+     "Look at relayed transactions, take one back or send it with higher fees.", tx_options,
+     command_tx},
+    {"chain", "status|resume|verify",
+     "Look at the followed chain, go on after a halt, compare the stored events with it.",
+     chain_options, command_chain},
     {"leases", NULL, "List the processes on the database and who has what only one may do.", NULL,
      command_leases},
     {"wallet", "new|import|list", "Make, import or list the relay's encrypted keys.",
      wallet_options, command_wallet},
-    {"engine", "run FLOW TAPE EVENTS | replay|verify|dump|project|rebuild DIR | audit",
+    {"engine", "run FLOW TAPE EVENTS | replay|verify|dump|project|rebuild DIR|--table | audit",
      "Run the matching engine over a flow of orders; replay, verify or list its journal; write "
      "what follows from it to the database, make that again, or prove its balances.",
      engine_options, command_engine},

@@ -159,23 +159,11 @@ static enum err start_devchain(struct service *s, struct why *why)
 
 static enum err start_rpc(struct service *s, struct why *why)
 {
-    struct rpc_endpoint endpoints[RPC_ENDPOINTS_MAX];
-    size_t count = 0;
-    enum err e = nodes_list(s->settings->chain.rpc_urls, &s->boot, endpoints, &count, why);
+    rpc_metrics_register();
+    enum err e = nodes_pool(&s->settings->chain, true, &s->rpc, why);
     if (e != OK) {
         return e;
     }
-    const struct rpc_options options = {
-        .chain_id = s->settings->chain.chain_id,
-        .endpoints = endpoints,
-        .endpoint_count = count,
-        .timeout_usec = s->settings->chain.rpc_timeout_usec,
-        .attempts_max = 4,
-        .batch_max = 100,
-        .answer_bytes_max = 256UL * 1024 * 1024,
-    };
-    rpc_metrics_register();
-    s->rpc = rpc_pool_new(&options);
     uint64_t served = 0;
     return rpc_chain_id(s->rpc, &served, why);
 }
@@ -365,6 +353,7 @@ static enum err start_relay(struct service *s, struct why *why)
         .leased = true,
     };
     options.policies = leasing_policies(s->leasing, &options.policy_count);
+    options.gases = leasing_gases(&options.gas_count);
     options.contracts = leasing_abis(&options.contract_count);
     s->relay = relay_new(&options);
     leasing_set_relay(s->leasing, s->relay);
@@ -436,7 +425,8 @@ static enum err start_http(struct service *s, struct why *why)
     s->http_tables[1] = ops_api_table(&s->ops);
     s->http_tables[2] = ops_jobs_http_table(&s->ops);
     s->http_tables[3] = leasing_http_table(s->leasing);
-    size_t count = has_role(s, ROLE_API) ? 4 : 1;
+    s->http_tables[4] = ops_transactions_http_table(&s->ops);
+    size_t count = has_role(s, ROLE_API) ? sizeof s->http_tables / sizeof s->http_tables[0] : 1;
     return http_start(&s->http, &s->settings->http, s->http_tables, count, s->store, why);
 }
 

@@ -46,7 +46,7 @@ struct service {
     struct jobs *jobs;
     struct ops ops;
     char roles[ROLES_TEXT_MAX];
-    struct http_table http_tables[4];
+    struct http_table http_tables[5];
     struct http_server *http;
     struct arena boot;
 };

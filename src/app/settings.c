@@ -190,7 +190,8 @@ static enum err check_together(const struct settings *s, struct why *why)
         return why_set(why, ERR_CONFIG, "wallets.password_file",
                        "wallets.keystore_dir needs wallets.password_file");
     }
-    return check_roles(s, why);
+    e = relay_config_check(&s->relay, c->chain_id, why);
+    return e == OK ? check_roles(s, why) : e;
 }
 
 enum err settings_load(struct settings *s, const struct cli *cli, struct why *why)

@@ -41,6 +41,7 @@ extern const struct store_statement chain_sql_events_below;
 extern const struct store_statement chain_sql_events_cut;
 extern const struct store_statement chain_sql_events_kept;
 extern const struct store_statement chain_sql_events_prune;
+extern const struct store_statement chain_sql_events_range;
 extern const struct store_statement chain_sql_reorg_insert;
 extern const struct store_statement chain_sql_source_insert;
 extern const struct store_statement chain_sql_sources_list;
@@ -70,8 +71,9 @@ extern const struct store_statement jobs_sql_enqueue;
 extern const struct store_statement jobs_sql_enqueue_keyed;
 extern const struct store_statement jobs_sql_find_live;
 extern const struct store_statement jobs_sql_finish;
-extern const struct store_statement jobs_sql_finish_forgotten;
-extern const struct store_statement jobs_sql_finish_many;
+extern const struct store_statement jobs_sql_finish_spots;
+extern const struct store_statement jobs_sql_forget;
+extern const struct store_statement jobs_sql_forget_spots;
 extern const struct store_statement jobs_sql_get;
 extern const struct store_statement jobs_sql_heads;
 extern const struct store_statement jobs_sql_heads_from;
@@ -90,12 +92,22 @@ extern const struct store_statement jobs_sql_queue_running;
 extern const struct store_statement jobs_sql_queue_starts;
 extern const struct store_statement jobs_sql_rebase;
 extern const struct store_statement jobs_sql_renew;
+extern const struct store_statement jobs_sql_renew_spots;
 extern const struct store_statement jobs_sql_replay;
 extern const struct store_statement jobs_sql_requeue;
 extern const struct store_statement jobs_sql_retry;
 extern const struct store_statement jobs_sql_state;
 extern const struct store_statement jobs_sql_suspects;
 extern const struct store_statement jobs_sql_sweep;
+extern const struct store_statement journal_sql_block_insert;
+extern const struct store_statement journal_sql_blocks;
+extern const struct store_statement journal_sql_limits_read;
+extern const struct store_statement journal_sql_limits_write;
+extern const struct store_statement journal_sql_snapshot_delete;
+extern const struct store_statement journal_sql_snapshot_insert;
+extern const struct store_statement journal_sql_snapshot_newest;
+extern const struct store_statement journal_sql_snapshot_parts;
+extern const struct store_statement journal_sql_snapshots_prune;
 extern const struct store_statement leasing_api_sql_account_bids;
 extern const struct store_statement leasing_api_sql_account_tokens;
 extern const struct store_statement leasing_api_sql_asset_get;
@@ -238,6 +250,7 @@ extern const struct store_statement projections_sql_trade_transfers;
 extern const struct store_statement relay_sql_attempt_content;
 extern const struct store_statement relay_sql_attempt_insert;
 extern const struct store_statement relay_sql_attempt_is_filler;
+extern const struct store_statement relay_sql_attempts_detail;
 extern const struct store_statement relay_sql_attempts_list;
 extern const struct store_statement relay_sql_inflight_count;
 extern const struct store_statement relay_sql_intent_by_hash;
@@ -246,6 +259,7 @@ extern const struct store_statement relay_sql_intent_cancel;
 extern const struct store_statement relay_sql_intent_fail;
 extern const struct store_statement relay_sql_intent_final;
 extern const struct store_statement relay_sql_intent_get;
+extern const struct store_statement relay_sql_intent_hurry;
 extern const struct store_statement relay_sql_intent_insert;
 extern const struct store_statement relay_sql_intent_mined;
 extern const struct store_statement relay_sql_intent_put_off;
@@ -255,6 +269,7 @@ extern const struct store_statement relay_sql_intent_resign;
 extern const struct store_statement relay_sql_intent_retry_at;
 extern const struct store_statement relay_sql_intent_sent;
 extern const struct store_statement relay_sql_intent_sign;
+extern const struct store_statement relay_sql_intent_take_back;
 extern const struct store_statement relay_sql_intent_unmined;
 extern const struct store_statement relay_sql_intents_list;
 extern const struct store_statement relay_sql_nonce_holder;
@@ -265,6 +280,7 @@ extern const struct store_statement relay_sql_unfinal_deep;
 extern const struct store_statement relay_sql_unfinal_fresh;
 extern const struct store_statement relay_sql_unfinal_intents;
 extern const struct store_statement relay_sql_wallet_get;
+extern const struct store_statement relay_sql_wallet_next;
 extern const struct store_statement relay_sql_wallet_put;
 extern const struct store_statement store_lease_sql_beat;
 extern const struct store_statement store_lease_sql_fence;
@@ -314,7 +330,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 291,
+    .id = 307,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -352,7 +368,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 292,
+    .id = 308,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -377,7 +393,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 293,
+    .id = 309,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -403,7 +419,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 294,
+    .id = 310,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -464,7 +480,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 295,
+    .id = 311,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -513,7 +529,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 296,
+    .id = 312,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -538,7 +554,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 297,
+    .id = 313,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -575,7 +591,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 298,
+    .id = 314,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -630,7 +646,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 299,
+    .id = 315,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -662,7 +678,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 300,
+    .id = 316,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -687,7 +703,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 301,
+    .id = 317,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -707,7 +723,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 302,
+    .id = 318,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -724,7 +740,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 303,
+    .id = 319,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -762,7 +778,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 304,
+    .id = 320,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -802,7 +818,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 305,
+    .id = 321,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -827,7 +843,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 306,
+    .id = 322,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -854,7 +870,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 307,
+    .id = 323,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -902,7 +918,7 @@ static const struct store_column table_backup_runs_first_fields[] = {
 };
 static const struct store_statement table_backup_runs_first = {
     .name = "table_backup_runs_first",
-    .id = 308,
+    .id = 324,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -938,7 +954,7 @@ static const struct store_column table_backup_runs_next_fields[] = {
 };
 static const struct store_statement table_backup_runs_next = {
     .name = "table_backup_runs_next",
-    .id = 309,
+    .id = 325,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -963,7 +979,7 @@ static const struct store_column table_backup_runs_count_fields[] = {
 };
 static const struct store_statement table_backup_runs_count = {
     .name = "table_backup_runs_count",
-    .id = 310,
+    .id = 326,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM backup_runs",
@@ -986,7 +1002,7 @@ static const struct store_column table_backup_runs_insert_params[] = {
 };
 static const struct store_statement table_backup_runs_insert = {
     .name = "table_backup_runs_insert",
-    .id = 311,
+    .id = 327,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count)\n"
@@ -1032,7 +1048,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 312,
+    .id = 328,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1071,7 +1087,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 313,
+    .id = 329,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1096,7 +1112,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 314,
+    .id = 330,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -1121,7 +1137,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 315,
+    .id = 331,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -1163,7 +1179,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 316,
+    .id = 332,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1195,7 +1211,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 317,
+    .id = 333,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1220,7 +1236,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 318,
+    .id = 334,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -1239,7 +1255,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 319,
+    .id = 335,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -1276,7 +1292,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 320,
+    .id = 336,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1308,7 +1324,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 321,
+    .id = 337,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1333,7 +1349,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 322,
+    .id = 338,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -1353,7 +1369,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 323,
+    .id = 339,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
@@ -1393,7 +1409,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 324,
+    .id = 340,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1427,7 +1443,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 325,
+    .id = 341,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1452,7 +1468,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 326,
+    .id = 342,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -1474,7 +1490,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 327,
+    .id = 343,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -1495,7 +1511,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 328,
+    .id = 344,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -1515,7 +1531,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 329,
+    .id = 345,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1550,7 +1566,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 330,
+    .id = 346,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1581,7 +1597,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 331,
+    .id = 347,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1606,7 +1622,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 332,
+    .id = 348,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -1624,7 +1640,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 333,
+    .id = 349,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -1665,7 +1681,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 334,
+    .id = 350,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1704,7 +1720,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 335,
+    .id = 351,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1729,7 +1745,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 336,
+    .id = 352,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -1754,7 +1770,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 337,
+    .id = 353,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -1797,7 +1813,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 338,
+    .id = 354,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1830,7 +1846,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 339,
+    .id = 355,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1855,7 +1871,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 340,
+    .id = 356,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -1875,7 +1891,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 341,
+    .id = 357,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -1909,7 +1925,7 @@ static const struct store_column table_installation_first_fields[] = {
 };
 static const struct store_statement table_installation_first = {
     .name = "table_installation_first",
-    .id = 342,
+    .id = 358,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -1937,7 +1953,7 @@ static const struct store_column table_installation_next_fields[] = {
 };
 static const struct store_statement table_installation_next = {
     .name = "table_installation_next",
-    .id = 343,
+    .id = 359,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -1962,7 +1978,7 @@ static const struct store_column table_installation_count_fields[] = {
 };
 static const struct store_statement table_installation_count = {
     .name = "table_installation_count",
-    .id = 344,
+    .id = 360,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM installation",
@@ -1978,7 +1994,7 @@ static const struct store_column table_installation_insert_params[] = {
 };
 static const struct store_statement table_installation_insert = {
     .name = "table_installation_insert",
-    .id = 345,
+    .id = 361,
     .writes = true,
     .sqlite =
         "INSERT INTO installation (single, id)\n"
@@ -2010,7 +2026,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 346,
+    .id = 362,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2040,7 +2056,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 347,
+    .id = 363,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2065,7 +2081,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 348,
+    .id = 364,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -2083,7 +2099,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 349,
+    .id = 365,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired, spec)\n"
@@ -2116,7 +2132,7 @@ static const struct store_column table_job_queues_first_fields[] = {
 };
 static const struct store_statement table_job_queues_first = {
     .name = "table_job_queues_first",
-    .id = 350,
+    .id = 366,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2145,7 +2161,7 @@ static const struct store_column table_job_queues_next_fields[] = {
 };
 static const struct store_statement table_job_queues_next = {
     .name = "table_job_queues_next",
-    .id = 351,
+    .id = 367,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2170,7 +2186,7 @@ static const struct store_column table_job_queues_count_fields[] = {
 };
 static const struct store_statement table_job_queues_count = {
     .name = "table_job_queues_count",
-    .id = 352,
+    .id = 368,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_queues",
@@ -2187,7 +2203,7 @@ static const struct store_column table_job_queues_insert_params[] = {
 };
 static const struct store_statement table_job_queues_insert = {
     .name = "table_job_queues_insert",
-    .id = 353,
+    .id = 369,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated)\n"
@@ -2240,7 +2256,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 354,
+    .id = 370,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2290,7 +2306,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 355,
+    .id = 371,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2315,7 +2331,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 356,
+    .id = 372,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -2353,7 +2369,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 357,
+    .id = 373,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
@@ -2374,7 +2390,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 358,
+    .id = 374,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -2394,7 +2410,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 359,
+    .id = 375,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2450,7 +2466,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 360,
+    .id = 376,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2488,7 +2504,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 361,
+    .id = 377,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2513,7 +2529,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 362,
+    .id = 378,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -2536,7 +2552,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 363,
+    .id = 379,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -2580,7 +2596,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 364,
+    .id = 380,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2618,7 +2634,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 365,
+    .id = 381,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2643,7 +2659,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 366,
+    .id = 382,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -2666,7 +2682,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 367,
+    .id = 383,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -2711,7 +2727,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 368,
+    .id = 384,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2749,7 +2765,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 369,
+    .id = 385,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2774,7 +2790,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 370,
+    .id = 386,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -2798,7 +2814,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 371,
+    .id = 387,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -2842,7 +2858,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 372,
+    .id = 388,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2878,7 +2894,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 373,
+    .id = 389,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2903,7 +2919,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 374,
+    .id = 390,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -2925,7 +2941,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 375,
+    .id = 391,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -2995,7 +3011,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 376,
+    .id = 392,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3057,7 +3073,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 377,
+    .id = 393,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3082,7 +3098,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 378,
+    .id = 394,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -3132,7 +3148,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 379,
+    .id = 395,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -3202,7 +3218,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 380,
+    .id = 396,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3236,7 +3252,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 381,
+    .id = 397,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3261,7 +3277,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 382,
+    .id = 398,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -3283,7 +3299,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 383,
+    .id = 399,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -3328,7 +3344,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 384,
+    .id = 400,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3367,7 +3383,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 385,
+    .id = 401,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3392,7 +3408,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 386,
+    .id = 402,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -3417,7 +3433,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 387,
+    .id = 403,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -3470,7 +3486,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 388,
+    .id = 404,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3512,7 +3528,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 389,
+    .id = 405,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3537,7 +3553,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 390,
+    .id = 406,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -3567,7 +3583,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 391,
+    .id = 407,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -3616,7 +3632,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 392,
+    .id = 408,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3652,7 +3668,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 393,
+    .id = 409,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3677,7 +3693,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 394,
+    .id = 410,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -3698,7 +3714,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 395,
+    .id = 411,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -3738,7 +3754,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 396,
+    .id = 412,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3773,7 +3789,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 397,
+    .id = 413,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3798,7 +3814,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 398,
+    .id = 414,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -3819,7 +3835,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 399,
+    .id = 415,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -3856,7 +3872,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 400,
+    .id = 416,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3886,7 +3902,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 401,
+    .id = 417,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3911,7 +3927,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 402,
+    .id = 418,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -3929,7 +3945,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 403,
+    .id = 419,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -3968,7 +3984,7 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 404,
+    .id = 420,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4003,7 +4019,7 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 405,
+    .id = 421,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4028,7 +4044,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 406,
+    .id = 422,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -4051,7 +4067,7 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 407,
+    .id = 423,
     .writes = true,
     .sqlite =
         "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
@@ -4114,25 +4130,28 @@ static const struct store_column table_relay_intents_first_fields[] = {
     {"error", STORE_TEXT, true},
     {"created_at", STORE_TIME, false},
     {"updated_at", STORE_TIME, false},
+    {"priority", STORE_I64, false},
+    {"cancelling", STORE_BOOL, false},
+    {"hurried", STORE_BOOL, false},
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 408,
+    .id = 424,
     .writes = false,
     .sqlite =
-        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
+        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried\n"
         "FROM relay_intents\n"
         "ORDER BY seq\n"
         "LIMIT ?1",
     .postgres =
-        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
+        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried\n"
         "FROM relay_intents\n"
         "ORDER BY seq\n"
         "LIMIT $1::bigint",
     .params = table_relay_intents_first_params,
     .param_count = 1,
     .columns = table_relay_intents_first_fields,
-    .column_count = 31,
+    .column_count = 34,
 };
 
 static const struct store_column table_relay_intents_next_params[] = {
@@ -4171,19 +4190,22 @@ static const struct store_column table_relay_intents_next_fields[] = {
     {"error", STORE_TEXT, true},
     {"created_at", STORE_TIME, false},
     {"updated_at", STORE_TIME, false},
+    {"priority", STORE_I64, false},
+    {"cancelling", STORE_BOOL, false},
+    {"hurried", STORE_BOOL, false},
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 409,
+    .id = 425,
     .writes = false,
     .sqlite =
-        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
+        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried\n"
         "FROM relay_intents\n"
         "WHERE seq > ?1\n"
         "ORDER BY seq\n"
         "LIMIT ?2",
     .postgres =
-        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at\n"
+        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried\n"
         "FROM relay_intents\n"
         "WHERE seq > $1::bigint\n"
         "ORDER BY seq\n"
@@ -4191,7 +4213,7 @@ static const struct store_statement table_relay_intents_next = {
     .params = table_relay_intents_next_params,
     .param_count = 2,
     .columns = table_relay_intents_next_fields,
-    .column_count = 31,
+    .column_count = 34,
 };
 
 static const struct store_column table_relay_intents_count_fields[] = {
@@ -4199,7 +4221,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 410,
+    .id = 426,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -4241,23 +4263,26 @@ static const struct store_column table_relay_intents_insert_params[] = {
     {"error", STORE_TEXT, true},
     {"created_at", STORE_TIME, false},
     {"updated_at", STORE_TIME, false},
+    {"priority", STORE_I64, false},
+    {"cancelling", STORE_BOOL, false},
+    {"hurried", STORE_BOOL, false},
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 411,
+    .id = 427,
     .writes = true,
     .sqlite =
-        "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at)\n"
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31)",
+        "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)",
     .postgres =
-        "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at)\n"
+        "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried)\n"
         "OVERRIDING SYSTEM VALUE\n"
-        "VALUES ($1::bigint, $2::text, $3::text, $4::bytea, $5::bigint, $6::bytea, $7::bytea, $8::numeric, $9::bytea, $10::text, $11::text, $12::bigint, $13::text, $14::timestamptz, $15::bigint, $16::boolean, $17::bigint, $18::bytea, $19::bigint, $20::bigint, $21::timestamptz, $22::timestamptz, $23::bigint, $24::bytea, $25::bigint, $26::numeric, $27::bytea, $28::text, $29::text, $30::timestamptz, $31::timestamptz)",
+        "VALUES ($1::bigint, $2::text, $3::text, $4::bytea, $5::bigint, $6::bytea, $7::bytea, $8::numeric, $9::bytea, $10::text, $11::text, $12::bigint, $13::text, $14::timestamptz, $15::bigint, $16::boolean, $17::bigint, $18::bytea, $19::bigint, $20::bigint, $21::timestamptz, $22::timestamptz, $23::bigint, $24::bytea, $25::bigint, $26::numeric, $27::bytea, $28::text, $29::text, $30::timestamptz, $31::timestamptz, $32::bigint, $33::boolean, $34::boolean)",
     .rows = STORE_ROWS_LOAD,
     .postgres_rows =
-        "COPY relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at) FROM STDIN (FORMAT binary)",
+        "COPY relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried) FROM STDIN (FORMAT binary)",
     .params = table_relay_intents_insert_params,
-    .param_count = 31,
+    .param_count = 34,
 };
 
 static const struct store_column table_relay_intents_number_fields[] = {
@@ -4265,7 +4290,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 412,
+    .id = 428,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -4285,7 +4310,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 413,
+    .id = 429,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -4329,6 +4354,9 @@ static const struct store_column table_relay_intents_columns[] = {
     {"error", STORE_TEXT, true},
     {"created_at", STORE_TIME, false},
     {"updated_at", STORE_TIME, false},
+    {"priority", STORE_I64, false},
+    {"cancelling", STORE_BOOL, false},
+    {"hurried", STORE_BOOL, false},
 };
 static const uint16_t table_relay_intents_key[] = {0};
 
@@ -4348,7 +4376,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 414,
+    .id = 430,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4384,7 +4412,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 415,
+    .id = 431,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4409,7 +4437,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 416,
+    .id = 432,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -4432,7 +4460,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 417,
+    .id = 433,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -4471,7 +4499,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 418,
+    .id = 434,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -4502,7 +4530,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 419,
+    .id = 435,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at\n"
@@ -4527,7 +4555,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 420,
+    .id = 436,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -4545,7 +4573,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 421,
+    .id = 437,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -4580,7 +4608,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 422,
+    .id = 438,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4613,7 +4641,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 423,
+    .id = 439,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4638,7 +4666,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 424,
+    .id = 440,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -4657,7 +4685,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 425,
+    .id = 441,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -4702,7 +4730,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 426,
+    .id = 442,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4743,7 +4771,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 427,
+    .id = 443,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4768,7 +4796,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 428,
+    .id = 444,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -4796,7 +4824,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 429,
+    .id = 445,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -4844,7 +4872,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 430,
+    .id = 446,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4880,7 +4908,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 431,
+    .id = 447,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4905,7 +4933,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 432,
+    .id = 448,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -4927,7 +4955,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 433,
+    .id = 449,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -4967,7 +4995,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 434,
+    .id = 450,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -5003,7 +5031,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 435,
+    .id = 451,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -5028,7 +5056,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 436,
+    .id = 452,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -5048,7 +5076,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 437,
+    .id = 453,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -5084,7 +5112,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 438,
+    .id = 454,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5116,7 +5144,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 439,
+    .id = 455,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5141,7 +5169,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 440,
+    .id = 456,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -5159,7 +5187,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 441,
+    .id = 457,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -5193,7 +5221,7 @@ static const struct store_column table_trading_balances_first_fields[] = {
 };
 static const struct store_statement table_trading_balances_first = {
     .name = "table_trading_balances_first",
-    .id = 442,
+    .id = 458,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -5224,7 +5252,7 @@ static const struct store_column table_trading_balances_next_fields[] = {
 };
 static const struct store_statement table_trading_balances_next = {
     .name = "table_trading_balances_next",
-    .id = 443,
+    .id = 459,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -5249,7 +5277,7 @@ static const struct store_column table_trading_balances_count_fields[] = {
 };
 static const struct store_statement table_trading_balances_count = {
     .name = "table_trading_balances_count",
-    .id = 444,
+    .id = 460,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_balances",
@@ -5267,7 +5295,7 @@ static const struct store_column table_trading_balances_insert_params[] = {
 };
 static const struct store_statement table_trading_balances_insert = {
     .name = "table_trading_balances_insert",
-    .id = 445,
+    .id = 461,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_balances (account, asset, total, locked)\n"
@@ -5307,7 +5335,7 @@ static const struct store_column table_trading_candles_first_fields[] = {
 };
 static const struct store_statement table_trading_candles_first = {
     .name = "table_trading_candles_first",
-    .id = 446,
+    .id = 462,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -5345,7 +5373,7 @@ static const struct store_column table_trading_candles_next_fields[] = {
 };
 static const struct store_statement table_trading_candles_next = {
     .name = "table_trading_candles_next",
-    .id = 447,
+    .id = 463,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -5370,7 +5398,7 @@ static const struct store_column table_trading_candles_count_fields[] = {
 };
 static const struct store_statement table_trading_candles_count = {
     .name = "table_trading_candles_count",
-    .id = 448,
+    .id = 464,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_candles",
@@ -5394,7 +5422,7 @@ static const struct store_column table_trading_candles_insert_params[] = {
 };
 static const struct store_statement table_trading_candles_insert = {
     .name = "table_trading_candles_insert",
-    .id = 449,
+    .id = 465,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_candles (pair, span_sec, begins, open, high, low, close, volume, notional, trades)\n"
@@ -5435,7 +5463,7 @@ static const struct store_column table_trading_cursor_first_fields[] = {
 };
 static const struct store_statement table_trading_cursor_first = {
     .name = "table_trading_cursor_first",
-    .id = 450,
+    .id = 466,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -5466,7 +5494,7 @@ static const struct store_column table_trading_cursor_next_fields[] = {
 };
 static const struct store_statement table_trading_cursor_next = {
     .name = "table_trading_cursor_next",
-    .id = 451,
+    .id = 467,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -5491,7 +5519,7 @@ static const struct store_column table_trading_cursor_count_fields[] = {
 };
 static const struct store_statement table_trading_cursor_count = {
     .name = "table_trading_cursor_count",
-    .id = 452,
+    .id = 468,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_cursor",
@@ -5510,7 +5538,7 @@ static const struct store_column table_trading_cursor_insert_params[] = {
 };
 static const struct store_statement table_trading_cursor_insert = {
     .name = "table_trading_cursor_insert",
-    .id = 453,
+    .id = 469,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_cursor (single, seq, venue_time, trades, places)\n"
@@ -5527,7 +5555,7 @@ static const struct store_statement table_trading_cursor_insert = {
 
 static const struct store_statement table_trading_cursor_clear = {
     .name = "table_trading_cursor_clear",
-    .id = 454,
+    .id = 470,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_cursor",
@@ -5556,7 +5584,7 @@ static const struct store_column table_trading_deltas_first_fields[] = {
 };
 static const struct store_statement table_trading_deltas_first = {
     .name = "table_trading_deltas_first",
-    .id = 455,
+    .id = 471,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -5588,7 +5616,7 @@ static const struct store_column table_trading_deltas_next_fields[] = {
 };
 static const struct store_statement table_trading_deltas_next = {
     .name = "table_trading_deltas_next",
-    .id = 456,
+    .id = 472,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -5613,7 +5641,7 @@ static const struct store_column table_trading_deltas_count_fields[] = {
 };
 static const struct store_statement table_trading_deltas_count = {
     .name = "table_trading_deltas_count",
-    .id = 457,
+    .id = 473,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_deltas",
@@ -5632,7 +5660,7 @@ static const struct store_column table_trading_deltas_insert_params[] = {
 };
 static const struct store_statement table_trading_deltas_insert = {
     .name = "table_trading_deltas_insert",
-    .id = 458,
+    .id = 474,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_deltas (pair, number, seq, changes, checksum)\n"
@@ -5656,6 +5684,244 @@ static const struct store_column table_trading_deltas_columns[] = {
 };
 static const uint16_t table_trading_deltas_key[] = {0, 1};
 
+static const struct store_column table_trading_journal_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_journal_first_fields[] = {
+    {"first_seq", STORE_I64, false},
+    {"next_seq", STORE_I64, false},
+    {"fence", STORE_I64, false},
+    {"chain_before", STORE_HASH, false},
+    {"block", STORE_BYTES, false},
+};
+static const struct store_statement table_trading_journal_first = {
+    .name = "table_trading_journal_first",
+    .id = 475,
+    .writes = false,
+    .sqlite =
+        "SELECT first_seq, next_seq, fence, chain_before, block\n"
+        "FROM trading_journal\n"
+        "ORDER BY first_seq\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT first_seq, next_seq, fence, chain_before, block\n"
+        "FROM trading_journal\n"
+        "ORDER BY first_seq\n"
+        "LIMIT $1::bigint",
+    .params = table_trading_journal_first_params,
+    .param_count = 1,
+    .columns = table_trading_journal_first_fields,
+    .column_count = 5,
+};
+
+static const struct store_column table_trading_journal_next_params[] = {
+    {"after_first_seq", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_journal_next_fields[] = {
+    {"first_seq", STORE_I64, false},
+    {"next_seq", STORE_I64, false},
+    {"fence", STORE_I64, false},
+    {"chain_before", STORE_HASH, false},
+    {"block", STORE_BYTES, false},
+};
+static const struct store_statement table_trading_journal_next = {
+    .name = "table_trading_journal_next",
+    .id = 476,
+    .writes = false,
+    .sqlite =
+        "SELECT first_seq, next_seq, fence, chain_before, block\n"
+        "FROM trading_journal\n"
+        "WHERE first_seq > ?1\n"
+        "ORDER BY first_seq\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT first_seq, next_seq, fence, chain_before, block\n"
+        "FROM trading_journal\n"
+        "WHERE first_seq > $1::bigint\n"
+        "ORDER BY first_seq\n"
+        "LIMIT $2::bigint",
+    .params = table_trading_journal_next_params,
+    .param_count = 2,
+    .columns = table_trading_journal_next_fields,
+    .column_count = 5,
+};
+
+static const struct store_column table_trading_journal_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_trading_journal_count = {
+    .name = "table_trading_journal_count",
+    .id = 477,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM trading_journal",
+    .postgres =
+        "SELECT count(*) AS rows FROM trading_journal",
+    .columns = table_trading_journal_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_trading_journal_insert_params[] = {
+    {"first_seq", STORE_I64, false},
+    {"next_seq", STORE_I64, false},
+    {"fence", STORE_I64, false},
+    {"chain_before", STORE_HASH, false},
+    {"block", STORE_BYTES, false},
+};
+static const struct store_statement table_trading_journal_insert = {
+    .name = "table_trading_journal_insert",
+    .id = 478,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO trading_journal (first_seq, next_seq, fence, chain_before, block)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5)",
+    .postgres =
+        "INSERT INTO trading_journal (first_seq, next_seq, fence, chain_before, block)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::bytea, $5::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trading_journal (first_seq, next_seq, fence, chain_before, block) FROM STDIN (FORMAT binary)",
+    .params = table_trading_journal_insert_params,
+    .param_count = 5,
+};
+
+static const struct store_column table_trading_journal_columns[] = {
+    {"first_seq", STORE_I64, false},
+    {"next_seq", STORE_I64, false},
+    {"fence", STORE_I64, false},
+    {"chain_before", STORE_HASH, false},
+    {"block", STORE_BYTES, false},
+};
+static const uint16_t table_trading_journal_key[] = {0};
+
+static const struct store_column table_trading_journal_limits_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_journal_limits_first_fields[] = {
+    {"single", STORE_I64, false},
+    {"pairs", STORE_I64, false},
+    {"assets", STORE_I64, false},
+    {"accounts", STORE_I64, false},
+    {"orders", STORE_I64, false},
+    {"balances", STORE_I64, false},
+    {"rights", STORE_I64, false},
+    {"holds", STORE_I64, false},
+    {"id_window", STORE_I64, false},
+};
+static const struct store_statement table_trading_journal_limits_first = {
+    .name = "table_trading_journal_limits_first",
+    .id = 479,
+    .writes = false,
+    .sqlite =
+        "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
+        "FROM trading_journal_limits\n"
+        "ORDER BY single\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
+        "FROM trading_journal_limits\n"
+        "ORDER BY single\n"
+        "LIMIT $1::bigint",
+    .params = table_trading_journal_limits_first_params,
+    .param_count = 1,
+    .columns = table_trading_journal_limits_first_fields,
+    .column_count = 9,
+};
+
+static const struct store_column table_trading_journal_limits_next_params[] = {
+    {"after_single", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_journal_limits_next_fields[] = {
+    {"single", STORE_I64, false},
+    {"pairs", STORE_I64, false},
+    {"assets", STORE_I64, false},
+    {"accounts", STORE_I64, false},
+    {"orders", STORE_I64, false},
+    {"balances", STORE_I64, false},
+    {"rights", STORE_I64, false},
+    {"holds", STORE_I64, false},
+    {"id_window", STORE_I64, false},
+};
+static const struct store_statement table_trading_journal_limits_next = {
+    .name = "table_trading_journal_limits_next",
+    .id = 480,
+    .writes = false,
+    .sqlite =
+        "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
+        "FROM trading_journal_limits\n"
+        "WHERE single > ?1\n"
+        "ORDER BY single\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
+        "FROM trading_journal_limits\n"
+        "WHERE single > $1::bigint\n"
+        "ORDER BY single\n"
+        "LIMIT $2::bigint",
+    .params = table_trading_journal_limits_next_params,
+    .param_count = 2,
+    .columns = table_trading_journal_limits_next_fields,
+    .column_count = 9,
+};
+
+static const struct store_column table_trading_journal_limits_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_trading_journal_limits_count = {
+    .name = "table_trading_journal_limits_count",
+    .id = 481,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM trading_journal_limits",
+    .postgres =
+        "SELECT count(*) AS rows FROM trading_journal_limits",
+    .columns = table_trading_journal_limits_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_trading_journal_limits_insert_params[] = {
+    {"single", STORE_I64, false},
+    {"pairs", STORE_I64, false},
+    {"assets", STORE_I64, false},
+    {"accounts", STORE_I64, false},
+    {"orders", STORE_I64, false},
+    {"balances", STORE_I64, false},
+    {"rights", STORE_I64, false},
+    {"holds", STORE_I64, false},
+    {"id_window", STORE_I64, false},
+};
+static const struct store_statement table_trading_journal_limits_insert = {
+    .name = "table_trading_journal_limits_insert",
+    .id = 482,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO trading_journal_limits (single, pairs, assets, accounts, orders, balances, rights, holds, id_window)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    .postgres =
+        "INSERT INTO trading_journal_limits (single, pairs, assets, accounts, orders, balances, rights, holds, id_window)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bigint, $4::bigint, $5::bigint, $6::bigint, $7::bigint, $8::bigint, $9::bigint)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trading_journal_limits (single, pairs, assets, accounts, orders, balances, rights, holds, id_window) FROM STDIN (FORMAT binary)",
+    .params = table_trading_journal_limits_insert_params,
+    .param_count = 9,
+};
+
+static const struct store_column table_trading_journal_limits_columns[] = {
+    {"single", STORE_I64, false},
+    {"pairs", STORE_I64, false},
+    {"assets", STORE_I64, false},
+    {"accounts", STORE_I64, false},
+    {"orders", STORE_I64, false},
+    {"balances", STORE_I64, false},
+    {"rights", STORE_I64, false},
+    {"holds", STORE_I64, false},
+    {"id_window", STORE_I64, false},
+};
+static const uint16_t table_trading_journal_limits_key[] = {0};
+
 static const struct store_column table_trading_levels_first_params[] = {
     {"max_rows", STORE_I64, false},
 };
@@ -5668,7 +5934,7 @@ static const struct store_column table_trading_levels_first_fields[] = {
 };
 static const struct store_statement table_trading_levels_first = {
     .name = "table_trading_levels_first",
-    .id = 459,
+    .id = 483,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -5701,7 +5967,7 @@ static const struct store_column table_trading_levels_next_fields[] = {
 };
 static const struct store_statement table_trading_levels_next = {
     .name = "table_trading_levels_next",
-    .id = 460,
+    .id = 484,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -5726,7 +5992,7 @@ static const struct store_column table_trading_levels_count_fields[] = {
 };
 static const struct store_statement table_trading_levels_count = {
     .name = "table_trading_levels_count",
-    .id = 461,
+    .id = 485,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_levels",
@@ -5745,7 +6011,7 @@ static const struct store_column table_trading_levels_insert_params[] = {
 };
 static const struct store_statement table_trading_levels_insert = {
     .name = "table_trading_levels_insert",
-    .id = 462,
+    .id = 486,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_levels (pair, side, price, qty, orders)\n"
@@ -5784,7 +6050,7 @@ static const struct store_column table_trading_movements_first_fields[] = {
 };
 static const struct store_statement table_trading_movements_first = {
     .name = "table_trading_movements_first",
-    .id = 463,
+    .id = 487,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -5818,7 +6084,7 @@ static const struct store_column table_trading_movements_next_fields[] = {
 };
 static const struct store_statement table_trading_movements_next = {
     .name = "table_trading_movements_next",
-    .id = 464,
+    .id = 488,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -5843,7 +6109,7 @@ static const struct store_column table_trading_movements_count_fields[] = {
 };
 static const struct store_statement table_trading_movements_count = {
     .name = "table_trading_movements_count",
-    .id = 465,
+    .id = 489,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_movements",
@@ -5865,7 +6131,7 @@ static const struct store_column table_trading_movements_insert_params[] = {
 };
 static const struct store_statement table_trading_movements_insert = {
     .name = "table_trading_movements_insert",
-    .id = 466,
+    .id = 490,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_movements (seq, at, kind, id, account, receiver, asset, amount)\n"
@@ -5922,7 +6188,7 @@ static const struct store_column table_trading_orders_first_fields[] = {
 };
 static const struct store_statement table_trading_orders_first = {
     .name = "table_trading_orders_first",
-    .id = 467,
+    .id = 491,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -5971,7 +6237,7 @@ static const struct store_column table_trading_orders_next_fields[] = {
 };
 static const struct store_statement table_trading_orders_next = {
     .name = "table_trading_orders_next",
-    .id = 468,
+    .id = 492,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -5996,7 +6262,7 @@ static const struct store_column table_trading_orders_count_fields[] = {
 };
 static const struct store_statement table_trading_orders_count = {
     .name = "table_trading_orders_count",
-    .id = 469,
+    .id = 493,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_orders",
@@ -6033,7 +6299,7 @@ static const struct store_column table_trading_orders_insert_params[] = {
 };
 static const struct store_statement table_trading_orders_insert = {
     .name = "table_trading_orders_insert",
-    .id = 470,
+    .id = 494,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_orders (id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at)\n"
@@ -6095,7 +6361,7 @@ static const struct store_column table_trading_pairs_first_fields[] = {
 };
 static const struct store_statement table_trading_pairs_first = {
     .name = "table_trading_pairs_first",
-    .id = 471,
+    .id = 495,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -6134,7 +6400,7 @@ static const struct store_column table_trading_pairs_next_fields[] = {
 };
 static const struct store_statement table_trading_pairs_next = {
     .name = "table_trading_pairs_next",
-    .id = 472,
+    .id = 496,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -6159,7 +6425,7 @@ static const struct store_column table_trading_pairs_count_fields[] = {
 };
 static const struct store_statement table_trading_pairs_count = {
     .name = "table_trading_pairs_count",
-    .id = 473,
+    .id = 497,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_pairs",
@@ -6186,7 +6452,7 @@ static const struct store_column table_trading_pairs_insert_params[] = {
 };
 static const struct store_statement table_trading_pairs_insert = {
     .name = "table_trading_pairs_insert",
-    .id = 474,
+    .id = 498,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_pairs (pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum)\n"
@@ -6218,6 +6484,110 @@ static const struct store_column table_trading_pairs_columns[] = {
 };
 static const uint16_t table_trading_pairs_key[] = {0};
 
+static const struct store_column table_trading_snapshots_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_snapshots_first_fields[] = {
+    {"seq", STORE_I64, false},
+    {"part", STORE_I64, false},
+    {"bytes", STORE_BYTES, false},
+};
+static const struct store_statement table_trading_snapshots_first = {
+    .name = "table_trading_snapshots_first",
+    .id = 499,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, part, bytes\n"
+        "FROM trading_snapshots\n"
+        "ORDER BY seq, part\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT seq, part, bytes\n"
+        "FROM trading_snapshots\n"
+        "ORDER BY seq, part\n"
+        "LIMIT $1::bigint",
+    .params = table_trading_snapshots_first_params,
+    .param_count = 1,
+    .columns = table_trading_snapshots_first_fields,
+    .column_count = 3,
+};
+
+static const struct store_column table_trading_snapshots_next_params[] = {
+    {"after_seq", STORE_I64, false},
+    {"after_part", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_trading_snapshots_next_fields[] = {
+    {"seq", STORE_I64, false},
+    {"part", STORE_I64, false},
+    {"bytes", STORE_BYTES, false},
+};
+static const struct store_statement table_trading_snapshots_next = {
+    .name = "table_trading_snapshots_next",
+    .id = 500,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, part, bytes\n"
+        "FROM trading_snapshots\n"
+        "WHERE (seq, part) > (?1, ?2)\n"
+        "ORDER BY seq, part\n"
+        "LIMIT ?3",
+    .postgres =
+        "SELECT seq, part, bytes\n"
+        "FROM trading_snapshots\n"
+        "WHERE (seq, part) > ($1::bigint, $2::bigint)\n"
+        "ORDER BY seq, part\n"
+        "LIMIT $3::bigint",
+    .params = table_trading_snapshots_next_params,
+    .param_count = 3,
+    .columns = table_trading_snapshots_next_fields,
+    .column_count = 3,
+};
+
+static const struct store_column table_trading_snapshots_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_trading_snapshots_count = {
+    .name = "table_trading_snapshots_count",
+    .id = 501,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM trading_snapshots",
+    .postgres =
+        "SELECT count(*) AS rows FROM trading_snapshots",
+    .columns = table_trading_snapshots_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_trading_snapshots_insert_params[] = {
+    {"seq", STORE_I64, false},
+    {"part", STORE_I64, false},
+    {"bytes", STORE_BYTES, false},
+};
+static const struct store_statement table_trading_snapshots_insert = {
+    .name = "table_trading_snapshots_insert",
+    .id = 502,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO trading_snapshots (seq, part, bytes)\n"
+        "VALUES (?1, ?2, ?3)",
+    .postgres =
+        "INSERT INTO trading_snapshots (seq, part, bytes)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY trading_snapshots (seq, part, bytes) FROM STDIN (FORMAT binary)",
+    .params = table_trading_snapshots_insert_params,
+    .param_count = 3,
+};
+
+static const struct store_column table_trading_snapshots_columns[] = {
+    {"seq", STORE_I64, false},
+    {"part", STORE_I64, false},
+    {"bytes", STORE_BYTES, false},
+};
+static const uint16_t table_trading_snapshots_key[] = {0, 1};
+
 static const struct store_column table_trading_statistics_first_params[] = {
     {"max_rows", STORE_I64, false},
 };
@@ -6233,7 +6603,7 @@ static const struct store_column table_trading_statistics_first_fields[] = {
 };
 static const struct store_statement table_trading_statistics_first = {
     .name = "table_trading_statistics_first",
-    .id = 475,
+    .id = 503,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -6267,7 +6637,7 @@ static const struct store_column table_trading_statistics_next_fields[] = {
 };
 static const struct store_statement table_trading_statistics_next = {
     .name = "table_trading_statistics_next",
-    .id = 476,
+    .id = 504,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -6292,7 +6662,7 @@ static const struct store_column table_trading_statistics_count_fields[] = {
 };
 static const struct store_statement table_trading_statistics_count = {
     .name = "table_trading_statistics_count",
-    .id = 477,
+    .id = 505,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_statistics",
@@ -6314,7 +6684,7 @@ static const struct store_column table_trading_statistics_insert_params[] = {
 };
 static const struct store_statement table_trading_statistics_insert = {
     .name = "table_trading_statistics_insert",
-    .id = 478,
+    .id = 506,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_statistics (pair, open, high, low, close, volume, notional, trades)\n"
@@ -6363,7 +6733,7 @@ static const struct store_column table_trading_trades_first_fields[] = {
 };
 static const struct store_statement table_trading_trades_first = {
     .name = "table_trading_trades_first",
-    .id = 479,
+    .id = 507,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -6404,7 +6774,7 @@ static const struct store_column table_trading_trades_next_fields[] = {
 };
 static const struct store_statement table_trading_trades_next = {
     .name = "table_trading_trades_next",
-    .id = 480,
+    .id = 508,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -6429,7 +6799,7 @@ static const struct store_column table_trading_trades_count_fields[] = {
 };
 static const struct store_statement table_trading_trades_count = {
     .name = "table_trading_trades_count",
-    .id = 481,
+    .id = 509,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_trades",
@@ -6458,7 +6828,7 @@ static const struct store_column table_trading_trades_insert_params[] = {
 };
 static const struct store_statement table_trading_trades_insert = {
     .name = "table_trading_trades_insert",
-    .id = 482,
+    .id = 510,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_trades (id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee)\n"
@@ -6503,7 +6873,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 483,
+    .id = 511,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -6533,7 +6903,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 484,
+    .id = 512,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -6558,7 +6928,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 485,
+    .id = 513,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -6576,7 +6946,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 486,
+    .id = 514,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -6597,7 +6967,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 487,
+    .id = 515,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -6617,7 +6987,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 488,
+    .id = 516,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -6982,7 +7352,7 @@ static const struct store_table sql_catalog_tables[] = {
     {
         .name = "relay_intents",
         .columns = table_relay_intents_columns,
-        .column_count = 31,
+        .column_count = 34,
         .key = table_relay_intents_key,
         .key_count = 1,
         .rows_fresh = 0,
@@ -7127,6 +7497,30 @@ static const struct store_table sql_catalog_tables[] = {
         .insert = &table_trading_deltas_insert,
     },
     {
+        .name = "trading_journal",
+        .columns = table_trading_journal_columns,
+        .column_count = 5,
+        .key = table_trading_journal_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_trading_journal_first,
+        .next = &table_trading_journal_next,
+        .count = &table_trading_journal_count,
+        .insert = &table_trading_journal_insert,
+    },
+    {
+        .name = "trading_journal_limits",
+        .columns = table_trading_journal_limits_columns,
+        .column_count = 9,
+        .key = table_trading_journal_limits_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_trading_journal_limits_first,
+        .next = &table_trading_journal_limits_next,
+        .count = &table_trading_journal_limits_count,
+        .insert = &table_trading_journal_limits_insert,
+    },
+    {
         .name = "trading_levels",
         .columns = table_trading_levels_columns,
         .column_count = 5,
@@ -7173,6 +7567,18 @@ static const struct store_table sql_catalog_tables[] = {
         .next = &table_trading_pairs_next,
         .count = &table_trading_pairs_count,
         .insert = &table_trading_pairs_insert,
+    },
+    {
+        .name = "trading_snapshots",
+        .columns = table_trading_snapshots_columns,
+        .column_count = 3,
+        .key = table_trading_snapshots_key,
+        .key_count = 2,
+        .rows_fresh = 0,
+        .first = &table_trading_snapshots_first,
+        .next = &table_trading_snapshots_next,
+        .count = &table_trading_snapshots_count,
+        .insert = &table_trading_snapshots_insert,
     },
     {
         .name = "trading_statistics",
@@ -7260,6 +7666,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &chain_sql_events_cut,
     &chain_sql_events_kept,
     &chain_sql_events_prune,
+    &chain_sql_events_range,
     &chain_sql_reorg_insert,
     &chain_sql_source_insert,
     &chain_sql_sources_list,
@@ -7289,8 +7696,9 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &jobs_sql_enqueue_keyed,
     &jobs_sql_find_live,
     &jobs_sql_finish,
-    &jobs_sql_finish_forgotten,
-    &jobs_sql_finish_many,
+    &jobs_sql_finish_spots,
+    &jobs_sql_forget,
+    &jobs_sql_forget_spots,
     &jobs_sql_get,
     &jobs_sql_heads,
     &jobs_sql_heads_from,
@@ -7309,12 +7717,22 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &jobs_sql_queue_starts,
     &jobs_sql_rebase,
     &jobs_sql_renew,
+    &jobs_sql_renew_spots,
     &jobs_sql_replay,
     &jobs_sql_requeue,
     &jobs_sql_retry,
     &jobs_sql_state,
     &jobs_sql_suspects,
     &jobs_sql_sweep,
+    &journal_sql_block_insert,
+    &journal_sql_blocks,
+    &journal_sql_limits_read,
+    &journal_sql_limits_write,
+    &journal_sql_snapshot_delete,
+    &journal_sql_snapshot_insert,
+    &journal_sql_snapshot_newest,
+    &journal_sql_snapshot_parts,
+    &journal_sql_snapshots_prune,
     &leasing_api_sql_account_bids,
     &leasing_api_sql_account_tokens,
     &leasing_api_sql_asset_get,
@@ -7457,6 +7875,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &relay_sql_attempt_content,
     &relay_sql_attempt_insert,
     &relay_sql_attempt_is_filler,
+    &relay_sql_attempts_detail,
     &relay_sql_attempts_list,
     &relay_sql_inflight_count,
     &relay_sql_intent_by_hash,
@@ -7465,6 +7884,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &relay_sql_intent_fail,
     &relay_sql_intent_final,
     &relay_sql_intent_get,
+    &relay_sql_intent_hurry,
     &relay_sql_intent_insert,
     &relay_sql_intent_mined,
     &relay_sql_intent_put_off,
@@ -7474,6 +7894,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &relay_sql_intent_retry_at,
     &relay_sql_intent_sent,
     &relay_sql_intent_sign,
+    &relay_sql_intent_take_back,
     &relay_sql_intent_unmined,
     &relay_sql_intents_list,
     &relay_sql_nonce_holder,
@@ -7484,6 +7905,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &relay_sql_unfinal_fresh,
     &relay_sql_unfinal_intents,
     &relay_sql_wallet_get,
+    &relay_sql_wallet_next,
     &relay_sql_wallet_put,
     &store_lease_sql_beat,
     &store_lease_sql_fence,
@@ -7681,6 +8103,14 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_trading_deltas_next,
     &table_trading_deltas_count,
     &table_trading_deltas_insert,
+    &table_trading_journal_first,
+    &table_trading_journal_next,
+    &table_trading_journal_count,
+    &table_trading_journal_insert,
+    &table_trading_journal_limits_first,
+    &table_trading_journal_limits_next,
+    &table_trading_journal_limits_count,
+    &table_trading_journal_limits_insert,
     &table_trading_levels_first,
     &table_trading_levels_next,
     &table_trading_levels_count,
@@ -7697,6 +8127,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_trading_pairs_next,
     &table_trading_pairs_count,
     &table_trading_pairs_insert,
+    &table_trading_snapshots_first,
+    &table_trading_snapshots_next,
+    &table_trading_snapshots_count,
+    &table_trading_snapshots_insert,
     &table_trading_statistics_first,
     &table_trading_statistics_next,
     &table_trading_statistics_count,
@@ -10750,15 +11184,111 @@ static const struct store_migration sql_catalog_migrations[] = {
             "DROP TABLE trading_pairs;\n"
             "DROP TABLE trading_cursor;",
     },
+    {
+        .version = 15,
+        .name = "relay",
+        .checksum = "b334ecf7f394ac4657afea4adbeff6b81f4260e308ad72f477b37aa9e3f9829f",
+        .up_sqlite =
+            "ALTER TABLE relay_intents ADD COLUMN priority INTEGER NOT NULL DEFAULT 2\n"
+            "    CHECK (priority BETWEEN 1 AND 3);\n"
+            "ALTER TABLE relay_intents ADD COLUMN cancelling INTEGER CONSTRAINT cancelling_is_bool CHECK (cancelling IN (0, 1)) NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE relay_intents ADD COLUMN hurried INTEGER CONSTRAINT hurried_is_bool CHECK (hurried IN (0, 1)) NOT NULL DEFAULT FALSE;\n"
+            "CREATE INDEX idx_relay_intents_purpose ON relay_intents (purpose, seq);\n"
+            "CREATE INDEX idx_relay_intents_wallet ON relay_intents (wallet, seq);",
+        .up_postgres =
+            "ALTER TABLE relay_intents ADD COLUMN priority BIGINT NOT NULL DEFAULT 2\n"
+            "    CHECK (priority BETWEEN 1 AND 3);\n"
+            "ALTER TABLE relay_intents ADD COLUMN cancelling BOOLEAN NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE relay_intents ADD COLUMN hurried BOOLEAN NOT NULL DEFAULT FALSE;\n"
+            "CREATE INDEX idx_relay_intents_purpose ON relay_intents (purpose, seq);\n"
+            "CREATE INDEX idx_relay_intents_wallet ON relay_intents (wallet, seq);",
+        .down_sqlite =
+            "DROP INDEX idx_relay_intents_wallet;\n"
+            "DROP INDEX idx_relay_intents_purpose;\n"
+            "ALTER TABLE relay_intents DROP COLUMN hurried;\n"
+            "ALTER TABLE relay_intents DROP COLUMN cancelling;\n"
+            "ALTER TABLE relay_intents DROP COLUMN priority;",
+        .down_postgres =
+            "DROP INDEX idx_relay_intents_wallet;\n"
+            "DROP INDEX idx_relay_intents_purpose;\n"
+            "ALTER TABLE relay_intents DROP COLUMN hurried;\n"
+            "ALTER TABLE relay_intents DROP COLUMN cancelling;\n"
+            "ALTER TABLE relay_intents DROP COLUMN priority;",
+    },
+    {
+        .version = 16,
+        .name = "trading_journal",
+        .checksum = "a276794dda24ad561fb43e597900691a0bc17576de3ae83e55b08503f9295353",
+        .up_sqlite =
+            "CREATE TABLE trading_journal_limits (\n"
+            "    single INTEGER NOT NULL PRIMARY KEY CHECK (single = 1),\n"
+            "    pairs INTEGER NOT NULL,\n"
+            "    assets INTEGER NOT NULL,\n"
+            "    accounts INTEGER NOT NULL,\n"
+            "    orders INTEGER NOT NULL,\n"
+            "    balances INTEGER NOT NULL,\n"
+            "    rights INTEGER NOT NULL,\n"
+            "    holds INTEGER NOT NULL,\n"
+            "    id_window INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "CREATE TABLE trading_journal (\n"
+            "    first_seq INTEGER NOT NULL PRIMARY KEY CHECK (first_seq > 0),\n"
+            "    next_seq INTEGER NOT NULL UNIQUE,\n"
+            "    fence INTEGER NOT NULL,\n"
+            "    chain_before BLOB CONSTRAINT chain_before_is_hash CHECK (length(chain_before) = 32) NOT NULL,\n"
+            "    block BLOB NOT NULL,\n"
+            "    CONSTRAINT trading_journal_count CHECK (next_seq > first_seq)\n"
+            ") STRICT;\n"
+            "CREATE TABLE trading_snapshots (\n"
+            "    seq INTEGER NOT NULL,\n"
+            "    part INTEGER NOT NULL,\n"
+            "    bytes BLOB NOT NULL,\n"
+            "    PRIMARY KEY (seq, part)\n"
+            ") STRICT;",
+        .up_postgres =
+            "CREATE TABLE trading_journal_limits (\n"
+            "    single BIGINT NOT NULL PRIMARY KEY CHECK (single = 1),\n"
+            "    pairs BIGINT NOT NULL,\n"
+            "    assets BIGINT NOT NULL,\n"
+            "    accounts BIGINT NOT NULL,\n"
+            "    orders BIGINT NOT NULL,\n"
+            "    balances BIGINT NOT NULL,\n"
+            "    rights BIGINT NOT NULL,\n"
+            "    holds BIGINT NOT NULL,\n"
+            "    id_window BIGINT NOT NULL\n"
+            ");\n"
+            "CREATE TABLE trading_journal (\n"
+            "    first_seq BIGINT NOT NULL PRIMARY KEY CHECK (first_seq > 0),\n"
+            "    next_seq BIGINT NOT NULL UNIQUE,\n"
+            "    fence BIGINT NOT NULL,\n"
+            "    chain_before BYTEA CONSTRAINT chain_before_is_hash CHECK (octet_length(chain_before) = 32) NOT NULL,\n"
+            "    block BYTEA NOT NULL,\n"
+            "    CONSTRAINT trading_journal_count CHECK (next_seq > first_seq)\n"
+            ");\n"
+            "CREATE TABLE trading_snapshots (\n"
+            "    seq BIGINT NOT NULL,\n"
+            "    part BIGINT NOT NULL,\n"
+            "    bytes BYTEA NOT NULL,\n"
+            "    PRIMARY KEY (seq, part)\n"
+            ");",
+        .down_sqlite =
+            "DROP TABLE trading_snapshots;\n"
+            "DROP TABLE trading_journal;\n"
+            "DROP TABLE trading_journal_limits;",
+        .down_postgres =
+            "DROP TABLE trading_snapshots;\n"
+            "DROP TABLE trading_journal;\n"
+            "DROP TABLE trading_journal_limits;",
+    },
 };
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 489,
+    .statement_count = 517,
     .migrations = sql_catalog_migrations,
-    .migration_count = 14,
+    .migration_count = 16,
     .tables = sql_catalog_tables,
-    .table_count = 47,
+    .table_count = 50,
     .partitioned = sql_catalog_partitioned,
     .partitioned_count = 4,
 };

@@ -97,22 +97,35 @@ static void fake_json_number(struct json_out *j, const char *key, uint64_t value
     json_quantity(j, u256_from_u64(value));
 }
 
+struct fake_call {
+    struct fake_node *node;
+    struct arena *arena;
+    const struct json *params;
+    int head; /* what this call takes for the newest block */
+    struct json_out *j;
+    const char *error; /* out: error object */
+};
+
+static void fake_log_json_as(struct json_out *j, const struct fake_block *b, size_t index,
+                             const struct hash *tx);
+
+#include "support/fake_proofs.c"
+
 /* Writes the header object and hashes the header, in the order of the Yellow Paper and EIP-1559. */
 static void fake_seal(struct fake_node *n, struct fake_block *b)
 {
     static const uint8_t zeros[32];
     uint8_t bloom[EVM_BLOOM_BYTES] = {0};
     for (size_t i = 0; i < b->log_count; i++) {
-        fake_bloom_add(bloom, address_slice(&b->logs[i].address));
-        for (size_t k = 0; k < b->logs[i].topic_count; k++) {
-            fake_bloom_add(bloom, hash_slice(&b->logs[i].topics[k]));
-        }
+        fake_log_bloom(bloom, &b->logs[i]);
     }
     struct hash parent = {0};
     if (b->parent >= 0) {
         parent = n->blocks[b->parent].hash;
     }
     const struct hash uncles = fake_hash_of("uncles", 0, 0);
+    struct hash txs_root, receipts_root;
+    fake_roots(n, b, &txs_root, &receipts_root);
     const struct hash state = fake_hash_of("state", b->number, b->salt);
     uint64_t time = FAKE_TIME + b->number * 12;
     struct buf rlp;
@@ -122,8 +135,8 @@ static void fake_seal(struct fake_node *n, struct fake_block *b)
     rlp_add_bytes(&rlp, hash_slice(&uncles));
     rlp_add_bytes(&rlp, slice_of(zeros, ADDRESS_BYTES));
     rlp_add_bytes(&rlp, hash_slice(&state));
-    rlp_add_bytes(&rlp, slice_of(zeros, 32));
-    rlp_add_bytes(&rlp, hash_slice(&b->logs_hash));
+    rlp_add_bytes(&rlp, hash_slice(&txs_root));
+    rlp_add_bytes(&rlp, hash_slice(&receipts_root));
     rlp_add_bytes(&rlp, slice_of(bloom, sizeof bloom));
     rlp_add_u64(&rlp, 0);
     rlp_add_u64(&rlp, b->number);
@@ -150,9 +163,8 @@ static void fake_seal(struct fake_node *n, struct fake_block *b)
     json_key(&j, "miner");
     json_hex(&j, slice_of(zeros, ADDRESS_BYTES));
     fake_json_hash(&j, "stateRoot", &state);
-    json_key(&j, "transactionsRoot");
-    json_hex(&j, slice_of(zeros, 32));
-    fake_json_hash(&j, "receiptsRoot", &b->logs_hash);
+    fake_json_hash(&j, "transactionsRoot", &txs_root);
+    fake_json_hash(&j, "receiptsRoot", &receipts_root);
     json_key(&j, "logsBloom");
     json_hex(&j, slice_of(bloom, sizeof bloom));
     fake_json_number(&j, "difficulty", 0);
@@ -504,15 +516,6 @@ size_t fake_node_mined(struct fake_node *n, struct fake_mined *out, size_t max)
 
 /* ---- answers: the lock is held ---- */
 
-struct fake_call {
-    struct fake_node *node;
-    struct arena *arena;
-    const struct json *params;
-    int head; /* what this call takes for the newest block */
-    struct json_out *j;
-    const char *error; /* out: error object */
-};
-
 static uint64_t fake_tag(const struct fake_call *c, const struct json *v)
 {
     uint64_t number = 0;
@@ -546,13 +549,11 @@ static bool fake_is_asked(const struct json *addresses, const struct address *ad
     return false;
 }
 
-static void fake_log_json(struct json_out *j, const struct fake_block *b, size_t index)
+static void fake_log_json_as(struct json_out *j, const struct fake_block *b, size_t index,
+                             const struct hash *tx)
 {
     const struct fake_log *log = &b->logs[index];
-    uint64_t tx_index = 0;
-    for (size_t i = 1; i <= index; i++) {
-        tx_index += !hash_equal(&b->logs[i].tx, &b->logs[i - 1].tx);
-    }
+    uint64_t tx_index = fake_log_txs(b, index + 1) - 1;
     json_begin_object(j);
     json_key(j, "address");
     json_hex(j, address_slice(&log->address));
@@ -566,12 +567,18 @@ static void fake_log_json(struct json_out *j, const struct fake_block *b, size_t
     json_hex(j, slice_of(log->data, log->data_len));
     fake_json_number(j, "blockNumber", b->number);
     fake_json_hash(j, "blockHash", &b->hash);
-    fake_json_hash(j, "transactionHash", &log->tx);
+    fake_json_hash(j, "transactionHash", tx);
     fake_json_number(j, "transactionIndex", tx_index);
     fake_json_number(j, "logIndex", index);
     json_key(j, "removed");
     json_bool(j, false);
     json_end_object(j);
+}
+
+static void fake_log_json(struct json_out *j, const struct fake_block *b, size_t index)
+{
+    struct hash tx = fake_log_tx(&b->logs[index].tx);
+    fake_log_json_as(j, b, index, &tx);
 }
 
 static void fake_logs_of(struct fake_call *c, const struct json *addresses, int block, bool *drop)
@@ -597,12 +604,7 @@ static void fake_get_logs(struct fake_call *c)
     const struct json *by_hash = json_find(filter, "blockHash");
     bool drop = false;
     if (by_hash != NULL) {
-        struct hash hash;
-        int block = FAKE_NO_BLOCK;
-        ASSERT(hash_parse(by_hash->text, &hash) == OK);
-        for (int i = 0; i < n->block_count; i++) {
-            block = hash_equal(&n->blocks[i].hash, &hash) ? i : block;
-        }
+        int block = fake_by_hash(n, by_hash);
         if (block < 0) {
             c->error = "{\"code\":-32000,\"message\":\"unknown block\"}";
             return;
@@ -741,6 +743,9 @@ static void fake_get_receipt(struct fake_call *c)
         json_null(c->j);
         return;
     }
+    if (fake_get_log_receipt(c, &hash)) {
+        return;
+    }
     for (int b = c->head; b >= 0; b = n->blocks[b].parent) {
         for (size_t i = 0; i < n->blocks[b].tx_count; i++) {
             if (hash_equal(&n->blocks[b].txs[i].about.hash, &hash)) {
@@ -811,6 +816,8 @@ static const struct {
     {"eth_chainId", fake_chain_id},
     {"eth_blockNumber", fake_block_number},
     {"eth_getBlockByNumber", fake_get_block},
+    {"eth_getBlockByHash", fake_get_block_by_hash},
+    {"eth_getBlockReceipts", fake_get_block_receipts},
     {"eth_getLogs", fake_get_logs},
     {"eth_getTransactionCount", fake_count},
     {"eth_sendRawTransaction", fake_send},

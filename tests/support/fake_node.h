@@ -26,7 +26,7 @@ struct fake_log {
     uint8_t topic_count;
     uint8_t data[128];
     size_t data_len;
-    struct hash tx; /* the transaction that made it; logs of one stand together */
+    struct hash tx; /* tells the transaction that made it; logs of one stand together */
 };
 
 struct fake_faults {
@@ -36,8 +36,12 @@ struct fake_faults {
     int other;               /* every second call is answered as if this block were the head */
     bool other_now;          /* the next one is */
     int logs_head;           /* logs of a range are those of the chain below this block */
-    unsigned logs_empty;     /* so many answers about the logs of a range are empty */
+    unsigned logs_empty;     /* so many answers about the logs of a range or a block are empty */
     unsigned logs_drop;      /* so many of them lack their first log */
+    unsigned logs_alter;     /* so many receipts have another value in their first log */
+    unsigned txs_rename;     /* so many receipts are those of another transaction */
+    unsigned txs_alter;      /* so many transactions are others */
+    bool no_block_receipts;  /* receipts are given one by one only */
     uint64_t logs_range_max; /* a longer range is refused; 0: none */
 
     const char *send_error;     /* error object that each sent transaction gets, or NULL */

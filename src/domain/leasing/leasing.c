@@ -184,6 +184,24 @@ const struct chain_source *leasing_sources(const struct leasing *leasing, size_t
     return leasing->sources;
 }
 
+/*
+ * What the receipts of the demo's lifecycle say (45941, 320954, 827907, 557787, 1309969, 267675 and
+ * 63729), and half as much again. They count where no node can estimate; what is not listed fails
+ * then.
+ */
+static const struct relay_gas gases[] = {
+    {"leasing.approve_bid", 70000},      {"leasing.place_bid", 480000},
+    {"leasing.accept_bid", 1250000},     {"leasing.post_offer", 840000},
+    {"leasing.register_asset", 2000000}, {"leasing.create_type", 400000},
+    {"leasing.claim_revenue", 100000},
+};
+
+const struct relay_gas *leasing_gases(size_t *out_count)
+{
+    *out_count = sizeof gases / sizeof gases[0];
+    return gases;
+}
+
 const struct relay_policy *leasing_policies(const struct leasing *leasing, size_t *out_count)
 {
     *out_count = leasing->policy_count;

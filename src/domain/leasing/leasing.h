@@ -140,6 +140,8 @@ struct job_table leasing_job_table(struct leasing *leasing);
 const struct chain_source *leasing_sources(const struct leasing *leasing, size_t *out_count);
 /* leasing_policies lists what the relay may send for the domain's roles. Owns: the context. */
 const struct relay_policy *leasing_policies(const struct leasing *leasing, size_t *out_count);
+/* leasing_gases lists gas limits of operations, for where no node can estimate. */
+const struct relay_gas *leasing_gases(size_t *out_count);
 /* leasing_abis lists the bindings for decoding revert reasons. */
 const struct abi_contract *const *leasing_abis(size_t *out_count);
 /* leasing_watch follows the domain's intents: give it to the relay as its watcher. */

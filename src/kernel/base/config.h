@@ -84,6 +84,11 @@ enum err config_load(struct config *c, const char *file_path, char *const *envir
 /* config_set sets one key; `source` is what config_source tells. Errors as config_load. */
 enum err config_set(struct config *c, const char *key, const char *value, const char *source,
                     struct why *why) ERR_CHECKED;
+/*
+ * config_duration_parse reads a duration as a DURATION row does, for values with durations in them.
+ * Units: microseconds. Errors: ERR_CONFIG.
+ */
+enum err config_duration_parse(struct slice text, int64_t *out_usec) ERR_CHECKED;
 /* config_find returns the row of a key, or NULL. */
 const struct config_row *config_find(const struct config *c, const char *key);
 /* config_source tells where the value of a key came from: "default", "file:12", "env", "flag". */

@@ -74,6 +74,16 @@ static bool parse_duration(struct slice text, uint64_t *out)
     return parse_with_unit(text, duration_units, COUNT(duration_units), out) && *out <= INT64_MAX;
 }
 
+enum err config_duration_parse(struct slice text, int64_t *out_usec)
+{
+    uint64_t usec = 0;
+    if (!parse_duration(text, &usec)) {
+        return ERR_CONFIG;
+    }
+    *out_usec = (int64_t)usec;
+    return OK;
+}
+
 /* Moves the point by writing the fraction, filled up with zeros, behind the whole part. */
 static bool parse_decimal(struct slice number, unsigned decimals, struct u256 *out)
 {

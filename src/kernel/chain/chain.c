@@ -32,6 +32,7 @@ struct chain *chain_new(const struct chain_options *options)
     chain_metrics_register();
     struct chain *chain = mem_alloc(sizeof *chain);
     chain->config = *options->config;
+    chain->verify = chain_verify_of(options->config);
     chain->store = options->store;
     chain->rpc = options->rpc;
     chain->tables = options->tables;
@@ -46,6 +47,7 @@ struct chain *chain_new(const struct chain_options *options)
     arena_init(&chain->reading, 0);
     (void)pthread_mutex_init(&chain->lock, NULL);
     chain->status.chain_id = chain->config.chain_id;
+    chain->status.verify = chain->verify;
     return chain;
 }
 
@@ -126,7 +128,10 @@ static void note_position(struct chain *chain, const struct chain_position *p)
     (void)pthread_mutex_unlock(&chain->lock);
 }
 
-/* Reads headers from the cursor's own block on and says whether they continue it. */
+/*
+ * Reads headers from the cursor's own block on and says whether they continue it. What they say has
+ * to be confirmed by the other nodes: a fork as well as a block to apply.
+ */
 static enum err read_headers(struct chain *chain, const struct chain_position *at, uint64_t last,
                              struct chain_batch *batch, bool *out_forked, struct why *why)
 {
@@ -150,7 +155,9 @@ static enum err read_headers(struct chain *chain, const struct chain_position *a
     /* What does not link is of another fork than what came before: read again next time. */
     batch->headers = headers + 1;
     batch->header_count = linked - 1;
-    return OK;
+    const struct evm_header *telling = *out_forked ? &headers[0] : &headers[linked - 1];
+    bool telling_nothing = !*out_forked && linked == 1;
+    return telling_nothing ? OK : rpc_confirm(chain->rpc, telling->number, &telling->hash, why);
 }
 
 /* Says what was committed; before the commit it might still be tried again. */
@@ -257,7 +264,11 @@ static enum err look_below(struct chain *chain, const struct chain_position *at,
     if (e == OK) {
         e = rpc_header(chain->rpc, &chain->step, head, &header, why);
     }
-    if (e == OK && !hash_equal(&known.hash, &header.hash)) {
+    bool differs = e == OK && !hash_equal(&known.hash, &header.hash);
+    if (differs) {
+        e = rpc_confirm(chain->rpc, head, &header.hash, why);
+    }
+    if (e == OK && differs) {
         e = chain_reorg_handle(chain, at, out_progress, why);
     }
     return e;
@@ -292,6 +303,7 @@ enum err chain_sync_once(struct chain *chain, bool *out_progress, struct why *wh
     uint64_t head = 0;
     e = chain_followed_load(chain, at, why);
     if (e == OK) {
+        rpc_survey(chain->rpc);
         e = rpc_block_number(chain->rpc, &head, why);
     }
     if (e != OK) {
@@ -307,13 +319,24 @@ enum err chain_sync_once(struct chain *chain, bool *out_progress, struct why *wh
 static bool is_of_node(enum err e)
 {
     return e == ERR_NODE_UNAVAILABLE || e == ERR_NODE_TIMEOUT || e == ERR_NODE_RATE_LIMITED ||
-           e == ERR_NODE_RESPONSE || e == ERR_NODE_ERROR || e == ERR_WRONG_CHAIN;
+           e == ERR_NODE_RESPONSE || e == ERR_NODE_ERROR || e == ERR_NODE_LIED ||
+           e == ERR_NODE_UNKNOWN || e == ERR_WRONG_CHAIN;
 }
 
 static void note_no_node(struct chain *chain)
 {
     (void)pthread_mutex_lock(&chain->lock);
     chain->status.node_ok = false;
+    (void)pthread_mutex_unlock(&chain->lock);
+}
+
+/* A step that moved nothing has found that there is nothing to apply. */
+static void note_step(struct chain *chain, enum err e, bool progress, const struct why *why)
+{
+    (void)pthread_mutex_lock(&chain->lock);
+    chain->status.synced = e == OK && !progress;
+    (void)snprintf(chain->status.waiting_why, sizeof chain->status.waiting_why, "%s",
+                   e == OK || e == ERR_CONFLICT ? "" : why_text(why, e));
     (void)pthread_mutex_unlock(&chain->lock);
 }
 
@@ -373,6 +396,7 @@ static void *run(void *ctx)
         if (e == ERR_FENCED) {
             continue; /* the keeper has said so */
         }
+        note_step(chain, e, progress, &why);
         bool failed_before = last != OK;
         note_outcome(chain, &last, e, &why);
         if (e == OK && progress) {

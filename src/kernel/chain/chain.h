@@ -16,12 +16,22 @@
  *   whatever the handlers of the announcement say. A contract that is new in the configuration
  *   when blocks were already applied without it is refused: its events would be missing.
  *
- * What is believed of a node
- *   Headers are hashed again (rpc_header) and must link. A log must name the hash of its block's
- *   header. Where logs of ours may be by the header's bloom and none came, the block is asked for
- *   again by hash, so that an answer from another fork, or an empty one, is not taken for silence.
- *   A log that a node leaves out among others of its block and contracts is not noticed. A range
- *   that a node refuses is halved.
+ * What is believed of a node: `verify`
+ *   full (the default): nothing. Headers are hashed again and must link. A block whose bloom does
+ *   not admit a followed contract is thereby proven to hold nothing of it. Of every other block the
+ *   receipts and the hashes of the transactions are proven by the header (rpc_proven_logs), and the
+ *   logs taken from there.
+ *   headers: logs come from eth_getLogs. Each must name the hash of its block's header; where the
+ *   bloom admits logs of ours and none came, the block is asked for again by hash, so that an
+ *   answer from another fork, or an empty one, is not taken for silence. A log that a node leaves
+ *   out among others of its block and contracts, or alters, is not noticed.
+ *   trusted: as headers, for chains whose headers cannot be hashed again here. Blooms prove nothing
+ *   then and are not looked at. Health says so.
+ *   Whatever the mode, the last block of a batch, and a block that is said to have replaced one of
+ *   ours, must be the same at as many nodes as the quorum and not another at more (rpc_confirm).
+ *   A node that is found lying is benched by the pool and its answer dropped whole: no row comes
+ *   from it. Without another node the cursor stays, and the status says why. A range that a node
+ *   refuses is halved.
  *
  * Blocks that we remember
  *   `chain_blocks` keeps number, hash and parent of the last `undo_depth` blocks. When the block
@@ -29,8 +39,9 @@
  *   that is at most `reorg_depth_max` blocks, reverts everything above the fork in one transaction
  *   (store_undo_rollback, event rows, block rows, cursor) and goes on. Only a block with another
  *   hash proves a fork: a node that has fewer blocks than we applied is behind, and waited for.
- *   Deeper: the chain halts (ERR_CHAIN_HALTED), its row says why, health is unhealthy, everything
- *   else goes on, and chain_resume continues after a human looked.
+ *   One deeper than `reorg_depth_alert` is said as an error and counted as such.
+ *   Deeper than that: the chain halts (ERR_CHAIN_HALTED), its row says why, health is unhealthy,
+ * everything else goes on, and chain_resume continues after a human looked.
  *
  * Invariant: after any history of reorgs, crashes and restarts the projections equal those of a
  * fresh index of the canonical chain.
@@ -107,18 +118,33 @@ struct chain_source {
     uint64_t start_block;
 };
 
+enum chain_verify {
+    CHAIN_VERIFY_FULL,
+    CHAIN_VERIFY_HEADERS,
+    CHAIN_VERIFY_TRUSTED,
+};
+
 struct chain_config {
     uint64_t chain_id;
-    const char *rpc_urls; /* comma-separated, primary first */
+    const char *rpc_urls;        /* comma-separated, primary first */
+    const char *rpc_backup_urls; /* asked when none of the others is ready */
+    uint64_t rpc_rate;           /* calls a second an endpoint; 0: no limit */
+    uint64_t rpc_answer_max;     /* units: bytes */
+    uint64_t quorum;             /* nodes that must have a block before it is applied */
+    const char *verify;          /* full, headers or trusted */
     int64_t rpc_timeout_usec;
     int64_t poll_usec;
     uint64_t confirmations;
+    uint64_t reorg_depth_alert; /* deeper ones are undone and reported as an error */
     uint64_t reorg_depth_max;
     uint64_t undo_depth; /* blocks kept for undo, >= reorg_depth_max + confirmations */
     uint64_t range_max;  /* blocks of one eth_getLogs */
     uint64_t start_block;
     int64_t event_retention_usec; /* 0: for ever */
 };
+
+/* chain_verify_of reads the setting; "" and NULL mean full. */
+enum chain_verify chain_verify_of(const struct chain_config *config);
 
 /* chain_config_rows are the rows of section "chain". */
 extern const struct config_row chain_config_rows[];
@@ -179,6 +205,9 @@ struct chain_status {
     bool halted;
     char halted_why[WHY_TEXT_MAX];
     bool node_ok;
+    bool synced;                    /* the last step found nothing more to apply */
+    char waiting_why[WHY_TEXT_MAX]; /* why the last step failed, or "" */
+    enum chain_verify verify;
     int64_t applied_usec; /* wall time of the last commit that moved the cursor; row */
     uint64_t reorgs;      /* undone in all, by whichever process */
     uint64_t reorg_depth_last;

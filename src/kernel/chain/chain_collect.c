@@ -158,15 +158,49 @@ static enum err ask_range(struct collection *c, struct rpc_log_filter filter,
     return OK;
 }
 
-static bool admits(const struct evm_header *header, const struct chain_followed *contracts,
-                   size_t count)
+static bool admits(const struct chain *chain, const struct evm_header *header,
+                   const struct chain_followed *contracts, size_t count)
 {
+    if (chain->verify == CHAIN_VERIFY_TRUSTED && count > 0) {
+        return true; /* nobody knows whether this is the block's bloom */
+    }
     for (size_t i = 0; i < count; i++) {
         if (evm_bloom_has(header->bloom, &contracts[i].bits)) {
             return true;
         }
     }
     return false;
+}
+
+/*
+ * Every log that the blocks whose bloom admits one of the contracts hold of them, proven. A block
+ * whose bloom does not is proven to hold none.
+ */
+static enum err read_proven(struct collection *c, const struct chain_followed *contracts,
+                            size_t count, struct why *why)
+{
+    struct arena *step = &c->chain->step;
+    const struct chain_batch *batch = c->batch;
+    const struct evm_header **headers =
+        arena_alloc_array(step, batch->header_count, sizeof *headers);
+    struct address *addresses = arena_alloc_array(step, count, sizeof *addresses);
+    size_t header_count = 0;
+    struct evm_log *logs = NULL;
+    size_t log_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        addresses[i] = contracts[i].address;
+    }
+    for (size_t b = 0; b < batch->header_count; b++) {
+        if (admits(c->chain, &batch->headers[b], contracts, count)) {
+            headers[header_count++] = &batch->headers[b];
+        }
+    }
+    enum err e = rpc_proven_logs(c->chain->rpc, step, headers, header_count, addresses, count,
+                                 &logs, &log_count, why);
+    for (size_t i = 0; e == OK && i < log_count; i++) {
+        e = take_log(c, &logs[i], contracts, count, why);
+    }
+    return e;
 }
 
 /*
@@ -179,7 +213,7 @@ static bool may_hold(const struct chain_batch *batch, const struct chain_followe
     bool any = false;
     for (size_t b = 0; b < batch->header_count; b++) {
         const struct evm_header *h = &batch->headers[b];
-        if (admits(h, contracts, count)) {
+        if (admits(batch->chain, h, contracts, count)) {
             out->from_block = any ? out->from_block : h->number;
             out->to_block = h->number;
             any = true;
@@ -205,10 +239,14 @@ static enum err ask_silent(struct collection *c, struct rpc_log_filter filter,
                            const struct chain_followed *contracts, size_t count, struct why *why)
 {
     const struct chain_config *config = &c->chain->config;
+    if (c->chain->verify == CHAIN_VERIFY_TRUSTED) {
+        return OK; /* every block admits everything */
+    }
     for (size_t b = 0; b < c->batch->header_count; b++) {
         const struct evm_header *h = &c->batch->headers[b];
         bool fresh = h->number + config->reorg_depth_max >= c->batch->head;
-        if (c->seen[b] || !admits(h, contracts, count) || (!fresh && !bloom_tells(h->bloom))) {
+        if (c->seen[b] || !admits(c->chain, h, contracts, count) ||
+            (!fresh && !bloom_tells(h->bloom))) {
             continue;
         }
         metric_add(&chain_metrics[CHAIN_METRIC_ASKED_AGAIN], 1);
@@ -229,6 +267,9 @@ static enum err read_logs(struct collection *c, const struct chain_followed *con
 {
     struct address addresses[FILTER_ADDRESSES_MAX];
     enum err e = OK;
+    if (c->chain->verify == CHAIN_VERIFY_FULL) {
+        return count > 0 ? read_proven(c, contracts, count, why) : OK;
+    }
     for (size_t done = 0; e == OK && done < count;) {
         size_t n = count - done < FILTER_ADDRESSES_MAX ? count - done : FILTER_ADDRESSES_MAX;
         for (size_t i = 0; i < n; i++) {

@@ -6,6 +6,23 @@
         .default_ = default__, .min = min_, .max = max_, .doc = doc_                               \
     }
 
+static const char *const verify_choices[] = {
+    [CHAIN_VERIFY_FULL] = "full",
+    [CHAIN_VERIFY_HEADERS] = "headers",
+    [CHAIN_VERIFY_TRUSTED] = "trusted",
+    NULL,
+};
+
+enum chain_verify chain_verify_of(const struct chain_config *config)
+{
+    for (int i = CHAIN_VERIFY_HEADERS; config->verify != NULL && i <= CHAIN_VERIFY_TRUSTED; i++) {
+        if (strcmp(config->verify, verify_choices[i]) == 0) {
+            return (enum chain_verify)i;
+        }
+    }
+    return CHAIN_VERIFY_FULL;
+}
+
 const struct config_row chain_config_rows[] = {
     ROW("chain.id", CONFIG_U64, chain_id, "31337", 1, (1ULL << 53) - 1,
         "Chain id (EIP-155) that every node must serve; a node of another chain is refused."),
@@ -15,13 +32,38 @@ const struct config_row chain_config_rows[] = {
      .default_ = "",
      .flags = CONFIG_URLS,
      .doc = "Node endpoints, comma-separated, primary first; empty starts a development chain."},
+    {.key = "chain.rpc_backup_urls",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct chain_config, rpc_backup_urls),
+     .default_ = "",
+     .flags = CONFIG_URLS,
+     .doc = "Node endpoints, comma-separated, that are asked when none of the others is ready."},
+    ROW("chain.rpc_rate", CONFIG_U64, rpc_rate, "0", 0, 1000000,
+        "Calls a second that each endpoint is asked at most; beyond it the next one is. 0: no "
+        "limit."),
+    ROW("chain.rpc_answer_max", CONFIG_SIZE, rpc_answer_max, "64MiB", 1 << 20, 1 << 30,
+        "Longest answer of a node that is read; a longer one is asked for in parts, or elsewhere."),
+    ROW("chain.quorum", CONFIG_U64, quorum, "1", 1, RPC_ENDPOINTS_MAX,
+        "Nodes that must have a block before it is applied; with 1 the order of the endpoints is "
+        "the "
+        "order of trust when two disagree."),
+    {.key = "chain.verify",
+     .type = CONFIG_ENUM,
+     .offset = offsetof(struct chain_config, verify),
+     .default_ = "full",
+     .choices = verify_choices,
+     .doc = "What is proven of a node's answers: full (headers, every log and its transaction), "
+            "headers (logs are believed), trusted (nothing: for chains that cannot be verified)."},
     ROW("chain.rpc_timeout", CONFIG_DURATION, rpc_timeout_usec, "10s", 100000, 300000000,
         "How long one call to a node may take."),
     ROW("chain.poll_interval", CONFIG_DURATION, poll_usec, "1s", 1000, 60000000,
         "How often the head is looked at when nothing else says that a block was mined."),
     ROW("chain.confirmations", CONFIG_U64, confirmations, "0", 0, 10000,
         "Blocks on top of an event before it is applied: 0 development, 2 Fuji, 12 mainnets."),
-    ROW("chain.max_reorg_depth", CONFIG_U64, reorg_depth_max, "64", 1, 100000,
+    ROW("chain.alert_reorg_depth", CONFIG_U64, reorg_depth_alert, "3", 0, 100000,
+        "Deepest reorganisation that is usual: a deeper one is undone too, and reported as an "
+        "error."),
+    ROW("chain.max_reorg_depth", CONFIG_U64, reorg_depth_max, "12", 1, 100000,
         "Deepest reorganisation that is undone automatically; deeper ones halt the chain."),
     ROW("chain.undo_depth", CONFIG_U64, undo_depth, "256", 2, 1000000,
         "Blocks whose changes can be undone; at least max_reorg_depth + confirmations."),
@@ -46,6 +88,9 @@ static const struct metric_row rows[CHAIN_METRIC_COUNT] = {
                                     "Events that their handler refused.", NULL},
     [CHAIN_METRIC_REORGS] = {"freehold_chain_reorgs_total", METRIC_COUNTER,
                              "Reorganisations that were undone.", NULL},
+    [CHAIN_METRIC_REORGS_DEEP] = {"freehold_chain_reorgs_deep_total", METRIC_COUNTER,
+                                  "Those of them that were deeper than chain.alert_reorg_depth.",
+                                  NULL},
     [CHAIN_METRIC_REORG_DEPTH] = {"freehold_chain_reorg_depth_blocks", METRIC_GAUGE,
                                   "Depth of the last reorganisation.", NULL},
     [CHAIN_METRIC_HALTED] = {"freehold_chain_halted", METRIC_GAUGE,

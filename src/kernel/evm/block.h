@@ -72,8 +72,8 @@ enum err evm_header_encode(struct arena *scratch, const struct json *v, struct b
                            struct why *why) ERR_CHECKED;
 /*
  * evm_header_verify recomputes the hash from the fields of the JSON object and compares.
- * Errors: ERR_CORRUPT (differs), ERR_NODE_RESPONSE (field missing or malformed, or unknown fields
- * that may be part of the hash).
+ * Errors: ERR_CORRUPT (differs), ERR_NODE_RESPONSE (field missing or malformed), ERR_NODE_UNKNOWN
+ * (differs, and has unknown fields that may be part of the hash).
  */
 enum err evm_header_verify(struct arena *scratch, const struct json *v,
                            struct why *why) ERR_CHECKED;

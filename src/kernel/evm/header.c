@@ -169,7 +169,7 @@ static enum err differs(const struct json *v, struct why *why)
 {
     const struct json *unknown = unknown_member(v);
     if (unknown != NULL) {
-        return why_set(why, ERR_NODE_RESPONSE, NULL,
+        return why_set(why, ERR_NODE_UNKNOWN, NULL,
                        "The block cannot be verified: its member %.*s is not known here and may be "
                        "part of the hash.",
                        SLICE_ARG(slice_sub(unknown->key, 0, 64)));

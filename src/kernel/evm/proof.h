@@ -30,7 +30,8 @@ enum err proof_of_receipts(struct arena *arena, const struct json *const *receip
 
 /*
  * proof_of_transactions takes the transactions of a block (objects, in its order) and gives their
- * hashes. Owns: the arena.
+ * hashes; of one without a signature, which only development chains have, the name that the node
+ * gives it. Owns: the arena.
  */
 enum err proof_of_transactions(struct arena *arena, const struct json *list,
                                const struct evm_header *header, struct hash **out_hashes,

@@ -271,19 +271,28 @@ static struct jobs_hold hold_of(const struct job_call *call)
     return (struct jobs_hold){.id = call->id, .token = call->token};
 }
 
+/* With the spot where its row lay last, as long as the runner has it. */
+static struct jobs_hold find_hold(const struct job_call *call)
+{
+    struct jobs *jobs = call->jobs;
+    struct jobs_hold hold = hold_of(call);
+    pthread_mutex_lock(&jobs->lock);
+    const struct jobs_run *run = jobs_run_find(jobs, hold);
+    hold = run != NULL ? run->hold : hold;
+    pthread_mutex_unlock(&jobs->lock);
+    return hold;
+}
+
 enum err jobs_complete(struct store_tx *tx, struct job_call *call, struct why *why)
 {
     int64_t now = clock_wall_usec();
     bool held = false;
-    enum err e = jobs_store_finish(tx, hold_of(call), now, &held, why);
+    enum err e = jobs_store_finish(tx, find_hold(call), now, &held, why);
     if (e == OK && !held) {
         e = why_set(why, ERR_CONFLICT, NULL, "The lease of job %lld was lost.",
                     (long long)call->id);
     }
-    if (e == OK && call->order_key.len > 0) {
-        e = jobs_store_next(tx, &call->order_key, 1, now, why);
-        store_notify(tx, JOBS_CHANNEL);
-    }
+    /* Whoever waits behind its order key is let go by the round that takes note of the result. */
     if (e == OK && jobs_is_limited(jobs_catalog_find(call->jobs->catalog, call->kind).queue)) {
         store_notify(tx, JOBS_CHANNEL); /* other processes may have waited for the place */
     }
@@ -306,7 +315,7 @@ static enum err renew_fn(struct store_tx *tx, void *ctx, struct why *why)
 enum err jobs_heartbeat(struct job_call *call, struct why *why)
 {
     struct jobs *jobs = call->jobs;
-    struct renewal r = {.kept = {.hold = hold_of(call)}, .lease_usec = jobs->config.lease_usec};
+    struct renewal r = {.kept = {.hold = find_hold(call)}, .lease_usec = jobs->config.lease_usec};
     enum err e = store_write(call->store, renew_fn, &r, why);
     if (e != OK) {
         return e;
@@ -315,8 +324,7 @@ enum err jobs_heartbeat(struct job_call *call, struct why *why)
     struct jobs_run *run = jobs_run_find(jobs, r.kept.hold);
     bool held = r.kept.held && (run == NULL || !run->abandoned);
     if (run != NULL) {
-        run->lost = run->lost || !r.kept.held;
-        run->cancelling = run->cancelling || r.kept.cancelling;
+        jobs_run_kept(run, &r.kept);
         run->deadline_mono_usec = clock_mono_usec() + run->kind->timeout_usec;
     }
     pthread_mutex_unlock(&jobs->lock);

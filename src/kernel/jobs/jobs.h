@@ -44,7 +44,7 @@
  * A handler runs outside of any transaction; it opens its own. What it wants to be atomic with the
  * job's completion it does in jobs_complete (same transaction as DONE). ERR_STOPPING gives the job
  * back without using up an attempt. jobs_cancel of a running job is a request: the handler sees it
- * in jobs_cancelled within a quarter of a lease, and ends with ERR_CANCELLED. One that does not
+ * in jobs_cancelled within a third of a lease, and ends with ERR_CANCELLED. One that does not
  * look ends by its own result; only, it is not tried again.
  *
  * Time limits. The lease is short (config `jobs.lease`), so that another process takes over within
@@ -66,8 +66,9 @@
  * and can let a job run twice, which its token makes harmless. Processes on several machines need
  * clocks that agree within half a lease.
  *
- * Dead jobs keep reason and payload for `jobs.dead_retention`. Lists never carry payloads, and
- * replays go by pages, each a transaction: a backlog costs disk, not memory.
+ * Dead jobs keep reason and payload for `jobs.dead_retention`; that they died is in the audit log.
+ * Lists never carry payloads, and replays go by pages, each a transaction: a backlog costs disk,
+ * not memory.
  *
  * Threads: `threads` workers, one dispatcher that writes results and claims in one transaction, one
  * keeper. All functions may be called from any thread. Memory is bounded: a runner holds at most
@@ -80,6 +81,7 @@
 #ifndef KERNEL_JOBS_JOBS_H
 #define KERNEL_JOBS_JOBS_H
 
+#include "kernel/audit/audit.h"
 #include "kernel/base/json.h"
 #include "kernel/store/store.h"
 
@@ -227,7 +229,8 @@ void jobs_free(struct jobs *jobs);
 
 /*
  * jobs_complete marks the running job DONE in the caller's transaction, so that its effect and its
- * completion are one. Errors: ERR_CONFLICT when the lease was lost: roll back.
+ * completion are one. Who waits behind its order key goes on when the handler has returned. Errors:
+ * ERR_CONFLICT when the lease was lost: roll back.
  */
 enum err jobs_complete(struct store_tx *tx, struct job_call *call, struct why *why) ERR_CHECKED;
 
@@ -257,6 +260,9 @@ struct slice jobs_once_key(const struct job_call *call, const char *step);
 
 /* jobs_metrics_register makes the metric rows part of /metrics and of the reference, once. */
 void jobs_metrics_register(void);
+
+/* jobs_audit_table has the actions that the queue records (kernel/audit/audit.h). */
+struct audit_table jobs_audit_table(void);
 
 /* jobs_reference appends the Markdown table of kinds and schedules. */
 void jobs_reference(const struct job_table *tables, size_t table_count, struct buf *out);

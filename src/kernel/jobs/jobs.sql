@@ -1,8 +1,17 @@
 -- Statements of the job queue. States are the numbers of enum job_state.
-
--- Statements over many rows say "lease_until IS NOT NULL" for running: it is the same by the CHECK
--- of the table, and keeps PostgreSQL from walking all running jobs for each row through an index of
--- those, which statistics taken when none ran recommend.
+--
+-- PostgreSQL plans by statistics that are older than the queue: taken when nothing was queued, or
+-- never. So no statement leaves it a choice that is good for an empty table and fatal for a full
+-- one (decision 0023; test_jobs_plans.c):
+--
+--   - Rows are joined by where they lie (ctid): found and locked in a CTE, or remembered from the
+--     claim (`spot`). For that there is one plan, a fetch of each. By id there would be others.
+--   - What is looked up by id says "lease_until IS NOT NULL" for running, which is the same by the
+--     CHECK of the table, and "state + 0 = 1" for queued: an index of just the running or the
+--     queued ones does not offer itself to be walked from end to end.
+--   - The look for an earlier job of an order key is a scalar subquery: EXISTS may become a hash
+--     of all of them. For the first one it goes from (key, 0) on: by "order_key = key ORDER BY id"
+--     it might walk the primary key instead.
 
 -- statement: jobs_enqueue
 -- doc: adds a job; no row when a queued or running one has the key
@@ -11,8 +20,8 @@
 INSERT INTO jobs (kind, key, order_key, behind, payload, priority, state, attempts, lapses, created,
                   scheduled, run_at, lease_token)
 VALUES (:kind, :key, :order_key,
-        EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = :order_key AND p.state IN (1, 2)
-                    AND p.order_key IS NOT NULL),
+        (SELECT p.id FROM jobs p WHERE p.order_key = :order_key AND p.order_key IS NOT NULL
+             AND p.state IN (1, 2) LIMIT 1) IS NOT NULL,
         :payload, :priority, 1, 0, 0, :now, :now, :run_at, 0)
 ON CONFLICT (key) WHERE state IN (1, 2) AND key IS NOT NULL DO NOTHING
 RETURNING id;
@@ -35,8 +44,8 @@ VALUES (:kind, :payload, :priority, :state, :attempts, :lapses, :created, :sched
 INSERT INTO jobs (kind, key, order_key, behind, payload, priority, state, attempts, lapses, created,
                   scheduled, run_at, lease_token)
 VALUES (:kind, :key, :order_key,
-        :behind OR EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = :order_key
-                               AND p.state IN (1, 2) AND p.order_key IS NOT NULL),
+        :behind OR (SELECT p.id FROM jobs p WHERE p.order_key = :order_key
+                        AND p.order_key IS NOT NULL AND p.state IN (1, 2) LIMIT 1) IS NOT NULL,
         :payload, :priority, 1, 0, 0, :now, :now, :run_at, 0)
 ON CONFLICT (key) WHERE state IN (1, 2) AND key IS NOT NULL DO NOTHING;
 
@@ -50,6 +59,7 @@ SELECT id FROM jobs WHERE key = :key AND state IN (1, 2) AND key IS NOT NULL;
 -- doc: lists the first job of each kind and priority that has queued ones, by skipping through the
 -- doc: index: the cost is the number of pairs, however many jobs are queued
 -- columns: kind text, priority i64, run_at time
+-- sqlite
 WITH RECURSIVE head (id, kind, priority, run_at) AS (
     SELECT j.id, j.kind, j.priority, j.run_at FROM jobs j
     WHERE j.id = (SELECT n.id FROM jobs n WHERE n.state = 1 AND n.lapses = 0 AND NOT n.behind
@@ -64,6 +74,25 @@ WITH RECURSIVE head (id, kind, priority, run_at) AS (
         (SELECT n.id FROM jobs n
          WHERE n.state = 1 AND n.lapses = 0 AND NOT n.behind AND n.kind > head.kind
          ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1))
+)
+SELECT kind, priority, run_at FROM head;
+-- postgres
+WITH RECURSIVE head (kind, priority, run_at) AS (
+    (SELECT n.kind, n.priority, n.run_at FROM jobs n
+     WHERE n.state = 1 AND n.lapses = 0 AND NOT n.behind
+     ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1)
+    UNION ALL
+    SELECT j.kind, j.priority, j.run_at FROM head
+    CROSS JOIN LATERAL (SELECT coalesce(
+        (SELECT n.ctid FROM jobs n
+         WHERE n.state = 1 AND n.lapses = 0 AND NOT n.behind AND n.kind = head.kind
+             AND n.priority > head.priority
+         ORDER BY n.priority, n.run_at, n.id LIMIT 1),
+        (SELECT n.ctid FROM jobs n
+         WHERE n.state = 1 AND n.lapses = 0 AND NOT n.behind AND n.kind > head.kind
+         ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1)) AS at OFFSET 0) AS next
+    CROSS JOIN LATERAL (SELECT n.kind, n.priority, n.run_at FROM jobs n
+                        WHERE n.ctid = next.at LIMIT 1) AS j
 )
 SELECT kind, priority, run_at FROM head;
 
@@ -92,7 +121,7 @@ CROSS JOIN LATERAL (SELECT j.kind, j.priority, j.run_at FROM jobs j
 -- params: kind text, priority i64, from time, now time, until time, owner text, queue text?
 -- params: limit i64
 -- columns: id i64, kind text, key text?, order_key text?, payload json, attempts i64
--- columns: run_at time, lease_token i64
+-- columns: run_at time, lease_token i64, spot text
 -- sqlite
 UPDATE jobs
 SET state = 2, attempts = attempts + 1, lease_token = lease_token + 1, lease_owner = :owner,
@@ -107,27 +136,29 @@ WHERE id IN (SELECT id FROM jobs
                                               AND p.order_key IS NOT NULL AND p.state IN (1, 2)
                                               AND p.id < jobs.id)))
              ORDER BY run_at, id LIMIT :limit)
-RETURNING id, kind, key, order_key, payload, attempts, run_at, lease_token;
+RETURNING id, kind, key, order_key, payload, attempts, run_at, lease_token, '' AS spot;
 -- postgres
 WITH picked AS MATERIALIZED (
-    SELECT id FROM jobs
+    SELECT ctid AS at FROM jobs
     WHERE state = 1 AND lapses = 0 AND NOT behind AND kind = :kind AND priority = :priority
         AND run_at >= :from AND run_at <= :now
         AND (order_key IS NULL
-             OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
-                                AND p.order_key IS NOT NULL AND p.state = 2)
-                AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
-                                    AND p.order_key IS NOT NULL AND p.state IN (1, 2)
-                                    AND p.id < jobs.id)))
+             OR ((SELECT p.id FROM jobs p
+                  WHERE p.order_key = jobs.order_key AND p.order_key IS NOT NULL AND p.state = 2
+                  LIMIT 1) IS NULL
+                 AND (SELECT p.id FROM jobs p
+                      WHERE (p.order_key, p.id) >= (jobs.order_key, 0) AND p.order_key IS NOT NULL
+                          AND p.state IN (1, 2)
+                      ORDER BY p.order_key, p.id LIMIT 1) = jobs.id))
     ORDER BY run_at, id LIMIT :limit
     FOR UPDATE SKIP LOCKED
 )
 UPDATE jobs
 SET state = 2, attempts = jobs.attempts + 1, lease_token = jobs.lease_token + 1,
     lease_owner = :owner, lease_until = :until, started = NULL, queue = :queue
-FROM picked WHERE jobs.id = picked.id
+FROM picked WHERE jobs.ctid = picked.at
 RETURNING jobs.id, jobs.kind, jobs.key, jobs.order_key, jobs.payload,
-    jobs.attempts, jobs.run_at, jobs.lease_token;
+    jobs.attempts, jobs.run_at, jobs.lease_token, jobs.ctid::text AS spot;
 
 -- statement: jobs_suspects
 -- doc: lists queued jobs that lost a lease, the most urgent ones first
@@ -140,85 +171,129 @@ ORDER BY priority DESC, run_at, id LIMIT :limit;
 -- doc: takes one queued job that lost a lease
 -- params: id i64, now time, until time, owner text, queue text?
 -- columns: id i64, kind text, key text?, order_key text?, payload json, attempts i64
--- columns: run_at time, lease_token i64
+-- columns: run_at time, lease_token i64, spot text
 -- sqlite
 UPDATE jobs
 SET state = 2, attempts = attempts + 1, lease_token = lease_token + 1, lease_owner = :owner,
     lease_until = :until, started = NULL, queue = :queue
 WHERE id IN (SELECT id FROM jobs
-             WHERE id = :id AND state = 1 AND lapses > 0 AND run_at <= :now
+             WHERE id = :id AND state + 0 = 1 AND lapses > 0 AND run_at <= :now
                  AND (order_key IS NULL
                       OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
                                           AND p.order_key IS NOT NULL AND p.state = 2)
                           AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
                                               AND p.order_key IS NOT NULL AND p.state IN (1, 2)
                                               AND p.id < jobs.id))))
-RETURNING id, kind, key, order_key, payload, attempts, run_at, lease_token;
+RETURNING id, kind, key, order_key, payload, attempts, run_at, lease_token, '' AS spot;
 -- postgres
 WITH picked AS MATERIALIZED (
-    SELECT id FROM jobs
-    WHERE id = :id AND state = 1 AND lapses > 0 AND run_at <= :now
+    SELECT ctid AS at FROM jobs
+    WHERE id = :id AND state + 0 = 1 AND lapses > 0 AND run_at <= :now
         AND (order_key IS NULL
-             OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
-                                 AND p.order_key IS NOT NULL AND p.state = 2)
-                 AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
-                                     AND p.order_key IS NOT NULL AND p.state IN (1, 2)
-                                     AND p.id < jobs.id)))
+             OR ((SELECT p.id FROM jobs p
+                  WHERE p.order_key = jobs.order_key AND p.order_key IS NOT NULL AND p.state = 2
+                  LIMIT 1) IS NULL
+                 AND (SELECT p.id FROM jobs p
+                      WHERE (p.order_key, p.id) >= (jobs.order_key, 0) AND p.order_key IS NOT NULL
+                          AND p.state IN (1, 2)
+                      ORDER BY p.order_key, p.id LIMIT 1) = jobs.id))
     FOR UPDATE SKIP LOCKED
 )
 UPDATE jobs
 SET state = 2, attempts = jobs.attempts + 1, lease_token = jobs.lease_token + 1,
     lease_owner = :owner, lease_until = :until, started = NULL, queue = :queue
-FROM picked WHERE jobs.id = picked.id
+FROM picked WHERE jobs.ctid = picked.at
 RETURNING jobs.id, jobs.kind, jobs.key, jobs.order_key, jobs.payload,
-    jobs.attempts, jobs.run_at, jobs.lease_token;
+    jobs.attempts, jobs.run_at, jobs.lease_token, jobs.ctid::text AS spot;
 
 -- statement: jobs_mark_started
 -- doc: records that a suspect runs now
 -- params: id i64, token i64, now time
-UPDATE jobs SET started = :now WHERE id = :id AND lease_token = :token AND state = 2;
+UPDATE jobs SET started = :now WHERE id = :id AND lease_token = :token AND lease_until IS NOT NULL;
 
 -- statement: jobs_renew
--- doc: extends leases that were not lost; the rows that come back are those
--- rows: set
+-- doc: extends a lease that was not lost, of which the row comes back
 -- params: id i64, token i64, until time
--- columns: id i64, cancelling bool
+-- columns: id i64, cancelling bool, spot text
+-- sqlite
 UPDATE jobs SET lease_until = :until
 WHERE id = :id AND lease_token = :token AND lease_until IS NOT NULL
-RETURNING id, cancelling;
+RETURNING id, cancelling, '' AS spot;
+-- postgres
+UPDATE jobs SET lease_until = :until
+WHERE id = :id AND lease_token = :token AND lease_until IS NOT NULL
+RETURNING id, cancelling, ctid::text AS spot;
+
+-- statement: jobs_renew_spots
+-- doc: does so for many whose rows lie where they lay; who does not come back may have moved
+-- rows: set
+-- params: spot text, id i64, token i64, until time
+-- columns: id i64, cancelling bool, spot text
+-- sqlite
+UPDATE jobs SET lease_until = :until
+WHERE :spot <> '' AND id = :id AND lease_token = :token AND lease_until IS NOT NULL
+RETURNING id, cancelling, '' AS spot;
+-- postgres
+UPDATE jobs SET lease_until = :until
+WHERE ctid = :spot::tid AND id + 0 = :id AND lease_token = :token
+    AND lease_until IS NOT NULL
+RETURNING id, cancelling, ctid::text AS spot;
 
 -- statement: jobs_progress
 -- doc: notes how far a running job is
 -- params: id i64, token i64, done i64, total i64, note text
 UPDATE jobs SET progress_done = :done, progress_total = :total, progress_note = :note
-WHERE id = :id AND lease_token = :token AND state = 2;
+WHERE id = :id AND lease_token = :token AND lease_until IS NOT NULL;
 
 -- statement: jobs_finish
--- doc: ends a running job well
--- params: id i64, token i64, now time
-UPDATE jobs
-SET state = 3, finished = :now, lease_owner = NULL, lease_until = NULL
-WHERE id = :id AND lease_token = :token AND state = 2;
-
--- statement: jobs_finish_many
--- doc: ends running jobs well; the rows that come back were still held
--- rows: set
+-- doc: ends a running job well; its row comes back when it was still held
 -- params: id i64, token i64, now time
 -- columns: id i64
 UPDATE jobs SET state = 3, finished = :now, lease_owner = NULL, lease_until = NULL
 WHERE id = :id AND lease_token = :token AND lease_until IS NOT NULL
 RETURNING id;
 
--- statement: jobs_finish_forgotten
--- doc: ends running jobs well and forgets them at once; the rows that come back were still held
+-- statement: jobs_finish_spots
+-- doc: does so for many whose rows lie where they lay; who does not come back may have moved. The
+-- doc: look-up reads no index, of whose pages a serializable transaction would remember that it did
 -- rows: set
+-- params: spot text, id i64, token i64, now time
+-- columns: id i64
+-- sqlite
+UPDATE jobs SET state = 3, finished = :now, lease_owner = NULL, lease_until = NULL
+WHERE :spot <> '' AND id = :id AND lease_token = :token AND lease_until IS NOT NULL
+RETURNING id;
+-- postgres
+UPDATE jobs SET state = 3, finished = :now, lease_owner = NULL, lease_until = NULL
+WHERE ctid = :spot::tid AND id + 0 = :id AND lease_token = :token
+    AND lease_until IS NOT NULL
+RETURNING id;
+
+-- statement: jobs_forget
+-- doc: ends a running job well and forgets it at once; its row comes back when it was still held
 -- params: id i64, token i64
 -- columns: id i64
 DELETE FROM jobs WHERE id = :id AND lease_token = :token AND lease_until IS NOT NULL
 RETURNING id;
 
+-- statement: jobs_forget_spots
+-- doc: does so for many whose rows lie where they lay; who does not come back may have moved
+-- rows: set
+-- params: spot text, id i64, token i64
+-- columns: id i64
+-- sqlite
+DELETE FROM jobs
+WHERE :spot <> '' AND id = :id AND lease_token = :token AND lease_until IS NOT NULL
+RETURNING id;
+-- postgres
+DELETE FROM jobs
+WHERE ctid = :spot::tid AND id + 0 = :id AND lease_token = :token
+    AND lease_until IS NOT NULL
+RETURNING id;
+
 -- statement: jobs_next
--- doc: lets the first living job of each order key be claimed; its wait for its turn ends now
+-- doc: lets the first living job of each order key be claimed; its wait for its turn ends now. One
+-- doc: that somebody else has in hand is passed over, so that two who do this never wait in a ring
 -- params: keys json, now time
 -- sqlite
 UPDATE jobs SET behind = FALSE, scheduled = :now, run_at = max(run_at, :now)
@@ -227,11 +302,20 @@ WHERE state = 1 AND behind AND id IN (
                 AND n.state IN (1, 2) ORDER BY n.id LIMIT 1)
     FROM json_each(:keys));
 -- postgres
+WITH first AS MATERIALIZED (
+    SELECT n.at FROM jsonb_array_elements_text(:keys) AS k
+    CROSS JOIN LATERAL (SELECT j.ctid AS at, j.order_key, j.behind FROM jobs j
+                        WHERE (j.order_key, j.id) >= (k.value, 0) AND j.order_key IS NOT NULL
+                            AND j.state IN (1, 2)
+                        ORDER BY j.order_key, j.id LIMIT 1) AS n
+    WHERE n.order_key = k.value AND n.behind
+), picked AS MATERIALIZED (
+    SELECT first.at FROM first JOIN jobs ON jobs.ctid = first.at
+    WHERE jobs.behind AND jobs.state + 0 = 1
+    FOR UPDATE OF jobs SKIP LOCKED
+)
 UPDATE jobs SET behind = FALSE, scheduled = :now, run_at = greatest(run_at, :now)
-WHERE state = 1 AND behind AND id IN (
-    SELECT (SELECT n.id FROM jobs n WHERE n.order_key = k.value AND n.order_key IS NOT NULL
-                AND n.state IN (1, 2) ORDER BY n.id LIMIT 1)
-    FROM jsonb_array_elements_text(:keys) AS k);
+FROM picked WHERE jobs.ctid = picked.at;
 
 -- statement: jobs_next_all
 -- doc: the same for all order keys under which somebody waits, by skipping through them: whose
@@ -251,16 +335,26 @@ WHERE state = 1 AND behind AND id IN (
     FROM line WHERE line.order_key IS NOT NULL);
 -- postgres
 WITH RECURSIVE line (order_key) AS (
-    SELECT min(order_key) FROM jobs WHERE state = 1 AND behind
+    (SELECT j.order_key FROM jobs j WHERE j.state = 1 AND j.behind ORDER BY j.order_key LIMIT 1)
     UNION ALL
-    SELECT (SELECT min(j.order_key) FROM jobs j
-            WHERE j.state = 1 AND j.behind AND j.order_key > line.order_key)
-    FROM line WHERE line.order_key IS NOT NULL)
+    SELECT n.order_key FROM line
+    CROSS JOIN LATERAL (SELECT j.order_key FROM jobs j
+                        WHERE j.state = 1 AND j.behind AND j.order_key > line.order_key
+                        ORDER BY j.order_key LIMIT 1) AS n
+), first AS MATERIALIZED (
+    SELECT n.at FROM line
+    CROSS JOIN LATERAL (SELECT j.ctid AS at, j.order_key, j.behind FROM jobs j
+                        WHERE (j.order_key, j.id) >= (line.order_key, 0) AND j.order_key IS NOT NULL
+                            AND j.state IN (1, 2)
+                        ORDER BY j.order_key, j.id LIMIT 1) AS n
+    WHERE n.order_key = line.order_key AND n.behind
+), picked AS MATERIALIZED (
+    SELECT first.at FROM first JOIN jobs ON jobs.ctid = first.at
+    WHERE jobs.behind AND jobs.state + 0 = 1
+    FOR UPDATE OF jobs SKIP LOCKED
+)
 UPDATE jobs SET behind = FALSE, scheduled = :now, run_at = greatest(run_at, :now)
-WHERE state = 1 AND behind AND id IN (
-    SELECT (SELECT n.id FROM jobs n WHERE n.order_key = line.order_key AND n.order_key IS NOT NULL
-                AND n.state IN (1, 2) ORDER BY n.id LIMIT 1)
-    FROM line WHERE line.order_key IS NOT NULL);
+FROM picked WHERE jobs.ctid = picked.at;
 
 -- statement: jobs_bury
 -- doc: ends a running job for good: dead, or cancelled when that was asked for
@@ -269,7 +363,7 @@ WHERE state = 1 AND behind AND id IN (
 UPDATE jobs
 SET state = CASE WHEN cancelling THEN 5 ELSE 4 END, finished = :now, lapses = lapses + :lapses,
     error = :error, lease_owner = NULL, lease_until = NULL
-WHERE id = :id AND lease_token = :token AND state = 2
+WHERE id = :id AND lease_token = :token AND lease_until IS NOT NULL
 RETURNING state;
 
 -- statement: jobs_requeue
@@ -285,7 +379,7 @@ SET state = CASE WHEN cancelling THEN 5 ELSE 1 END,
     run_at = coalesce(:run_at, run_at), scheduled = :now, attempts = attempts - :given_back,
     lapses = CASE WHEN :came_back THEN 0 ELSE lapses + :lapses END,
     error = coalesce(:error, error), lease_owner = NULL, lease_until = NULL, started = NULL
-WHERE id = :id AND lease_token = :token AND state = 2
+WHERE id = :id AND lease_token = :token AND lease_until IS NOT NULL
 RETURNING state;
 
 -- statement: jobs_lapsed
@@ -297,23 +391,36 @@ SELECT id, kind, order_key, attempts, started IS NOT NULL AS was_started, lease_
 WHERE state = 2 AND ((lease_until >= :from AND lease_until < :now) OR lease_until > :latest)
 ORDER BY lease_until LIMIT :limit;
 -- postgres
-SELECT id, kind, order_key, attempts, started IS NOT NULL AS was_started, lease_token FROM jobs
-WHERE id IN (SELECT id FROM jobs WHERE state = 2 AND lease_until >= :from AND lease_until < :now
-             UNION ALL
-             SELECT id FROM jobs WHERE state = 2 AND lease_until > :latest)
-    AND state = 2
+WITH found AS MATERIALIZED (
+    SELECT ctid AS at FROM jobs WHERE state = 2 AND lease_until >= :from AND lease_until < :now
+    UNION ALL
+    SELECT ctid FROM jobs WHERE state = 2 AND lease_until > :latest
+)
+SELECT id, kind, order_key, attempts, started IS NOT NULL AS was_started, lease_token
+FROM found JOIN jobs ON jobs.ctid = found.at
+WHERE lease_until IS NOT NULL
 ORDER BY lease_until LIMIT :limit
-FOR UPDATE SKIP LOCKED;
+FOR UPDATE OF jobs SKIP LOCKED;
 
 -- statement: jobs_rebase
 -- doc: moves the times of queued jobs that were written before the clock was put back
 -- params: now time
+-- sqlite
 UPDATE jobs SET run_at = :now + (run_at - scheduled), scheduled = :now
 WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND NOT behind AND scheduled > :now
              UNION ALL
              SELECT id FROM jobs WHERE state = 1 AND behind AND scheduled > :now
              UNION ALL
              SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND scheduled > :now);
+-- postgres
+UPDATE jobs SET run_at = :now + (run_at - scheduled), scheduled = :now
+WHERE ctid = ANY (ARRAY (
+    SELECT ctid FROM jobs WHERE state = 1 AND lapses = 0 AND NOT behind AND scheduled > :now
+    UNION ALL
+    SELECT ctid FROM jobs WHERE state = 1 AND behind AND scheduled > :now
+    UNION ALL
+    SELECT ctid FROM jobs WHERE state = 1 AND lapses > 0 AND NOT behind AND scheduled > :now))
+    AND state + 0 = 1;
 
 -- statement: jobs_replay
 -- doc: queues a dead job again unless a live one has taken its key
@@ -324,7 +431,7 @@ SET state = 1, attempts = 0, lapses = 0, scheduled = :now, run_at = :now, finish
     progress_note = NULL,
     behind = EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key
                          AND p.order_key IS NOT NULL AND p.state IN (1, 2))
-WHERE id = :id AND state = 4
+WHERE id = :id AND state + 0 = 4
     AND NOT EXISTS (SELECT 1 FROM jobs n WHERE n.key = jobs.key AND n.key IS NOT NULL
                         AND n.state IN (1, 2));
 
@@ -337,7 +444,7 @@ UPDATE jobs SET state = 5, finished = :now WHERE id = :id AND state = 1 RETURNIN
 -- statement: jobs_cancel_running
 -- doc: asks a running job to end
 -- params: id i64
-UPDATE jobs SET cancelling = TRUE WHERE id = :id AND state = 2;
+UPDATE jobs SET cancelling = TRUE WHERE id = :id AND lease_until IS NOT NULL;
 
 -- statement: jobs_retry
 -- doc: lets a queued job run now
@@ -495,11 +602,19 @@ SELECT count(*) AS count FROM jobs WHERE state = 2 AND queue IS NOT NULL AND que
 -- doc: forgets jobs that ended in a state before a time; the newest row stays, so that its number
 -- doc: is never given again
 -- params: state i64, before time, limit i64
+-- sqlite
 DELETE FROM jobs
 WHERE id IN (SELECT id FROM jobs
              WHERE state >= 3 AND state = :state AND finished < :before
                  AND id < (SELECT max(id) FROM jobs)
              LIMIT :limit);
+-- postgres
+DELETE FROM jobs
+WHERE ctid = ANY (ARRAY (SELECT ctid FROM jobs
+                         WHERE state >= 3 AND state = :state AND finished < :before
+                             AND id + 0 < (SELECT max(id) FROM jobs)
+                         ORDER BY finished LIMIT :limit))
+    AND state + 0 = :state;
 
 -- statement: jobs_cron_get
 -- doc: reads the last slot of a schedule

@@ -6,6 +6,7 @@
 #include "kernel/base/check.h"
 #include "kernel/base/log.h"
 #include "kernel/base/rand.h"
+#include "kernel/jobs/jobs_audit.h"
 #include "kernel/jobs/jobs_take.h"
 
 /* A claimed job that no thread took within this time goes back to where others can take it. */
@@ -40,7 +41,7 @@ struct dispatcher {
     int64_t reaped_to_usec;       /* wall time up to which none was left; 0: unknown */
     struct jobs_budget nexts;     /* looks for order keys that stand still */
     bool ordered;                 /* there are order keys */
-    int64_t gauge_mono_usec;
+    struct jobs_budget gauges;
     int64_t stop_mono_usec; /* when stopping was first seen */
     uint64_t failures;      /* rounds in a row */
     uint64_t races;         /* rounds in a row */
@@ -213,7 +214,9 @@ static enum err write_failure(struct store_tx *tx, const struct dispatcher *d, s
     }
     run->held = state != 0;
     run->cancelled = state == JOB_CANCELLED;
-    return e;
+    return e == OK && state == JOB_DEAD
+               ? jobs_audit_dead(tx, run->hold, run->call.kind, run->call.attempt, run->result, why)
+               : e;
 }
 
 /* Other processes may have waited for the place of a limited queue. */
@@ -311,7 +314,11 @@ static enum err reap_one(struct store_tx *tx, struct dispatcher *d, struct reape
         store_notify(tx, JOBS_CHANNEL);
     }
     if (r->verdict == JOBS_BURY) {
-        return jobs_store_bury(tx, r->job.hold, d->wall_usec, true, reason, &r->state, why);
+        enum err e = jobs_store_bury(tx, r->job.hold, d->wall_usec, true, reason, &r->state, why);
+        return e == OK && r->state == JOB_DEAD
+                   ? jobs_audit_dead(tx, r->job.hold, r->job.kind, r->job.attempt,
+                                     ERR_REQUEST_TIMEOUT, why)
+                   : e;
     }
     struct jobs_requeue how = {.now_usec = d->wall_usec, .lapsed = true};
     if (r->verdict == JOBS_RETRY) {
@@ -542,15 +549,16 @@ static void watch_dead(struct dispatcher *d, int64_t dead)
 static void refresh_gauges(struct dispatcher *d)
 {
     int64_t counts[2] = {0, 0};
-    if (d->mono_usec < d->gauge_mono_usec) {
+    int64_t began = clock_mono_usec();
+    if (!jobs_budget_allows(&d->gauges, began)) {
         return;
     }
-    d->gauge_mono_usec = d->mono_usec + GAUGE_USEC;
     if (store_read(d->jobs->store, gauge_fn, counts, NULL) == OK) {
         metric_set(&jobs_metrics[JOBS_METRIC_QUEUED_ROWS], counts[0]);
         metric_set(&jobs_metrics[JOBS_METRIC_DEAD_ROWS], counts[1]);
         watch_dead(d, counts[1]);
     }
+    jobs_budget_spend(&d->gauges, began, GAUGE_USEC);
 }
 
 /* The earlier of two times from now on. */

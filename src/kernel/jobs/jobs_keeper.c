@@ -5,7 +5,14 @@
 #include "kernel/base/check.h"
 #include "kernel/base/log.h"
 #include "kernel/base/rand.h"
+#include "kernel/jobs/jobs_audit.h"
 #include "kernel/jobs/jobs_runner.h"
+
+/*
+ * A lease that was taken less than this part of its length ago is not renewed: of a busy queue that
+ * is nearly all of them, and they are over before it would matter.
+ */
+#define YOUNG_PART 16
 
 /* An attempt that took too long. The run belongs to its worker, so what is needed is copied. */
 struct overdue {
@@ -73,7 +80,7 @@ static void collect(struct beat *b)
             jobs->active--;
             jobs->hung++;
             b->overdue[b->overdue_count++] = overdue_of(b, run);
-        } else {
+        } else if (mono - run->claimed_mono_usec > jobs->config.lease_usec / YOUNG_PART) {
             b->kept[b->kept_count++] = (struct jobs_kept){.hold = run->hold};
             if (run->progressed && run->place == JOBS_RUNNING) {
                 b->notes[b->note_count++] = run->progress;
@@ -93,6 +100,9 @@ static enum err end_overdue(struct store_tx *tx, const struct beat *b, struct ov
     enum err e = o->verdict == JOBS_BURY
                      ? jobs_store_bury(tx, o->hold, b->wall_usec, false, error, &o->state, why)
                      : jobs_store_requeue(tx, o->hold, &how, &o->state, why);
+    if (e == OK && o->state == JOB_DEAD) {
+        e = jobs_audit_dead(tx, o->hold, o->kind_name, o->attempt, ERR_REQUEST_TIMEOUT, why);
+    }
     if (e == OK && o->order_key.len > 0) {
         e = jobs_store_next(tx, &o->order_key, 1, b->wall_usec, why);
     }
@@ -120,17 +130,13 @@ static enum err beat_fn(struct store_tx *tx, void *ctx, struct why *why)
 
 /* A hold that is gone may also have been ended by the dispatcher meanwhile: then it is not found.
  */
-static void mark_lost(struct beat *b)
+static void note_kept(struct beat *b)
 {
     pthread_mutex_lock(&b->jobs->lock);
     for (size_t i = 0; i < b->kept_count; i++) {
-        if (b->kept[i].held && !b->kept[i].cancelling) {
-            continue;
-        }
         struct jobs_run *run = jobs_run_find(b->jobs, b->kept[i].hold);
         if (run != NULL) {
-            run->lost = run->lost || !b->kept[i].held;
-            run->cancelling = run->cancelling || b->kept[i].cancelling;
+            jobs_run_kept(run, &b->kept[i]);
         }
     }
     pthread_mutex_unlock(&b->jobs->lock);
@@ -169,7 +175,7 @@ static void keep(struct beat *b)
     struct why why = {0};
     enum err e = store_write(b->jobs->store, beat_fn, b, &why);
     if (e == OK) {
-        mark_lost(b);
+        note_kept(b);
     } else if (!b->failed) {
         /* Not written: the leases run out unless a later beat comes in time. */
         LOG(LOG_ERROR, "jobs.renewal_failed", log_err(e), log_why(&why, e));

@@ -114,6 +114,15 @@ struct jobs_run *jobs_run_find(struct jobs *jobs, struct jobs_hold hold)
     return NULL;
 }
 
+void jobs_run_kept(struct jobs_run *run, const struct jobs_kept *kept)
+{
+    run->lost = run->lost || !kept->held;
+    run->cancelling = run->cancelling || kept->cancelling;
+    if (kept->held) {
+        run->hold = kept->hold;
+    }
+}
+
 /* ---- words ---- */
 
 struct slice jobs_error_text(char out[JOBS_ERROR_MAX], enum err e, const struct why *why)

@@ -137,6 +137,9 @@ void jobs_run_free(struct jobs *jobs, struct jobs_run *run);
 /* jobs_run_find returns the run that holds a job, or NULL; `lock` is held. */
 struct jobs_run *jobs_run_find(struct jobs *jobs, struct jobs_hold hold);
 
+/* jobs_run_kept notes what a renewal has said of a run; `lock` is held. */
+void jobs_run_kept(struct jobs_run *run, const struct jobs_kept *kept);
+
 /* jobs_worker_add starts one more worker; `lock` is held. False when there can be no more. */
 bool jobs_worker_add(struct jobs *jobs);
 

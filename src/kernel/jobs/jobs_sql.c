@@ -16,14 +16,14 @@ static const struct store_column jobs_sql_enqueue_columns[] = {
 };
 const struct store_statement jobs_sql_enqueue = {
     .name = "jobs_enqueue",
-    .id = 63,
+    .id = 64,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (kind, key, order_key, behind, payload, priority, state, attempts, lapses, created,\n"
         "                  scheduled, run_at, lease_token)\n"
         "VALUES (?1, ?2, ?3,\n"
-        "        EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = ?3 AND p.state IN (1, 2)\n"
-        "                    AND p.order_key IS NOT NULL),\n"
+        "        (SELECT p.id FROM jobs p WHERE p.order_key = ?3 AND p.order_key IS NOT NULL\n"
+        "             AND p.state IN (1, 2) LIMIT 1) IS NOT NULL,\n"
         "        ?4, ?5, 1, 0, 0, ?6, ?6, ?7, 0)\n"
         "ON CONFLICT (key) WHERE state IN (1, 2) AND key IS NOT NULL DO NOTHING\n"
         "RETURNING id",
@@ -31,8 +31,8 @@ const struct store_statement jobs_sql_enqueue = {
         "INSERT INTO jobs (kind, key, order_key, behind, payload, priority, state, attempts, lapses, created,\n"
         "                  scheduled, run_at, lease_token)\n"
         "VALUES ($1::text, $2::text, $3::text,\n"
-        "        EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = $3::text AND p.state IN (1, 2)\n"
-        "                    AND p.order_key IS NOT NULL),\n"
+        "        (SELECT p.id FROM jobs p WHERE p.order_key = $3::text AND p.order_key IS NOT NULL\n"
+        "             AND p.state IN (1, 2) LIMIT 1) IS NOT NULL,\n"
         "        $4::jsonb, $5::bigint, 1, 0, 0, $6::timestamptz, $6::timestamptz, $7::timestamptz, 0)\n"
         "ON CONFLICT (key) WHERE state IN (1, 2) AND key IS NOT NULL DO NOTHING\n"
         "RETURNING id",
@@ -56,7 +56,7 @@ static const struct store_column jobs_sql_load_params[] = {
 };
 const struct store_statement jobs_sql_load = {
     .name = "jobs_load",
-    .id = 76,
+    .id = 78,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (kind, payload, priority, state, attempts, lapses, created, scheduled, run_at,\n"
@@ -87,22 +87,22 @@ static const struct store_column jobs_sql_enqueue_keyed_params[] = {
 };
 const struct store_statement jobs_sql_enqueue_keyed = {
     .name = "jobs_enqueue_keyed",
-    .id = 64,
+    .id = 65,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (kind, key, order_key, behind, payload, priority, state, attempts, lapses, created,\n"
         "                  scheduled, run_at, lease_token)\n"
         "VALUES (?1, ?2, ?3,\n"
-        "        ?4 OR EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = ?3\n"
-        "                               AND p.state IN (1, 2) AND p.order_key IS NOT NULL),\n"
+        "        ?4 OR (SELECT p.id FROM jobs p WHERE p.order_key = ?3\n"
+        "                        AND p.order_key IS NOT NULL AND p.state IN (1, 2) LIMIT 1) IS NOT NULL,\n"
         "        ?5, ?6, 1, 0, 0, ?7, ?7, ?8, 0)\n"
         "ON CONFLICT (key) WHERE state IN (1, 2) AND key IS NOT NULL DO NOTHING",
     .postgres =
         "INSERT INTO jobs (kind, key, order_key, behind, payload, priority, state, attempts, lapses, created,\n"
         "                  scheduled, run_at, lease_token)\n"
         "VALUES ($1::text, $2::text, $3::text,\n"
-        "        $4::boolean OR EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = $3::text\n"
-        "                               AND p.state IN (1, 2) AND p.order_key IS NOT NULL),\n"
+        "        $4::boolean OR (SELECT p.id FROM jobs p WHERE p.order_key = $3::text\n"
+        "                        AND p.order_key IS NOT NULL AND p.state IN (1, 2) LIMIT 1) IS NOT NULL,\n"
         "        $5::jsonb, $6::bigint, 1, 0, 0, $7::timestamptz, $7::timestamptz, $8::timestamptz, 0)\n"
         "ON CONFLICT (key) WHERE state IN (1, 2) AND key IS NOT NULL DO NOTHING",
     .rows = STORE_ROWS_SET,
@@ -110,8 +110,8 @@ const struct store_statement jobs_sql_enqueue_keyed = {
         "INSERT INTO jobs (kind, key, order_key, behind, payload, priority, state, attempts, lapses, created,\n"
         "                  scheduled, run_at, lease_token)\n"
         "SELECT r.p_kind, r.p_key, r.p_order_key,\n"
-        "        r.p_behind OR EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = r.p_order_key\n"
-        "                               AND p.state IN (1, 2) AND p.order_key IS NOT NULL),\n"
+        "        r.p_behind OR (SELECT p.id FROM jobs p WHERE p.order_key = r.p_order_key\n"
+        "                        AND p.order_key IS NOT NULL AND p.state IN (1, 2) LIMIT 1) IS NOT NULL,\n"
         "        r.p_payload, r.p_priority, 1, 0, 0, r.p_now, r.p_now, r.p_run_at, 0 FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[], $5::jsonb[], $6::bigint[], $7::timestamptz[], $8::timestamptz[]) AS r (p_kind, p_key, p_order_key, p_behind, p_payload, p_priority, p_now, p_run_at)\n"
         "ON CONFLICT (key) WHERE state IN (1, 2) AND key IS NOT NULL DO NOTHING",
     .params = jobs_sql_enqueue_keyed_params,
@@ -126,7 +126,7 @@ static const struct store_column jobs_sql_find_live_columns[] = {
 };
 const struct store_statement jobs_sql_find_live = {
     .name = "jobs_find_live",
-    .id = 65,
+    .id = 66,
     .writes = false,
     .sqlite =
         "SELECT id FROM jobs WHERE key = ?1 AND state IN (1, 2) AND key IS NOT NULL",
@@ -145,7 +145,7 @@ static const struct store_column jobs_sql_heads_columns[] = {
 };
 const struct store_statement jobs_sql_heads = {
     .name = "jobs_heads",
-    .id = 70,
+    .id = 72,
     .writes = false,
     .sqlite =
         "WITH RECURSIVE head (id, kind, priority, run_at) AS (\n"
@@ -165,20 +165,22 @@ const struct store_statement jobs_sql_heads = {
         ")\n"
         "SELECT kind, priority, run_at FROM head",
     .postgres =
-        "WITH RECURSIVE head (id, kind, priority, run_at) AS (\n"
-        "    SELECT j.id, j.kind, j.priority, j.run_at FROM jobs j\n"
-        "    WHERE j.id = (SELECT n.id FROM jobs n WHERE n.state = 1 AND n.lapses = 0 AND NOT n.behind\n"
-        "                  ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1)\n"
+        "WITH RECURSIVE head (kind, priority, run_at) AS (\n"
+        "    (SELECT n.kind, n.priority, n.run_at FROM jobs n\n"
+        "     WHERE n.state = 1 AND n.lapses = 0 AND NOT n.behind\n"
+        "     ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1)\n"
         "    UNION ALL\n"
-        "    SELECT j.id, j.kind, j.priority, j.run_at FROM head\n"
-        "    JOIN jobs j ON j.id = coalesce(\n"
-        "        (SELECT n.id FROM jobs n\n"
+        "    SELECT j.kind, j.priority, j.run_at FROM head\n"
+        "    CROSS JOIN LATERAL (SELECT coalesce(\n"
+        "        (SELECT n.ctid FROM jobs n\n"
         "         WHERE n.state = 1 AND n.lapses = 0 AND NOT n.behind AND n.kind = head.kind\n"
         "             AND n.priority > head.priority\n"
         "         ORDER BY n.priority, n.run_at, n.id LIMIT 1),\n"
-        "        (SELECT n.id FROM jobs n\n"
+        "        (SELECT n.ctid FROM jobs n\n"
         "         WHERE n.state = 1 AND n.lapses = 0 AND NOT n.behind AND n.kind > head.kind\n"
-        "         ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1))\n"
+        "         ORDER BY n.kind, n.priority, n.run_at, n.id LIMIT 1)) AS at OFFSET 0) AS next\n"
+        "    CROSS JOIN LATERAL (SELECT n.kind, n.priority, n.run_at FROM jobs n\n"
+        "                        WHERE n.ctid = next.at LIMIT 1) AS j\n"
         ")\n"
         "SELECT kind, priority, run_at FROM head",
     .columns = jobs_sql_heads_columns,
@@ -195,7 +197,7 @@ static const struct store_column jobs_sql_heads_from_columns[] = {
 };
 const struct store_statement jobs_sql_heads_from = {
     .name = "jobs_heads_from",
-    .id = 71,
+    .id = 73,
     .writes = false,
     .sqlite =
         "SELECT n.kind, n.priority, n.run_at FROM json_each(?1)\n"
@@ -236,10 +238,11 @@ static const struct store_column jobs_sql_claim_columns[] = {
     {"attempts", STORE_I64, false},
     {"run_at", STORE_TIME, false},
     {"lease_token", STORE_I64, false},
+    {"spot", STORE_TEXT, false},
 };
 const struct store_statement jobs_sql_claim = {
     .name = "jobs_claim",
-    .id = 55,
+    .id = 56,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -255,31 +258,33 @@ const struct store_statement jobs_sql_claim = {
         "                                              AND p.order_key IS NOT NULL AND p.state IN (1, 2)\n"
         "                                              AND p.id < jobs.id)))\n"
         "             ORDER BY run_at, id LIMIT ?8)\n"
-        "RETURNING id, kind, key, order_key, payload, attempts, run_at, lease_token",
+        "RETURNING id, kind, key, order_key, payload, attempts, run_at, lease_token, '' AS spot",
     .postgres =
         "WITH picked AS MATERIALIZED (\n"
-        "    SELECT id FROM jobs\n"
+        "    SELECT ctid AS at FROM jobs\n"
         "    WHERE state = 1 AND lapses = 0 AND NOT behind AND kind = $1::text AND priority = $2::bigint\n"
         "        AND run_at >= $3::timestamptz AND run_at <= $4::timestamptz\n"
         "        AND (order_key IS NULL\n"
-        "             OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
-        "                                AND p.order_key IS NOT NULL AND p.state = 2)\n"
-        "                AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
-        "                                    AND p.order_key IS NOT NULL AND p.state IN (1, 2)\n"
-        "                                    AND p.id < jobs.id)))\n"
+        "             OR ((SELECT p.id FROM jobs p\n"
+        "                  WHERE p.order_key = jobs.order_key AND p.order_key IS NOT NULL AND p.state = 2\n"
+        "                  LIMIT 1) IS NULL\n"
+        "                 AND (SELECT p.id FROM jobs p\n"
+        "                      WHERE (p.order_key, p.id) >= (jobs.order_key, 0) AND p.order_key IS NOT NULL\n"
+        "                          AND p.state IN (1, 2)\n"
+        "                      ORDER BY p.order_key, p.id LIMIT 1) = jobs.id))\n"
         "    ORDER BY run_at, id LIMIT $8::bigint\n"
         "    FOR UPDATE SKIP LOCKED\n"
         ")\n"
         "UPDATE jobs\n"
         "SET state = 2, attempts = jobs.attempts + 1, lease_token = jobs.lease_token + 1,\n"
         "    lease_owner = $6::text, lease_until = $5::timestamptz, started = NULL, queue = $7::text\n"
-        "FROM picked WHERE jobs.id = picked.id\n"
+        "FROM picked WHERE jobs.ctid = picked.at\n"
         "RETURNING jobs.id, jobs.kind, jobs.key, jobs.order_key, jobs.payload,\n"
-        "    jobs.attempts, jobs.run_at, jobs.lease_token",
+        "    jobs.attempts, jobs.run_at, jobs.lease_token, jobs.ctid::text AS spot",
     .params = jobs_sql_claim_params,
     .param_count = 8,
     .columns = jobs_sql_claim_columns,
-    .column_count = 8,
+    .column_count = 9,
 };
 
 static const struct store_column jobs_sql_suspects_params[] = {
@@ -292,7 +297,7 @@ static const struct store_column jobs_sql_suspects_columns[] = {
 };
 const struct store_statement jobs_sql_suspects = {
     .name = "jobs_suspects",
-    .id = 91,
+    .id = 94,
     .writes = false,
     .sqlite =
         "SELECT id, kind FROM jobs WHERE state = 1 AND lapses > 0 AND run_at <= ?1\n"
@@ -322,46 +327,49 @@ static const struct store_column jobs_sql_claim_suspect_columns[] = {
     {"attempts", STORE_I64, false},
     {"run_at", STORE_TIME, false},
     {"lease_token", STORE_I64, false},
+    {"spot", STORE_TEXT, false},
 };
 const struct store_statement jobs_sql_claim_suspect = {
     .name = "jobs_claim_suspect",
-    .id = 56,
+    .id = 57,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
         "SET state = 2, attempts = attempts + 1, lease_token = lease_token + 1, lease_owner = ?4,\n"
         "    lease_until = ?3, started = NULL, queue = ?5\n"
         "WHERE id IN (SELECT id FROM jobs\n"
-        "             WHERE id = ?1 AND state = 1 AND lapses > 0 AND run_at <= ?2\n"
+        "             WHERE id = ?1 AND state + 0 = 1 AND lapses > 0 AND run_at <= ?2\n"
         "                 AND (order_key IS NULL\n"
         "                      OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
         "                                          AND p.order_key IS NOT NULL AND p.state = 2)\n"
         "                          AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
         "                                              AND p.order_key IS NOT NULL AND p.state IN (1, 2)\n"
         "                                              AND p.id < jobs.id))))\n"
-        "RETURNING id, kind, key, order_key, payload, attempts, run_at, lease_token",
+        "RETURNING id, kind, key, order_key, payload, attempts, run_at, lease_token, '' AS spot",
     .postgres =
         "WITH picked AS MATERIALIZED (\n"
-        "    SELECT id FROM jobs\n"
-        "    WHERE id = $1::bigint AND state = 1 AND lapses > 0 AND run_at <= $2::timestamptz\n"
+        "    SELECT ctid AS at FROM jobs\n"
+        "    WHERE id = $1::bigint AND state + 0 = 1 AND lapses > 0 AND run_at <= $2::timestamptz\n"
         "        AND (order_key IS NULL\n"
-        "             OR (NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
-        "                                 AND p.order_key IS NOT NULL AND p.state = 2)\n"
-        "                 AND NOT EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
-        "                                     AND p.order_key IS NOT NULL AND p.state IN (1, 2)\n"
-        "                                     AND p.id < jobs.id)))\n"
+        "             OR ((SELECT p.id FROM jobs p\n"
+        "                  WHERE p.order_key = jobs.order_key AND p.order_key IS NOT NULL AND p.state = 2\n"
+        "                  LIMIT 1) IS NULL\n"
+        "                 AND (SELECT p.id FROM jobs p\n"
+        "                      WHERE (p.order_key, p.id) >= (jobs.order_key, 0) AND p.order_key IS NOT NULL\n"
+        "                          AND p.state IN (1, 2)\n"
+        "                      ORDER BY p.order_key, p.id LIMIT 1) = jobs.id))\n"
         "    FOR UPDATE SKIP LOCKED\n"
         ")\n"
         "UPDATE jobs\n"
         "SET state = 2, attempts = jobs.attempts + 1, lease_token = jobs.lease_token + 1,\n"
         "    lease_owner = $4::text, lease_until = $3::timestamptz, started = NULL, queue = $5::text\n"
-        "FROM picked WHERE jobs.id = picked.id\n"
+        "FROM picked WHERE jobs.ctid = picked.at\n"
         "RETURNING jobs.id, jobs.kind, jobs.key, jobs.order_key, jobs.payload,\n"
-        "    jobs.attempts, jobs.run_at, jobs.lease_token",
+        "    jobs.attempts, jobs.run_at, jobs.lease_token, jobs.ctid::text AS spot",
     .params = jobs_sql_claim_suspect_params,
     .param_count = 5,
     .columns = jobs_sql_claim_suspect_columns,
-    .column_count = 8,
+    .column_count = 9,
 };
 
 static const struct store_column jobs_sql_mark_started_params[] = {
@@ -371,12 +379,12 @@ static const struct store_column jobs_sql_mark_started_params[] = {
 };
 const struct store_statement jobs_sql_mark_started = {
     .name = "jobs_mark_started",
-    .id = 77,
+    .id = 79,
     .writes = true,
     .sqlite =
-        "UPDATE jobs SET started = ?3 WHERE id = ?1 AND lease_token = ?2 AND state = 2",
+        "UPDATE jobs SET started = ?3 WHERE id = ?1 AND lease_token = ?2 AND lease_until IS NOT NULL",
     .postgres =
-        "UPDATE jobs SET started = $3::timestamptz WHERE id = $1::bigint AND lease_token = $2::bigint AND state = 2",
+        "UPDATE jobs SET started = $3::timestamptz WHERE id = $1::bigint AND lease_token = $2::bigint AND lease_until IS NOT NULL",
     .params = jobs_sql_mark_started_params,
     .param_count = 3,
 };
@@ -389,29 +397,61 @@ static const struct store_column jobs_sql_renew_params[] = {
 static const struct store_column jobs_sql_renew_columns[] = {
     {"id", STORE_I64, false},
     {"cancelling", STORE_BOOL, false},
+    {"spot", STORE_TEXT, false},
 };
 const struct store_statement jobs_sql_renew = {
     .name = "jobs_renew",
-    .id = 86,
+    .id = 88,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET lease_until = ?3\n"
         "WHERE id = ?1 AND lease_token = ?2 AND lease_until IS NOT NULL\n"
-        "RETURNING id, cancelling",
+        "RETURNING id, cancelling, '' AS spot",
     .postgres =
         "UPDATE jobs SET lease_until = $3::timestamptz\n"
         "WHERE id = $1::bigint AND lease_token = $2::bigint AND lease_until IS NOT NULL\n"
-        "RETURNING id, cancelling",
-    .rows = STORE_ROWS_SET,
-    .postgres_rows =
-        "UPDATE jobs SET lease_until = r.p_until\n"
-        "FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS r (p_id, p_token, p_until)\n"
-        "WHERE id = r.p_id AND lease_token = r.p_token AND lease_until IS NOT NULL\n"
-        "RETURNING id, cancelling",
+        "RETURNING id, cancelling, ctid::text AS spot",
     .params = jobs_sql_renew_params,
     .param_count = 3,
     .columns = jobs_sql_renew_columns,
-    .column_count = 2,
+    .column_count = 3,
+};
+
+static const struct store_column jobs_sql_renew_spots_params[] = {
+    {"spot", STORE_TEXT, false},
+    {"id", STORE_I64, false},
+    {"token", STORE_I64, false},
+    {"until", STORE_TIME, false},
+};
+static const struct store_column jobs_sql_renew_spots_columns[] = {
+    {"id", STORE_I64, false},
+    {"cancelling", STORE_BOOL, false},
+    {"spot", STORE_TEXT, false},
+};
+const struct store_statement jobs_sql_renew_spots = {
+    .name = "jobs_renew_spots",
+    .id = 89,
+    .writes = true,
+    .sqlite =
+        "UPDATE jobs SET lease_until = ?4\n"
+        "WHERE ?1 <> '' AND id = ?2 AND lease_token = ?3 AND lease_until IS NOT NULL\n"
+        "RETURNING id, cancelling, '' AS spot",
+    .postgres =
+        "UPDATE jobs SET lease_until = $4::timestamptz\n"
+        "WHERE ctid = $1::text::tid AND id + 0 = $2::bigint AND lease_token = $3::bigint\n"
+        "    AND lease_until IS NOT NULL\n"
+        "RETURNING id, cancelling, ctid::text AS spot",
+    .rows = STORE_ROWS_SET,
+    .postgres_rows =
+        "UPDATE jobs SET lease_until = r.p_until\n"
+        "FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[]) AS r (p_spot, p_id, p_token, p_until)\n"
+        "WHERE ctid = r.p_spot::tid AND id + 0 = r.p_id AND lease_token = r.p_token\n"
+        "    AND lease_until IS NOT NULL\n"
+        "RETURNING id, cancelling, ctid::text AS spot",
+    .params = jobs_sql_renew_spots_params,
+    .param_count = 4,
+    .columns = jobs_sql_renew_spots_columns,
+    .column_count = 3,
 };
 
 static const struct store_column jobs_sql_progress_params[] = {
@@ -423,14 +463,14 @@ static const struct store_column jobs_sql_progress_params[] = {
 };
 const struct store_statement jobs_sql_progress = {
     .name = "jobs_progress",
-    .id = 80,
+    .id = 82,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET progress_done = ?3, progress_total = ?4, progress_note = ?5\n"
-        "WHERE id = ?1 AND lease_token = ?2 AND state = 2",
+        "WHERE id = ?1 AND lease_token = ?2 AND lease_until IS NOT NULL",
     .postgres =
         "UPDATE jobs SET progress_done = $3::bigint, progress_total = $4::bigint, progress_note = $5::text\n"
-        "WHERE id = $1::bigint AND lease_token = $2::bigint AND state = 2",
+        "WHERE id = $1::bigint AND lease_token = $2::bigint AND lease_until IS NOT NULL",
     .params = jobs_sql_progress_params,
     .param_count = 5,
 };
@@ -440,33 +480,12 @@ static const struct store_column jobs_sql_finish_params[] = {
     {"token", STORE_I64, false},
     {"now", STORE_TIME, false},
 };
+static const struct store_column jobs_sql_finish_columns[] = {
+    {"id", STORE_I64, false},
+};
 const struct store_statement jobs_sql_finish = {
     .name = "jobs_finish",
-    .id = 66,
-    .writes = true,
-    .sqlite =
-        "UPDATE jobs\n"
-        "SET state = 3, finished = ?3, lease_owner = NULL, lease_until = NULL\n"
-        "WHERE id = ?1 AND lease_token = ?2 AND state = 2",
-    .postgres =
-        "UPDATE jobs\n"
-        "SET state = 3, finished = $3::timestamptz, lease_owner = NULL, lease_until = NULL\n"
-        "WHERE id = $1::bigint AND lease_token = $2::bigint AND state = 2",
-    .params = jobs_sql_finish_params,
-    .param_count = 3,
-};
-
-static const struct store_column jobs_sql_finish_many_params[] = {
-    {"id", STORE_I64, false},
-    {"token", STORE_I64, false},
-    {"now", STORE_TIME, false},
-};
-static const struct store_column jobs_sql_finish_many_columns[] = {
-    {"id", STORE_I64, false},
-};
-const struct store_statement jobs_sql_finish_many = {
-    .name = "jobs_finish_many",
-    .id = 68,
+    .id = 67,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET state = 3, finished = ?3, lease_owner = NULL, lease_until = NULL\n"
@@ -476,28 +495,57 @@ const struct store_statement jobs_sql_finish_many = {
         "UPDATE jobs SET state = 3, finished = $3::timestamptz, lease_owner = NULL, lease_until = NULL\n"
         "WHERE id = $1::bigint AND lease_token = $2::bigint AND lease_until IS NOT NULL\n"
         "RETURNING id",
-    .rows = STORE_ROWS_SET,
-    .postgres_rows =
-        "UPDATE jobs SET state = 3, finished = r.p_now, lease_owner = NULL, lease_until = NULL\n"
-        "FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) AS r (p_id, p_token, p_now)\n"
-        "WHERE id = r.p_id AND lease_token = r.p_token AND lease_until IS NOT NULL\n"
-        "RETURNING id",
-    .params = jobs_sql_finish_many_params,
+    .params = jobs_sql_finish_params,
     .param_count = 3,
-    .columns = jobs_sql_finish_many_columns,
+    .columns = jobs_sql_finish_columns,
     .column_count = 1,
 };
 
-static const struct store_column jobs_sql_finish_forgotten_params[] = {
+static const struct store_column jobs_sql_finish_spots_params[] = {
+    {"spot", STORE_TEXT, false},
+    {"id", STORE_I64, false},
+    {"token", STORE_I64, false},
+    {"now", STORE_TIME, false},
+};
+static const struct store_column jobs_sql_finish_spots_columns[] = {
+    {"id", STORE_I64, false},
+};
+const struct store_statement jobs_sql_finish_spots = {
+    .name = "jobs_finish_spots",
+    .id = 68,
+    .writes = true,
+    .sqlite =
+        "UPDATE jobs SET state = 3, finished = ?4, lease_owner = NULL, lease_until = NULL\n"
+        "WHERE ?1 <> '' AND id = ?2 AND lease_token = ?3 AND lease_until IS NOT NULL\n"
+        "RETURNING id",
+    .postgres =
+        "UPDATE jobs SET state = 3, finished = $4::timestamptz, lease_owner = NULL, lease_until = NULL\n"
+        "WHERE ctid = $1::text::tid AND id + 0 = $2::bigint AND lease_token = $3::bigint\n"
+        "    AND lease_until IS NOT NULL\n"
+        "RETURNING id",
+    .rows = STORE_ROWS_SET,
+    .postgres_rows =
+        "UPDATE jobs SET state = 3, finished = r.p_now, lease_owner = NULL, lease_until = NULL\n"
+        "FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[]) AS r (p_spot, p_id, p_token, p_now)\n"
+        "WHERE ctid = r.p_spot::tid AND id + 0 = r.p_id AND lease_token = r.p_token\n"
+        "    AND lease_until IS NOT NULL\n"
+        "RETURNING id",
+    .params = jobs_sql_finish_spots_params,
+    .param_count = 4,
+    .columns = jobs_sql_finish_spots_columns,
+    .column_count = 1,
+};
+
+static const struct store_column jobs_sql_forget_params[] = {
     {"id", STORE_I64, false},
     {"token", STORE_I64, false},
 };
-static const struct store_column jobs_sql_finish_forgotten_columns[] = {
+static const struct store_column jobs_sql_forget_columns[] = {
     {"id", STORE_I64, false},
 };
-const struct store_statement jobs_sql_finish_forgotten = {
-    .name = "jobs_finish_forgotten",
-    .id = 67,
+const struct store_statement jobs_sql_forget = {
+    .name = "jobs_forget",
+    .id = 69,
     .writes = true,
     .sqlite =
         "DELETE FROM jobs WHERE id = ?1 AND lease_token = ?2 AND lease_until IS NOT NULL\n"
@@ -505,14 +553,43 @@ const struct store_statement jobs_sql_finish_forgotten = {
     .postgres =
         "DELETE FROM jobs WHERE id = $1::bigint AND lease_token = $2::bigint AND lease_until IS NOT NULL\n"
         "RETURNING id",
+    .params = jobs_sql_forget_params,
+    .param_count = 2,
+    .columns = jobs_sql_forget_columns,
+    .column_count = 1,
+};
+
+static const struct store_column jobs_sql_forget_spots_params[] = {
+    {"spot", STORE_TEXT, false},
+    {"id", STORE_I64, false},
+    {"token", STORE_I64, false},
+};
+static const struct store_column jobs_sql_forget_spots_columns[] = {
+    {"id", STORE_I64, false},
+};
+const struct store_statement jobs_sql_forget_spots = {
+    .name = "jobs_forget_spots",
+    .id = 70,
+    .writes = true,
+    .sqlite =
+        "DELETE FROM jobs\n"
+        "WHERE ?1 <> '' AND id = ?2 AND lease_token = ?3 AND lease_until IS NOT NULL\n"
+        "RETURNING id",
+    .postgres =
+        "DELETE FROM jobs\n"
+        "WHERE ctid = $1::text::tid AND id + 0 = $2::bigint AND lease_token = $3::bigint\n"
+        "    AND lease_until IS NOT NULL\n"
+        "RETURNING id",
     .rows = STORE_ROWS_SET,
     .postgres_rows =
-        "DELETE FROM jobs USING unnest($1::bigint[], $2::bigint[]) AS r (p_id, p_token)\n"
-        "WHERE id = r.p_id AND lease_token = r.p_token AND lease_until IS NOT NULL\n"
+        "DELETE FROM jobs\n"
+        "USING unnest($1::text[], $2::bigint[], $3::bigint[]) AS r (p_spot, p_id, p_token)\n"
+        "WHERE ctid = r.p_spot::tid AND id + 0 = r.p_id AND lease_token = r.p_token\n"
+        "    AND lease_until IS NOT NULL\n"
         "RETURNING id",
-    .params = jobs_sql_finish_forgotten_params,
-    .param_count = 2,
-    .columns = jobs_sql_finish_forgotten_columns,
+    .params = jobs_sql_forget_spots_params,
+    .param_count = 3,
+    .columns = jobs_sql_forget_spots_columns,
     .column_count = 1,
 };
 
@@ -522,7 +599,7 @@ static const struct store_column jobs_sql_next_params[] = {
 };
 const struct store_statement jobs_sql_next = {
     .name = "jobs_next",
-    .id = 78,
+    .id = 80,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET behind = FALSE, scheduled = ?2, run_at = max(run_at, ?2)\n"
@@ -531,11 +608,20 @@ const struct store_statement jobs_sql_next = {
         "                AND n.state IN (1, 2) ORDER BY n.id LIMIT 1)\n"
         "    FROM json_each(?1))",
     .postgres =
+        "WITH first AS MATERIALIZED (\n"
+        "    SELECT n.at FROM jsonb_array_elements_text($1::jsonb) AS k\n"
+        "    CROSS JOIN LATERAL (SELECT j.ctid AS at, j.order_key, j.behind FROM jobs j\n"
+        "                        WHERE (j.order_key, j.id) >= (k.value, 0) AND j.order_key IS NOT NULL\n"
+        "                            AND j.state IN (1, 2)\n"
+        "                        ORDER BY j.order_key, j.id LIMIT 1) AS n\n"
+        "    WHERE n.order_key = k.value AND n.behind\n"
+        "), picked AS MATERIALIZED (\n"
+        "    SELECT first.at FROM first JOIN jobs ON jobs.ctid = first.at\n"
+        "    WHERE jobs.behind AND jobs.state + 0 = 1\n"
+        "    FOR UPDATE OF jobs SKIP LOCKED\n"
+        ")\n"
         "UPDATE jobs SET behind = FALSE, scheduled = $2::timestamptz, run_at = greatest(run_at, $2::timestamptz)\n"
-        "WHERE state = 1 AND behind AND id IN (\n"
-        "    SELECT (SELECT n.id FROM jobs n WHERE n.order_key = k.value AND n.order_key IS NOT NULL\n"
-        "                AND n.state IN (1, 2) ORDER BY n.id LIMIT 1)\n"
-        "    FROM jsonb_array_elements_text($1::jsonb) AS k)",
+        "FROM picked WHERE jobs.ctid = picked.at",
     .params = jobs_sql_next_params,
     .param_count = 2,
 };
@@ -545,7 +631,7 @@ static const struct store_column jobs_sql_next_all_params[] = {
 };
 const struct store_statement jobs_sql_next_all = {
     .name = "jobs_next_all",
-    .id = 79,
+    .id = 81,
     .writes = true,
     .sqlite =
         "WITH RECURSIVE line (order_key) AS (\n"
@@ -561,16 +647,26 @@ const struct store_statement jobs_sql_next_all = {
         "    FROM line WHERE line.order_key IS NOT NULL)",
     .postgres =
         "WITH RECURSIVE line (order_key) AS (\n"
-        "    SELECT min(order_key) FROM jobs WHERE state = 1 AND behind\n"
+        "    (SELECT j.order_key FROM jobs j WHERE j.state = 1 AND j.behind ORDER BY j.order_key LIMIT 1)\n"
         "    UNION ALL\n"
-        "    SELECT (SELECT min(j.order_key) FROM jobs j\n"
-        "            WHERE j.state = 1 AND j.behind AND j.order_key > line.order_key)\n"
-        "    FROM line WHERE line.order_key IS NOT NULL)\n"
+        "    SELECT n.order_key FROM line\n"
+        "    CROSS JOIN LATERAL (SELECT j.order_key FROM jobs j\n"
+        "                        WHERE j.state = 1 AND j.behind AND j.order_key > line.order_key\n"
+        "                        ORDER BY j.order_key LIMIT 1) AS n\n"
+        "), first AS MATERIALIZED (\n"
+        "    SELECT n.at FROM line\n"
+        "    CROSS JOIN LATERAL (SELECT j.ctid AS at, j.order_key, j.behind FROM jobs j\n"
+        "                        WHERE (j.order_key, j.id) >= (line.order_key, 0) AND j.order_key IS NOT NULL\n"
+        "                            AND j.state IN (1, 2)\n"
+        "                        ORDER BY j.order_key, j.id LIMIT 1) AS n\n"
+        "    WHERE n.order_key = line.order_key AND n.behind\n"
+        "), picked AS MATERIALIZED (\n"
+        "    SELECT first.at FROM first JOIN jobs ON jobs.ctid = first.at\n"
+        "    WHERE jobs.behind AND jobs.state + 0 = 1\n"
+        "    FOR UPDATE OF jobs SKIP LOCKED\n"
+        ")\n"
         "UPDATE jobs SET behind = FALSE, scheduled = $1::timestamptz, run_at = greatest(run_at, $1::timestamptz)\n"
-        "WHERE state = 1 AND behind AND id IN (\n"
-        "    SELECT (SELECT n.id FROM jobs n WHERE n.order_key = line.order_key AND n.order_key IS NOT NULL\n"
-        "                AND n.state IN (1, 2) ORDER BY n.id LIMIT 1)\n"
-        "    FROM line WHERE line.order_key IS NOT NULL)",
+        "FROM picked WHERE jobs.ctid = picked.at",
     .params = jobs_sql_next_all_params,
     .param_count = 1,
 };
@@ -587,19 +683,19 @@ static const struct store_column jobs_sql_bury_columns[] = {
 };
 const struct store_statement jobs_sql_bury = {
     .name = "jobs_bury",
-    .id = 52,
+    .id = 53,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
         "SET state = CASE WHEN cancelling THEN 5 ELSE 4 END, finished = ?3, lapses = lapses + ?4,\n"
         "    error = ?5, lease_owner = NULL, lease_until = NULL\n"
-        "WHERE id = ?1 AND lease_token = ?2 AND state = 2\n"
+        "WHERE id = ?1 AND lease_token = ?2 AND lease_until IS NOT NULL\n"
         "RETURNING state",
     .postgres =
         "UPDATE jobs\n"
         "SET state = CASE WHEN cancelling THEN 5 ELSE 4 END, finished = $3::timestamptz, lapses = lapses + $4::bigint,\n"
         "    error = $5::text, lease_owner = NULL, lease_until = NULL\n"
-        "WHERE id = $1::bigint AND lease_token = $2::bigint AND state = 2\n"
+        "WHERE id = $1::bigint AND lease_token = $2::bigint AND lease_until IS NOT NULL\n"
         "RETURNING state",
     .params = jobs_sql_bury_params,
     .param_count = 5,
@@ -622,7 +718,7 @@ static const struct store_column jobs_sql_requeue_columns[] = {
 };
 const struct store_statement jobs_sql_requeue = {
     .name = "jobs_requeue",
-    .id = 88,
+    .id = 91,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -631,7 +727,7 @@ const struct store_statement jobs_sql_requeue = {
         "    run_at = coalesce(?4, run_at), scheduled = ?3, attempts = attempts - ?5,\n"
         "    lapses = CASE WHEN ?6 THEN 0 ELSE lapses + ?7 END,\n"
         "    error = coalesce(?8, error), lease_owner = NULL, lease_until = NULL, started = NULL\n"
-        "WHERE id = ?1 AND lease_token = ?2 AND state = 2\n"
+        "WHERE id = ?1 AND lease_token = ?2 AND lease_until IS NOT NULL\n"
         "RETURNING state",
     .postgres =
         "UPDATE jobs\n"
@@ -640,7 +736,7 @@ const struct store_statement jobs_sql_requeue = {
         "    run_at = coalesce($4::timestamptz, run_at), scheduled = $3::timestamptz, attempts = attempts - $5::bigint,\n"
         "    lapses = CASE WHEN $6::boolean THEN 0 ELSE lapses + $7::bigint END,\n"
         "    error = coalesce($8::text, error), lease_owner = NULL, lease_until = NULL, started = NULL\n"
-        "WHERE id = $1::bigint AND lease_token = $2::bigint AND state = 2\n"
+        "WHERE id = $1::bigint AND lease_token = $2::bigint AND lease_until IS NOT NULL\n"
         "RETURNING state",
     .params = jobs_sql_requeue_params,
     .param_count = 8,
@@ -664,20 +760,23 @@ static const struct store_column jobs_sql_lapsed_columns[] = {
 };
 const struct store_statement jobs_sql_lapsed = {
     .name = "jobs_lapsed",
-    .id = 72,
+    .id = 74,
     .writes = true,
     .sqlite =
         "SELECT id, kind, order_key, attempts, started IS NOT NULL AS was_started, lease_token FROM jobs\n"
         "WHERE state = 2 AND ((lease_until >= ?1 AND lease_until < ?2) OR lease_until > ?3)\n"
         "ORDER BY lease_until LIMIT ?4",
     .postgres =
-        "SELECT id, kind, order_key, attempts, started IS NOT NULL AS was_started, lease_token FROM jobs\n"
-        "WHERE id IN (SELECT id FROM jobs WHERE state = 2 AND lease_until >= $1::timestamptz AND lease_until < $2::timestamptz\n"
-        "             UNION ALL\n"
-        "             SELECT id FROM jobs WHERE state = 2 AND lease_until > $3::timestamptz)\n"
-        "    AND state = 2\n"
+        "WITH found AS MATERIALIZED (\n"
+        "    SELECT ctid AS at FROM jobs WHERE state = 2 AND lease_until >= $1::timestamptz AND lease_until < $2::timestamptz\n"
+        "    UNION ALL\n"
+        "    SELECT ctid FROM jobs WHERE state = 2 AND lease_until > $3::timestamptz\n"
+        ")\n"
+        "SELECT id, kind, order_key, attempts, started IS NOT NULL AS was_started, lease_token\n"
+        "FROM found JOIN jobs ON jobs.ctid = found.at\n"
+        "WHERE lease_until IS NOT NULL\n"
         "ORDER BY lease_until LIMIT $4::bigint\n"
-        "FOR UPDATE SKIP LOCKED",
+        "FOR UPDATE OF jobs SKIP LOCKED",
     .params = jobs_sql_lapsed_params,
     .param_count = 4,
     .columns = jobs_sql_lapsed_columns,
@@ -689,7 +788,7 @@ static const struct store_column jobs_sql_rebase_params[] = {
 };
 const struct store_statement jobs_sql_rebase = {
     .name = "jobs_rebase",
-    .id = 85,
+    .id = 87,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET run_at = ?1 + (run_at - scheduled), scheduled = ?1\n"
@@ -700,11 +799,13 @@ const struct store_statement jobs_sql_rebase = {
         "             SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND scheduled > ?1)",
     .postgres =
         "UPDATE jobs SET run_at = $1::timestamptz + (run_at - scheduled), scheduled = $1::timestamptz\n"
-        "WHERE id IN (SELECT id FROM jobs WHERE state = 1 AND lapses = 0 AND NOT behind AND scheduled > $1::timestamptz\n"
-        "             UNION ALL\n"
-        "             SELECT id FROM jobs WHERE state = 1 AND behind AND scheduled > $1::timestamptz\n"
-        "             UNION ALL\n"
-        "             SELECT id FROM jobs WHERE state = 1 AND lapses > 0 AND scheduled > $1::timestamptz)",
+        "WHERE ctid = ANY (ARRAY (\n"
+        "    SELECT ctid FROM jobs WHERE state = 1 AND lapses = 0 AND NOT behind AND scheduled > $1::timestamptz\n"
+        "    UNION ALL\n"
+        "    SELECT ctid FROM jobs WHERE state = 1 AND behind AND scheduled > $1::timestamptz\n"
+        "    UNION ALL\n"
+        "    SELECT ctid FROM jobs WHERE state = 1 AND lapses > 0 AND NOT behind AND scheduled > $1::timestamptz))\n"
+        "    AND state + 0 = 1",
     .params = jobs_sql_rebase_params,
     .param_count = 1,
 };
@@ -715,7 +816,7 @@ static const struct store_column jobs_sql_replay_params[] = {
 };
 const struct store_statement jobs_sql_replay = {
     .name = "jobs_replay",
-    .id = 87,
+    .id = 90,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -724,7 +825,7 @@ const struct store_statement jobs_sql_replay = {
         "    progress_note = NULL,\n"
         "    behind = EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
         "                         AND p.order_key IS NOT NULL AND p.state IN (1, 2))\n"
-        "WHERE id = ?1 AND state = 4\n"
+        "WHERE id = ?1 AND state + 0 = 4\n"
         "    AND NOT EXISTS (SELECT 1 FROM jobs n WHERE n.key = jobs.key AND n.key IS NOT NULL\n"
         "                        AND n.state IN (1, 2))",
     .postgres =
@@ -734,7 +835,7 @@ const struct store_statement jobs_sql_replay = {
         "    progress_note = NULL,\n"
         "    behind = EXISTS (SELECT 1 FROM jobs p WHERE p.order_key = jobs.order_key\n"
         "                         AND p.order_key IS NOT NULL AND p.state IN (1, 2))\n"
-        "WHERE id = $1::bigint AND state = 4\n"
+        "WHERE id = $1::bigint AND state + 0 = 4\n"
         "    AND NOT EXISTS (SELECT 1 FROM jobs n WHERE n.key = jobs.key AND n.key IS NOT NULL\n"
         "                        AND n.state IN (1, 2))",
     .params = jobs_sql_replay_params,
@@ -750,7 +851,7 @@ static const struct store_column jobs_sql_cancel_columns[] = {
 };
 const struct store_statement jobs_sql_cancel = {
     .name = "jobs_cancel",
-    .id = 53,
+    .id = 54,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET state = 5, finished = ?2 WHERE id = ?1 AND state = 1 RETURNING order_key",
@@ -767,12 +868,12 @@ static const struct store_column jobs_sql_cancel_running_params[] = {
 };
 const struct store_statement jobs_sql_cancel_running = {
     .name = "jobs_cancel_running",
-    .id = 54,
+    .id = 55,
     .writes = true,
     .sqlite =
-        "UPDATE jobs SET cancelling = TRUE WHERE id = ?1 AND state = 2",
+        "UPDATE jobs SET cancelling = TRUE WHERE id = ?1 AND lease_until IS NOT NULL",
     .postgres =
-        "UPDATE jobs SET cancelling = TRUE WHERE id = $1::bigint AND state = 2",
+        "UPDATE jobs SET cancelling = TRUE WHERE id = $1::bigint AND lease_until IS NOT NULL",
     .params = jobs_sql_cancel_running_params,
     .param_count = 1,
 };
@@ -783,7 +884,7 @@ static const struct store_column jobs_sql_retry_params[] = {
 };
 const struct store_statement jobs_sql_retry = {
     .name = "jobs_retry",
-    .id = 89,
+    .id = 92,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -805,7 +906,7 @@ static const struct store_column jobs_sql_state_columns[] = {
 };
 const struct store_statement jobs_sql_state = {
     .name = "jobs_state",
-    .id = 90,
+    .id = 93,
     .writes = false,
     .sqlite =
         "SELECT state FROM jobs WHERE id = ?1",
@@ -829,7 +930,7 @@ static const struct store_column jobs_sql_dead_columns[] = {
 };
 const struct store_statement jobs_sql_dead = {
     .name = "jobs_dead",
-    .id = 62,
+    .id = 63,
     .writes = false,
     .sqlite =
         "SELECT id, finished FROM jobs\n"
@@ -872,7 +973,7 @@ static const struct store_column jobs_sql_list_columns[] = {
 };
 const struct store_statement jobs_sql_list = {
     .name = "jobs_list",
-    .id = 73,
+    .id = 75,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
@@ -920,7 +1021,7 @@ static const struct store_column jobs_sql_list_live_columns[] = {
 };
 const struct store_statement jobs_sql_list_live = {
     .name = "jobs_list_live",
-    .id = 75,
+    .id = 77,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
@@ -981,7 +1082,7 @@ static const struct store_column jobs_sql_list_ended_columns[] = {
 };
 const struct store_statement jobs_sql_list_ended = {
     .name = "jobs_list_ended",
-    .id = 74,
+    .id = 76,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
@@ -1029,7 +1130,7 @@ static const struct store_column jobs_sql_get_columns[] = {
 };
 const struct store_statement jobs_sql_get = {
     .name = "jobs_get",
-    .id = 69,
+    .id = 71,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
@@ -1055,7 +1156,7 @@ static const struct store_column jobs_sql_count_columns[] = {
 };
 const struct store_statement jobs_sql_count = {
     .name = "jobs_count",
-    .id = 57,
+    .id = 58,
     .writes = false,
     .sqlite =
         "SELECT (SELECT count(*) FROM jobs WHERE state = 1 AND lapses = 0 AND NOT behind AND ?1 = 1)\n"
@@ -1082,7 +1183,7 @@ static const struct store_column jobs_sql_count_kinds_columns[] = {
 };
 const struct store_statement jobs_sql_count_kinds = {
     .name = "jobs_count_kinds",
-    .id = 58,
+    .id = 59,
     .writes = false,
     .sqlite =
         "SELECT kind, state, count(*) AS count FROM jobs\n"
@@ -1100,7 +1201,7 @@ static const struct store_column jobs_sql_queue_make_params[] = {
 };
 const struct store_statement jobs_sql_queue_make = {
     .name = "jobs_queue_make",
-    .id = 82,
+    .id = 84,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated) VALUES (?1, '[]', ?2)\n"
@@ -1120,7 +1221,7 @@ static const struct store_column jobs_sql_queue_lock_columns[] = {
 };
 const struct store_statement jobs_sql_queue_lock = {
     .name = "jobs_queue_lock",
-    .id = 81,
+    .id = 83,
     .writes = true,
     .sqlite =
         "SELECT starts FROM job_queues WHERE name = ?1",
@@ -1140,7 +1241,7 @@ static const struct store_column jobs_sql_queue_starts_params[] = {
 };
 const struct store_statement jobs_sql_queue_starts = {
     .name = "jobs_queue_starts",
-    .id = 84,
+    .id = 86,
     .writes = true,
     .sqlite =
         "UPDATE job_queues SET starts = ?2, updated = ?3 WHERE name = ?1",
@@ -1158,7 +1259,7 @@ static const struct store_column jobs_sql_queue_running_columns[] = {
 };
 const struct store_statement jobs_sql_queue_running = {
     .name = "jobs_queue_running",
-    .id = 83,
+    .id = 85,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS count FROM jobs WHERE state = 2 AND queue IS NOT NULL AND queue = ?1",
@@ -1177,7 +1278,7 @@ static const struct store_column jobs_sql_sweep_params[] = {
 };
 const struct store_statement jobs_sql_sweep = {
     .name = "jobs_sweep",
-    .id = 92,
+    .id = 95,
     .writes = true,
     .sqlite =
         "DELETE FROM jobs\n"
@@ -1187,10 +1288,11 @@ const struct store_statement jobs_sql_sweep = {
         "             LIMIT ?3)",
     .postgres =
         "DELETE FROM jobs\n"
-        "WHERE id IN (SELECT id FROM jobs\n"
-        "             WHERE state >= 3 AND state = $1::bigint AND finished < $2::timestamptz\n"
-        "                 AND id < (SELECT max(id) FROM jobs)\n"
-        "             LIMIT $3::bigint)",
+        "WHERE ctid = ANY (ARRAY (SELECT ctid FROM jobs\n"
+        "                         WHERE state >= 3 AND state = $1::bigint AND finished < $2::timestamptz\n"
+        "                             AND id + 0 < (SELECT max(id) FROM jobs)\n"
+        "                         ORDER BY finished LIMIT $3::bigint))\n"
+        "    AND state + 0 = $1::bigint",
     .params = jobs_sql_sweep_params,
     .param_count = 3,
 };
@@ -1204,7 +1306,7 @@ static const struct store_column jobs_sql_cron_get_columns[] = {
 };
 const struct store_statement jobs_sql_cron_get = {
     .name = "jobs_cron_get",
-    .id = 59,
+    .id = 60,
     .writes = false,
     .sqlite =
         "SELECT slot, spec FROM job_crons WHERE name = ?1",
@@ -1224,7 +1326,7 @@ static const struct store_column jobs_sql_cron_insert_params[] = {
 };
 const struct store_statement jobs_sql_cron_insert = {
     .name = "jobs_cron_insert",
-    .id = 60,
+    .id = 61,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, spec, fired) VALUES (?1, ?2, ?3, ?4)\n"
@@ -1246,7 +1348,7 @@ static const struct store_column jobs_sql_cron_move_params[] = {
 };
 const struct store_statement jobs_sql_cron_move = {
     .name = "jobs_cron_move",
-    .id = 61,
+    .id = 62,
     .writes = true,
     .sqlite =
         "UPDATE job_crons SET slot = ?2, fired = ?4 WHERE name = ?1 AND slot = ?3",

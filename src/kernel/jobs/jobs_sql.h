@@ -55,7 +55,7 @@ extern const struct store_statement jobs_sql_heads_from;
  * Params: kind text, priority i64, from time, now time, until time, owner text, queue text?, limit
  * i64
  * Columns: id i64, kind text, key text?, order_key text?, payload json, attempts i64, run_at time,
- * lease_token i64
+ * lease_token i64, spot text
  */
 extern const struct store_statement jobs_sql_claim;
 
@@ -70,7 +70,7 @@ extern const struct store_statement jobs_sql_suspects;
  * jobs_sql_claim_suspect takes one queued job that lost a lease.
  * Params: id i64, now time, until time, owner text, queue text?
  * Columns: id i64, kind text, key text?, order_key text?, payload json, attempts i64, run_at time,
- * lease_token i64
+ * lease_token i64, spot text
  */
 extern const struct store_statement jobs_sql_claim_suspect;
 
@@ -81,11 +81,19 @@ extern const struct store_statement jobs_sql_claim_suspect;
 extern const struct store_statement jobs_sql_mark_started;
 
 /*
- * jobs_sql_renew extends leases that were not lost; the rows that come back are those.
+ * jobs_sql_renew extends a lease that was not lost, of which the row comes back.
  * Params: id i64, token i64, until time
- * Columns: id i64, cancelling bool
+ * Columns: id i64, cancelling bool, spot text
  */
 extern const struct store_statement jobs_sql_renew;
+
+/*
+ * jobs_sql_renew_spots does so for many whose rows lie where they lay; who does not come back may
+ * have moved.
+ * Params: spot text, id i64, token i64, until time
+ * Columns: id i64, cancelling bool, spot text
+ */
+extern const struct store_statement jobs_sql_renew_spots;
 
 /*
  * jobs_sql_progress notes how far a running job is.
@@ -94,29 +102,41 @@ extern const struct store_statement jobs_sql_renew;
 extern const struct store_statement jobs_sql_progress;
 
 /*
- * jobs_sql_finish ends a running job well.
+ * jobs_sql_finish ends a running job well; its row comes back when it was still held.
  * Params: id i64, token i64, now time
+ * Columns: id i64
  */
 extern const struct store_statement jobs_sql_finish;
 
 /*
- * jobs_sql_finish_many ends running jobs well; the rows that come back were still held.
- * Params: id i64, token i64, now time
+ * jobs_sql_finish_spots does so for many whose rows lie where they lay; who does not come back may
+ * have moved. The look-up reads no index, of whose pages a serializable transaction would remember
+ * that it did.
+ * Params: spot text, id i64, token i64, now time
  * Columns: id i64
  */
-extern const struct store_statement jobs_sql_finish_many;
+extern const struct store_statement jobs_sql_finish_spots;
 
 /*
- * jobs_sql_finish_forgotten ends running jobs well and forgets them at once; the rows that come
- * back were still held.
+ * jobs_sql_forget ends a running job well and forgets it at once; its row comes back when it was
+ * still held.
  * Params: id i64, token i64
  * Columns: id i64
  */
-extern const struct store_statement jobs_sql_finish_forgotten;
+extern const struct store_statement jobs_sql_forget;
+
+/*
+ * jobs_sql_forget_spots does so for many whose rows lie where they lay; who does not come back may
+ * have moved.
+ * Params: spot text, id i64, token i64
+ * Columns: id i64
+ */
+extern const struct store_statement jobs_sql_forget_spots;
 
 /*
  * jobs_sql_next lets the first living job of each order key be claimed; its wait for its turn ends
- * now.
+ * now. One that somebody else has in hand is passed over, so that two who do this never wait in a
+ * ring.
  * Params: keys json, now time
  */
 extern const struct store_statement jobs_sql_next;

@@ -81,9 +81,17 @@ static void bind_lease(struct store_query *q, const struct jobs_claim *claim)
     }
 }
 
+static void read_spot(struct store_query *q, struct arena *arena, struct jobs_hold *hold)
+{
+    struct slice spot = store_get_text(q, "spot", arena);
+    ASSERT(spot.len < sizeof(hold->spot));
+    memcpy(hold->spot, spot.ptr, spot.len);
+    hold->spot[spot.len] = '\0';
+}
+
 static struct jobs_claimed read_claimed(struct store_query *q, struct arena *arena)
 {
-    return (struct jobs_claimed){
+    struct jobs_claimed claimed = {
         .hold = {.id = store_get_i64(q, "id"), .token = store_get_i64(q, "lease_token")},
         .kind = store_get_text(q, "kind", arena),
         .key = store_get_text(q, "key", arena),
@@ -92,6 +100,8 @@ static struct jobs_claimed read_claimed(struct store_query *q, struct arena *are
         .attempt = (uint32_t)store_get_i64(q, "attempts"),
         .run_usec = store_get_time(q, "run_at"),
     };
+    read_spot(q, arena, &claimed.hold);
+    return claimed;
 }
 
 enum err jobs_store_claim(struct store_tx *tx, const struct jobs_claim *claim,
@@ -217,24 +227,83 @@ static struct jobs_kept *kept_of(struct jobs_kept *holds, size_t count, int64_t 
     return found;
 }
 
+/* What many holds are ended or extended by, at the spots of their rows and by their ids. */
+struct hold_statements {
+    const struct store_statement *spots;
+    const struct store_statement *ids;
+    const char *time; /* parameter; NULL: none */
+    bool renews;
+};
+
+static void read_kept(struct store_query *q, const struct hold_statements *by, struct arena *arena,
+                      struct jobs_kept *holds, size_t count)
+{
+    while (store_step(q)) {
+        struct jobs_kept *kept = kept_of(holds, count, store_get_i64(q, "id"));
+        kept->held = true;
+        if (by->renews) {
+            kept->cancelling = store_get_bool(q, "cancelling");
+            read_spot(q, arena, &kept->hold);
+        }
+    }
+}
+
+/* Those that are not known to be held: where they lay, or wherever they are. */
+static enum err keep_rows(struct store_tx *tx, const struct hold_statements *by, bool at_spots,
+                          struct jobs_kept *holds, size_t count, int64_t usec, struct why *why)
+{
+    struct store_query q;
+    struct arena scratch;
+    arena_init(&scratch, 0);
+    store_begin_rows(&q, tx, at_spots ? by->spots : by->ids);
+    for (size_t i = 0; i < count; i++) {
+        const struct jobs_hold *hold = &holds[i].hold;
+        if (holds[i].held || (at_spots && hold->spot[0] == '\0')) {
+            continue;
+        }
+        if (at_spots) {
+            store_bind_text(&q, "spot", slice_text(hold->spot));
+        }
+        store_bind_i64(&q, "id", hold->id);
+        store_bind_i64(&q, "token", hold->token);
+        if (by->time != NULL) {
+            store_bind_time(&q, by->time, usec);
+        }
+        store_row(&q);
+    }
+    read_kept(&q, by, &scratch, holds, count);
+    enum err e = store_finish(&q, NULL, why);
+    arena_free(&scratch);
+    return e;
+}
+
+static enum err keep_many(struct store_tx *tx, const struct hold_statements *by,
+                          struct jobs_kept *holds, size_t count, int64_t usec, struct why *why)
+{
+    size_t spots = 0;
+    size_t held = 0;
+    sort_holds(holds, count);
+    for (size_t i = 0; i < count; i++) {
+        spots += holds[i].hold.spot[0] != '\0';
+    }
+    enum err e = spots > 0 ? keep_rows(tx, by, true, holds, count, usec, why) : OK;
+    for (size_t i = 0; i < count; i++) {
+        held += holds[i].held;
+    }
+    return e == OK && held < count ? keep_rows(tx, by, false, holds, count, usec, why) : e;
+}
+
+static const struct hold_statements renewing = {
+    .spots = &jobs_sql_renew_spots, .ids = &jobs_sql_renew, .time = "until", .renews = true};
+static const struct hold_statements finishing = {
+    .spots = &jobs_sql_finish_spots, .ids = &jobs_sql_finish, .time = "now"};
+static const struct hold_statements forgetting = {.spots = &jobs_sql_forget_spots,
+                                                  .ids = &jobs_sql_forget};
+
 enum err jobs_store_renew(struct store_tx *tx, struct jobs_kept *holds, size_t count,
                           int64_t until_usec, struct why *why)
 {
-    struct store_query q;
-    sort_holds(holds, count);
-    store_begin_rows(&q, tx, &jobs_sql_renew);
-    for (size_t i = 0; i < count; i++) {
-        store_bind_i64(&q, "id", holds[i].hold.id);
-        store_bind_i64(&q, "token", holds[i].hold.token);
-        store_bind_time(&q, "until", until_usec);
-        store_row(&q);
-    }
-    while (store_step(&q)) {
-        struct jobs_kept *kept = kept_of(holds, count, store_get_i64(&q, "id"));
-        kept->held = true;
-        kept->cancelling = store_get_bool(&q, "cancelling");
-    }
-    return store_finish(&q, NULL, why);
+    return keep_many(tx, &renewing, holds, count, until_usec, why);
 }
 
 enum err jobs_store_progress(struct store_tx *tx, const struct jobs_progress_note *note,
@@ -251,21 +320,18 @@ enum err jobs_store_progress(struct store_tx *tx, const struct jobs_progress_not
 enum err jobs_store_finish_many(struct store_tx *tx, struct jobs_kept *holds, size_t count,
                                 int64_t now_usec, bool forget, struct why *why)
 {
-    struct store_query q;
-    sort_holds(holds, count);
-    store_begin_rows(&q, tx, forget ? &jobs_sql_finish_forgotten : &jobs_sql_finish_many);
-    for (size_t i = 0; i < count; i++) {
-        store_bind_i64(&q, "id", holds[i].hold.id);
-        store_bind_i64(&q, "token", holds[i].hold.token);
-        if (!forget) {
-            store_bind_time(&q, "now", now_usec);
-        }
-        store_row(&q);
+    return keep_many(tx, forget ? &forgetting : &finishing, holds, count, now_usec, why);
+}
+
+enum err jobs_store_finish(struct store_tx *tx, struct jobs_hold hold, int64_t now_usec,
+                           bool *out_held, struct why *why)
+{
+    struct jobs_kept kept = {.hold = hold};
+    enum err e = keep_many(tx, &finishing, &kept, 1, now_usec, why);
+    if (e == OK) {
+        *out_held = kept.held;
     }
-    while (store_step(&q)) {
-        kept_of(holds, count, store_get_i64(&q, "id"))->held = true;
-    }
-    return store_finish(&q, NULL, why);
+    return e;
 }
 
 enum err jobs_store_next(struct store_tx *tx, const struct slice *order_keys, size_t count,
@@ -298,15 +364,6 @@ enum err jobs_store_next_all(struct store_tx *tx, int64_t now_usec, int64_t *out
     store_begin(&q, tx, &jobs_sql_next_all);
     store_bind_time(&q, "now", now_usec);
     return store_finish(&q, out_count, why);
-}
-
-enum err jobs_store_finish(struct store_tx *tx, struct jobs_hold hold, int64_t now_usec,
-                           bool *out_held, struct why *why)
-{
-    struct store_query q;
-    begin_hold(&q, tx, &jobs_sql_finish, hold);
-    store_bind_time(&q, "now", now_usec);
-    return finish_hold(&q, out_held, why);
 }
 
 /* Reads the state that a row was left in; 0 when the hold was lost. */

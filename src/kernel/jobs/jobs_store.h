@@ -3,6 +3,10 @@
  *
  * Functions that end or extend a hold say in *out_held whether it still was one: the token is
  * compared in the statement, so that a lost lease never changes a row.
+ *
+ * A hold remembers where its row lay when it was claimed or renewed (`spot`). On PostgreSQL many
+ * are ended or extended there, without a look into an index; who is not found has been moved by
+ * somebody (asked to cancel, told its progress) or is lost, and is looked for by its id.
  */
 #ifndef KERNEL_JOBS_JOBS_STORE_H
 #define KERNEL_JOBS_JOBS_STORE_H
@@ -10,10 +14,13 @@
 #include "kernel/jobs/jobs_admin.h"
 #include "kernel/jobs/jobs_cron.h"
 
+#define JOBS_SPOT_MAX 19 /* "(4294967295,65535)" */
+
 /* A job that somebody holds, by the token of his claim. */
 struct jobs_hold {
     int64_t id;
     int64_t token;
+    char spot[JOBS_SPOT_MAX]; /* PostgreSQL: where its row lay last; a hint. Else "" */
 };
 
 /* The first queued job of a kind and priority. */
@@ -127,7 +134,7 @@ enum err jobs_store_claim_suspect(struct store_tx *tx, const struct jobs_claim *
 /* jobs_store_mark_started records that a suspect runs now. */
 enum err jobs_store_mark_started(struct store_tx *tx, struct jobs_hold hold, int64_t now_usec,
                                  bool *out_held, struct why *why) ERR_CHECKED;
-/* jobs_store_renew extends leases, in the order of their ids. */
+/* jobs_store_renew extends leases; sorts `holds` by id and notes where their rows lie now. */
 enum err jobs_store_renew(struct store_tx *tx, struct jobs_kept *holds, size_t count,
                           int64_t until_usec, struct why *why) ERR_CHECKED;
 /* jobs_store_progress writes how far a job is; one that is not held changes nothing. */
@@ -136,10 +143,7 @@ enum err jobs_store_progress(struct store_tx *tx, const struct jobs_progress_not
 /* jobs_store_finish makes a running job DONE. */
 enum err jobs_store_finish(struct store_tx *tx, struct jobs_hold hold, int64_t now_usec,
                            bool *out_held, struct why *why) ERR_CHECKED;
-/*
- * jobs_store_finish_many makes running jobs DONE, in the order of their ids; with `forget` their
- * rows are deleted.
- */
+/* jobs_store_finish_many makes running jobs DONE; with `forget` their rows are deleted. */
 enum err jobs_store_finish_many(struct store_tx *tx, struct jobs_kept *holds, size_t count,
                                 int64_t now_usec, bool forget, struct why *why) ERR_CHECKED;
 /* jobs_store_next lets the first living job of each order key be claimed. */

@@ -2,7 +2,7 @@
 
 #include "kernel/base/check.h"
 
-#define BUDGET_PARTS 20
+#define BUDGET_PARTS 40
 /*
  * Whoever enqueues takes the time first and commits later, so that jobs appear out of order by the
  * length of a commit. Units: microseconds.

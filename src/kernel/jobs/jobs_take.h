@@ -9,8 +9,8 @@
  * index would then walk through everything that was ever claimed since. So a runner remembers for
  * each kind and priority how far it has come (a place), and looks from a little before that. What
  * lies behind (a transaction that committed late, a job that was given back) is found by a look at
- * all of it, and that is repeated as often as it costs a twentieth of the time: all the time when
- * it is cheap, rarely when it is not.
+ * all of it, and that is repeated as often as it costs a fortieth of the time: all the time when it
+ * is cheap, rarely when it is not.
  */
 #ifndef KERNEL_JOBS_JOBS_TAKE_H
 #define KERNEL_JOBS_JOBS_TAKE_H
@@ -20,7 +20,7 @@
 /* Kinds and priorities that are remembered; of others only looks at everything know. */
 #define JOBS_PLACES_MAX 256
 
-/* What may take a twentieth of the time: not again before twenty times its length has passed. */
+/* What may take a fortieth of the time: not again before forty times its length has passed. */
 struct jobs_budget {
     int64_t from_mono_usec;
 };

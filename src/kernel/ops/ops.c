@@ -5,118 +5,6 @@
 #include "kernel/ops/ops_internal.h"
 #include "kernel/ops/ops_sql.h"
 
-/* ---- transactions ---- */
-
-struct one {
-    struct http_call *call;
-    struct slice id;
-};
-
-static enum err read_transaction(struct store_tx *tx, void *ctx, struct why *why)
-{
-    struct one *one = ctx;
-    struct relay_row row;
-    enum err e = relay_get(tx, one->call->req, one->id, &row, why);
-    if (e == OK) {
-        relay_row_json(one->call->out, &row);
-    }
-    return e;
-}
-
-static enum err transaction_get(struct http_call *call, struct why *why)
-{
-    struct ops *ops = call->ctx;
-    struct one one = {.call = call, .id = http_param(call, "transactionId")};
-    return store_read(ops->store, read_transaction, &one, why);
-}
-
-struct list {
-    struct http_call *call;
-    struct http_page page;
-    enum relay_state state;
-    struct relay_row *rows;
-    size_t count;
-};
-
-static enum err read_transactions(struct store_tx *tx, void *ctx, struct why *why)
-{
-    struct list *list = ctx;
-    return relay_list(tx, list->call->req, list->state, list->page.cursor, list->page.limit,
-                      &list->rows, &list->count, why);
-}
-
-static enum err state_query(const struct http_call *call, enum relay_state *out, struct why *why)
-{
-    bool found = false;
-    struct slice text = http_query(call, "state", &found);
-    if (!found) {
-        return OK;
-    }
-    for (int s = RELAY_QUEUED; s <= RELAY_CANCELLED; s++) {
-        if (slice_equal_text(text, relay_state_text((enum relay_state)s))) {
-            *out = (enum relay_state)s;
-            return OK;
-        }
-    }
-    return why_set(why, ERR_INVALID_FIELD, "state",
-                   "state is one of queued, signed, sent, mined, reverted, failed, replaced, "
-                   "cancelled");
-}
-
-static enum err transactions_list(struct http_call *call, struct why *why)
-{
-    struct ops *ops = call->ctx;
-    struct list list = {.call = call};
-    enum err e = http_page_read(call, &list.page, why);
-    if (e == OK) {
-        e = state_query(call, &list.state, why);
-    }
-    if (e == OK) {
-        e = store_read(ops->store, read_transactions, &list, why);
-    }
-    if (e != OK) {
-        return e;
-    }
-    json_begin_array(call->out);
-    for (size_t i = 0; i < list.count; i++) {
-        relay_row_json(call->out, &list.rows[i]);
-    }
-    json_end_array(call->out);
-    if (list.count == list.page.limit) {
-        http_cursor_set(call, list.rows[list.count - 1].id);
-    }
-    return OK;
-}
-
-static const struct audit_action ops_transaction_cancelled = {
-    "ops.transaction_cancelled", "It was asked to cancel a transaction, and that was done."};
-
-struct audit_table ops_audit_table(void)
-{
-    return (struct audit_table){&ops_transaction_cancelled, 1};
-}
-
-static enum err cancel_and_read(struct store_tx *tx, void *ctx, struct why *why)
-{
-    const struct one *one = ctx;
-    enum err e = relay_cancel(tx, one->id, why);
-    if (e != OK) {
-        return e;
-    }
-    struct audit_entry entry = http_audit(one->call, &ops_transaction_cancelled);
-    entry.subject = slice_format(one->call->req, "transaction/%.*s", SLICE_ARG(one->id));
-    entry.transaction_id = one->id;
-    return audit_write(tx, &entry, why);
-}
-
-static enum err transaction_cancel(struct http_call *call, struct why *why)
-{
-    struct ops *ops = call->ctx;
-    struct one one = {.call = call, .id = http_param(call, "transactionId")};
-    enum err e = store_write(ops->store, cancel_and_read, &one, why);
-    return e == OK ? store_read(ops->store, read_transaction, &one, why) : e;
-}
-
 /* ---- the chain ---- */
 
 static enum err network_get(struct http_call *call, struct why *why)
@@ -243,16 +131,6 @@ static enum err events_list(struct http_call *call, struct why *why)
 
 static const char *const health_aliases[] = {"/api/health", "/api/v1/health", NULL};
 static const char *const network_aliases[] = {"/api/blockchain/network", NULL};
-static const char *const state_keys[] = {"state", NULL};
-static const enum err not_found[] = {ERR_NOT_FOUND, OK};
-static const enum err cancel_errors[] = {ERR_NOT_FOUND, ERR_CONFLICT, OK};
-
-static const char transaction_schema[] =
-    "{\"type\":\"object\",\"required\":[\"transactionId\",\"purpose\",\"state\",\"final\","
-    "\"chainId\",\"from\",\"transactionHash\"],\"properties\":{"
-    "\"transactionId\":{\"type\":\"string\"},\"purpose\":{\"type\":\"string\"},"
-    "\"state\":{\"enum\":[\"queued\",\"signed\",\"sent\",\"mined\",\"reverted\",\"failed\","
-    "\"replaced\",\"cancelled\"]},\"final\":{\"type\":\"boolean\"}}}";
 
 static const char leases_schema[] =
     "{\"type\":\"object\",\"required\":[\"processes\",\"leases\"],\"properties\":{"
@@ -318,39 +196,6 @@ static const struct http_route routes[] = {
 };
 
 static const struct http_route api_routes[] = {
-    {
-        .method = HTTP_GET,
-        .path = "/api/v1/transactions",
-        .handler = transactions_list,
-        .flags = HTTP_LIST,
-        .query_keys = state_keys,
-        .tag = "transactions",
-        .operation = "listTransactions",
-        .summary = "Relayed transactions, newest first.",
-        .reply_status = 200,
-    },
-    {
-        .method = HTTP_GET,
-        .path = "/api/v1/transactions/{transactionId}",
-        .handler = transaction_get,
-        .tag = "transactions",
-        .operation = "getTransaction",
-        .summary = "State of one relayed transaction.",
-        .reply_schema = transaction_schema,
-        .reply_status = 200,
-        .errors = not_found,
-    },
-    {
-        .method = HTTP_POST,
-        .path = "/api/v1/transactions/{transactionId}/cancel",
-        .handler = transaction_cancel,
-        .tag = "transactions",
-        .operation = "cancelTransaction",
-        .summary = "Cancels a transaction that has no nonce yet.",
-        .reply_schema = transaction_schema,
-        .reply_status = 200,
-        .errors = cancel_errors,
-    },
     {
         .method = HTTP_GET,
         .path = "/api/v1/ledger/accounts",

@@ -3,10 +3,11 @@
  *
  * Routes of every process: /health (each part healthy, degraded or unhealthy; 503 when unhealthy),
  * /metrics (Prometheus text 0.0.4) and /api/v1/processes (who has which work). Routes of the API:
- * /api/v1/transactions, /api/v1/blockchain/network and /api/v1/blockchain/events. Health reads
- * memory and a few rows; it answers while the database or the node is away, which is what it is
- * for. Jobs: what is let go in time (ops_job_table), what is looked after at set times
- * (ops_watch_table), and the operator's view of the queue under /api/v1/jobs (HTTP_OPERATOR).
+ * /api/v1/transactions (looked at by anybody, changed by operators), /api/v1/blockchain/network and
+ * /api/v1/blockchain/events. Health reads memory and a few rows; it answers while the database or
+ * the node is away, which is what it is for. Jobs: what is let go in time (ops_job_table), what is
+ * looked after at set times (ops_watch_table), and the operator's view of the queue under
+ * /api/v1/jobs (HTTP_OPERATOR).
  */
 #ifndef KERNEL_OPS_OPS_H
 #define KERNEL_OPS_OPS_H
@@ -61,6 +62,8 @@ struct job_table ops_job_table(struct ops_retention *retention);
 /* ops_watch_table makes the jobs that look after nodes and wallets; `ops` must outlive the runner.
  */
 struct job_table ops_watch_table(struct ops *ops);
+/* ops_transactions_http_table makes the routes under /api/v1/transactions. */
+struct http_table ops_transactions_http_table(struct ops *ops);
 /* ops_jobs_http_table makes the routes under /api/v1/jobs; `ops` must outlive the server. */
 struct http_table ops_jobs_http_table(struct ops *ops);
 /* ops_metrics_register makes the metric rows part of /metrics and of the reference, once. */
@@ -76,7 +79,7 @@ void ops_processes_json(struct json_out *j, const struct store_process_row *rows
 /* ops_leases_json writes the member "leases" of the open object. */
 void ops_leases_json(struct json_out *j, const struct store_lease_row *rows, size_t count);
 
-/* ops_audit_table has the actions of these routes (kernel/audit/audit.h). */
+/* ops_audit_table has the actions of the routes of transactions (kernel/audit/audit.h). */
 struct audit_table ops_audit_table(void);
 /* ops_jobs_audit_table has those of ops_jobs_http_table. */
 struct audit_table ops_jobs_audit_table(void);

@@ -89,16 +89,35 @@ static void audit_part(struct json_out *j, enum health database, const struct au
     json_end_object(j);
 }
 
+static const char *verify_text(enum chain_verify verify)
+{
+    switch (verify) {
+    case CHAIN_VERIFY_FULL:
+        return "full";
+    case CHAIN_VERIFY_HEADERS:
+        return "headers";
+    case CHAIN_VERIFY_TRUSTED:
+        return "trusted: answers of nodes are not proven";
+    }
+    return "";
+}
+
 static enum health chain_part(struct ops *ops, struct json_out *j)
 {
     struct chain_status s;
     chain_status_read(ops->chain, &s);
-    enum health h = s.halted ? UNHEALTHY : s.node_ok && s.followed ? HEALTHY : DEGRADED;
+    bool waits = s.owned && s.waiting_why[0] != '\0';
+    enum health h = s.halted ? UNHEALTHY : s.node_ok && s.followed && !waits ? HEALTHY : DEGRADED;
     part(j, "chain", h,
          s.halted      ? s.halted_why
          : !s.followed ? "no process applies its blocks at the moment"
+         : waits       ? s.waiting_why
          : s.node_ok   ? NULL
                        : "no node answers at the moment");
+    json_key(j, "verify");
+    json_text(j, verify_text(s.verify));
+    json_key(j, "synced");
+    json_bool(j, s.synced && h == HEALTHY);
     json_key(j, "chainId");
     json_u64(j, s.chain_id);
     json_key(j, "block");

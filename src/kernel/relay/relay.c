@@ -16,7 +16,10 @@ struct relay *relay_new(const struct relay_options *options)
 {
     relay_metrics_register();
     struct relay *relay = mem_alloc(sizeof *relay);
-    relay->config = *options->config;
+    struct why why = {0};
+    enum err e = relay_config_resolve(options->config, options->chain_id, &relay->config,
+                                      &relay->schedule, &why);
+    ASSERT(e == OK); /* relay_config_check has said so */
     relay->chain_id = options->chain_id;
     relay->store = options->store;
     relay->rpc = options->rpc;
@@ -24,6 +27,8 @@ struct relay *relay_new(const struct relay_options *options)
     relay->signer_count = options->signer_count;
     relay->policies = options->policies;
     relay->policy_count = options->policy_count;
+    relay->gases = options->gases;
+    relay->gas_count = options->gas_count;
     relay->contracts = options->contracts;
     relay->contract_count = options->contract_count;
     relay->watch = options->watch;
@@ -98,29 +103,41 @@ enum err relay_nonce_at_least(struct store_tx *tx, uint64_t chain_id, const stru
     return relay_nonce_put(tx, chain_id, wallet, nonce, why);
 }
 
-enum err relay_counts(struct relay *relay, const struct address *const *wallets, size_t count,
-                      bool pending, uint64_t *out, struct why *why)
+static struct rpc_call count_call(struct relay *relay, const struct address *wallet,
+                                  const char *tag)
 {
-    struct rpc_call *calls = arena_alloc_array(&relay->step, count, sizeof *calls);
+    char text[ADDRESS_TEXT_MAX];
+    address_format(wallet, text);
+    return (struct rpc_call){
+        .method = "eth_getTransactionCount",
+        .params = slice_format(&relay->step, "[\"%s\",\"%s\"]", text, tag),
+    };
+}
+
+enum err relay_counts(struct relay *relay, const struct address *const *wallets, size_t count,
+                      uint64_t *out_mined, uint64_t *out_pending, struct why *why)
+{
+    struct rpc_call *calls = arena_alloc_array(&relay->step, 2 * count, sizeof *calls);
+    uint64_t *numbers = arena_alloc_array(&relay->step, 2 * count, sizeof *numbers);
     for (size_t i = 0; i < count; i++) {
-        char text[ADDRESS_TEXT_MAX];
-        address_format(wallets[i], text);
-        calls[i] = (struct rpc_call){
-            .method = "eth_getTransactionCount",
-            .params =
-                slice_format(&relay->step, "[\"%s\",\"%s\"]", text, pending ? "pending" : "latest"),
-        };
+        calls[2 * i] = count_call(relay, wallets[i], "latest");
+        calls[2 * i + 1] = count_call(relay, wallets[i], "pending");
     }
-    enum err e = rpc_call_many(relay->rpc, &relay->step, RPC_ANY, calls, count, why);
-    for (size_t i = 0; e == OK && i < count; i++) {
+    enum err e = rpc_call_many(relay->rpc, &relay->step, RPC_ANY, calls, 2 * count, why);
+    for (size_t i = 0; e == OK && i < 2 * count; i++) {
         e = calls[i].err;
         if (e != OK && why != NULL) {
             *why = calls[i].why;
         }
         if (e == OK && (calls[i].result->type != JSON_STRING ||
-                        hex_parse_u64(calls[i].result->text, &out[i]) != OK)) {
+                        hex_parse_u64(calls[i].result->text, &numbers[i]) != OK)) {
             e = why_set(why, ERR_NODE_RESPONSE, NULL, "the node's count of transactions is none");
         }
+    }
+    for (size_t i = 0; e == OK && i < count; i++) {
+        out_mined[i] = numbers[2 * i];
+        /* A node whose pool is behind its chain knows nothing of what waits. */
+        out_pending[i] = numbers[2 * i + 1] > numbers[2 * i] ? numbers[2 * i + 1] : numbers[2 * i];
     }
     return e;
 }

@@ -7,13 +7,14 @@
  *   QUEUED --simulated, fees set, nonce taken, signed, bytes stored (one transaction)--> SIGNED
  *   QUEUED --simulation reverts, policy refuses, `after` failed, deadline passed--> FAILED
  *   QUEUED --relay_cancel--> CANCELLED      (neither has used a nonce)
+ *   SIGNED/SENT --relay_cancel, or the deadline passed--> a filler takes the nonce, see below
  *   SIGNED --a node took the bytes--> SENT
  *   SIGNED/SENT --other bytes at the same nonce: higher fees, or a filler--> SIGNED
  *   SIGNED/SENT --receipt, status 1--> MINED       --receipt, status 0--> REVERTED
- *   SIGNED/SENT --receipt of a filler--> FAILED
+ *   SIGNED/SENT --receipt of a filler--> FAILED, or CANCELLED when that was asked for
  *   SIGNED/SENT --the nonce was mined with bytes of somebody else--> REPLACED (never signed anew)
- *   MINED/REVERTED/FAILED with a receipt --final_depth blocks on top--> `final`
- *   MINED/REVERTED/FAILED with a receipt --the block fell out--> SIGNED (the same bytes again)
+ *   what has a receipt --final_depth blocks on top--> `final`
+ *   what has a receipt --the block fell out--> SIGNED (the same bytes again)
  *
  * Never two transactions for one intent: signed bytes are stored before they are sent, and what is
  * sent again is the same bytes, or a replacement with the same nonce.
@@ -28,24 +29,41 @@
  * Concurrency: one thread a chain works on all wallets in batches: simulate (eth_estimateGas), sign
  * and store (one transaction), send, ask which nonces are mined, read receipts. Submitters never
  * touch nonces, so they cannot collide. Wallets take turns; one that has inflight_max transactions
- * under way waits without holding up the others.
+ * under way waits without holding up the others. Signing happens between transactions, because a
+ * signer may be another machine: bytes for the next nonces are made first, and stored in one
+ * transaction if wallet and intents are still as they were; else they are dropped, unsent.
  *
- * Order: intents of one wallet are signed in the order of submission among those that are ready.
+ * Order: intents of one wallet are signed by priority, and within one in the order of submission
+ * among those that are ready. While urgent ones fill the wallet's places, others wait.
  * `after` holds an intent back until another one is MINED (approve before bid). Fillings apart, an
  * intent whose look failed (a node in trouble) is overtaken.
  *
  * A simulation that reverts is made again before it is believed, after a look at what was mined,
- * and not while something submitted before is under way: after a reorganisation an intent would
- * fail for want of what is about to be mined again.
+ * and not while something submitted before is under way or was mined since the look before: after a
+ * reorganisation, or the second of two, an intent would fail for want of what is about to be mined
+ * again.
  *
  * Waiting: what will pass is waited for without end (no funds, fees above the cap, no node). What a
  * node holds against an intent without calling it a revert is asked again for a quarter of an hour.
  *
- * Fees: EIP-1559 with max = 2 * next base fee + priority, capped by fee_wei_max (waits when the cap
- * is below the base fee); legacy where the chain has no base fee. The lowest nonce, when it was not
- * mined within `stuck_usec`, is replaced with both fees raised by at least bump_percent (and 1
- * wei), up to the cap; ever more seldom while no block comes at all. Fees that a node refuses are
- * raised at once, twice as much each time.
+ * Fees: EIP-1559 with max = 2 * next base fee + priority, at least fee_wei_min and at most
+ * fee_wei_max (waits when the cap is below the base fee); legacy where the chain has no base fee.
+ * Both bounds, left at 0, are those of the chain (relay_profile_find). The priority fee is what
+ * recent blocks paid (eth_feeHistory), scaled by the intent's priority. The lowest nonce, when it
+ * was not mined in time, is replaced with both fees raised, as the speed-up schedule says, up to
+ * the cap; ever more seldom while no block comes at all. Fees that a node refuses are raised at
+ * once, twice as much each time.
+ *
+ * Gas: the node's estimate and gas_margin_percent. Where no node can estimate (it fails without
+ * calling it a revert, again and again), the limit of the operation's row is taken, if there is
+ * one. What reverts is never sent.
+ *
+ * Taking back: relay_cancel of signed bytes, and a deadline that passes them, has a filler with
+ * higher fees sent at their nonce, so that what comes after goes on; whichever of the two is mined
+ * decides. relay_hurry replaces signed bytes at once, and makes a queued intent urgent.
+ *
+ * Dropped: bytes that a node took and whose nonce it does not count as pending a second later were
+ * swallowed or evicted: they are sent again, at most once a second.
  *
  * The signer decodes the calldata again and checks policy rows: (role, contract, function) must be
  * allowed and the calldata be the one encoding of its arguments; native coin only where the row
@@ -99,6 +117,18 @@ enum relay_state {
 
 /* relay_state_text returns "queued", "signed", … */
 const char *relay_state_text(enum relay_state state);
+/* relay_state_parse reads such a word. Errors: ERR_INVALID_FIELD ("state"). */
+enum err relay_state_parse(struct slice text, enum relay_state *out, struct why *why) ERR_CHECKED;
+
+/* Who goes first, and what is offered for it. Stored: numbers are append-only. */
+enum relay_priority {
+    RELAY_LOW = 1,
+    RELAY_NORMAL = 2,
+    RELAY_HIGH = 3,
+};
+
+/* relay_priority_text returns "low", "normal" or "high". */
+const char *relay_priority_text(enum relay_priority priority);
 
 struct relay_intent {
     struct slice key; /* unique text: the idempotency key of the effect */
@@ -108,11 +138,12 @@ struct relay_intent {
     struct address to;
     struct wei_amount value;
     struct slice data;
-    const char *role;      /* policy role of the submitter: "registrar", "lessor", … */
-    const char *purpose;   /* "leasing.register_asset" */
-    uint64_t gas_limit;    /* 0: estimate + gas_margin_percent */
-    struct slice after;    /* id of an intent that must be mined before, or "" */
-    int64_t deadline_usec; /* wall time after which an unsigned intent fails; 0: none */
+    const char *role;             /* policy role of the submitter: "registrar", "lessor", … */
+    const char *purpose;          /* "leasing.register_asset" */
+    uint64_t gas_limit;           /* 0: estimate + gas_margin_percent */
+    struct slice after;           /* id of an intent that must be mined before, or "" */
+    int64_t deadline_usec;        /* wall time after which it is not wanted any more; 0: none */
+    enum relay_priority priority; /* 0: normal */
 };
 
 struct relay_row {
@@ -131,6 +162,8 @@ struct relay_row {
     bool has_hash;
     struct hash hash;  /* of the latest signed bytes, or of those that were mined */
     uint32_t attempts; /* signed versions */
+    enum relay_priority priority;
+    bool cancelling; /* asked for; the nonce is signed already */
     bool has_block;
     uint64_t block_number;
     struct hash block_hash;
@@ -157,8 +190,8 @@ struct relay_policy {
 };
 
 /*
- * Signs with a key that the relay never sees the bytes of. Called inside a transaction: no network
- * there. An error puts the intent off.
+ * Signs with a key that the relay never sees the bytes of. Called outside of transactions. An error
+ * puts the intent off.
  */
 struct relay_signer {
     struct address address;
@@ -167,11 +200,32 @@ struct relay_signer {
     void *ctx;
 };
 
+/* The gas limit of an operation where no node can estimate it. */
+struct relay_gas {
+    const char *purpose;
+    uint64_t gas_limit;
+};
+
+/* Bounds of fees on a chain, where the configuration says nothing. */
+struct relay_profile {
+    const char *name;
+    uint64_t chain_id; /* 0: any other */
+    struct u256 fee_wei_min;
+    struct u256 fee_wei_max;
+};
+
+/* relay_profile_find returns the row of a chain, or the general one. */
+const struct relay_profile *relay_profile_find(uint64_t chain_id);
+
 struct relay_config {
-    struct u256 fee_wei_max; /* cap of maxFeePerGas */
+    struct u256 fee_wei_min; /* least maxFeePerGas; 0: of the chain's profile */
+    struct u256 fee_wei_max; /* cap of maxFeePerGas; 0: of the chain's profile */
     struct u256 priority_wei_min;
+    uint64_t low_percent;  /* of the priority fee that recent blocks paid */
+    uint64_t high_percent; /* of the same */
     uint64_t bump_percent;
     int64_t stuck_usec;
+    const char *speed_up; /* the schedule; "" or NULL: every stuck_usec by bump_percent */
     int64_t poll_usec;
     uint64_t batch_max;
     uint64_t inflight_max; /* signed or sent per wallet */
@@ -183,10 +237,13 @@ struct relay_config {
 /* relay_config_rows are the rows of section "relay". */
 extern const struct config_row relay_config_rows[];
 extern const size_t relay_config_row_count;
+/* relay_config_check says whether the values fit together. Errors: ERR_CONFIG. */
+enum err relay_config_check(const struct relay_config *config, uint64_t chain_id,
+                            struct why *why) ERR_CHECKED;
 
 /*
  * Called inside the transaction in which the relay changes an intent's state, so that a domain can
- * follow it; not by relay_cancel, whose caller knows.
+ * follow it; not by relay_cancel of a queued intent, whose caller knows.
  */
 typedef enum err (*relay_watch_fn)(struct store_tx *tx, void *ctx, const struct relay_row *row,
                                    struct why *why);
@@ -200,6 +257,8 @@ struct relay_options {
     size_t signer_count;
     const struct relay_policy *policies;
     size_t policy_count;
+    const struct relay_gas *gases;
+    size_t gas_count;
     const struct abi_contract *const *contracts; /* for decoding revert reasons */
     size_t contract_count;
     relay_watch_fn watch; /* or NULL */
@@ -256,16 +315,53 @@ enum err relay_get_by_key(struct store_tx *tx, struct arena *arena, struct slice
  */
 enum err relay_get_by_hash(struct store_tx *tx, struct arena *arena, const struct hash *hash,
                            struct relay_row *out, bool *out_found, struct why *why) ERR_CHECKED;
+/* What is listed; a member that is 0 or empty asks for nothing. */
+struct relay_filter {
+    enum relay_state state;
+    struct slice purpose;
+    bool has_wallet;
+    struct address wallet;
+    bool has_hash;
+    struct hash hash;    /* of any signed version */
+    bool open;           /* only what is queued, signed or sent */
+    struct slice cursor; /* the id of the last one seen */
+    size_t limit;
+};
+
+/* relay_list lists intents newest first. Owns: the arena. */
+enum err relay_list(struct store_tx *tx, struct arena *arena, const struct relay_filter *filter,
+                    struct relay_row **out, size_t *out_count, struct why *why) ERR_CHECKED;
+
+/* One signed version at the nonce of an intent. */
+struct relay_attempt {
+    uint32_t attempt;
+    struct hash hash;
+    struct wei_amount fee_max;
+    struct wei_amount fee_priority;
+    uint64_t gas_limit;
+    bool filler; /* an empty transfer that only takes the nonce */
+    int64_t created_usec;
+};
+
+/* relay_attempts lists the signed versions of an intent, newest first. Owns: the arena. */
+enum err relay_attempts(struct store_tx *tx, struct arena *arena, struct slice id,
+                        struct relay_attempt **out, size_t *out_count, struct why *why) ERR_CHECKED;
 /*
- * relay_list lists intents newest first, after the position `cursor` (an id, or ""); state 0: any.
+ * relay_cancel cancels a queued intent, or asks to take back the nonce of a signed one: then it is
+ * `cancelling` until a receipt tells which of the two was mined. Errors: ERR_NOT_FOUND,
+ * ERR_CONFLICT (it has ended).
  */
-enum err relay_list(struct store_tx *tx, struct arena *arena, enum relay_state state,
-                    struct slice cursor, size_t limit, struct relay_row **out, size_t *out_count,
-                    struct why *why) ERR_CHECKED;
-/* relay_cancel cancels a QUEUED intent. Errors: ERR_NOT_FOUND, ERR_CONFLICT. */
 enum err relay_cancel(struct store_tx *tx, struct slice id, struct why *why) ERR_CHECKED;
+/*
+ * relay_hurry makes a queued intent urgent, or asks to replace signed bytes at once by others with
+ * higher fees. Errors: ERR_NOT_FOUND, ERR_CONFLICT (it has ended).
+ */
+enum err relay_hurry(struct store_tx *tx, struct slice id, struct why *why) ERR_CHECKED;
 /* relay_row_json writes an intent for the API. */
 void relay_row_json(struct json_out *j, const struct relay_row *row);
+/* relay_detail_json writes an intent with its signed versions. */
+void relay_detail_json(struct json_out *j, const struct relay_row *row,
+                       const struct relay_attempt *attempts, size_t count);
 
 /* relay_wait waits until the intent leaves QUEUED/SIGNED/SENT or `timeout_usec` passed. */
 enum err relay_wait(struct store *store, struct arena *arena, struct slice id, int64_t timeout_usec,

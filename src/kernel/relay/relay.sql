@@ -8,6 +8,12 @@ FOR UPDATE
 -- both
 ;
 
+-- statement: relay_wallet_next
+-- doc: The next nonce of a wallet, not locked.
+-- params: chain_id i64, address address
+-- columns: next_nonce i64
+SELECT next_nonce FROM relay_wallets WHERE chain_id = :chain_id AND address = :address;
+
 -- statement: relay_wallet_put
 -- doc: Sets the next nonce of a wallet.
 -- params: chain_id i64, address address, next_nonce i64, now time
@@ -20,12 +26,14 @@ DO UPDATE SET next_nonce = EXCLUDED.next_nonce, updated_at = EXCLUDED.updated_at
 -- doc: Writes an intent; an existing key changes nothing.
 -- params: intent_id text, intent_key text, content_hash hash, chain_id i64, wallet address
 -- params: to_address address?, value u256, data bytes, role text, purpose text, gas_limit i64
--- params: after_id text?, deadline time?, now time
+-- params: after_id text?, deadline time?, priority i64, now time
 INSERT INTO relay_intents
     (intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose,
-     gas_limit, after_id, deadline, state, final, attempts, try_at, created_at, updated_at)
+     gas_limit, after_id, deadline, priority, state, final, attempts, try_at, created_at,
+     updated_at)
 VALUES (:intent_id, :intent_key, :content_hash, :chain_id, :wallet, :to_address, :value, :data,
-        :role, :purpose, :gas_limit, :after_id, :deadline, 1, FALSE, 0, :now, :now, :now)
+        :role, :purpose, :gas_limit, :after_id, :deadline, :priority, 1, FALSE, 0, :now, :now,
+        :now)
 ON CONFLICT (intent_key) DO NOTHING;
 
 -- statement: relay_intent_by_key
@@ -39,25 +47,33 @@ SELECT intent_id, content_hash FROM relay_intents WHERE intent_key = :intent_key
 -- params: intent_id text
 -- columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?
 -- columns: value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?
--- columns: attempts i64, block_number i64?, block_hash hash?, gas_used i64?, gas_price u256?
--- columns: contract address?, error_code text?, error text?, created_at time, updated_at time
+-- columns: attempts i64, priority i64, cancelling bool, block_number i64?, block_hash hash?
+-- columns: gas_used i64?, gas_price u256?, contract address?, error_code text?, error text?
+-- columns: created_at time, updated_at time
 SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,
-       transaction_hash, attempts, block_number, block_hash, gas_used, gas_price, contract,
-       error_code, error, created_at, updated_at
+       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used,
+       gas_price, contract, error_code, error, created_at, updated_at
 FROM relay_intents WHERE intent_id = :intent_id;
 
 -- statement: relay_intents_list
--- doc: Intents below a position, newest first; state 0 means any.
--- params: state i64, below_id text, max_rows i64
+-- doc: Intents below a position, newest first; state 0 means any, as do an empty purpose and NULL.
+-- params: state i64, open_only bool, purpose text, wallet address?, transaction_hash hash?
+-- params: below_id text, max_rows i64
 -- columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?
 -- columns: value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?
--- columns: attempts i64, block_number i64?, block_hash hash?, gas_used i64?, gas_price u256?
--- columns: contract address?, error_code text?, error text?, created_at time, updated_at time
+-- columns: attempts i64, priority i64, cancelling bool, block_number i64?, block_hash hash?
+-- columns: gas_used i64?, gas_price u256?, contract address?, error_code text?, error text?
+-- columns: created_at time, updated_at time
 SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,
-       transaction_hash, attempts, block_number, block_hash, gas_used, gas_price, contract,
-       error_code, error, created_at, updated_at
+       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used,
+       gas_price, contract, error_code, error, created_at, updated_at
 FROM relay_intents
 WHERE (:state = 0 OR state = :state)
+    AND (NOT :open_only OR state < 4)
+    AND (:purpose = '' OR purpose = :purpose)
+    AND (:wallet IS NULL OR wallet = :wallet)
+    AND (:transaction_hash IS NULL OR intent_id IN (SELECT t.intent_id FROM relay_attempts t
+                                                    WHERE t.transaction_hash = :transaction_hash))
     AND (:below_id = '' OR seq < (SELECT b.seq FROM relay_intents b WHERE b.intent_id = :below_id))
 ORDER BY seq DESC
 LIMIT :max_rows;
@@ -70,23 +86,30 @@ SELECT intent_id FROM relay_attempts WHERE transaction_hash = :transaction_hash;
 
 -- statement: relay_queued_list
 -- doc: Queued intents to look at now, one wallet after the other in turns: those of each wallet in
--- doc: order, as many as may still be signed. What they wait for is told by its state; `behind`
--- doc: says that something submitted before is still under way. A time far ahead was written before
--- doc: the clock was put back. With an owner, only of wallets that it holds and, if it watches, of
--- doc: those that nobody has claimed.
+-- doc: order of priority and age, as many as may still be signed. What they wait for is told by
+-- doc: its state; `behind` says that something submitted before is still under way, or was mined or
+-- doc: fell out since the intent was looked at last. A time far
+-- doc: ahead was written before the clock was put back. With an owner, only of wallets that it
+-- doc: holds and, if it watches, of those that nobody has claimed.
 -- params: owner text, watches bool, chain_id i64, now time, far time, inflight_max i64
 -- params: max_rows i64
 -- columns: intent_id text, wallet address, to_address address?, value u256, data bytes, role text
--- columns: purpose text, gas_limit i64, deadline time?, tries i64, after_state i64?, after_id text?
--- columns: behind bool
+-- columns: purpose text, gas_limit i64, deadline time?, priority i64, tries i64
+-- columns: after_state i64?, after_id text?, behind bool
 SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,
-       r.deadline, r.tries, r.after_state, r.after_id,
-       EXISTS (SELECT 1 FROM relay_intents e
-               WHERE e.chain_id = :chain_id AND e.state IN (2, 3) AND e.seq < r.seq) AS behind
+       r.deadline, r.priority, r.tries, r.after_state, r.after_id,
+       (EXISTS (SELECT 1 FROM relay_intents e
+                WHERE e.chain_id = :chain_id AND e.state IN (2, 3) AND e.seq < r.seq)
+        OR (r.tries > 0
+            AND EXISTS (SELECT 1 FROM relay_intents e
+                        WHERE e.chain_id = :chain_id AND NOT e.final
+                            AND e.block_number IS NOT NULL AND e.seq < r.seq
+                            AND e.updated_at >= r.updated_at))) AS behind
 FROM (
     SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,
-           i.gas_limit, i.deadline, i.tries, a.state AS after_state, i.after_id,
-           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.seq) AS place
+           i.gas_limit, i.updated_at, i.deadline, i.priority, i.tries, a.state AS after_state,
+           i.after_id,
+           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.priority DESC, i.seq) AS place
     FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id
     WHERE i.chain_id = :chain_id AND i.state = 1
         AND (:owner = ''
@@ -102,7 +125,7 @@ FROM (
     WHERE chain_id = :chain_id AND state IN (2, 3) GROUP BY wallet
 ) o ON o.wallet = r.wallet
 WHERE r.place + COALESCE(o.open, 0) <= :inflight_max
-ORDER BY r.place, r.seq
+ORDER BY r.place, r.priority DESC, r.seq
 LIMIT :max_rows;
 
 -- statement: relay_inflight_count
@@ -125,7 +148,7 @@ WHERE intent_id = :intent_id AND state = 1;
 -- params: intent_id text, attempt i64, transaction_hash hash, error_code text?, error text?
 -- params: now time
 UPDATE relay_intents
-SET state = 2, transaction_hash = :transaction_hash, attempts = attempts + 1,
+SET state = 2, transaction_hash = :transaction_hash, attempts = attempts + 1, hurried = FALSE,
     error_code = COALESCE(:error_code, error_code), error = COALESCE(:error, error),
     updated_at = :now, try_at = :now
 WHERE intent_id = :intent_id AND state IN (2, 3) AND attempts = :attempt;
@@ -141,23 +164,26 @@ VALUES (:intent_id, :attempt, :transaction_hash, :raw, :fee_max, :fee_priority, 
         :filler, :now);
 
 -- statement: relay_attempt_is_filler
--- doc: Whether a version of an intent only takes its nonce.
+-- doc: Whether a version of an intent only takes its nonce, and whether that was asked for.
 -- params: transaction_hash hash
--- columns: filler bool
-SELECT filler FROM relay_attempts WHERE transaction_hash = :transaction_hash;
+-- columns: filler bool, cancelling bool
+SELECT t.filler, i.cancelling
+FROM relay_attempts t JOIN relay_intents i ON i.intent_id = t.intent_id
+WHERE t.transaction_hash = :transaction_hash;
 
 -- statement: relay_open_list
 -- doc: Signed and sent intents with their newest bytes: the lowest nonces of each wallet, in order.
 -- params: chain_id i64, per_wallet i64
 -- columns: intent_id text, wallet address, state i64, nonce i64, attempts i64, sent_at time?
 -- columns: try_at time, transaction_hash hash, raw bytes, fee_max u256, fee_priority u256
--- columns: gas_limit i64, filler bool, attempt_at time
+-- columns: gas_limit i64, filler bool, attempt_at time, priority i64, cancelling bool
+-- columns: hurried bool, deadline time?
 SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at,
        t.transaction_hash, t.raw, t.fee_max, t.fee_priority, t.gas_limit, t.filler,
-       t.created_at AS attempt_at
+       t.created_at AS attempt_at, i.priority, i.cancelling, i.hurried, i.deadline
 FROM (
-    SELECT intent_id, wallet, state, nonce, attempts, sent_at, try_at,
-           ROW_NUMBER() OVER (PARTITION BY wallet ORDER BY nonce) AS place
+    SELECT intent_id, wallet, state, nonce, attempts, sent_at, try_at, priority, cancelling,
+           hurried, deadline, ROW_NUMBER() OVER (PARTITION BY wallet ORDER BY nonce) AS place
     FROM relay_intents WHERE chain_id = :chain_id AND state IN (2, 3)
 ) i JOIN relay_attempts t ON t.intent_id = i.intent_id AND t.attempt = i.attempts
 WHERE i.place <= :per_wallet
@@ -169,6 +195,14 @@ ORDER BY i.wallet, i.nonce;
 -- columns: attempt i64, transaction_hash hash
 SELECT attempt, transaction_hash FROM relay_attempts
 WHERE intent_id = :intent_id ORDER BY attempt DESC;
+
+-- statement: relay_attempts_detail
+-- doc: All versions of an intent, newest first.
+-- params: intent_id text
+-- columns: attempt i64, transaction_hash hash, fee_max u256, fee_priority u256, gas_limit i64
+-- columns: filler bool, created_at time
+SELECT attempt, transaction_hash, fee_max, fee_priority, gas_limit, filler, created_at
+FROM relay_attempts WHERE intent_id = :intent_id ORDER BY attempt DESC;
 
 -- statement: relay_attempt_content
 -- doc: What an intent wants, for signing another version.
@@ -190,8 +224,8 @@ WHERE intent_id = :intent_id AND state IN (2, 3) AND attempts = :attempt;
 
 -- statement: relay_intent_put_off
 -- doc: Leaves a queued intent alone until a time.
--- params: intent_id text, try_at time, tries i64
-UPDATE relay_intents SET try_at = :try_at, tries = :tries
+-- params: intent_id text, try_at time, tries i64, now time
+UPDATE relay_intents SET try_at = :try_at, tries = :tries, updated_at = :now
 WHERE intent_id = :intent_id AND state = 1;
 
 -- statement: relay_intent_mined
@@ -205,23 +239,23 @@ SET state = :state, transaction_hash = :transaction_hash, block_number = :block_
     error_code = CASE WHEN :filler THEN error_code ELSE :error_code END,
     error = CASE WHEN :filler THEN error ELSE :error END,
     final = FALSE, updated_at = :now
-WHERE intent_id = :intent_id AND state IN (2, 3, 4, 5, 6) AND nonce IS NOT NULL;
+WHERE intent_id = :intent_id AND state IN (2, 3, 4, 5, 6, 8) AND nonce IS NOT NULL;
 
 -- statement: relay_intent_unmined
--- doc: The block fell out: the same bytes are sent again.
+-- doc: The block fell out: the same bytes are sent again. A deadline that was met stays met.
 -- params: intent_id text, now time
 UPDATE relay_intents
 SET state = 2, block_number = NULL, block_hash = NULL, gas_used = NULL, gas_price = NULL,
-    contract = NULL, final = FALSE, updated_at = :now, try_at = :now,
-    error_code = CASE WHEN state = 6 THEN error_code END,
-    error = CASE WHEN state = 6 THEN error END
-WHERE intent_id = :intent_id AND state IN (4, 5, 6) AND block_number IS NOT NULL;
+    contract = NULL, deadline = NULL, final = FALSE, updated_at = :now, try_at = :now,
+    error_code = CASE WHEN state IN (6, 8) THEN error_code END,
+    error = CASE WHEN state IN (6, 8) THEN error END
+WHERE intent_id = :intent_id AND state IN (4, 5, 6, 8) AND block_number IS NOT NULL;
 
 -- statement: relay_intent_final
 -- doc: Deep enough: it is not looked at again.
 -- params: intent_id text, now time
 UPDATE relay_intents SET final = TRUE, updated_at = :now
-WHERE intent_id = :intent_id AND state IN (4, 5, 6) AND NOT final;
+WHERE intent_id = :intent_id AND state IN (4, 5, 6, 8) AND NOT final;
 
 -- statement: relay_intent_fail
 -- doc: A queued intent fails: no nonce was used.
@@ -250,7 +284,7 @@ WHERE i.chain_id = :chain_id AND i.wallet = :wallet AND i.nonce = :nonce;
 -- params: intent_id text, now time
 UPDATE relay_intents
 SET state = 2, final = FALSE, updated_at = :now, try_at = :now
-WHERE intent_id = :intent_id AND state IN (6, 7);
+WHERE intent_id = :intent_id AND state IN (6, 7, 8);
 
 -- statement: relay_intent_cancel
 -- doc: Cancels an intent that has no nonce yet.
@@ -258,12 +292,26 @@ WHERE intent_id = :intent_id AND state IN (6, 7);
 UPDATE relay_intents SET state = 8, final = TRUE, updated_at = :now
 WHERE intent_id = :intent_id AND state = 1;
 
+-- statement: relay_intent_take_back
+-- doc: Asks for a filler at the nonce of a signed intent.
+-- params: intent_id text, now time
+UPDATE relay_intents SET cancelling = TRUE, updated_at = :now
+WHERE intent_id = :intent_id AND state IN (2, 3);
+
+-- statement: relay_intent_hurry
+-- doc: Makes a queued intent urgent, or asks for another version of a signed one.
+-- params: intent_id text, now time
+UPDATE relay_intents
+SET priority = 3, hurried = (state <> 1), try_at = CASE WHEN state = 1 THEN :now ELSE try_at END,
+    updated_at = :now
+WHERE intent_id = :intent_id AND state IN (1, 2, 3);
+
 -- statement: relay_unfinal_deep
 -- doc: Blocks with mined intents that are deep enough to be final, oldest first.
 -- params: chain_id i64, up_to i64, max_rows i64
 -- columns: block_number i64, block_hash hash
 SELECT block_number, block_hash FROM relay_intents
-WHERE chain_id = :chain_id AND NOT final AND state IN (4, 5, 6) AND block_number <= :up_to
+WHERE chain_id = :chain_id AND NOT final AND state IN (4, 5, 6, 8) AND block_number <= :up_to
 GROUP BY block_number, block_hash
 ORDER BY block_number
 LIMIT :max_rows;
@@ -273,7 +321,7 @@ LIMIT :max_rows;
 -- params: chain_id i64, above i64, max_rows i64
 -- columns: block_number i64, block_hash hash
 SELECT block_number, block_hash FROM relay_intents
-WHERE chain_id = :chain_id AND NOT final AND state IN (4, 5, 6) AND block_number > :above
+WHERE chain_id = :chain_id AND NOT final AND state IN (4, 5, 6, 8) AND block_number > :above
 GROUP BY block_number, block_hash
 ORDER BY block_number DESC
 LIMIT :max_rows;
@@ -283,7 +331,7 @@ LIMIT :max_rows;
 -- params: chain_id i64, block_number i64, block_hash hash
 -- columns: intent_id text, transaction_hash hash
 SELECT intent_id, transaction_hash FROM relay_intents
-WHERE chain_id = :chain_id AND NOT final AND state IN (4, 5, 6)
+WHERE chain_id = :chain_id AND NOT final AND state IN (4, 5, 6, 8)
     AND block_number = :block_number AND block_hash = :block_hash;
 
 -- statement: relay_queue_counts

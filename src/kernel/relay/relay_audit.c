@@ -23,7 +23,8 @@ static const struct audit_action actions[ACTION_COUNT] = {
     [RELAY_FAILED] = {"relay.failed", "The transaction will not be sent, or only its nonce was "
                                       "used."},
     [RELAY_REPLACED] = {"relay.replaced", "Its nonce was used by bytes that are none of ours."},
-    [RELAY_CANCELLED] = {"relay.cancelled", "It was cancelled before it had a nonce."},
+    [RELAY_CANCELLED] = {"relay.cancelled", "It was cancelled: before it had a nonce, or an empty "
+                                            "transfer took that."},
     [ACTION_FINAL] = {"relay.final", "A reorganisation cannot take the transaction away any more."},
 };
 

@@ -7,14 +7,26 @@
     }
 
 const struct config_row relay_config_rows[] = {
-    ROW("relay.max_fee", CONFIG_WEI, fee_wei_max, "500gwei", 0, 0,
-        "Highest fee per gas that is ever signed; above it transactions wait."),
+    ROW("relay.max_fee", CONFIG_WEI, fee_wei_max, "0", 0, 0,
+        "Highest fee per gas that is ever signed; above it transactions wait. 0 is the chain's "
+        "own: 100gwei on Avalanche, 500gwei elsewhere."),
+    ROW("relay.min_fee", CONFIG_WEI, fee_wei_min, "0", 0, 0,
+        "Least fee per gas that is offered as the maximum. 0 is the chain's own: 25gwei on "
+        "Avalanche, nothing elsewhere."),
     ROW("relay.min_priority_fee", CONFIG_WEI, priority_wei_min, "0", 0, 0,
         "Least priority fee per gas, whatever recent blocks paid."),
+    ROW("relay.low_priority_percent", CONFIG_U64, low_percent, "80", 1, 100,
+        "Priority fee of transactions of low priority, in percent of what recent blocks paid."),
+    ROW("relay.high_priority_percent", CONFIG_U64, high_percent, "150", 100, 1000,
+        "Priority fee of transactions of high priority, in percent of what recent blocks paid."),
     ROW("relay.bump_percent", CONFIG_U64, bump_percent, "13", 10, 1000,
         "How much both fees grow when a stuck transaction is replaced."),
     ROW("relay.stuck_after", CONFIG_DURATION, stuck_usec, "60s", 1000000, 86400000000,
         "A transaction that is not mined for this long is replaced with higher fees."),
+    ROW("relay.speed_up", CONFIG_TEXT, speed_up, NULL, 0, 0,
+        "Schedule of replacements instead of relay.stuck_after and relay.bump_percent, as \"30s "
+        "12.5%, 2min 25%\": how long each version waits and how much more the next one offers; "
+        "the last step goes on."),
     ROW("relay.poll_interval", CONFIG_DURATION, poll_usec, "500ms", 1000, 60000000,
         "How often receipts are looked for while transactions are under way."),
     ROW("relay.batch", CONFIG_U64, batch_max, "64", 1, 500,
@@ -54,6 +66,14 @@ static const struct metric_row rows[RELAY_METRIC_COUNT] = {
                               "Intents that the signer's policy refused.", NULL},
     [RELAY_METRIC_REORGED] = {"freehold_relay_reorged_total", METRIC_COUNTER,
                               "Mined transactions that fell out and were sent again.", NULL},
+    [RELAY_METRIC_CANCELLED] = {"freehold_relay_cancelled_total", METRIC_COUNTER,
+                                "Signed intents whose nonce was taken back when that was asked "
+                                "for.",
+                                NULL},
+    [RELAY_METRIC_DROPPED] = {"freehold_relay_dropped_total", METRIC_COUNTER,
+                              "Sent transactions that the node's pool had lost and that were sent "
+                              "again.",
+                              NULL},
     [RELAY_METRIC_QUEUED] = {"freehold_relay_queued", METRIC_GAUGE, "Intents without a nonce.",
                              NULL},
     [RELAY_METRIC_INFLIGHT] = {"freehold_relay_inflight", METRIC_GAUGE,

@@ -2,14 +2,21 @@
  * relay_internal.h: what the files of kernel/relay share. Private to this folder.
  *
  *   relay.c         the pass, the thread, wallets against the chain at the start
- *   relay_rows.c    submitting, reading, cancelling, waiting
+ *   relay_rows.c    submitting, reading, cancelling, hurrying, waiting
+ *   relay_json.c    intents as JSON
  *   relay_queue.c   queued intents: judged, simulated, signed or failed
+ *   relay_gas.c     simulation: what a call costs, or why it would fail
+ *   relay_assign.c  nonces and bytes for those that passed
  *   relay_sign.c    making bytes, and another version of them at the same nonce
- *   relay_open.c    signed bytes are sent until a receipt tells what became of them
+ *   relay_fill.c    a nonce that nobody has
+ *   relay_open.c    signed bytes are sent until they are mined
+ *   relay_receipt.c receipts, and what they make of an intent
+ *   relay_wish.c    what was asked of signed intents: taken back, hurried
  *   relay_stuck.c   what neither moves nor is mined: bumped, given up, or its nonce filled
  *   relay_final.c   mined intents are watched until a reorganisation cannot take them
  *   relay_lease.c   which wallets are ours, when other processes have keys too
- *   relay_policy.c  what the signer allows; fees
+ *   relay_policy.c  what the signer allows
+ *   relay_fees.c    what is offered for a place in a block, and how that grows
  *   relay_key.c     a signer in process memory
  *
  * Network calls happen between transactions; each transaction checks the state (and version) that
@@ -29,6 +36,13 @@
 #define RELAY_FILL_GAS 21000
 /* The same bytes are sent again when no receipt came for this long. Units: microseconds. */
 #define RELAY_RESEND_USEC (15 * (int64_t)USEC_PER_SEC)
+/* Bytes that a node took and does not count as pending for this long are sent again. */
+#define RELAY_DROPPED_USEC ((int64_t)USEC_PER_SEC)
+/* Looks at an intent that no node can estimate, before the limit of its operation is taken. */
+#define RELAY_BLIND_TRIES 2
+/* The least rise with which nodes take a replacement. */
+#define RELAY_BUMP_PERMILLE_MIN 100
+#define RELAY_SPEED_UPS_MAX 16
 /* That a nonce was mined by foreign bytes, or is a gap, is believed after this long. */
 #define RELAY_BELIEVE_USEC (30 * (int64_t)USEC_PER_SEC)
 /* Pause after a failure that may pass (no funds, fee above the cap). Units: microseconds. */
@@ -58,6 +72,8 @@ enum relay_metric {
     RELAY_METRIC_FILLED,
     RELAY_METRIC_REFUSED,
     RELAY_METRIC_REORGED,
+    RELAY_METRIC_CANCELLED,
+    RELAY_METRIC_DROPPED,
     RELAY_METRIC_QUEUED,
     RELAY_METRIC_INFLIGHT,
     RELAY_METRIC_LATENCY,
@@ -79,10 +95,24 @@ struct relay_wallet {
     uint32_t stuck_attempt;
     uint64_t stuck_head; /* newest block when that version had waited long enough; 0: not yet */
     bool low_funds;      /* said once until it passes */
+    int64_t wish_usec;   /* monotonic: wishes that the cap forbade are looked at again then */
+};
+
+/* How long the n-th version may wait to be mined, and by how much the next one offers more. */
+struct relay_speed_up {
+    int64_t wait_usec;
+    uint64_t bump_permille;
+};
+
+/* The last step counts for all further versions. */
+struct relay_schedule {
+    struct relay_speed_up steps[RELAY_SPEED_UPS_MAX];
+    size_t count;
 };
 
 struct relay {
-    struct relay_config config;
+    struct relay_config config; /* with the bounds of the chain's profile */
+    struct relay_schedule schedule;
     uint64_t chain_id;
     struct store *store;
     struct rpc_pool *rpc;
@@ -91,6 +121,8 @@ struct relay {
     size_t signer_count;
     const struct relay_policy *policies;
     size_t policy_count;
+    const struct relay_gas *gases;
+    size_t gas_count;
     const struct abi_contract *const *contracts;
     size_t contract_count;
     relay_watch_fn watch;
@@ -109,13 +141,20 @@ struct relay {
     _Atomic bool stopping;
 };
 
+/* What the chain asks. */
 struct relay_fee {
+    bool legacy;
+    struct wei_amount base;   /* of the next block; the whole price on a legacy chain */
+    struct wei_amount reward; /* what recent blocks paid above it */
+    bool wait;                /* the cap is below what the chain asks */
+    uint64_t gas_limit;       /* of a block */
+};
+
+/* What we offer. */
+struct relay_offer {
     bool legacy;
     struct wei_amount max;
     struct wei_amount priority;
-    struct wei_amount base; /* of the next block; the whole price on a legacy chain */
-    bool wait;              /* the cap is below what the chain asks */
-    uint64_t gas_limit;     /* of a block */
 };
 
 /* A signed or sent intent with its newest bytes. */
@@ -126,8 +165,13 @@ struct relay_open {
     uint64_t nonce;
     uint32_t attempt;
     bool accepted; /* a node took some version of it once */
+    int64_t sent_usec;
     int64_t try_usec;
-    bool filling; /* the newest bytes are a filler */
+    enum relay_priority priority;
+    bool cancelling;
+    bool hurried;
+    int64_t deadline_usec; /* 0: none */
+    bool filling;          /* the newest bytes are a filler */
     struct hash hash;
     struct slice raw;
     struct wei_amount fee_max;
@@ -151,14 +195,15 @@ struct relay_lane {
     struct relay_wallet *wallet;       /* NULL with it */
     struct relay_open *items;
     size_t count;
-    uint64_t mined; /* the nonce that the chain waits for */
+    uint64_t mined;   /* the nonce that the chain waits for */
+    uint64_t pending; /* the next one by the node's pool */
 };
 
 /* What makes another version of an open intent. */
 struct relay_version {
     enum err fill; /* OK: the same content; else a filler, and this is what the intent fails with */
     const struct why *why;
-    unsigned bump_percent; /* 0: no node has the old bytes, the fees of today will do */
+    uint64_t bump_permille; /* 0: no node has the old bytes, the fees of today will do */
 };
 
 /* The leases that a write of several wallets needs. */
@@ -212,8 +257,33 @@ enum err relay_policy_check(const struct relay *relay, struct arena *scratch, st
                             bool has_to, const struct address *to, struct wei_amount value,
                             struct slice data, struct why *why) ERR_CHECKED;
 
-/* relay_fees decides fees for new bytes. */
+/* ---- relay_fees.c ---- */
+
+/*
+ * relay_config_resolve fills what was left open with the chain's profile and reads the schedule.
+ * Errors: ERR_CONFIG.
+ */
+enum err relay_config_resolve(const struct relay_config *config, uint64_t chain_id,
+                              struct relay_config *out, struct relay_schedule *schedule,
+                              struct why *why) ERR_CHECKED;
+/* relay_schedule_parse reads the schedule of a configuration. Errors: ERR_CONFIG. */
+enum err relay_schedule_parse(const struct relay_config *config, struct relay_schedule *out,
+                              struct why *why) ERR_CHECKED;
+/* relay_speed_up_of returns the step for a version, counted from 1. */
+const struct relay_speed_up *relay_speed_up_of(const struct relay *relay, uint32_t attempt);
+
+/* relay_fees asks what the chain asks. */
 enum err relay_fees(struct relay *relay, struct relay_fee *out, struct why *why) ERR_CHECKED;
+/* relay_fee_offer decides what is offered for new bytes. */
+void relay_fee_offer(const struct relay *relay, const struct relay_fee *fee,
+                     enum relay_priority priority, struct relay_offer *out);
+/*
+ * relay_fee_raise decides what is offered instead of old bytes: both fees risen by `permille` and 1
+ * wei, or what is offered now, if that is more. Errors: ERR_LIMIT (the cap).
+ */
+enum err relay_fee_raise(const struct relay *relay, const struct relay_offer *now,
+                         struct wei_amount old_max, struct wei_amount old_priority,
+                         uint64_t permille, struct relay_offer *out, struct why *why) ERR_CHECKED;
 
 /* ---- relay_sign.c ---- */
 
@@ -237,6 +307,11 @@ enum err relay_resign(struct relay *relay, const struct relay_open *open,
                       const struct relay_version *version, bool *out_done,
                       struct why *why) ERR_CHECKED;
 
+/* relay_filler_make makes the content of an empty transfer to the wallet itself. */
+void relay_filler_make(struct tx *content, const struct address *wallet);
+
+/* ---- relay_fill.c ---- */
+
 /* relay_fill takes a nonce that the chain waits for and that nobody has, with an empty transfer. */
 enum err relay_fill(struct relay *relay, const struct address *wallet, uint64_t nonce,
                     struct why *why) ERR_CHECKED;
@@ -250,9 +325,24 @@ enum err relay_pass_open(struct relay *relay, bool *out_progress, struct why *wh
 /* relay_pass_final watches mined intents until a reorganisation cannot take them. */
 enum err relay_pass_final(struct relay *relay, bool *out_progress, struct why *why) ERR_CHECKED;
 
+/*
+ * relay_grant_wishes replaces signed bytes that were cancelled, hurried or have outlived their
+ * deadline. *out_changed: what was loaded is not so any more.
+ */
+enum err relay_grant_wishes(struct relay *relay, struct relay_open *items, size_t count,
+                            bool *out_changed, struct why *why) ERR_CHECKED;
+
 /* relay_look_after is what a pass does for a lane that waits. */
 enum err relay_look_after(struct relay *relay, struct relay_lane *lane, bool *out_progress,
                           struct why *why) ERR_CHECKED;
+
+/*
+ * relay_take_receipts looks for receipts of the intents that are marked below and stores what they
+ * say. `holds`: the leases for that.
+ */
+enum err relay_take_receipts(struct relay *relay, struct relay_open *items, size_t count,
+                             const struct relay_holds *holds, bool *out_progress,
+                             struct why *why) ERR_CHECKED;
 
 /*
  * relay_find_receipts asks for the receipts of all versions of the intents that are marked below,
@@ -265,7 +355,7 @@ enum err relay_find_receipts(struct relay *relay, struct relay_open *items, size
  * relay_receipt_put stores what a receipt says of an intent and tells the watcher.
  * *out_state is what it became, 0 when the row was not touched.
  */
-enum err relay_receipt_put(struct relay *relay, struct store_tx *tx, struct slice id,
+enum err relay_receipt_put(const struct relay *relay, struct store_tx *tx, struct slice id,
                            const struct evm_receipt *receipt, enum relay_state *out_state,
                            struct why *why) ERR_CHECKED;
 
@@ -274,7 +364,7 @@ enum err relay_run_by_id(struct store_tx *tx, const struct store_statement *stat
                          struct slice id, struct why *why) ERR_CHECKED;
 
 /* relay_tell records the state that an intent came to, and tells the watcher. */
-enum err relay_tell(struct relay *relay, struct store_tx *tx, struct slice id,
+enum err relay_tell(const struct relay *relay, struct store_tx *tx, struct slice id,
                     struct why *why) ERR_CHECKED;
 
 /*
@@ -288,12 +378,15 @@ enum err relay_nonce_at_least(struct store_tx *tx, uint64_t chain_id, const stru
 enum err relay_nonce_put(struct store_tx *tx, uint64_t chain_id, const struct address *wallet,
                          uint64_t nonce, struct why *why) ERR_CHECKED;
 
+/* relay_wallet_of returns what is remembered of a wallet, or NULL: it is not ours to work on. */
+struct relay_wallet *relay_wallet_of(struct relay *relay, const struct address *wallet);
+
 /*
- * relay_counts asks for the next nonces of some wallets in one batch, with or without what waits in
- * the node's pool. Errors: node errors.
+ * relay_counts asks for the next nonces of some wallets in one batch: by what is mined, and with
+ * what waits in the node's pool. Errors: node errors.
  */
 enum err relay_counts(struct relay *relay, const struct address *const *wallets, size_t count,
-                      bool pending, uint64_t *out, struct why *why) ERR_CHECKED;
+                      uint64_t *out_mined, uint64_t *out_pending, struct why *why) ERR_CHECKED;
 
 /* ---- relay_audit.c ---- */
 

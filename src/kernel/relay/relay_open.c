@@ -1,5 +1,5 @@
 /*
- * relay_open.c: signed bytes are sent until a receipt tells what became of them.
+ * relay_open.c: signed bytes are sent until they are mined.
  */
 #include "kernel/base/check.h"
 #include "kernel/base/log.h"
@@ -25,7 +25,7 @@ static void read_open(struct store_query *q, struct arena *arena, struct relay_o
     o->nonce = (uint64_t)store_get_i64(q, "nonce");
     o->attempt = (uint32_t)store_get_i64(q, "attempts");
     o->accepted = !store_is_null(q, "sent_at");
-    (void)store_get_time(q, "sent_at");
+    o->sent_usec = store_get_time(q, "sent_at");
     o->try_usec = store_get_time(q, "try_at");
     store_get_fixed(q, "transaction_hash", o->hash.bytes, HASH_BYTES);
     o->raw = store_get_bytes(q, "raw", arena);
@@ -34,6 +34,10 @@ static void read_open(struct store_query *q, struct arena *arena, struct relay_o
     o->gas_limit = (uint64_t)store_get_i64(q, "gas_limit");
     o->filling = store_get_bool(q, "filler");
     o->attempt_usec = store_get_time(q, "attempt_at");
+    o->priority = (enum relay_priority)store_get_i64(q, "priority");
+    o->cancelling = store_get_bool(q, "cancelling");
+    o->hurried = store_get_bool(q, "hurried");
+    o->deadline_usec = store_get_time(q, "deadline");
 }
 
 /* Whether the intent that was read last, behind the others of its wallet, is ours to look at. */
@@ -149,7 +153,7 @@ static enum err store_verdicts(struct store_tx *tx, void *ctx, struct why *why)
     return e;
 }
 
-static struct relay_wallet *wallet_of(struct relay *relay, const struct address *address)
+struct relay_wallet *relay_wallet_of(struct relay *relay, const struct address *address)
 {
     const struct relay_signer *signer =
         relay_works_on(relay, address) ? relay_signer_find(relay, address) : NULL;
@@ -158,7 +162,7 @@ static struct relay_wallet *wallet_of(struct relay *relay, const struct address 
 
 static void note_funds(struct relay *relay, const struct relay_open *o)
 {
-    struct relay_wallet *w = wallet_of(relay, &o->wallet);
+    struct relay_wallet *w = relay_wallet_of(relay, &o->wallet);
     bool low = o->verdict == RPC_INSUFFICIENT_FUNDS;
     if (w == NULL || (!low && o->verdict != RPC_SENT) || w->low_funds == low) {
         return;
@@ -177,8 +181,8 @@ static void note_funds(struct relay *relay, const struct relay_open *o)
 /* Bytes that a node took once may be mined: only long waiting speaks against them. */
 static bool hopeless(const struct relay *relay, const struct relay_open *o)
 {
-    return !o->filling &&
-           (!o->accepted || clock_wall_usec() - o->attempt_usec >= relay->config.stuck_usec);
+    return !o->filling && (!o->accepted || clock_wall_usec() - o->attempt_usec >=
+                                               relay_speed_up_of(relay, o->attempt)->wait_usec);
 }
 
 /* What bytes that a node does not take need: higher fees, or an empty transfer in their place. */
@@ -192,11 +196,12 @@ static enum err answer_refusal(struct relay *relay, const struct relay_open *o, 
     if (o->verdict == RPC_UNDERPRICED && o->state == RELAY_SIGNED) {
         unsigned doublings =
             o->attempt - 1 < BUMP_DOUBLINGS_MAX ? o->attempt - 1 : BUMP_DOUBLINGS_MAX;
-        version.bump_percent = (unsigned)relay->config.bump_percent << doublings;
+        version.bump_permille = relay_speed_up_of(relay, o->attempt)->bump_permille << doublings;
     } else if (o->verdict == RPC_REFUSED && hopeless(relay, o)) {
         version.fill = ERR_NODE_ERROR;
         version.why = &o->why;
-        version.bump_percent = o->accepted ? (unsigned)relay->config.bump_percent : 0;
+        version.bump_permille =
+            o->accepted ? relay_speed_up_of(relay, o->attempt)->bump_permille : 0;
     } else {
         return OK;
     }
@@ -250,203 +255,6 @@ static enum err send_due(struct relay *relay, struct open_set *set, bool *out_pr
     return e;
 }
 
-/* ---- receipts ---- */
-
-/* The hashes of all versions of the intents: any of them may be the one that was mined. */
-struct versions {
-    struct relay *relay;
-    struct relay_open *items;
-    size_t count;
-    struct hash *hashes;
-    size_t *owner;
-    size_t hash_count;
-};
-
-static enum err add_versions(struct versions *v, struct store_tx *tx, size_t i, size_t cap,
-                             struct why *why)
-{
-    struct store_query q;
-    store_begin(&q, tx, &relay_sql_attempts_list);
-    store_bind_text(&q, "intent_id", v->items[i].id);
-    while (store_step(&q)) {
-        struct hash hash = {{0}};
-        store_ignore(&q, "attempt");
-        store_get_fixed(&q, "transaction_hash", hash.bytes, HASH_BYTES);
-        if (v->hash_count < cap) {
-            v->hashes[v->hash_count] = hash;
-            v->owner[v->hash_count++] = i;
-        }
-    }
-    return store_finish(&q, NULL, why);
-}
-
-static enum err load_versions(struct store_tx *tx, void *ctx, struct why *why)
-{
-    struct versions *v = ctx;
-    size_t cap = 0;
-    for (size_t i = 0; i < v->count; i++) {
-        /* Another process may have signed one more since. */
-        cap += v->items[i].below ? v->items[i].attempt + 16 : 0;
-    }
-    v->hashes = arena_alloc_array(&v->relay->step, cap, sizeof *v->hashes);
-    v->owner = arena_alloc_array(&v->relay->step, cap, sizeof *v->owner);
-    v->hash_count = 0;
-    enum err e = OK;
-    for (size_t i = 0; e == OK && i < v->count; i++) {
-        if (!v->items[i].below) {
-            continue;
-        }
-        if (v->items[i].attempt == 1) {
-            v->hashes[v->hash_count] = v->items[i].hash;
-            v->owner[v->hash_count++] = i;
-        } else {
-            e = add_versions(v, tx, i, cap, why);
-        }
-    }
-    return e;
-}
-
-enum err relay_find_receipts(struct relay *relay, struct relay_open *items, size_t count,
-                             size_t *out_found, struct why *why)
-{
-    struct versions v = {.relay = relay, .items = items, .count = count};
-    *out_found = 0;
-    enum err e = store_read(relay->store, load_versions, &v, why);
-    if (e != OK || v.hash_count == 0) {
-        return e;
-    }
-    struct evm_receipt *receipts = arena_alloc_array(&relay->step, v.hash_count, sizeof *receipts);
-    bool *found = arena_alloc_array(&relay->step, v.hash_count, sizeof *found);
-    e = rpc_receipts(relay->rpc, &relay->step, v.hashes, v.hash_count, receipts, found, why);
-    for (size_t i = 0; e == OK && i < v.hash_count; i++) {
-        if (found[i]) {
-            items[v.owner[i]].found = true;
-            items[v.owner[i]].receipt = receipts[i];
-            (*out_found)++;
-        }
-    }
-    return e;
-}
-
-static enum err read_filler(struct store_tx *tx, const struct hash *hash, bool *out,
-                            struct why *why)
-{
-    bool filler = false;
-    struct store_query q;
-    store_begin(&q, tx, &relay_sql_attempt_is_filler);
-    store_bind_bytes(&q, "transaction_hash", hash_slice(hash));
-    if (store_step(&q)) {
-        filler = store_get_bool(&q, "filler");
-    }
-    enum err e = store_finish_one(&q, "transaction", why);
-    if (e == OK) {
-        *out = filler;
-    }
-    return e;
-}
-
-enum err relay_receipt_put(struct relay *relay, struct store_tx *tx, struct slice id,
-                           const struct evm_receipt *r, enum relay_state *out_state,
-                           struct why *why)
-{
-    bool filler = false;
-    *out_state = 0;
-    enum err e = read_filler(tx, &r->tx_hash, &filler, why);
-    if (e != OK) {
-        return e;
-    }
-    /* A filler that was mined means that the intent itself never will be. */
-    enum relay_state state = filler ? RELAY_FAILED : (r->succeeded ? RELAY_MINED : RELAY_REVERTED);
-    int64_t changed = 0;
-    struct store_query q;
-    store_begin(&q, tx, &relay_sql_intent_mined);
-    store_bind_text(&q, "intent_id", id);
-    store_bind_i64(&q, "state", (int64_t)state);
-    store_bind_bytes(&q, "transaction_hash", hash_slice(&r->tx_hash));
-    store_bind_i64(&q, "block_number", (int64_t)r->block_number);
-    store_bind_bytes(&q, "block_hash", hash_slice(&r->block_hash));
-    store_bind_i64(&q, "gas_used", (int64_t)r->gas_used);
-    store_bind_u256(&q, "gas_price", wei_raw(r->gas_price));
-    if (r->has_contract) {
-        store_bind_bytes(&q, "contract", address_slice(&r->contract));
-    } else {
-        store_bind_null(&q, "contract");
-    }
-    if (state == RELAY_REVERTED) {
-        store_bind_text(&q, "error_code", slice_text(err_code(ERR_REVERTED)));
-        store_bind_text(&q, "error",
-                        SLICE_LIT("the transaction was mined and reverted; its state was "
-                                  "overtaken between simulation and execution"));
-    } else {
-        store_bind_null(&q, "error_code");
-        store_bind_null(&q, "error");
-    }
-    store_bind_bool(&q, "filler", filler);
-    store_bind_time(&q, "now", clock_wall_usec());
-    e = store_finish(&q, &changed, why);
-    if (e == OK && changed > 0) {
-        *out_state = state;
-        e = relay_tell(relay, tx, id, why);
-    }
-    return e;
-}
-
-static enum err store_receipts(struct store_tx *tx, void *ctx, struct why *why)
-{
-    struct open_set *set = ctx;
-    enum err e = OK;
-    for (size_t i = 0; e == OK && i < set->count; i++) {
-        struct relay_open *o = &set->items[i];
-        if (o->found) {
-            e = relay_receipt_put(set->relay, tx, o->id, &o->receipt, &o->outcome, why);
-        }
-    }
-    if (e == OK) {
-        store_notify(tx, "relay");      /* intents may have waited for these */
-        store_notify(tx, "chain_poke"); /* their events can be read */
-    }
-    return e;
-}
-
-static void report_receipt(const struct relay_open *o)
-{
-    int64_t now = clock_wall_usec();
-    bool mined = o->outcome == RELAY_MINED;
-    metric_add(&relay_metrics[mined ? RELAY_METRIC_MINED
-                                    : (o->outcome == RELAY_REVERTED ? RELAY_METRIC_REVERTED
-                                                                    : RELAY_METRIC_FAILED)],
-               1);
-    metric_observe(&relay_metrics[RELAY_METRIC_LATENCY],
-                   now > o->attempt_usec ? now - o->attempt_usec : 0);
-    LOG(mined ? LOG_INFO : LOG_WARN, mined ? "relay.mined" : "relay.not_mined",
-        log_slice("tx", o->id), log_text("state", relay_state_text(o->outcome)),
-        log_hex("hash", hash_slice(&o->receipt.tx_hash)), log_u64("block", o->receipt.block_number),
-        log_u64("nonce", o->nonce), log_u64("gas", o->receipt.gas_used));
-}
-
-static enum err look_for_receipts(struct relay *relay, struct open_set *set, bool *out_progress,
-                                  struct why *why)
-{
-    size_t found = 0;
-    enum err e = relay_find_receipts(relay, set->items, set->count, &found, why);
-    if (e != OK || found == 0) {
-        return e;
-    }
-    struct relay_holds holds;
-    add_holds(set, &holds);
-    e = relay_write(relay, &holds, store_receipts, set, why);
-    if (e != OK) {
-        return e;
-    }
-    for (size_t i = 0; i < set->count; i++) {
-        if (set->items[i].outcome != 0) {
-            report_receipt(&set->items[i]);
-        }
-    }
-    *out_progress = true;
-    return OK;
-}
-
 /* ---- the pass ---- */
 
 /* Cuts the open intents, which are sorted by wallet, into one lane a wallet. */
@@ -461,7 +269,7 @@ static struct relay_lane *make_lanes(struct relay *relay, const struct open_set 
             lanes[count++] = (struct relay_lane){
                 .address = o->wallet,
                 .signer = relay_signer_find(relay, &o->wallet),
-                .wallet = wallet_of(relay, &o->wallet),
+                .wallet = relay_wallet_of(relay, &o->wallet),
                 .items = o,
             };
         }
@@ -471,19 +279,24 @@ static struct relay_lane *make_lanes(struct relay *relay, const struct open_set 
     return lanes;
 }
 
-/* Receipts exist only below the nonce that the chain waits for: one number a wallet tells. */
+/*
+ * Receipts exist only below the nonce that the chain waits for: one number a wallet tells. Another
+ * one tells what the node's pool still has, asked for when something may have been dropped from it.
+ */
 static enum err ask_lanes(struct relay *relay, struct relay_lane *lanes, size_t count,
                           struct why *why)
 {
     const struct address **wallets =
         arena_alloc_array(&relay->step, count, sizeof(const struct address *));
     uint64_t *mined = arena_alloc_array(&relay->step, count, sizeof *mined);
+    uint64_t *pending = arena_alloc_array(&relay->step, count, sizeof *pending);
     for (size_t i = 0; i < count; i++) {
         wallets[i] = &lanes[i].address;
     }
-    enum err e = relay_counts(relay, wallets, count, false, mined, why);
+    enum err e = relay_counts(relay, wallets, count, mined, pending, why);
     for (size_t i = 0; e == OK && i < count; i++) {
         lanes[i].mined = mined[i];
+        lanes[i].pending = pending[i];
         for (size_t k = 0; k < lanes[i].count; k++) {
             lanes[i].items[k].below = lanes[i].items[k].nonce < mined[i];
         }
@@ -494,9 +307,15 @@ static enum err ask_lanes(struct relay *relay, struct relay_lane *lanes, size_t 
 enum err relay_pass_open(struct relay *relay, bool *out_progress, struct why *why)
 {
     struct open_set set = {.relay = relay};
+    bool changed = false;
     enum err e = store_read(relay->store, load, &set, why);
     if (e != OK || set.count == 0) {
         return e;
+    }
+    e = relay_grant_wishes(relay, set.items, set.count, &changed, why);
+    if (e != OK || changed) {
+        *out_progress = *out_progress || changed;
+        return e; /* what is loaded must not be sent any more */
     }
     e = send_due(relay, &set, out_progress, why);
     if (e != OK) {
@@ -505,8 +324,10 @@ enum err relay_pass_open(struct relay *relay, bool *out_progress, struct why *wh
     size_t count = 0;
     struct relay_lane *lanes = make_lanes(relay, &set, &count);
     e = ask_lanes(relay, lanes, count, why);
+    struct relay_holds holds;
+    add_holds(&set, &holds);
     if (e == OK) {
-        e = look_for_receipts(relay, &set, out_progress, why);
+        e = relay_take_receipts(relay, set.items, set.count, &holds, out_progress, why);
     }
     for (size_t i = 0; e == OK && i < count; i++) {
         e = lanes[i].wallet != NULL ? relay_look_after(relay, &lanes[i], out_progress, why) : OK;

@@ -72,37 +72,3 @@ enum err relay_policy_check(const struct relay *relay, struct arena *scratch, st
     return why_set(why, ERR_POLICY_REFUSED, NULL, "the role %.*s may not make this call to %s",
                    SLICE_ARG(role), text);
 }
-
-enum err relay_fees(struct relay *relay, struct relay_fee *out, struct why *why)
-{
-    struct rpc_fees fees;
-    enum err e = rpc_fees_read(relay->rpc, &fees, why);
-    if (e != OK) {
-        return e;
-    }
-    struct wei_amount cap = wei_of(relay->config.fee_wei_max);
-    struct wei_amount floor = wei_of(relay->config.priority_wei_min);
-    struct relay_fee f = {.legacy = !fees.eip1559, .gas_limit = fees.gas_limit};
-    if (f.legacy) {
-        f.max = fees.gas_price;
-        f.priority = fees.gas_price;
-        f.base = fees.gas_price;
-        f.wait = wei_compare(fees.gas_price, cap) > 0;
-        *out = f;
-        return OK;
-    }
-    f.base = fees.base_fee_next;
-    f.priority = wei_compare(fees.priority, floor) < 0 ? floor : fees.priority;
-    f.priority = wei_compare(f.priority, cap) > 0 ? cap : f.priority;
-    f.wait = wei_compare(f.base, cap) > 0;
-    e = wei_times(f.base, 2, &f.max);
-    if (e == OK) {
-        e = wei_add(f.max, f.priority, &f.max);
-    }
-    if (e != OK) {
-        return why_set(why, ERR_NODE_RESPONSE, NULL, "the node reports an impossible base fee");
-    }
-    f.max = wei_compare(f.max, cap) > 0 ? cap : f.max;
-    *out = f;
-    return OK;
-}

@@ -6,29 +6,6 @@
 /* Signals replace polling, never correctness: a waiter looks again after this. */
 #define LOOK_USEC 200000
 
-const char *relay_state_text(enum relay_state state)
-{
-    switch (state) {
-    case RELAY_QUEUED:
-        return "queued";
-    case RELAY_SIGNED:
-        return "signed";
-    case RELAY_SENT:
-        return "sent";
-    case RELAY_MINED:
-        return "mined";
-    case RELAY_REVERTED:
-        return "reverted";
-    case RELAY_FAILED:
-        return "failed";
-    case RELAY_REPLACED:
-        return "replaced";
-    case RELAY_CANCELLED:
-        return "cancelled";
-    }
-    return "unknown";
-}
-
 /* What makes two intents of one key the same. */
 static struct hash content_hash(struct arena *arena, const struct relay_intent *intent)
 {
@@ -80,6 +57,7 @@ static void bind_intent(struct store_query *q, const struct relay_intent *intent
     } else {
         store_bind_null(q, "deadline");
     }
+    store_bind_i64(q, "priority", intent->priority != 0 ? intent->priority : RELAY_NORMAL);
     store_bind_time(q, "now", clock_wall_usec());
 }
 
@@ -157,6 +135,8 @@ static void take_row(struct store_query *q, struct arena *arena, struct relay_ro
     out->has_hash = !store_is_null(q, "transaction_hash");
     store_get_fixed(q, "transaction_hash", out->hash.bytes, HASH_BYTES);
     out->attempts = (uint32_t)store_get_i64(q, "attempts");
+    out->priority = (enum relay_priority)store_get_i64(q, "priority");
+    out->cancelling = store_get_bool(q, "cancelling");
     out->has_block = !store_is_null(q, "block_number");
     out->block_number = (uint64_t)store_get_i64(q, "block_number");
     store_get_fixed(q, "block_hash", out->block_hash.bytes, HASH_BYTES);
@@ -224,19 +204,35 @@ enum err relay_get_by_hash(struct store_tx *tx, struct arena *arena, const struc
     return e;
 }
 
-enum err relay_list(struct store_tx *tx, struct arena *arena, enum relay_state state,
-                    struct slice cursor, size_t limit, struct relay_row **out, size_t *out_count,
-                    struct why *why)
+static void bind_filter(struct store_query *q, const struct relay_filter *filter)
 {
-    struct relay_row *rows = arena_alloc_array(arena, limit, sizeof *rows);
+    store_bind_i64(q, "state", (int64_t)filter->state);
+    store_bind_bool(q, "open_only", filter->open);
+    store_bind_text(q, "purpose", filter->purpose);
+    if (filter->has_wallet) {
+        store_bind_bytes(q, "wallet", address_slice(&filter->wallet));
+    } else {
+        store_bind_null(q, "wallet");
+    }
+    if (filter->has_hash) {
+        store_bind_bytes(q, "transaction_hash", hash_slice(&filter->hash));
+    } else {
+        store_bind_null(q, "transaction_hash");
+    }
+    store_bind_text(q, "below_id", filter->cursor);
+    store_bind_i64(q, "max_rows", (int64_t)filter->limit);
+}
+
+enum err relay_list(struct store_tx *tx, struct arena *arena, const struct relay_filter *filter,
+                    struct relay_row **out, size_t *out_count, struct why *why)
+{
+    struct relay_row *rows = arena_alloc_array(arena, filter->limit, sizeof *rows);
     size_t count = 0;
     struct store_query q;
     store_begin(&q, tx, &relay_sql_intents_list);
-    store_bind_i64(&q, "state", (int64_t)state);
-    store_bind_text(&q, "below_id", cursor);
-    store_bind_i64(&q, "max_rows", (int64_t)limit);
+    bind_filter(&q, filter);
     while (store_step(&q)) {
-        ASSERT(count < limit);
+        ASSERT(count < filter->limit);
         take_row(&q, arena, &rows[count++]);
     }
     enum err e = store_finish(&q, NULL, why);
@@ -247,36 +243,125 @@ enum err relay_list(struct store_tx *tx, struct arena *arena, enum relay_state s
     return e;
 }
 
+static void take_attempt(struct store_query *q, struct relay_attempt *out)
+{
+    out->attempt = (uint32_t)store_get_i64(q, "attempt");
+    store_get_fixed(q, "transaction_hash", out->hash.bytes, HASH_BYTES);
+    out->fee_max = wei_of(store_get_u256(q, "fee_max"));
+    out->fee_priority = wei_of(store_get_u256(q, "fee_priority"));
+    out->gas_limit = (uint64_t)store_get_i64(q, "gas_limit");
+    out->filler = store_get_bool(q, "filler");
+    out->created_usec = store_get_time(q, "created_at");
+}
+
+enum err relay_attempts(struct store_tx *tx, struct arena *arena, struct slice id,
+                        struct relay_attempt **out, size_t *out_count, struct why *why)
+{
+    size_t cap = 8;
+    size_t count = 0;
+    struct relay_attempt *rows = arena_alloc_array(arena, cap, sizeof *rows);
+    struct store_query q;
+    store_begin(&q, tx, &relay_sql_attempts_detail);
+    store_bind_text(&q, "intent_id", id);
+    while (store_step(&q)) {
+        if (count == cap) {
+            struct relay_attempt *grown = arena_alloc_array(arena, cap * 2, sizeof *grown);
+            memcpy(grown, rows, cap * sizeof *grown);
+            rows = grown;
+            cap *= 2;
+        }
+        take_attempt(&q, &rows[count++]);
+    }
+    enum err e = store_finish(&q, NULL, why);
+    if (e == OK) {
+        *out = rows;
+        *out_count = count;
+    }
+    return e;
+}
+
+/* ---- what is asked of an intent afterwards ---- */
+
+static enum err run_changing(struct store_tx *tx, const struct store_statement *statement,
+                             struct slice id, bool *out_changed, struct why *why)
+{
+    int64_t changed = 0;
+    struct store_query q;
+    store_begin(&q, tx, statement);
+    store_bind_text(&q, "intent_id", id);
+    store_bind_time(&q, "now", clock_wall_usec());
+    enum err e = store_finish(&q, &changed, why);
+    *out_changed = e == OK && changed > 0;
+    return e;
+}
+
+static bool is_signed(enum relay_state state)
+{
+    return state == RELAY_SIGNED || state == RELAY_SENT;
+}
+
+static enum err cancel_queued(struct store_tx *tx, struct relay_row *row, struct why *why)
+{
+    bool changed = false;
+    enum err e = run_changing(tx, &relay_sql_intent_cancel, row->id, &changed, why);
+    store_notify(tx, "relay_state");
+    if (e == OK && changed) {
+        row->state = RELAY_CANCELLED;
+        e = relay_audit_state(tx, row, why);
+    }
+    return e;
+}
+
+static enum err take_back(struct store_tx *tx, const struct relay_row *row, struct why *why)
+{
+    bool changed = false;
+    return run_changing(tx, &relay_sql_intent_take_back, row->id, &changed, why);
+}
+
+static enum err has_ended(const struct relay_row *row, const char *what, struct why *why)
+{
+    return why_set(why, ERR_CONFLICT, NULL, "transaction %.*s is %s: it cannot be %s any more",
+                   SLICE_ARG(row->id), relay_state_text(row->state), what);
+}
+
 enum err relay_cancel(struct store_tx *tx, struct slice id, struct why *why)
 {
     struct arena scratch;
     arena_init(&scratch, 4096);
     struct relay_row row;
-    int64_t changed = 0;
     enum err e = relay_get(tx, &scratch, id, &row, why);
     if (e == OK && row.state == RELAY_QUEUED) {
-        struct store_query q;
-        store_begin(&q, tx, &relay_sql_intent_cancel);
-        store_bind_text(&q, "intent_id", id);
-        store_bind_time(&q, "now", clock_wall_usec());
-        e = store_finish(&q, &changed, why);
-        store_notify(tx, "relay"); /* others may wait for it */
-        store_notify(tx, "relay_state");
+        e = cancel_queued(tx, &row, why);
+    } else if (e == OK && is_signed(row.state)) {
+        e = take_back(tx, &row, why);
+    } else if (e == OK && row.state != RELAY_CANCELLED) {
+        e = has_ended(&row, "cancelled", why);
     }
-    if (e == OK && changed > 0) {
-        row.state = RELAY_CANCELLED;
-        e = relay_audit_state(tx, &row, why);
+    store_notify(tx, "relay"); /* others may wait for it; the relay has a wish to grant */
+    arena_free(&scratch);
+    return e;
+}
+
+enum err relay_hurry(struct store_tx *tx, struct slice id, struct why *why)
+{
+    struct arena scratch;
+    arena_init(&scratch, 4096);
+    struct relay_row row;
+    bool changed = false;
+    enum err e = relay_get(tx, &scratch, id, &row, why);
+    if (e == OK && row.state > RELAY_SENT) {
+        e = has_ended(&row, "sped up", why);
     }
-    if (e == OK && changed == 0 && row.state != RELAY_CANCELLED) {
-        e = why_set(why, ERR_CONFLICT, NULL,
-                    "transaction %.*s is %s: only queued ones can be cancelled", SLICE_ARG(id),
-                    relay_state_text(row.state));
+    if (e == OK) {
+        e = run_changing(tx, &relay_sql_intent_hurry, id, &changed, why);
+        store_notify(tx, "relay");
     }
     arena_free(&scratch);
     return e;
 }
 
-enum err relay_tell(struct relay *relay, struct store_tx *tx, struct slice id, struct why *why)
+enum err relay_tell(const struct relay *relay, struct store_tx *tx, struct slice id,
+                    struct why *why)
 {
     store_notify(tx, "relay_state");
     struct arena scratch;
@@ -343,68 +428,4 @@ enum err relay_wait(struct store *store, struct arena *arena, struct slice id, i
     }
     arena_free(&scratch);
     return e;
-}
-
-void relay_row_json(struct json_out *j, const struct relay_row *row)
-{
-    json_begin_object(j);
-    json_key(j, "transactionId");
-    json_string(j, row->id);
-    json_key(j, "purpose");
-    json_string(j, row->purpose);
-    json_key(j, "state");
-    json_text(j, relay_state_text(row->state));
-    json_key(j, "final");
-    json_bool(j, row->final);
-    json_key(j, "chainId");
-    json_u64(j, row->chain_id);
-    json_key(j, "from");
-    json_address(j, &row->wallet);
-    json_key(j, "to");
-    if (row->has_to) {
-        json_address(j, &row->to);
-    } else {
-        json_null(j);
-    }
-    json_key(j, "value");
-    json_u256(j, wei_raw(row->value));
-    json_key(j, "nonce");
-    if (row->has_nonce) {
-        json_u64(j, row->nonce);
-    } else {
-        json_null(j);
-    }
-    json_key(j, "transactionHash");
-    if (row->has_hash) {
-        json_hex(j, hash_slice(&row->hash));
-    } else {
-        json_null(j);
-    }
-    json_key(j, "attempts");
-    json_u64(j, row->attempts);
-    json_key(j, "blockNumber");
-    if (row->has_block) {
-        json_u64(j, row->block_number);
-        json_key(j, "gasUsed");
-        json_u64(j, row->gas_used);
-        json_key(j, "gasPrice");
-        json_u256(j, wei_raw(row->gas_price));
-    } else {
-        json_null(j);
-    }
-    if (row->has_contract) {
-        json_key(j, "contractAddress");
-        json_address(j, &row->contract);
-    }
-    if (row->error_code.len > 0) {
-        json_key(j, "error");
-        json_string(j, row->error);
-        json_key(j, "code");
-        json_string(j, row->error_code);
-    }
-    json_key(j, "createdAt");
-    json_time(j, row->created_usec);
-    json_key(j, "updatedAt");
-    json_time(j, row->updated_usec);
-    json_end_object(j);
 }

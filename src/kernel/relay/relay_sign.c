@@ -66,14 +66,17 @@ enum err relay_attempt_put(struct store_tx *tx, struct slice id, uint32_t attemp
 /* ---- another version at the same nonce ---- */
 
 struct resign {
-    struct relay *relay;
+    const struct relay *relay;
     const struct relay_open *open;
     const struct relay_version *version;
-    struct relay_fee fee;
+    struct tx content;
+    bool filler;
+    struct slice raw;
+    struct hash hash;
     bool done;
 };
 
-static void make_filler(struct tx *content, const struct address *wallet)
+void relay_filler_make(struct tx *content, const struct address *wallet)
 {
     content->has_to = true;
     content->to = *wallet;
@@ -82,30 +85,38 @@ static void make_filler(struct tx *content, const struct address *wallet)
     content->gas_limit = RELAY_FILL_GAS;
 }
 
-static enum err read_content(struct store_tx *tx, struct arena *arena, struct slice id,
-                             struct tx *out, struct why *why)
+struct reading {
+    struct arena *arena;
+    struct slice id;
+    struct tx *out;
+};
+
+/* What an intent wants does not change, so that it may be read before the transaction that stores.
+ */
+static enum err read_content(struct store_tx *tx, void *ctx, struct why *why)
 {
+    struct reading *r = ctx;
     struct store_query q;
     store_begin(&q, tx, &relay_sql_attempt_content);
-    store_bind_text(&q, "intent_id", id);
+    store_bind_text(&q, "intent_id", r->id);
     if (store_step(&q)) {
-        out->has_to = !store_is_null(&q, "to_address");
-        store_get_fixed(&q, "to_address", out->to.bytes, ADDRESS_BYTES);
-        out->value = wei_of(store_get_u256(&q, "value"));
-        out->data = store_get_bytes(&q, "data", arena);
+        r->out->has_to = !store_is_null(&q, "to_address");
+        store_get_fixed(&q, "to_address", r->out->to.bytes, ADDRESS_BYTES);
+        r->out->value = wei_of(store_get_u256(&q, "value"));
+        r->out->data = store_get_bytes(&q, "data", r->arena);
     }
     return store_finish_one(&q, "transaction", why);
 }
 
-static enum err update_resigned(struct store_tx *tx, const struct resign *r,
-                                const struct hash *hash, bool *out_done, struct why *why)
+static enum err update_resigned(struct store_tx *tx, const struct resign *r, bool *out_done,
+                                struct why *why)
 {
     int64_t changed = 0;
     struct store_query q;
     store_begin(&q, tx, &relay_sql_intent_resign);
     store_bind_text(&q, "intent_id", r->open->id);
     store_bind_i64(&q, "attempt", r->open->attempt);
-    store_bind_bytes(&q, "transaction_hash", hash_slice(hash));
+    store_bind_bytes(&q, "transaction_hash", hash_slice(&r->hash));
     if (r->version->fill != OK) {
         store_bind_text(&q, "error_code", slice_text(err_code(r->version->fill)));
         store_bind_text(&q, "error", slice_text(why_text(r->version->why, r->version->fill)));
@@ -115,41 +126,20 @@ static enum err update_resigned(struct store_tx *tx, const struct resign *r,
     }
     store_bind_time(&q, "now", clock_wall_usec());
     enum err e = store_finish(&q, &changed, why);
-    *out_done = changed > 0;
+    *out_done = e == OK && changed > 0;
     return e;
 }
 
-static enum err run_resign(struct store_tx *tx, void *ctx, struct why *why)
+static enum err store_resigned(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct resign *r = ctx;
     const struct relay_open *o = r->open;
-    bool filler = r->version->fill != OK || o->filling;
-    struct tx content = {
-        .kind = r->fee.legacy ? TX_LEGACY : TX_EIP1559,
-        .chain_id = r->relay->chain_id,
-        .nonce = o->nonce,
-        .fee_max = r->fee.max,
-        .fee_priority = r->fee.priority,
-        .gas_limit = o->gas_limit,
-    };
-    enum err e = OK;
-    r->done = false;
-    if (filler) {
-        make_filler(&content, &o->wallet);
-    } else {
-        e = read_content(tx, &r->relay->step, o->id, &content, why);
-    }
-    struct slice raw = SLICE_EMPTY;
-    struct hash hash = {{0}};
     bool done = false;
-    if (e == OK) {
-        e = relay_sign(r->relay, &o->wallet, &content, &raw, &hash, why);
-    }
-    if (e == OK) {
-        e = update_resigned(tx, r, &hash, &done, why);
-    }
+    r->done = false;
+    enum err e = update_resigned(tx, r, &done, why);
     if (e == OK && done) {
-        e = relay_attempt_put(tx, o->id, o->attempt + 1, &content, filler, raw, &hash, why);
+        e = relay_attempt_put(tx, o->id, o->attempt + 1, &r->content, r->filler, r->raw, &r->hash,
+                              why);
     }
     if (e == OK && done) {
         e = relay_tell(r->relay, tx, o->id, why);
@@ -158,207 +148,63 @@ static enum err run_resign(struct store_tx *tx, void *ctx, struct why *why)
     return e;
 }
 
-/* The larger of what the chain asks now and the old fee raised by the bump, capped. */
-static enum err raise(const struct relay *relay, struct wei_amount now, struct wei_amount old,
-                      unsigned percent, struct wei_amount *out, struct why *why)
+static enum err make_content(struct relay *relay, struct resign *r, const struct relay_offer *offer,
+                             struct why *why)
 {
-    struct wei_amount raised = now;
-    enum err e = OK;
-    if (percent > 0) {
-        e = wei_scale_percent(old, 100 + percent, &raised);
-        if (e == OK) {
-            e = wei_add(raised, wei_of(u256_from_u64(1)), &raised);
-        }
+    r->content = (struct tx){
+        .kind = offer->legacy ? TX_LEGACY : TX_EIP1559,
+        .chain_id = relay->chain_id,
+        .nonce = r->open->nonce,
+        .fee_max = offer->max,
+        .fee_priority = offer->priority,
+        .gas_limit = r->open->gas_limit,
+    };
+    if (r->filler) {
+        relay_filler_make(&r->content, &r->open->wallet);
+        return OK;
     }
-    raised = e == OK && wei_compare(now, raised) > 0 ? now : raised;
-    if (e != OK || wei_compare(raised, wei_of(relay->config.fee_wei_max)) > 0) {
-        return why_set(why, ERR_LIMIT, NULL, "a replacement would need a fee above relay.max_fee");
-    }
-    *out = raised;
-    return OK;
+    struct reading reading = {.arena = &relay->step, .id = r->open->id, .out = &r->content};
+    return store_read(relay->store, read_content, &reading, why);
+}
+
+static void report_resigned(const struct resign *r)
+{
+    metric_add(&relay_metrics[RELAY_METRIC_SIGNED], 1);
+    metric_add(&relay_metrics[r->filler ? RELAY_METRIC_FILLED : RELAY_METRIC_BUMPED], 1);
+    LOG(LOG_WARN, "relay.resigned", log_slice("tx", r->open->id), log_u64("nonce", r->open->nonce),
+        log_u64("attempt", r->open->attempt + 1), log_bool("filler", r->filler),
+        log_err(r->version->fill));
 }
 
 enum err relay_resign(struct relay *relay, const struct relay_open *open,
                       const struct relay_version *version, bool *out_done, struct why *why)
 {
-    struct resign r = {.relay = relay, .open = open, .version = version};
-    struct relay_fee now;
-    unsigned percent = version->bump_percent;
-    enum err e = relay_fees(relay, &now, why);
+    struct resign r = {.relay = relay,
+                       .open = open,
+                       .version = version,
+                       .filler = version->fill != OK || open->filling};
+    struct relay_fee fee;
+    struct relay_offer offer;
+    *out_done = false;
+    enum err e = relay_fees(relay, &fee, why);
     if (e != OK) {
         return e;
     }
-    r.fee = now;
-    e = raise(relay, now.max, open->fee_max, percent, &r.fee.max, why);
+    relay_fee_offer(relay, &fee, open->priority, &offer);
+    e = relay_fee_raise(relay, &offer, open->fee_max, open->fee_priority, version->bump_permille,
+                        &offer, why);
     if (e == OK) {
-        e = raise(relay, now.priority, open->fee_priority, percent, &r.fee.priority, why);
-    }
-    if (e == OK && wei_compare(r.fee.priority, r.fee.max) > 0) {
-        r.fee.max = r.fee.priority;
+        e = make_content(relay, &r, &offer, why);
     }
     if (e == OK) {
-        e = relay_write_one(relay, &open->wallet, run_resign, &r, why);
+        e = relay_sign(relay, &open->wallet, &r.content, &r.raw, &r.hash, why);
     }
-    if (e == OK && r.done) {
-        bool filler = version->fill != OK || open->filling;
-        metric_add(&relay_metrics[RELAY_METRIC_SIGNED], 1);
-        metric_add(&relay_metrics[filler ? RELAY_METRIC_FILLED : RELAY_METRIC_BUMPED], 1);
-        LOG(LOG_WARN, "relay.resigned", log_slice("tx", open->id), log_u64("nonce", open->nonce),
-            log_u64("attempt", open->attempt + 1), log_bool("filler", filler),
-            log_err(version->fill));
+    if (e == OK) {
+        e = relay_write_one(relay, &open->wallet, store_resigned, &r, why);
     }
     *out_done = e == OK && r.done;
-    return e;
-}
-
-/* ---- a nonce that nobody has ---- */
-
-struct fill {
-    struct relay *relay;
-    struct address wallet;
-    uint64_t nonce;
-    struct relay_fee fee;
-    /* The intent that had the nonce before the chain took it back. */
-    bool held;
-    struct slice id;
-    enum relay_state state;
-    uint32_t attempt;
-    bool mined;
-    bool filler;
-    bool done;
-};
-
-static enum err read_holder(struct store_tx *tx, struct fill *f, struct why *why)
-{
-    struct store_query q;
-    store_begin(&q, tx, &relay_sql_nonce_holder);
-    store_bind_i64(&q, "chain_id", (int64_t)f->relay->chain_id);
-    store_bind_bytes(&q, "wallet", address_slice(&f->wallet));
-    store_bind_i64(&q, "nonce", (int64_t)f->nonce);
-    f->held = store_step(&q);
-    if (f->held) {
-        f->id = store_get_text(&q, "intent_id", &f->relay->step);
-        f->state = (enum relay_state)store_get_i64(&q, "state");
-        f->attempt = (uint32_t)store_get_i64(&q, "attempts");
-        f->mined = store_get_bool(&q, "mined");
-        f->filler = store_get_bool(&q, "filler");
-    }
-    return store_finish(&q, NULL, why);
-}
-
-static enum err sign_filler(struct store_tx *tx, const struct fill *f, uint32_t attempt,
-                            bool filler, struct hash *out_hash, struct why *why)
-{
-    struct tx content = {
-        .kind = f->fee.legacy ? TX_LEGACY : TX_EIP1559,
-        .chain_id = f->relay->chain_id,
-        .nonce = f->nonce,
-        .fee_max = f->fee.max,
-        .fee_priority = f->fee.priority,
-    };
-    struct slice raw = SLICE_EMPTY;
-    make_filler(&content, &f->wallet);
-    enum err e = relay_sign(f->relay, &f->wallet, &content, &raw, out_hash, why);
-    return e == OK ? relay_attempt_put(tx, f->id, attempt, &content, filler, raw, out_hash, why)
-                   : e;
-}
-
-/* An intent of the relay itself, which wants nothing but the nonce, and has it from the start. */
-static enum err insert_filling(struct store_tx *tx, struct fill *f, struct why *why)
-{
-    char text[ADDRESS_TEXT_MAX];
-    address_format(&f->wallet, text);
-    const struct relay_intent intent = {
-        .key = slice_format(&f->relay->step, "relay.fill/%llu/%s/%llu",
-                            (unsigned long long)f->relay->chain_id, text,
-                            (unsigned long long)f->nonce),
-        .chain_id = f->relay->chain_id,
-        .wallet = f->wallet,
-        .has_to = true,
-        .to = f->wallet,
-        .role = "relay",
-        .purpose = "relay.fill",
-        .gas_limit = RELAY_FILL_GAS,
-    };
-    struct hash hash = {{0}};
-    enum err e = relay_submit(tx, &f->relay->step, &intent, &f->id, why);
-    if (e == OK) {
-        e = sign_filler(tx, f, 1, false, &hash, why);
-    }
-    if (e != OK) {
-        return e;
-    }
-    struct store_query q;
-    store_begin(&q, tx, &relay_sql_intent_sign);
-    store_bind_text(&q, "intent_id", f->id);
-    store_bind_i64(&q, "nonce", (int64_t)f->nonce);
-    store_bind_bytes(&q, "transaction_hash", hash_slice(&hash));
-    store_bind_time(&q, "now", clock_wall_usec());
-    return store_finish(&q, NULL, why);
-}
-
-/* An intent that ended without its effect must not have it now: a filler takes its nonce. */
-static enum err reopen(struct store_tx *tx, struct fill *f, struct why *why)
-{
-    enum err e = relay_run_by_id(tx, &relay_sql_intent_reopen, f->id, why);
-    if (e != OK || f->filler) {
-        return e;
-    }
-    struct hash hash = {{0}};
-    e = sign_filler(tx, f, f->attempt + 1, true, &hash, why);
-    if (e != OK) {
-        return e;
-    }
-    struct store_query q;
-    store_begin(&q, tx, &relay_sql_intent_resign);
-    store_bind_text(&q, "intent_id", f->id);
-    store_bind_i64(&q, "attempt", f->attempt);
-    store_bind_bytes(&q, "transaction_hash", hash_slice(&hash));
-    store_bind_null(&q, "error_code");
-    store_bind_null(&q, "error");
-    store_bind_time(&q, "now", clock_wall_usec());
-    return store_finish(&q, NULL, why);
-}
-
-static enum err run_fill(struct store_tx *tx, void *ctx, struct why *why)
-{
-    struct fill *f = ctx;
-    f->done = false;
-    enum err e = read_holder(tx, f, why);
-    if (e != OK) {
-        return e;
-    }
-    if (f->held && (f->state == RELAY_SIGNED || f->state == RELAY_SENT)) {
-        return OK; /* it is open again: no gap */
-    }
-    if (!f->held) {
-        e = insert_filling(tx, f, why);
-    } else if (f->mined) {
-        e = relay_run_by_id(tx, &relay_sql_intent_unmined, f->id, why);
-    } else {
-        e = reopen(tx, f, why);
-    }
-    if (e == OK) {
-        e = relay_tell(f->relay, tx, f->id, why);
-    }
-    f->done = e == OK;
-    return e;
-}
-
-enum err relay_fill(struct relay *relay, const struct address *wallet, uint64_t nonce,
-                    struct why *why)
-{
-    struct fill f = {.relay = relay, .wallet = *wallet, .nonce = nonce};
-    enum err e = relay_fees(relay, &f.fee, why);
-    if (e == OK) {
-        e = relay_write_one(relay, wallet, run_fill, &f, why);
-    }
-    if (e == OK && f.done) {
-        char text[ADDRESS_TEXT_MAX];
-        address_format(wallet, text);
-        metric_add(&relay_metrics[RELAY_METRIC_FILLED], 1);
-        LOG(LOG_WARN, "relay.nonce_filled", log_text("wallet", text), log_u64("nonce", nonce),
-            log_slice("tx", f.id), log_bool("again", f.held));
+    if (*out_done) {
+        report_resigned(&r);
     }
     return e;
 }

@@ -11,7 +11,7 @@ static const struct store_column relay_sql_wallet_get_columns[] = {
 };
 const struct store_statement relay_sql_wallet_get = {
     .name = "relay_wallet_get",
-    .id = 261,
+    .id = 276,
     .writes = true,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
@@ -24,6 +24,27 @@ const struct store_statement relay_sql_wallet_get = {
     .column_count = 1,
 };
 
+static const struct store_column relay_sql_wallet_next_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"address", STORE_ADDRESS, false},
+};
+static const struct store_column relay_sql_wallet_next_columns[] = {
+    {"next_nonce", STORE_I64, false},
+};
+const struct store_statement relay_sql_wallet_next = {
+    .name = "relay_wallet_next",
+    .id = 277,
+    .writes = false,
+    .sqlite =
+        "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
+    .postgres =
+        "SELECT next_nonce FROM relay_wallets WHERE chain_id = $1::bigint AND address = $2::bytea",
+    .params = relay_sql_wallet_next_params,
+    .param_count = 2,
+    .columns = relay_sql_wallet_next_columns,
+    .column_count = 1,
+};
+
 static const struct store_column relay_sql_wallet_put_params[] = {
     {"chain_id", STORE_I64, false},
     {"address", STORE_ADDRESS, false},
@@ -32,7 +53,7 @@ static const struct store_column relay_sql_wallet_put_params[] = {
 };
 const struct store_statement relay_sql_wallet_put = {
     .name = "relay_wallet_put",
-    .id = 262,
+    .id = 278,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -62,28 +83,33 @@ static const struct store_column relay_sql_intent_insert_params[] = {
     {"gas_limit", STORE_I64, false},
     {"after_id", STORE_TEXT, true},
     {"deadline", STORE_TIME, true},
+    {"priority", STORE_I64, false},
     {"now", STORE_TIME, false},
 };
 const struct store_statement relay_sql_intent_insert = {
     .name = "relay_intent_insert",
-    .id = 243,
+    .id = 257,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents\n"
         "    (intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose,\n"
-        "     gas_limit, after_id, deadline, state, final, attempts, try_at, created_at, updated_at)\n"
+        "     gas_limit, after_id, deadline, priority, state, final, attempts, try_at, created_at,\n"
+        "     updated_at)\n"
         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,\n"
-        "        ?9, ?10, ?11, ?12, ?13, 1, FALSE, 0, ?14, ?14, ?14)\n"
+        "        ?9, ?10, ?11, ?12, ?13, ?14, 1, FALSE, 0, ?15, ?15,\n"
+        "        ?15)\n"
         "ON CONFLICT (intent_key) DO NOTHING",
     .postgres =
         "INSERT INTO relay_intents\n"
         "    (intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose,\n"
-        "     gas_limit, after_id, deadline, state, final, attempts, try_at, created_at, updated_at)\n"
+        "     gas_limit, after_id, deadline, priority, state, final, attempts, try_at, created_at,\n"
+        "     updated_at)\n"
         "VALUES ($1::text, $2::text, $3::bytea, $4::bigint, $5::bytea, $6::bytea, $7::numeric, $8::bytea,\n"
-        "        $9::text, $10::text, $11::bigint, $12::text, $13::timestamptz, 1, FALSE, 0, $14::timestamptz, $14::timestamptz, $14::timestamptz)\n"
+        "        $9::text, $10::text, $11::bigint, $12::text, $13::timestamptz, $14::bigint, 1, FALSE, 0, $15::timestamptz, $15::timestamptz,\n"
+        "        $15::timestamptz)\n"
         "ON CONFLICT (intent_key) DO NOTHING",
     .params = relay_sql_intent_insert_params,
-    .param_count = 14,
+    .param_count = 15,
 };
 
 static const struct store_column relay_sql_intent_by_key_params[] = {
@@ -95,7 +121,7 @@ static const struct store_column relay_sql_intent_by_key_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_key = {
     .name = "relay_intent_by_key",
-    .id = 238,
+    .id = 251,
     .writes = false,
     .sqlite =
         "SELECT intent_id, content_hash FROM relay_intents WHERE intent_key = ?1",
@@ -123,6 +149,8 @@ static const struct store_column relay_sql_intent_get_columns[] = {
     {"nonce", STORE_I64, true},
     {"transaction_hash", STORE_HASH, true},
     {"attempts", STORE_I64, false},
+    {"priority", STORE_I64, false},
+    {"cancelling", STORE_BOOL, false},
     {"block_number", STORE_I64, true},
     {"block_hash", STORE_HASH, true},
     {"gas_used", STORE_I64, true},
@@ -135,26 +163,30 @@ static const struct store_column relay_sql_intent_get_columns[] = {
 };
 const struct store_statement relay_sql_intent_get = {
     .name = "relay_intent_get",
-    .id = 242,
+    .id = 255,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
-        "       transaction_hash, attempts, block_number, block_hash, gas_used, gas_price, contract,\n"
-        "       error_code, error, created_at, updated_at\n"
+        "       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used,\n"
+        "       gas_price, contract, error_code, error, created_at, updated_at\n"
         "FROM relay_intents WHERE intent_id = ?1",
     .postgres =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
-        "       transaction_hash, attempts, block_number, block_hash, gas_used, gas_price, contract,\n"
-        "       error_code, error, created_at, updated_at\n"
+        "       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used,\n"
+        "       gas_price, contract, error_code, error, created_at, updated_at\n"
         "FROM relay_intents WHERE intent_id = $1::text",
     .params = relay_sql_intent_get_params,
     .param_count = 1,
     .columns = relay_sql_intent_get_columns,
-    .column_count = 21,
+    .column_count = 23,
 };
 
 static const struct store_column relay_sql_intents_list_params[] = {
     {"state", STORE_I64, false},
+    {"open_only", STORE_BOOL, false},
+    {"purpose", STORE_TEXT, false},
+    {"wallet", STORE_ADDRESS, true},
+    {"transaction_hash", STORE_HASH, true},
     {"below_id", STORE_TEXT, false},
     {"max_rows", STORE_I64, false},
 };
@@ -171,6 +203,8 @@ static const struct store_column relay_sql_intents_list_columns[] = {
     {"nonce", STORE_I64, true},
     {"transaction_hash", STORE_HASH, true},
     {"attempts", STORE_I64, false},
+    {"priority", STORE_I64, false},
+    {"cancelling", STORE_BOOL, false},
     {"block_number", STORE_I64, true},
     {"block_hash", STORE_HASH, true},
     {"gas_used", STORE_I64, true},
@@ -183,30 +217,40 @@ static const struct store_column relay_sql_intents_list_columns[] = {
 };
 const struct store_statement relay_sql_intents_list = {
     .name = "relay_intents_list",
-    .id = 253,
+    .id = 268,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
-        "       transaction_hash, attempts, block_number, block_hash, gas_used, gas_price, contract,\n"
-        "       error_code, error, created_at, updated_at\n"
+        "       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used,\n"
+        "       gas_price, contract, error_code, error, created_at, updated_at\n"
         "FROM relay_intents\n"
         "WHERE (?1 = 0 OR state = ?1)\n"
-        "    AND (?2 = '' OR seq < (SELECT b.seq FROM relay_intents b WHERE b.intent_id = ?2))\n"
+        "    AND (NOT ?2 OR state < 4)\n"
+        "    AND (?3 = '' OR purpose = ?3)\n"
+        "    AND (?4 IS NULL OR wallet = ?4)\n"
+        "    AND (?5 IS NULL OR intent_id IN (SELECT t.intent_id FROM relay_attempts t\n"
+        "                                                    WHERE t.transaction_hash = ?5))\n"
+        "    AND (?6 = '' OR seq < (SELECT b.seq FROM relay_intents b WHERE b.intent_id = ?6))\n"
         "ORDER BY seq DESC\n"
-        "LIMIT ?3",
+        "LIMIT ?7",
     .postgres =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
-        "       transaction_hash, attempts, block_number, block_hash, gas_used, gas_price, contract,\n"
-        "       error_code, error, created_at, updated_at\n"
+        "       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used,\n"
+        "       gas_price, contract, error_code, error, created_at, updated_at\n"
         "FROM relay_intents\n"
         "WHERE ($1::bigint = 0 OR state = $1::bigint)\n"
-        "    AND ($2::text = '' OR seq < (SELECT b.seq FROM relay_intents b WHERE b.intent_id = $2::text))\n"
+        "    AND (NOT $2::boolean OR state < 4)\n"
+        "    AND ($3::text = '' OR purpose = $3::text)\n"
+        "    AND ($4::bytea IS NULL OR wallet = $4::bytea)\n"
+        "    AND ($5::bytea IS NULL OR intent_id IN (SELECT t.intent_id FROM relay_attempts t\n"
+        "                                                    WHERE t.transaction_hash = $5::bytea))\n"
+        "    AND ($6::text = '' OR seq < (SELECT b.seq FROM relay_intents b WHERE b.intent_id = $6::text))\n"
         "ORDER BY seq DESC\n"
-        "LIMIT $3::bigint",
+        "LIMIT $7::bigint",
     .params = relay_sql_intents_list_params,
-    .param_count = 3,
+    .param_count = 7,
     .columns = relay_sql_intents_list_columns,
-    .column_count = 21,
+    .column_count = 23,
 };
 
 static const struct store_column relay_sql_intent_by_hash_params[] = {
@@ -217,7 +261,7 @@ static const struct store_column relay_sql_intent_by_hash_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_hash = {
     .name = "relay_intent_by_hash",
-    .id = 237,
+    .id = 250,
     .writes = false,
     .sqlite =
         "SELECT intent_id FROM relay_attempts WHERE transaction_hash = ?1",
@@ -248,6 +292,7 @@ static const struct store_column relay_sql_queued_list_columns[] = {
     {"purpose", STORE_TEXT, false},
     {"gas_limit", STORE_I64, false},
     {"deadline", STORE_TIME, true},
+    {"priority", STORE_I64, false},
     {"tries", STORE_I64, false},
     {"after_state", STORE_I64, true},
     {"after_id", STORE_TEXT, true},
@@ -255,17 +300,23 @@ static const struct store_column relay_sql_queued_list_columns[] = {
 };
 const struct store_statement relay_sql_queued_list = {
     .name = "relay_queued_list",
-    .id = 257,
+    .id = 272,
     .writes = false,
     .sqlite =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
-        "       r.deadline, r.tries, r.after_state, r.after_id,\n"
-        "       EXISTS (SELECT 1 FROM relay_intents e\n"
-        "               WHERE e.chain_id = ?3 AND e.state IN (2, 3) AND e.seq < r.seq) AS behind\n"
+        "       r.deadline, r.priority, r.tries, r.after_state, r.after_id,\n"
+        "       (EXISTS (SELECT 1 FROM relay_intents e\n"
+        "                WHERE e.chain_id = ?3 AND e.state IN (2, 3) AND e.seq < r.seq)\n"
+        "        OR (r.tries > 0\n"
+        "            AND EXISTS (SELECT 1 FROM relay_intents e\n"
+        "                        WHERE e.chain_id = ?3 AND NOT e.final\n"
+        "                            AND e.block_number IS NOT NULL AND e.seq < r.seq\n"
+        "                            AND e.updated_at >= r.updated_at))) AS behind\n"
         "FROM (\n"
         "    SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,\n"
-        "           i.gas_limit, i.deadline, i.tries, a.state AS after_state, i.after_id,\n"
-        "           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.seq) AS place\n"
+        "           i.gas_limit, i.updated_at, i.deadline, i.priority, i.tries, a.state AS after_state,\n"
+        "           i.after_id,\n"
+        "           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.priority DESC, i.seq) AS place\n"
         "    FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id\n"
         "    WHERE i.chain_id = ?3 AND i.state = 1\n"
         "        AND (?1 = ''\n"
@@ -281,17 +332,23 @@ const struct store_statement relay_sql_queued_list = {
         "    WHERE chain_id = ?3 AND state IN (2, 3) GROUP BY wallet\n"
         ") o ON o.wallet = r.wallet\n"
         "WHERE r.place + COALESCE(o.open, 0) <= ?6\n"
-        "ORDER BY r.place, r.seq\n"
+        "ORDER BY r.place, r.priority DESC, r.seq\n"
         "LIMIT ?7",
     .postgres =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
-        "       r.deadline, r.tries, r.after_state, r.after_id,\n"
-        "       EXISTS (SELECT 1 FROM relay_intents e\n"
-        "               WHERE e.chain_id = $3::bigint AND e.state IN (2, 3) AND e.seq < r.seq) AS behind\n"
+        "       r.deadline, r.priority, r.tries, r.after_state, r.after_id,\n"
+        "       (EXISTS (SELECT 1 FROM relay_intents e\n"
+        "                WHERE e.chain_id = $3::bigint AND e.state IN (2, 3) AND e.seq < r.seq)\n"
+        "        OR (r.tries > 0\n"
+        "            AND EXISTS (SELECT 1 FROM relay_intents e\n"
+        "                        WHERE e.chain_id = $3::bigint AND NOT e.final\n"
+        "                            AND e.block_number IS NOT NULL AND e.seq < r.seq\n"
+        "                            AND e.updated_at >= r.updated_at))) AS behind\n"
         "FROM (\n"
         "    SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,\n"
-        "           i.gas_limit, i.deadline, i.tries, a.state AS after_state, i.after_id,\n"
-        "           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.seq) AS place\n"
+        "           i.gas_limit, i.updated_at, i.deadline, i.priority, i.tries, a.state AS after_state,\n"
+        "           i.after_id,\n"
+        "           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.priority DESC, i.seq) AS place\n"
         "    FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id\n"
         "    WHERE i.chain_id = $3::bigint AND i.state = 1\n"
         "        AND ($1::text = ''\n"
@@ -307,12 +364,12 @@ const struct store_statement relay_sql_queued_list = {
         "    WHERE chain_id = $3::bigint AND state IN (2, 3) GROUP BY wallet\n"
         ") o ON o.wallet = r.wallet\n"
         "WHERE r.place + COALESCE(o.open, 0) <= $6::bigint\n"
-        "ORDER BY r.place, r.seq\n"
+        "ORDER BY r.place, r.priority DESC, r.seq\n"
         "LIMIT $7::bigint",
     .params = relay_sql_queued_list_params,
     .param_count = 7,
     .columns = relay_sql_queued_list_columns,
-    .column_count = 13,
+    .column_count = 14,
 };
 
 static const struct store_column relay_sql_inflight_count_params[] = {
@@ -324,7 +381,7 @@ static const struct store_column relay_sql_inflight_count_columns[] = {
 };
 const struct store_statement relay_sql_inflight_count = {
     .name = "relay_inflight_count",
-    .id = 236,
+    .id = 249,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS inflight FROM relay_intents\n"
@@ -346,7 +403,7 @@ static const struct store_column relay_sql_intent_sign_params[] = {
 };
 const struct store_statement relay_sql_intent_sign = {
     .name = "relay_intent_sign",
-    .id = 251,
+    .id = 265,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -372,17 +429,17 @@ static const struct store_column relay_sql_intent_resign_params[] = {
 };
 const struct store_statement relay_sql_intent_resign = {
     .name = "relay_intent_resign",
-    .id = 248,
+    .id = 262,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
-        "SET state = 2, transaction_hash = ?3, attempts = attempts + 1,\n"
+        "SET state = 2, transaction_hash = ?3, attempts = attempts + 1, hurried = FALSE,\n"
         "    error_code = COALESCE(?4, error_code), error = COALESCE(?5, error),\n"
         "    updated_at = ?6, try_at = ?6\n"
         "WHERE intent_id = ?1 AND state IN (2, 3) AND attempts = ?2",
     .postgres =
         "UPDATE relay_intents\n"
-        "SET state = 2, transaction_hash = $3::bytea, attempts = attempts + 1,\n"
+        "SET state = 2, transaction_hash = $3::bytea, attempts = attempts + 1, hurried = FALSE,\n"
         "    error_code = COALESCE($4::text, error_code), error = COALESCE($5::text, error),\n"
         "    updated_at = $6::timestamptz, try_at = $6::timestamptz\n"
         "WHERE intent_id = $1::text AND state IN (2, 3) AND attempts = $2::bigint",
@@ -403,7 +460,7 @@ static const struct store_column relay_sql_attempt_insert_params[] = {
 };
 const struct store_statement relay_sql_attempt_insert = {
     .name = "relay_attempt_insert",
-    .id = 233,
+    .id = 245,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts\n"
@@ -426,19 +483,24 @@ static const struct store_column relay_sql_attempt_is_filler_params[] = {
 };
 static const struct store_column relay_sql_attempt_is_filler_columns[] = {
     {"filler", STORE_BOOL, false},
+    {"cancelling", STORE_BOOL, false},
 };
 const struct store_statement relay_sql_attempt_is_filler = {
     .name = "relay_attempt_is_filler",
-    .id = 234,
+    .id = 246,
     .writes = false,
     .sqlite =
-        "SELECT filler FROM relay_attempts WHERE transaction_hash = ?1",
+        "SELECT t.filler, i.cancelling\n"
+        "FROM relay_attempts t JOIN relay_intents i ON i.intent_id = t.intent_id\n"
+        "WHERE t.transaction_hash = ?1",
     .postgres =
-        "SELECT filler FROM relay_attempts WHERE transaction_hash = $1::bytea",
+        "SELECT t.filler, i.cancelling\n"
+        "FROM relay_attempts t JOIN relay_intents i ON i.intent_id = t.intent_id\n"
+        "WHERE t.transaction_hash = $1::bytea",
     .params = relay_sql_attempt_is_filler_params,
     .param_count = 1,
     .columns = relay_sql_attempt_is_filler_columns,
-    .column_count = 1,
+    .column_count = 2,
 };
 
 static const struct store_column relay_sql_open_list_params[] = {
@@ -460,18 +522,22 @@ static const struct store_column relay_sql_open_list_columns[] = {
     {"gas_limit", STORE_I64, false},
     {"filler", STORE_BOOL, false},
     {"attempt_at", STORE_TIME, false},
+    {"priority", STORE_I64, false},
+    {"cancelling", STORE_BOOL, false},
+    {"hurried", STORE_BOOL, false},
+    {"deadline", STORE_TIME, true},
 };
 const struct store_statement relay_sql_open_list = {
     .name = "relay_open_list",
-    .id = 255,
+    .id = 270,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at,\n"
         "       t.transaction_hash, t.raw, t.fee_max, t.fee_priority, t.gas_limit, t.filler,\n"
-        "       t.created_at AS attempt_at\n"
+        "       t.created_at AS attempt_at, i.priority, i.cancelling, i.hurried, i.deadline\n"
         "FROM (\n"
-        "    SELECT intent_id, wallet, state, nonce, attempts, sent_at, try_at,\n"
-        "           ROW_NUMBER() OVER (PARTITION BY wallet ORDER BY nonce) AS place\n"
+        "    SELECT intent_id, wallet, state, nonce, attempts, sent_at, try_at, priority, cancelling,\n"
+        "           hurried, deadline, ROW_NUMBER() OVER (PARTITION BY wallet ORDER BY nonce) AS place\n"
         "    FROM relay_intents WHERE chain_id = ?1 AND state IN (2, 3)\n"
         ") i JOIN relay_attempts t ON t.intent_id = i.intent_id AND t.attempt = i.attempts\n"
         "WHERE i.place <= ?2\n"
@@ -479,10 +545,10 @@ const struct store_statement relay_sql_open_list = {
     .postgres =
         "SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at,\n"
         "       t.transaction_hash, t.raw, t.fee_max, t.fee_priority, t.gas_limit, t.filler,\n"
-        "       t.created_at AS attempt_at\n"
+        "       t.created_at AS attempt_at, i.priority, i.cancelling, i.hurried, i.deadline\n"
         "FROM (\n"
-        "    SELECT intent_id, wallet, state, nonce, attempts, sent_at, try_at,\n"
-        "           ROW_NUMBER() OVER (PARTITION BY wallet ORDER BY nonce) AS place\n"
+        "    SELECT intent_id, wallet, state, nonce, attempts, sent_at, try_at, priority, cancelling,\n"
+        "           hurried, deadline, ROW_NUMBER() OVER (PARTITION BY wallet ORDER BY nonce) AS place\n"
         "    FROM relay_intents WHERE chain_id = $1::bigint AND state IN (2, 3)\n"
         ") i JOIN relay_attempts t ON t.intent_id = i.intent_id AND t.attempt = i.attempts\n"
         "WHERE i.place <= $2::bigint\n"
@@ -490,7 +556,7 @@ const struct store_statement relay_sql_open_list = {
     .params = relay_sql_open_list_params,
     .param_count = 2,
     .columns = relay_sql_open_list_columns,
-    .column_count = 14,
+    .column_count = 18,
 };
 
 static const struct store_column relay_sql_attempts_list_params[] = {
@@ -502,7 +568,7 @@ static const struct store_column relay_sql_attempts_list_columns[] = {
 };
 const struct store_statement relay_sql_attempts_list = {
     .name = "relay_attempts_list",
-    .id = 235,
+    .id = 248,
     .writes = false,
     .sqlite =
         "SELECT attempt, transaction_hash FROM relay_attempts\n"
@@ -516,6 +582,34 @@ const struct store_statement relay_sql_attempts_list = {
     .column_count = 2,
 };
 
+static const struct store_column relay_sql_attempts_detail_params[] = {
+    {"intent_id", STORE_TEXT, false},
+};
+static const struct store_column relay_sql_attempts_detail_columns[] = {
+    {"attempt", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+    {"fee_max", STORE_U256, false},
+    {"fee_priority", STORE_U256, false},
+    {"gas_limit", STORE_I64, false},
+    {"filler", STORE_BOOL, false},
+    {"created_at", STORE_TIME, false},
+};
+const struct store_statement relay_sql_attempts_detail = {
+    .name = "relay_attempts_detail",
+    .id = 247,
+    .writes = false,
+    .sqlite =
+        "SELECT attempt, transaction_hash, fee_max, fee_priority, gas_limit, filler, created_at\n"
+        "FROM relay_attempts WHERE intent_id = ?1 ORDER BY attempt DESC",
+    .postgres =
+        "SELECT attempt, transaction_hash, fee_max, fee_priority, gas_limit, filler, created_at\n"
+        "FROM relay_attempts WHERE intent_id = $1::text ORDER BY attempt DESC",
+    .params = relay_sql_attempts_detail_params,
+    .param_count = 1,
+    .columns = relay_sql_attempts_detail_columns,
+    .column_count = 7,
+};
+
 static const struct store_column relay_sql_attempt_content_params[] = {
     {"intent_id", STORE_TEXT, false},
 };
@@ -526,7 +620,7 @@ static const struct store_column relay_sql_attempt_content_columns[] = {
 };
 const struct store_statement relay_sql_attempt_content = {
     .name = "relay_attempt_content",
-    .id = 232,
+    .id = 244,
     .writes = false,
     .sqlite =
         "SELECT to_address, value, data FROM relay_intents WHERE intent_id = ?1",
@@ -546,7 +640,7 @@ static const struct store_column relay_sql_intent_sent_params[] = {
 };
 const struct store_statement relay_sql_intent_sent = {
     .name = "relay_intent_sent",
-    .id = 250,
+    .id = 264,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 3, sent_at = ?4, try_at = ?3, updated_at = ?4\n"
@@ -565,7 +659,7 @@ static const struct store_column relay_sql_intent_retry_at_params[] = {
 };
 const struct store_statement relay_sql_intent_retry_at = {
     .name = "relay_intent_retry_at",
-    .id = 249,
+    .id = 263,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET try_at = ?3\n"
@@ -581,19 +675,20 @@ static const struct store_column relay_sql_intent_put_off_params[] = {
     {"intent_id", STORE_TEXT, false},
     {"try_at", STORE_TIME, false},
     {"tries", STORE_I64, false},
+    {"now", STORE_TIME, false},
 };
 const struct store_statement relay_sql_intent_put_off = {
     .name = "relay_intent_put_off",
-    .id = 245,
+    .id = 259,
     .writes = true,
     .sqlite =
-        "UPDATE relay_intents SET try_at = ?2, tries = ?3\n"
+        "UPDATE relay_intents SET try_at = ?2, tries = ?3, updated_at = ?4\n"
         "WHERE intent_id = ?1 AND state = 1",
     .postgres =
-        "UPDATE relay_intents SET try_at = $2::timestamptz, tries = $3::bigint\n"
+        "UPDATE relay_intents SET try_at = $2::timestamptz, tries = $3::bigint, updated_at = $4::timestamptz\n"
         "WHERE intent_id = $1::text AND state = 1",
     .params = relay_sql_intent_put_off_params,
-    .param_count = 3,
+    .param_count = 4,
 };
 
 static const struct store_column relay_sql_intent_mined_params[] = {
@@ -612,7 +707,7 @@ static const struct store_column relay_sql_intent_mined_params[] = {
 };
 const struct store_statement relay_sql_intent_mined = {
     .name = "relay_intent_mined",
-    .id = 244,
+    .id = 258,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -621,7 +716,7 @@ const struct store_statement relay_sql_intent_mined = {
         "    error_code = CASE WHEN ?11 THEN error_code ELSE ?9 END,\n"
         "    error = CASE WHEN ?11 THEN error ELSE ?10 END,\n"
         "    final = FALSE, updated_at = ?12\n"
-        "WHERE intent_id = ?1 AND state IN (2, 3, 4, 5, 6) AND nonce IS NOT NULL",
+        "WHERE intent_id = ?1 AND state IN (2, 3, 4, 5, 6, 8) AND nonce IS NOT NULL",
     .postgres =
         "UPDATE relay_intents\n"
         "SET state = $2::bigint, transaction_hash = $3::bytea, block_number = $4::bigint,\n"
@@ -629,7 +724,7 @@ const struct store_statement relay_sql_intent_mined = {
         "    error_code = CASE WHEN $11::boolean THEN error_code ELSE $9::text END,\n"
         "    error = CASE WHEN $11::boolean THEN error ELSE $10::text END,\n"
         "    final = FALSE, updated_at = $12::timestamptz\n"
-        "WHERE intent_id = $1::text AND state IN (2, 3, 4, 5, 6) AND nonce IS NOT NULL",
+        "WHERE intent_id = $1::text AND state IN (2, 3, 4, 5, 6, 8) AND nonce IS NOT NULL",
     .params = relay_sql_intent_mined_params,
     .param_count = 12,
 };
@@ -640,22 +735,22 @@ static const struct store_column relay_sql_intent_unmined_params[] = {
 };
 const struct store_statement relay_sql_intent_unmined = {
     .name = "relay_intent_unmined",
-    .id = 252,
+    .id = 267,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
         "SET state = 2, block_number = NULL, block_hash = NULL, gas_used = NULL, gas_price = NULL,\n"
-        "    contract = NULL, final = FALSE, updated_at = ?2, try_at = ?2,\n"
-        "    error_code = CASE WHEN state = 6 THEN error_code END,\n"
-        "    error = CASE WHEN state = 6 THEN error END\n"
-        "WHERE intent_id = ?1 AND state IN (4, 5, 6) AND block_number IS NOT NULL",
+        "    contract = NULL, deadline = NULL, final = FALSE, updated_at = ?2, try_at = ?2,\n"
+        "    error_code = CASE WHEN state IN (6, 8) THEN error_code END,\n"
+        "    error = CASE WHEN state IN (6, 8) THEN error END\n"
+        "WHERE intent_id = ?1 AND state IN (4, 5, 6, 8) AND block_number IS NOT NULL",
     .postgres =
         "UPDATE relay_intents\n"
         "SET state = 2, block_number = NULL, block_hash = NULL, gas_used = NULL, gas_price = NULL,\n"
-        "    contract = NULL, final = FALSE, updated_at = $2::timestamptz, try_at = $2::timestamptz,\n"
-        "    error_code = CASE WHEN state = 6 THEN error_code END,\n"
-        "    error = CASE WHEN state = 6 THEN error END\n"
-        "WHERE intent_id = $1::text AND state IN (4, 5, 6) AND block_number IS NOT NULL",
+        "    contract = NULL, deadline = NULL, final = FALSE, updated_at = $2::timestamptz, try_at = $2::timestamptz,\n"
+        "    error_code = CASE WHEN state IN (6, 8) THEN error_code END,\n"
+        "    error = CASE WHEN state IN (6, 8) THEN error END\n"
+        "WHERE intent_id = $1::text AND state IN (4, 5, 6, 8) AND block_number IS NOT NULL",
     .params = relay_sql_intent_unmined_params,
     .param_count = 2,
 };
@@ -666,14 +761,14 @@ static const struct store_column relay_sql_intent_final_params[] = {
 };
 const struct store_statement relay_sql_intent_final = {
     .name = "relay_intent_final",
-    .id = 241,
+    .id = 254,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET final = TRUE, updated_at = ?2\n"
-        "WHERE intent_id = ?1 AND state IN (4, 5, 6) AND NOT final",
+        "WHERE intent_id = ?1 AND state IN (4, 5, 6, 8) AND NOT final",
     .postgres =
         "UPDATE relay_intents SET final = TRUE, updated_at = $2::timestamptz\n"
-        "WHERE intent_id = $1::text AND state IN (4, 5, 6) AND NOT final",
+        "WHERE intent_id = $1::text AND state IN (4, 5, 6, 8) AND NOT final",
     .params = relay_sql_intent_final_params,
     .param_count = 2,
 };
@@ -686,7 +781,7 @@ static const struct store_column relay_sql_intent_fail_params[] = {
 };
 const struct store_statement relay_sql_intent_fail = {
     .name = "relay_intent_fail",
-    .id = 240,
+    .id = 253,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -709,7 +804,7 @@ static const struct store_column relay_sql_intent_replaced_params[] = {
 };
 const struct store_statement relay_sql_intent_replaced = {
     .name = "relay_intent_replaced",
-    .id = 247,
+    .id = 261,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -737,7 +832,7 @@ static const struct store_column relay_sql_nonce_holder_columns[] = {
 };
 const struct store_statement relay_sql_nonce_holder = {
     .name = "relay_nonce_holder",
-    .id = 254,
+    .id = 269,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler\n"
@@ -759,16 +854,16 @@ static const struct store_column relay_sql_intent_reopen_params[] = {
 };
 const struct store_statement relay_sql_intent_reopen = {
     .name = "relay_intent_reopen",
-    .id = 246,
+    .id = 260,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
         "SET state = 2, final = FALSE, updated_at = ?2, try_at = ?2\n"
-        "WHERE intent_id = ?1 AND state IN (6, 7)",
+        "WHERE intent_id = ?1 AND state IN (6, 7, 8)",
     .postgres =
         "UPDATE relay_intents\n"
         "SET state = 2, final = FALSE, updated_at = $2::timestamptz, try_at = $2::timestamptz\n"
-        "WHERE intent_id = $1::text AND state IN (6, 7)",
+        "WHERE intent_id = $1::text AND state IN (6, 7, 8)",
     .params = relay_sql_intent_reopen_params,
     .param_count = 2,
 };
@@ -779,7 +874,7 @@ static const struct store_column relay_sql_intent_cancel_params[] = {
 };
 const struct store_statement relay_sql_intent_cancel = {
     .name = "relay_intent_cancel",
-    .id = 239,
+    .id = 252,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 8, final = TRUE, updated_at = ?2\n"
@@ -788,6 +883,46 @@ const struct store_statement relay_sql_intent_cancel = {
         "UPDATE relay_intents SET state = 8, final = TRUE, updated_at = $2::timestamptz\n"
         "WHERE intent_id = $1::text AND state = 1",
     .params = relay_sql_intent_cancel_params,
+    .param_count = 2,
+};
+
+static const struct store_column relay_sql_intent_take_back_params[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"now", STORE_TIME, false},
+};
+const struct store_statement relay_sql_intent_take_back = {
+    .name = "relay_intent_take_back",
+    .id = 266,
+    .writes = true,
+    .sqlite =
+        "UPDATE relay_intents SET cancelling = TRUE, updated_at = ?2\n"
+        "WHERE intent_id = ?1 AND state IN (2, 3)",
+    .postgres =
+        "UPDATE relay_intents SET cancelling = TRUE, updated_at = $2::timestamptz\n"
+        "WHERE intent_id = $1::text AND state IN (2, 3)",
+    .params = relay_sql_intent_take_back_params,
+    .param_count = 2,
+};
+
+static const struct store_column relay_sql_intent_hurry_params[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"now", STORE_TIME, false},
+};
+const struct store_statement relay_sql_intent_hurry = {
+    .name = "relay_intent_hurry",
+    .id = 256,
+    .writes = true,
+    .sqlite =
+        "UPDATE relay_intents\n"
+        "SET priority = 3, hurried = (state <> 1), try_at = CASE WHEN state = 1 THEN ?2 ELSE try_at END,\n"
+        "    updated_at = ?2\n"
+        "WHERE intent_id = ?1 AND state IN (1, 2, 3)",
+    .postgres =
+        "UPDATE relay_intents\n"
+        "SET priority = 3, hurried = (state <> 1), try_at = CASE WHEN state = 1 THEN $2::timestamptz ELSE try_at END,\n"
+        "    updated_at = $2::timestamptz\n"
+        "WHERE intent_id = $1::text AND state IN (1, 2, 3)",
+    .params = relay_sql_intent_hurry_params,
     .param_count = 2,
 };
 
@@ -802,17 +937,17 @@ static const struct store_column relay_sql_unfinal_deep_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_deep = {
     .name = "relay_unfinal_deep",
-    .id = 258,
+    .id = 273,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
-        "WHERE chain_id = ?1 AND NOT final AND state IN (4, 5, 6) AND block_number <= ?2\n"
+        "WHERE chain_id = ?1 AND NOT final AND state IN (4, 5, 6, 8) AND block_number <= ?2\n"
         "GROUP BY block_number, block_hash\n"
         "ORDER BY block_number\n"
         "LIMIT ?3",
     .postgres =
         "SELECT block_number, block_hash FROM relay_intents\n"
-        "WHERE chain_id = $1::bigint AND NOT final AND state IN (4, 5, 6) AND block_number <= $2::bigint\n"
+        "WHERE chain_id = $1::bigint AND NOT final AND state IN (4, 5, 6, 8) AND block_number <= $2::bigint\n"
         "GROUP BY block_number, block_hash\n"
         "ORDER BY block_number\n"
         "LIMIT $3::bigint",
@@ -833,17 +968,17 @@ static const struct store_column relay_sql_unfinal_fresh_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_fresh = {
     .name = "relay_unfinal_fresh",
-    .id = 259,
+    .id = 274,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
-        "WHERE chain_id = ?1 AND NOT final AND state IN (4, 5, 6) AND block_number > ?2\n"
+        "WHERE chain_id = ?1 AND NOT final AND state IN (4, 5, 6, 8) AND block_number > ?2\n"
         "GROUP BY block_number, block_hash\n"
         "ORDER BY block_number DESC\n"
         "LIMIT ?3",
     .postgres =
         "SELECT block_number, block_hash FROM relay_intents\n"
-        "WHERE chain_id = $1::bigint AND NOT final AND state IN (4, 5, 6) AND block_number > $2::bigint\n"
+        "WHERE chain_id = $1::bigint AND NOT final AND state IN (4, 5, 6, 8) AND block_number > $2::bigint\n"
         "GROUP BY block_number, block_hash\n"
         "ORDER BY block_number DESC\n"
         "LIMIT $3::bigint",
@@ -864,15 +999,15 @@ static const struct store_column relay_sql_unfinal_intents_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_intents = {
     .name = "relay_unfinal_intents",
-    .id = 260,
+    .id = 275,
     .writes = false,
     .sqlite =
         "SELECT intent_id, transaction_hash FROM relay_intents\n"
-        "WHERE chain_id = ?1 AND NOT final AND state IN (4, 5, 6)\n"
+        "WHERE chain_id = ?1 AND NOT final AND state IN (4, 5, 6, 8)\n"
         "    AND block_number = ?2 AND block_hash = ?3",
     .postgres =
         "SELECT intent_id, transaction_hash FROM relay_intents\n"
-        "WHERE chain_id = $1::bigint AND NOT final AND state IN (4, 5, 6)\n"
+        "WHERE chain_id = $1::bigint AND NOT final AND state IN (4, 5, 6, 8)\n"
         "    AND block_number = $2::bigint AND block_hash = $3::bytea",
     .params = relay_sql_unfinal_intents_params,
     .param_count = 3,
@@ -889,7 +1024,7 @@ static const struct store_column relay_sql_queue_counts_columns[] = {
 };
 const struct store_statement relay_sql_queue_counts = {
     .name = "relay_queue_counts",
-    .id = 256,
+    .id = 271,
     .writes = false,
     .sqlite =
         "SELECT COALESCE(SUM(CASE WHEN state = 1 THEN 1 ELSE 0 END), 0) AS queued,\n"

@@ -13,6 +13,13 @@
 extern const struct store_statement relay_sql_wallet_get;
 
 /*
+ * relay_sql_wallet_next: The next nonce of a wallet, not locked.
+ * Params: chain_id i64, address address
+ * Columns: next_nonce i64
+ */
+extern const struct store_statement relay_sql_wallet_next;
+
+/*
  * relay_sql_wallet_put: Sets the next nonce of a wallet.
  * Params: chain_id i64, address address, next_nonce i64, now time
  */
@@ -22,7 +29,7 @@ extern const struct store_statement relay_sql_wallet_put;
  * relay_sql_intent_insert: Writes an intent; an existing key changes nothing.
  * Params: intent_id text, intent_key text, content_hash hash, chain_id i64, wallet address,
  * to_address address?, value u256, data bytes, role text, purpose text, gas_limit i64, after_id
- * text?, deadline time?, now time
+ * text?, deadline time?, priority i64, now time
  */
 extern const struct store_statement relay_sql_intent_insert;
 
@@ -38,18 +45,20 @@ extern const struct store_statement relay_sql_intent_by_key;
  * Params: intent_id text
  * Columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?,
  * value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?, attempts
- * i64, block_number i64?, block_hash hash?, gas_used i64?, gas_price u256?, contract address?,
- * error_code text?, error text?, created_at time, updated_at time
+ * i64, priority i64, cancelling bool, block_number i64?, block_hash hash?, gas_used i64?, gas_price
+ * u256?, contract address?, error_code text?, error text?, created_at time, updated_at time
  */
 extern const struct store_statement relay_sql_intent_get;
 
 /*
- * relay_sql_intents_list: Intents below a position, newest first; state 0 means any.
- * Params: state i64, below_id text, max_rows i64
+ * relay_sql_intents_list: Intents below a position, newest first; state 0 means any, as do an empty
+ * purpose and NULL.
+ * Params: state i64, open_only bool, purpose text, wallet address?, transaction_hash hash?,
+ * below_id text, max_rows i64
  * Columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?,
  * value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?, attempts
- * i64, block_number i64?, block_hash hash?, gas_used i64?, gas_price u256?, contract address?,
- * error_code text?, error text?, created_at time, updated_at time
+ * i64, priority i64, cancelling bool, block_number i64?, block_hash hash?, gas_used i64?, gas_price
+ * u256?, contract address?, error_code text?, error text?, created_at time, updated_at time
  */
 extern const struct store_statement relay_sql_intents_list;
 
@@ -62,15 +71,16 @@ extern const struct store_statement relay_sql_intent_by_hash;
 
 /*
  * relay_sql_queued_list: Queued intents to look at now, one wallet after the other in turns: those
- * of each wallet in order, as many as may still be signed. What they wait for is told by its state;
- * `behind` says that something submitted before is still under way. A time far ahead was written
- * before the clock was put back. With an owner, only of wallets that it holds and, if it watches,
- * of those that nobody has claimed.
+ * of each wallet in order of priority and age, as many as may still be signed. What they wait for
+ * is told by its state; `behind` says that something submitted before is still under way, or was
+ * mined or fell out since the intent was looked at last. A time far ahead was written before the
+ * clock was put back. With an owner, only of wallets that it holds and, if it watches, of those
+ * that nobody has claimed.
  * Params: owner text, watches bool, chain_id i64, now time, far time, inflight_max i64, max_rows
  * i64
  * Columns: intent_id text, wallet address, to_address address?, value u256, data bytes, role text,
- * purpose text, gas_limit i64, deadline time?, tries i64, after_state i64?, after_id text?, behind
- * bool
+ * purpose text, gas_limit i64, deadline time?, priority i64, tries i64, after_state i64?, after_id
+ * text?, behind bool
  */
 extern const struct store_statement relay_sql_queued_list;
 
@@ -103,9 +113,10 @@ extern const struct store_statement relay_sql_intent_resign;
 extern const struct store_statement relay_sql_attempt_insert;
 
 /*
- * relay_sql_attempt_is_filler: Whether a version of an intent only takes its nonce.
+ * relay_sql_attempt_is_filler: Whether a version of an intent only takes its nonce, and whether
+ * that was asked for.
  * Params: transaction_hash hash
- * Columns: filler bool
+ * Columns: filler bool, cancelling bool
  */
 extern const struct store_statement relay_sql_attempt_is_filler;
 
@@ -115,7 +126,7 @@ extern const struct store_statement relay_sql_attempt_is_filler;
  * Params: chain_id i64, per_wallet i64
  * Columns: intent_id text, wallet address, state i64, nonce i64, attempts i64, sent_at time?,
  * try_at time, transaction_hash hash, raw bytes, fee_max u256, fee_priority u256, gas_limit i64,
- * filler bool, attempt_at time
+ * filler bool, attempt_at time, priority i64, cancelling bool, hurried bool, deadline time?
  */
 extern const struct store_statement relay_sql_open_list;
 
@@ -125,6 +136,14 @@ extern const struct store_statement relay_sql_open_list;
  * Columns: attempt i64, transaction_hash hash
  */
 extern const struct store_statement relay_sql_attempts_list;
+
+/*
+ * relay_sql_attempts_detail: All versions of an intent, newest first.
+ * Params: intent_id text
+ * Columns: attempt i64, transaction_hash hash, fee_max u256, fee_priority u256, gas_limit i64,
+ * filler bool, created_at time
+ */
+extern const struct store_statement relay_sql_attempts_detail;
 
 /*
  * relay_sql_attempt_content: What an intent wants, for signing another version.
@@ -147,7 +166,7 @@ extern const struct store_statement relay_sql_intent_retry_at;
 
 /*
  * relay_sql_intent_put_off: Leaves a queued intent alone until a time.
- * Params: intent_id text, try_at time, tries i64
+ * Params: intent_id text, try_at time, tries i64, now time
  */
 extern const struct store_statement relay_sql_intent_put_off;
 
@@ -161,7 +180,8 @@ extern const struct store_statement relay_sql_intent_put_off;
 extern const struct store_statement relay_sql_intent_mined;
 
 /*
- * relay_sql_intent_unmined: The block fell out: the same bytes are sent again.
+ * relay_sql_intent_unmined: The block fell out: the same bytes are sent again. A deadline that was
+ * met stays met.
  * Params: intent_id text, now time
  */
 extern const struct store_statement relay_sql_intent_unmined;
@@ -203,6 +223,19 @@ extern const struct store_statement relay_sql_intent_reopen;
  * Params: intent_id text, now time
  */
 extern const struct store_statement relay_sql_intent_cancel;
+
+/*
+ * relay_sql_intent_take_back: Asks for a filler at the nonce of a signed intent.
+ * Params: intent_id text, now time
+ */
+extern const struct store_statement relay_sql_intent_take_back;
+
+/*
+ * relay_sql_intent_hurry: Makes a queued intent urgent, or asks for another version of a signed
+ * one.
+ * Params: intent_id text, now time
+ */
+extern const struct store_statement relay_sql_intent_hurry;
 
 /*
  * relay_sql_unfinal_deep: Blocks with mined intents that are deep enough to be final, oldest first.

@@ -125,6 +125,66 @@ static enum err fill_gap(struct relay *relay, const struct relay_lane *lane, boo
     return e;
 }
 
+/* ---- bytes that the node has not ---- */
+
+struct dropped {
+    const struct relay_lane *lane;
+    size_t count; /* out */
+};
+
+/* A pool counts what it has from the mined nonce on, without a hole: beyond that it has nothing. */
+static bool is_dropped(const struct relay_lane *lane, const struct relay_open *o)
+{
+    return o->state == RELAY_SENT && !o->found && o->nonce >= lane->pending &&
+           clock_wall_usec() - o->sent_usec >= RELAY_DROPPED_USEC &&
+           o->try_usec > clock_wall_usec();
+}
+
+static enum err send_again(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct dropped *d = ctx;
+    enum err e = OK;
+    d->count = 0;
+    for (size_t i = 0; e == OK && i < d->lane->count; i++) {
+        const struct relay_open *o = &d->lane->items[i];
+        if (!is_dropped(d->lane, o)) {
+            continue;
+        }
+        struct store_query q;
+        store_begin(&q, tx, &relay_sql_intent_retry_at);
+        store_bind_text(&q, "intent_id", o->id);
+        store_bind_i64(&q, "attempt", o->attempt);
+        store_bind_time(&q, "try_at", clock_wall_usec());
+        e = store_finish(&q, NULL, why);
+        d->count++;
+    }
+    return e;
+}
+
+/* Swallowed, or evicted from the pool: nothing behind the first of them can be mined. */
+static enum err resend_dropped(struct relay *relay, const struct relay_lane *lane,
+                               bool *out_progress, struct why *why)
+{
+    struct dropped d = {.lane = lane};
+    bool any = false;
+    for (size_t i = 0; !any && i < lane->count; i++) {
+        any = is_dropped(lane, &lane->items[i]);
+    }
+    if (!any) {
+        return OK;
+    }
+    enum err e = relay_write_one(relay, &lane->address, send_again, &d, why);
+    if (e == OK && d.count > 0) {
+        char text[ADDRESS_TEXT_MAX];
+        address_format(&lane->address, text);
+        *out_progress = true;
+        metric_add(&relay_metrics[RELAY_METRIC_DROPPED], (int64_t)d.count);
+        LOG(LOG_WARN, "relay.dropped", log_text("wallet", text), log_u64("pending", lane->pending),
+            log_u64("mined", lane->mined), log_u64("intents", d.count));
+    }
+    return e;
+}
+
 /* ---- fees that are too low by now ---- */
 
 /* How long a version has to be mined: twice as long each time, while no block comes at all. */
@@ -132,7 +192,8 @@ static int64_t patience(const struct relay *relay, const struct relay_open *o, b
 {
     uint32_t doublings =
         o->attempt - 1 < STILL_DOUBLINGS_MAX ? o->attempt - 1 : STILL_DOUBLINGS_MAX;
-    return relay->config.stuck_usec * (blocks_come ? 1 : (int64_t)1 << doublings);
+    return relay_speed_up_of(relay, o->attempt)->wait_usec *
+           (blocks_come ? 1 : (int64_t)1 << doublings);
 }
 
 /*
@@ -147,7 +208,7 @@ static enum err bump_stuck(struct relay *relay, const struct relay_lane *lane, b
     struct relay_wallet *w = lane->wallet;
     int64_t age = clock_wall_usec() - first->attempt_usec;
     if (first->state != RELAY_SENT || first->nonce != lane->mined ||
-        age < relay->config.stuck_usec) {
+        age < relay_speed_up_of(relay, first->attempt)->wait_usec) {
         return OK;
     }
     uint64_t head = 0;
@@ -168,8 +229,8 @@ static enum err bump_stuck(struct relay *relay, const struct relay_lane *lane, b
     if (!left_behind && age < patience(relay, first, head > w->stuck_head)) {
         return OK;
     }
-    struct relay_version version = {.fill = OK,
-                                    .bump_percent = (unsigned)relay->config.bump_percent};
+    struct relay_version version = {
+        .fill = OK, .bump_permille = relay_speed_up_of(relay, first->attempt)->bump_permille};
     struct why local = {0};
     bool done = false;
     e = relay_resign(relay, first, &version, &done, &local);
@@ -187,6 +248,9 @@ enum err relay_look_after(struct relay *relay, struct relay_lane *lane, bool *ou
     enum err e = give_up_replaced(relay, lane, out_progress, why);
     if (e == OK) {
         e = fill_gap(relay, lane, out_progress, why);
+    }
+    if (e == OK) {
+        e = resend_dropped(relay, lane, out_progress, why);
     }
     return e == OK ? bump_stuck(relay, lane, out_progress, why) : e;
 }

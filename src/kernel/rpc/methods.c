@@ -148,6 +148,8 @@ enum err rpc_code(struct rpc_pool *pool, struct arena *arena, const struct addre
 struct header_ask {
     uint64_t first;
     struct evm_header *out;
+    bool trusted;
+    bool newest; /* whatever number it has */
     struct arena scratch;
 };
 
@@ -157,6 +159,12 @@ static enum err accept_header(void *ctx, struct arena *arena, size_t index,
     (void)arena;
     struct header_ask *a = ctx;
     uint64_t number = a->first + index;
+    if (a->newest && result->type == JSON_OBJECT) {
+        enum err read = rpc_read_u64(json_find(result, "number"), &number, why);
+        if (read != OK) {
+            return read;
+        }
+    }
     if (result->type == JSON_NULL) {
         return why_set(why, ERR_NOT_FOUND, NULL, "The node has no block %llu.",
                        (unsigned long long)number);
@@ -171,12 +179,17 @@ static enum err accept_header(void *ctx, struct arena *arena, size_t index,
                        "The node answered with block %llu where %llu was asked.",
                        (unsigned long long)header.number, (unsigned long long)number);
     }
-    e = evm_header_verify(&a->scratch, result, NULL);
+    struct why unverified = {0};
+    e = evm_header_verify(&a->scratch, result, &unverified);
     arena_clear(&a->scratch);
     if (e == ERR_CORRUPT) {
-        return why_set(why, ERR_NODE_RESPONSE, NULL,
+        return why_set(why, ERR_NODE_LIED, NULL,
                        "The hash of block %llu does not match its header.",
                        (unsigned long long)number);
+    }
+    if (e != OK && !a->trusted) {
+        return why_set(why, e, NULL, "Block %llu cannot be verified: %s",
+                       (unsigned long long)number, why_text(&unverified, e));
     }
     if (e != OK) {
         metric_add(&rpc_metrics[RPC_METRIC_UNVERIFIED_HEADERS], 1);
@@ -202,9 +215,10 @@ enum err rpc_headers(struct rpc_pool *pool, struct arena *arena, uint64_t first,
         calls[i].method = "eth_getBlockByNumber";
         calls[i].params = header_params(arena, first + i);
     }
-    struct header_ask a = {.first = first, .out = out};
+    struct header_ask a = {.first = first, .out = out, .trusted = pool->options.trusted};
     arena_init(&a.scratch, 0);
-    struct rpc_ask ask = {.calls = calls, .count = count, .accept = accept_header, .ctx = &a};
+    struct rpc_ask ask = {
+        .calls = calls, .count = count, .accept = accept_header, .ctx = &a, .lie = RPC_LIE_HEADER};
     enum err e = rpc_ask_run(pool, arena, &ask, why);
     arena_free(&a.scratch);
     size_t got = 0;
@@ -226,11 +240,45 @@ enum err rpc_header(struct rpc_pool *pool, struct arena *arena, uint64_t number,
 {
     struct rpc_call call = {.method = "eth_getBlockByNumber",
                             .params = header_params(arena, number)};
-    struct header_ask a = {.first = number, .out = out};
+    struct header_ask a = {.first = number, .out = out, .trusted = pool->options.trusted};
     arena_init(&a.scratch, 0);
-    struct rpc_ask ask = {.calls = &call, .count = 1, .accept = accept_header, .ctx = &a};
+    struct rpc_ask ask = {
+        .calls = &call, .count = 1, .accept = accept_header, .ctx = &a, .lie = RPC_LIE_HEADER};
     enum err e = rpc_ask_one(pool, arena, &ask, why);
     arena_free(&a.scratch);
+    return e;
+}
+
+enum err rpc_header_at(struct rpc_pool *pool, struct rpc_node *node, const uint64_t *number,
+                       int64_t timeout_usec, struct evm_header *out, struct why *why)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct header_ask a = {.first = number != NULL ? *number : 0,
+                           .out = out,
+                           .trusted = pool->options.trusted,
+                           .newest = number == NULL};
+    arena_init(&a.scratch, 0);
+    struct params p;
+    struct json_out *j = params_begin(&p, &arena);
+    json_number_or_latest(j, number);
+    json_bool(j, false);
+    struct rpc_call call = {.method = "eth_getBlockByNumber", .params = params_end(&p)};
+    struct rpc_ask ask = {.calls = &call,
+                          .count = 1,
+                          .accept = accept_header,
+                          .ctx = &a,
+                          .lie = RPC_LIE_HEADER,
+                          .timeout_usec = timeout_usec};
+    enum err e = rpc_ask_at(pool, &arena, &ask, node, why);
+    if (e == OK && call.err != OK) {
+        e = call.err;
+        if (why != NULL) {
+            *why = call.why;
+        }
+    }
+    arena_free(&a.scratch);
+    arena_free(&arena);
     return e;
 }
 

@@ -10,6 +10,8 @@
 #define COOL_MAX_USEC (30 * (int64_t)USEC_PER_SEC)
 #define COOL_WRONG_CHAIN_USEC (60 * (int64_t)USEC_PER_SEC)
 #define RETRY_AFTER_MAX_USEC (300 * (int64_t)USEC_PER_SEC)
+/* Calls of so much time may come at once. */
+#define BUDGET_BURST_USEC ((int64_t)USEC_PER_SEC)
 #define WAIT_MAX_USEC ((int64_t)USEC_PER_SEC)
 /* Shorter parts of a URL ("v3", "rpc") are not keys, and blotting them would garble sentences. */
 #define SECRET_BYTES_MIN 8
@@ -34,6 +36,22 @@ static const struct metric_row rows[RPC_METRIC_COUNT] = {
     [RPC_METRIC_UNVERIFIED_HEADERS] = {"freehold_rpc_unverified_headers_total", METRIC_COUNTER,
                                        "Headers taken although their hash cannot be recomputed.",
                                        NULL},
+    [RPC_METRIC_LIES + RPC_LIE_HEADER] = {"freehold_rpc_lies_total", METRIC_COUNTER,
+                                          "Answers that the chain disproves; by endpoint: "
+                                          "freehold_rpc_endpoint_lies_total.",
+                                          "kind=\"header\""},
+    [RPC_METRIC_LIES + RPC_LIE_RECEIPTS] = {"freehold_rpc_lies_total", METRIC_COUNTER,
+                                            "Answers that the chain disproves; by endpoint: "
+                                            "freehold_rpc_endpoint_lies_total.",
+                                            "kind=\"receipts\""},
+    [RPC_METRIC_LIES + RPC_LIE_TRANSACTIONS] = {"freehold_rpc_lies_total", METRIC_COUNTER,
+                                                "Answers that the chain disproves; by endpoint: "
+                                                "freehold_rpc_endpoint_lies_total.",
+                                                "kind=\"transactions\""},
+    [RPC_METRIC_LIES + RPC_LIE_FORK] = {"freehold_rpc_lies_total", METRIC_COUNTER,
+                                        "Answers that the chain disproves; by endpoint: "
+                                        "freehold_rpc_endpoint_lies_total.",
+                                        "kind=\"fork\""},
     [RPC_METRIC_SECONDS] = {"freehold_rpc_request_seconds", METRIC_HISTOGRAM,
                             "Time from sending a request to a node until its answer is read.",
                             NULL},
@@ -117,6 +135,9 @@ struct rpc_pool *rpc_pool_new(const struct rpc_options *options)
     }
     ASSERT(pool->count == options->endpoint_count);
     ASSERT(pthread_mutex_init(&pool->lock, NULL) == 0);
+    if (options->measured) {
+        rpc_lies_register(pool);
+    }
     pool->client = net_client_new();
     atomic_init(&pool->next_id, 1);
     return pool;
@@ -145,7 +166,19 @@ static void unlock(struct rpc_pool *pool)
     ASSERT(pthread_mutex_unlock(&pool->lock) == 0);
 }
 
-/* first_ready returns the endpoint to ask next and how long it has to be waited for. */
+/* When an endpoint may be asked: after its pauses, and as far as its budget goes. */
+static int64_t ready_usec(const struct rpc_node *node)
+{
+    int64_t at = node->cool_until_usec;
+    at = node->benched_until_usec > at ? node->benched_until_usec : at;
+    int64_t paid = node->spent_until_usec - BUDGET_BURST_USEC;
+    return paid > at ? paid : at;
+}
+
+/*
+ * first_ready returns the endpoint to ask next and how long it has to be waited for. Of those that
+ * are ready, one that is behind the others comes last.
+ */
 static struct rpc_node *first_ready(struct rpc_pool *pool, uint64_t excluded, int64_t now,
                                     int64_t *out_wait)
 {
@@ -153,8 +186,11 @@ static struct rpc_node *first_ready(struct rpc_pool *pool, uint64_t excluded, in
     int64_t best_wait = INT64_MAX;
     for (size_t i = 0; i < pool->count; i++) {
         struct rpc_node *node = &pool->nodes[i];
-        int64_t wait = node->cool_until_usec > now ? node->cool_until_usec - now : 0;
-        if ((excluded & UINT64_C(1) << i) == 0 && wait < best_wait) {
+        int64_t until = ready_usec(node);
+        int64_t wait = until > now ? until - now : 0;
+        bool better = best == NULL || wait < best_wait ||
+                      (wait == best_wait && best->behind && !node->behind);
+        if ((excluded & UINT64_C(1) << i) == 0 && better) {
             best = node;
             best_wait = wait;
         }
@@ -170,23 +206,42 @@ enum err rpc_node_pick(struct rpc_pool *pool, uint64_t excluded, struct rpc_node
     lock(pool);
     struct rpc_node *node = first_ready(pool, excluded, clock_mono_usec(), &wait);
     enum err last = node != NULL ? node->last_err : ERR_NODE_UNAVAILABLE;
+    char said[WHY_TEXT_MAX];
+    (void)snprintf(said, sizeof(said), "%s",
+                   last == ERR_NODE_LIED ? node->last_lie : err_sentence(last));
     unlock(pool);
     if (node == NULL) {
         return why_set(why, ERR_NODE_UNAVAILABLE, NULL,
                        "No node of chain %llu is left to be asked.",
                        (unsigned long long)pool->options.chain_id);
     }
+    if (last == OK) {
+        last = ERR_NODE_RATE_LIMITED; /* nothing but our own budget holds it back */
+        (void)snprintf(said, sizeof(said), "%s", "chain.rpc_rate is spent");
+    }
     if (wait > WAIT_MAX_USEC) {
         return why_set(why, last, NULL,
                        "No node of chain %llu can be asked for another %lld ms; %s failed last: %s",
                        (unsigned long long)pool->options.chain_id, (long long)(wait / 1000),
-                       node->origin, err_sentence(last));
+                       node->origin, said);
     }
     if (wait > 0) {
         clock_sleep_usec(wait);
     }
     *out = node;
     return OK;
+}
+
+void rpc_node_spend(struct rpc_pool *pool, struct rpc_node *node, size_t calls)
+{
+    if (pool->options.rate_max == 0) {
+        return;
+    }
+    int64_t now = clock_mono_usec();
+    int64_t cost = (int64_t)calls * USEC_PER_SEC / pool->options.rate_max;
+    lock(pool);
+    node->spent_until_usec = (node->spent_until_usec > now ? node->spent_until_usec : now) + cost;
+    unlock(pool);
 }
 
 static int64_t cool_usec(enum err err, uint32_t failures, int64_t retry_after_usec)
@@ -216,7 +271,7 @@ static void count_failure(enum err err)
         row = RPC_METRIC_TIMEOUTS;
     } else if (err == ERR_NODE_RATE_LIMITED) {
         row = RPC_METRIC_RATE_LIMITED;
-    } else if (err == ERR_NODE_RESPONSE) {
+    } else if (err == ERR_NODE_RESPONSE || err == ERR_NODE_LIED || err == ERR_NODE_UNKNOWN) {
         row = RPC_METRIC_WRONG_ANSWERS;
     } else if (err == ERR_WRONG_CHAIN) {
         row = RPC_METRIC_WRONG_CHAIN;
@@ -324,7 +379,8 @@ void rpc_node_finish_why(const struct rpc_node *node, enum err err, struct why *
     why->err = err;
     blot(node, why);
     size_t len = strlen(why->text);
-    if (err == ERR_NODE_RESPONSE && strstr(why->text, node->origin) == NULL) {
+    bool of_answer = err == ERR_NODE_RESPONSE || err == ERR_NODE_LIED || err == ERR_NODE_UNKNOWN;
+    if (of_answer && strstr(why->text, node->origin) == NULL) {
         (void)snprintf(why->text + len, sizeof(why->text) - len, " (%s)", node->origin);
     }
 }
@@ -346,6 +402,15 @@ static const char *role_text(enum rpc_role role)
     return "";
 }
 
+static uint64_t lies_of(const struct rpc_node *node)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < RPC_LIE_COUNT; i++) {
+        sum += node->lies[i];
+    }
+    return sum;
+}
+
 void rpc_health(struct rpc_pool *pool, struct json_out *j)
 {
     int64_t now = clock_mono_usec();
@@ -361,11 +426,16 @@ void rpc_health(struct rpc_pool *pool, struct json_out *j)
         json_key(j, "role");
         json_text(j, role_text(node.role));
         json_key(j, "healthy");
-        json_bool(j, node.failures == 0 && node.cool_until_usec <= now);
+        json_bool(j, node.failures == 0 && node.cool_until_usec <= now &&
+                         node.benched_until_usec <= now);
         json_key(j, "failures");
         json_u64(j, node.failures);
         json_key(j, "latencyUsec");
         json_i64(j, node.latency_usec);
+        json_key(j, "behind");
+        json_bool(j, node.behind);
+        json_key(j, "lies");
+        json_u64(j, lies_of(&node));
         json_end_object(j);
     }
     json_end_array(j);

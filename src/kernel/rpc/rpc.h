@@ -12,12 +12,23 @@
  * request had to open a new connection, it is checked again before that answer is believed. A node
  * of another chain is left alone (ERR_WRONG_CHAIN).
  *
- * A wrong answer (no JSON-RPC, an id that was not asked, a log outside its filter, a header whose
- * hash does not match) counts as a failure of the endpoint and the call moves on. Where every
- * endpoint is cooling down, a call waits for the first of them for up to a second, else fails.
+ * A lie is an answer that the chain itself disproves: a header whose hash is another, receipts and
+ * transactions that the header does not commit to. The endpoint is named in the log and in the
+ * metrics and benched, and the call moves on (ERR_NODE_LIED when there is nobody else). A header
+ * that cannot be checked is refused (ERR_NODE_UNKNOWN) unless the pool is `trusted`.
+ *
+ * A wrong answer (no JSON-RPC, an id that was not asked, a log outside its filter) counts as a
+ * failure of the endpoint and the call moves on. Where every endpoint is cooling down, a call waits
+ * for the first of them for up to a second, else fails.
  *
  * eth_sendRawTransaction is safe to repeat: "already known" and its vendor variants count as
  * accepted, because the hash of the signed bytes is known beforehand.
+ *
+ * A budget of calls a second may be set for endpoints: beyond it the next one is asked, and when
+ * all have spent theirs, a call waits.
+ *
+ * Endpoints that disagree: rpc_confirm is how a caller hears what the others think of a block, and
+ * rpc_survey how an endpoint that fell behind is left alone until it has caught up.
  *
  * Answers are bounded (bytes, depth, nodes). Results live in the caller's arena. Thread safe. Of a
  * URL, sentences and log lines show scheme, host and port only, and what a node says is searched
@@ -65,6 +76,10 @@ struct rpc_options {
     uint32_t attempts_max;
     uint32_t batch_max; /* calls in one HTTP request */
     size_t answer_bytes_max;
+    uint32_t rate_max; /* calls a second that one endpoint is asked; 0: as many as come */
+    uint32_t quorum;   /* endpoints that must have a block before it is believed; 0 is 1 */
+    bool trusted;      /* headers that cannot be verified are taken all the same */
+    bool measured;     /* the process's own pool: its endpoints have metrics by name */
 };
 
 /*
@@ -83,6 +98,7 @@ struct rpc_call {
     struct why why;            /* out */
     struct slice error_data;   /* out: error.data as bytes when it is hex (revert data) */
     int64_t error_code;        /* out: error.code of the node */
+    size_t served_by;          /* out: the endpoint whose answer this is, by its place */
 };
 
 /*
@@ -105,14 +121,31 @@ enum err rpc_chain_id(struct rpc_pool *pool, uint64_t *out, struct why *why) ERR
 /* rpc_block_number asks eth_blockNumber. */
 enum err rpc_block_number(struct rpc_pool *pool, uint64_t *out, struct why *why) ERR_CHECKED;
 /*
- * rpc_header asks eth_getBlockByNumber without transactions and verifies the hash when the header's
- * fields allow it. Errors: ERR_NOT_FOUND when the node has no such block; ERR_NODE_RESPONSE.
+ * rpc_header asks eth_getBlockByNumber without transactions and verifies the hash. Errors:
+ * ERR_NOT_FOUND when the node has no such block; ERR_NODE_RESPONSE, ERR_NODE_LIED,
+ * ERR_NODE_UNKNOWN.
  */
 enum err rpc_header(struct rpc_pool *pool, struct arena *arena, uint64_t number,
                     struct evm_header *out, struct why *why) ERR_CHECKED;
 /* rpc_headers asks for `count` consecutive headers in one batch; stops at the first missing one. */
 enum err rpc_headers(struct rpc_pool *pool, struct arena *arena, uint64_t first, size_t count,
                      struct evm_header *out, size_t *out_count, struct why *why) ERR_CHECKED;
+
+/*
+ * rpc_confirm asks all endpoints that are ready whether the block of that number has that hash.
+ * OK when as many as the quorum say so and no larger group has another one; between groups of one
+ * size that with the endpoint that stands first in the configuration counts. An endpoint that is
+ * alone with its view three times in a row is on a fork: it is benched as for a lie. A pool of one
+ * endpoint without a quorum is not asked. Errors: ERR_NODE_LIED (the block is another for most),
+ * ERR_NODE_UNAVAILABLE (too few have it at the moment).
+ */
+enum err rpc_confirm(struct rpc_pool *pool, uint64_t number, const struct hash *hash,
+                     struct why *why) ERR_CHECKED;
+/*
+ * rpc_survey asks all endpoints for their newest blocks, every two seconds at most. One
+ * that is several blocks behind another is asked nothing while that one is ready.
+ */
+void rpc_survey(struct rpc_pool *pool);
 
 struct rpc_log_filter {
     uint64_t from_block;
@@ -132,6 +165,19 @@ struct rpc_log_filter {
  */
 enum err rpc_logs(struct rpc_pool *pool, struct arena *arena, const struct rpc_log_filter *filter,
                   struct evm_log **out, size_t *out_count, struct why *why) ERR_CHECKED;
+
+/*
+ * rpc_proven_logs gives the logs of some addresses (sorted) in the blocks of verified headers, in
+ * order. Each is proven: the receipts of its block have the root of the header, and so do the
+ * transactions that its hash is of. Blocks are asked for by hash, so an answer from another fork is
+ * none. Receipts come from eth_getBlockReceipts, or one by one where a node lacks that. What is
+ * held at once is bounded by the gas of the blocks. Owns: the arena. Errors: ERR_NODE_LIED,
+ * ERR_NODE_UNKNOWN, ERR_NODE_RESPONSE, ERR_LIMIT (one block's answer is too large), …
+ */
+enum err rpc_proven_logs(struct rpc_pool *pool, struct arena *arena,
+                         const struct evm_header *const *headers, size_t count,
+                         const struct address *addresses, size_t address_count,
+                         struct evm_log **out, size_t *out_count, struct why *why) ERR_CHECKED;
 
 /* rpc_eth_call runs eth_call. `block` NULL: latest. Errors: ERR_REVERTED with data in out_revert.
  */
@@ -222,7 +268,8 @@ enum err rpc_receipts(struct rpc_pool *pool, struct arena *arena, const struct h
                       size_t count, struct evm_receipt *out, bool *out_found,
                       struct why *why) ERR_CHECKED;
 
-/* rpc_health appends {"endpoints":[{"url","role","healthy","failures","latencyUsec"}]} members. */
+/* rpc_health appends
+ * {"endpoints":[{"url","role","healthy","failures","latencyUsec","behind","lies"}]} members. */
 void rpc_health(struct rpc_pool *pool, struct json_out *j);
 
 #endif

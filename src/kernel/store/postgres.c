@@ -212,7 +212,9 @@ static enum err connect_server(struct store_conn *conn, const struct store_confi
 
 /*
  * Settings of the session, and what we must know about the database. An answer is only given when
- * the disk has it: a server that was told not to wait for that waits for us.
+ * the disk has it: a server that was told not to wait for that waits for us. Who writes reads by
+ * index (decision 0023): a plan that was made while a table was empty stays when it is full, and a
+ * serializable transaction that has read a whole table is in conflict with all who write to it.
  */
 static const char session_sql[] =
     "SELECT set_config('statement_timeout', $1, false),"
@@ -223,10 +225,11 @@ static const char session_sql[] =
     " set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO, YMD', false),"
     " set_config('bytea_output', 'hex', false),"
     " set_config('standard_conforming_strings', 'on', false),"
+    " set_config('enable_seqscan', $4, false), set_config('jit', 'off', false),"
     " current_setting('server_encoding') = 'UTF8',"
     " to_regclass('schema_migrations') IS NULL";
 
-enum { ANSWER_UTF8 = 8, ANSWER_NEW };
+enum { ANSWER_UTF8 = 10, ANSWER_NEW };
 
 static bool answered_true(const PGresult *result, int column)
 {
@@ -260,8 +263,9 @@ static enum err set_session(struct store_conn *conn, const struct store_config *
     /* Whoever stands still in the middle of a write must not hold others up: store_lease.h. */
     int64_t idle_usec = conn->for_writing ? config->lease_usec / 2 : config->statement_usec;
     snprintf(idle_msec, sizeof(idle_msec), "%lld", (long long)(idle_usec / USEC_PER_MSEC));
-    const char *const values[] = {statement_msec, lock_msec, idle_msec};
-    PGresult *result = PQexecParams(conn->pq, session_sql, 3, NULL, values, NULL, NULL, 0);
+    const char *const values[] = {statement_msec, lock_msec, idle_msec,
+                                  conn->for_writing ? "off" : "on"};
+    PGresult *result = PQexecParams(conn->pq, session_sql, 4, NULL, values, NULL, NULL, 0);
     enum err e = PQresultStatus(result) == PGRES_TUPLES_OK
                      ? judge_database(conn, result, config->read_only, why)
                      : pg_fail(conn, result, "session", why);

@@ -395,6 +395,11 @@ int64_t engine_now_usec(const struct engine *e)
     return e->now_usec;
 }
 
+int64_t engine_due_usec(const struct engine *e)
+{
+    return e->timers.count > 0 ? e->timers.heap[1].when_usec : 0;
+}
+
 const struct engine_limits *engine_limits_of(const struct engine *e)
 {
     return &e->limits;

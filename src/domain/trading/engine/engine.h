@@ -125,6 +125,10 @@ uint64_t engine_seq(const struct engine *e);
 /* engine_now_usec returns the time of the last ENGINE_OP_TIME. */
 int64_t engine_now_usec(const struct engine *e);
 
+/* engine_due_usec returns when the next thing happens by time (an expiry, an end of an auction, a
+ * dead-man switch), or 0: an ENGINE_OP_TIME at or behind it is wanted then. */
+int64_t engine_due_usec(const struct engine *e);
+
 /* engine_limits_of returns what the engine was made with. */
 const struct engine_limits *engine_limits_of(const struct engine *e);
 

@@ -1,17 +1,16 @@
 #include "domain/trading/journal/journal.h"
 
-#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
-#include "domain/trading/journal/journal_internal.h"
+#include "domain/trading/journal/journal_medium.h"
 #include "kernel/base/check.h"
 #include "kernel/base/mem.h"
 
 #define QUEUE (1u << 16) /* commands; a power of two */
 
 struct journal {
-    struct journal_dir dir;
-    uint64_t file_bytes;
-    struct engine_limits limits;
+    struct journal_medium *medium;
     struct engine_command *queue;
     _Atomic uint64_t appended; /* last sequence number in the queue; the caller's */
     _Atomic uint64_t taken;    /* last one copied out of it; the writer's */
@@ -27,31 +26,13 @@ struct journal {
     pthread_t writer;
     bool writer_runs;
     /* the writer's */
-    int fd;
-    uint64_t at;
     struct hash chain;
     uint8_t *block;
 };
 
 /* ---- the writer ---- */
 
-static enum err next_file(struct journal *j, uint64_t first_seq, struct why *why)
-{
-    const struct journal_head head = {
-        .limits = j->limits, .first_seq = first_seq, .chain = j->chain};
-    int fd;
-    const enum err e = journal_file_make(&j->dir, &head, j->file_bytes, &fd, why);
-    if (e == OK) {
-        if (j->fd >= 0) {
-            (void)j->dir.io->close(j->dir.io->ctx, j->fd);
-        }
-        j->fd = fd;
-        j->at = JOURNAL_HEAD_BYTES;
-    }
-    return e;
-}
-
-/* Writes and syncs one block of what is queued. */
+/* Makes one block of what is queued durable. */
 static enum err commit(struct journal *j, uint64_t first_seq, uint32_t count, struct why *why)
 {
     for (uint32_t i = 0; i < count; i++) {
@@ -59,20 +40,10 @@ static enum err commit(struct journal *j, uint64_t first_seq, uint32_t count, st
                               j->block + (size_t)(i + 1) * JOURNAL_UNIT);
     }
     atomic_store_explicit(&j->taken, first_seq + count - 1, memory_order_release);
-    enum err e = OK;
-    if (j->fd < 0 || j->at + (count + 2) * (uint64_t)JOURNAL_UNIT > j->file_bytes) {
-        e = next_file(j, first_seq, why);
-    }
-    if (e != OK) {
-        return e;
-    }
-    const size_t size = journal_block_seal(j->block, count, first_seq, &j->chain);
-    e = journal_write_all(j->dir.io, j->fd, j->block, size, j->at, "the journal", why);
-    if (e == OK && j->dir.io->sync(j->dir.io->ctx, j->fd) != 0) {
-        e = journal_io_error(why, "synced", "the journal");
-    }
-    j->at += size;
-    return e;
+    struct journal_sealed sealed = {
+        .bytes = j->block, .first_seq = first_seq, .count = count, .before = j->chain};
+    sealed.size = journal_block_seal(j->block, count, first_seq, &j->chain);
+    return j->medium->append(j->medium, &sealed, why);
 }
 
 static void announce(struct journal *j, uint64_t durable, enum err e, const struct why *why)
@@ -184,7 +155,7 @@ enum err journal_wait(struct journal *j, uint64_t seq, struct why *why)
 enum err journal_snapshot(struct journal *j, const struct engine *e, struct why *why)
 {
     const enum err err = journal_wait(j, engine_seq(e), why);
-    return err == OK ? journal_snapshot_write(&j->dir, e, why) : err;
+    return err == OK ? j->medium->save(j->medium, e, why) : err;
 }
 
 /* ---- opening ---- */
@@ -200,48 +171,44 @@ static enum err replay_record(void *ctx, uint64_t seq, const struct engine_comma
                          (unsigned long long)seq);
 }
 
+static void hint(void *ctx, const struct engine_command *soon, const struct engine_command *later)
+{
+    engine_hint(ctx, soon, later);
+}
+
 static enum err recover(struct journal *j, const struct journal_config *config,
                         struct engine **out_engine, struct journal_recovery *out_recovery,
                         struct why *why)
 {
+    struct journal_medium *m = j->medium;
     struct journal_end end = {0};
+    struct engine_limits limits;
     struct engine *e = NULL;
-    j->limits = config->limits;
-    enum err err = journal_limits(&j->dir, &j->limits, NULL);
+    enum err err = m->limits(m, &limits, why);
     if (err == ERR_NOT_FOUND) {
-        err = engine_limits_check(&j->limits, why);
-    } else if (err != OK) {
-        err = journal_limits(&j->dir, &j->limits, why);
+        limits = config->limits;
+        err = engine_limits_check(&limits, why);
     }
-    err = err == OK ? journal_snapshot_load(&j->dir, &j->limits, UINT64_MAX, &e, why) : err;
+    err = err == OK ? m->load(m, &limits, UINT64_MAX, &e, why) : err;
     if (err != OK) {
         return err;
     }
     struct journal_recovery recovery = {0};
     const uint64_t snapshot_seq = engine_seq(e);
     const struct journal_scan scan = {
-        .from = snapshot_seq + 1, .repair = true, .record = replay_record, .ctx = e};
-    err = journal_scan(&j->dir, &scan, &end, &recovery, why);
+        .from = snapshot_seq + 1, .repair = true, .record = replay_record, .ahead = hint, .ctx = e};
+    err = m->scan(m, &scan, &end, &recovery, why);
     if (err == OK && end.seq < snapshot_seq) {
         err =
             why_set(why, ERR_CORRUPT, NULL, "the journal ends at record %llu, before snapshot %llu",
                     (unsigned long long)end.seq, (unsigned long long)snapshot_seq);
     }
-    if (err == OK && end.exists) {
-        char name[JOURNAL_NAME_MAX];
-        char path[JOURNAL_PATH_MAX];
-        journal_file_name(JOURNAL_PREFIX, end.first_seq, name);
-        journal_file_path(&j->dir, name, path);
-        j->fd = j->dir.io->open(j->dir.io->ctx, path, O_RDWR);
-        err = j->fd >= 0 ? OK : journal_io_error(why, "opened", name);
-        j->file_bytes = end.bytes;
-        j->at = end.offset;
-        j->chain = end.chain;
-    }
+    err = err == OK ? m->begin_append(m, &limits, why) : err;
     if (err != OK) {
         engine_free(e);
         return err;
     }
+    j->chain = end.chain;
     atomic_store(&j->appended, end.seq);
     atomic_store(&j->taken, end.seq);
     atomic_store(&j->durable, end.seq);
@@ -255,22 +222,13 @@ enum err journal_open(struct journal **out, const struct journal_config *config,
                       struct engine **out_engine, struct journal_recovery *out_recovery,
                       struct why *why)
 {
-    if (config->file_bytes < JOURNAL_HEAD_BYTES + JOURNAL_BLOCK_MAX ||
-        config->file_bytes % JOURNAL_UNIT != 0) {
-        return why_set(
-            why, ERR_INVALID_FIELD, "file_bytes",
-            "a journal file must be a multiple of %d bytes and hold its head and a block "
-            "of %zu bytes",
-            JOURNAL_UNIT, JOURNAL_BLOCK_MAX);
-    }
-    struct journal *j = mem_alloc(sizeof *j);
-    j->fd = -1;
-    j->file_bytes = config->file_bytes;
-    enum err e = journal_dir_open(&j->dir, config->dir, config->io, true, why);
+    struct journal_medium *medium = config->medium;
+    enum err e = medium != NULL ? OK : journal_folder_open(&medium, config, true, why);
     if (e != OK) {
-        mem_free(j);
         return e;
     }
+    struct journal *j = mem_alloc(sizeof *j);
+    j->medium = medium;
     j->queue = mem_alloc((size_t)QUEUE * sizeof *j->queue);
     j->block = mem_alloc(JOURNAL_BLOCK_MAX);
     pthread_mutex_init(&j->lock, NULL);
@@ -304,14 +262,11 @@ void journal_close(struct journal *j)
         pthread_mutex_unlock(&j->lock);
         pthread_join(j->writer, NULL);
     }
-    if (j->fd >= 0) {
-        (void)j->dir.io->close(j->dir.io->ctx, j->fd);
-    }
+    j->medium->close(j->medium);
     pthread_cond_destroy(&j->progress);
     pthread_cond_destroy(&j->work);
     pthread_mutex_destroy(&j->lock);
     mem_free(j->block);
     mem_free(j->queue);
-    journal_dir_close(&j->dir);
     mem_free(j);
 }

@@ -27,6 +27,9 @@
  * torn or whole; making a snapshot: a temporary file. Each opening is the same whatever it finds.
  *
  * Threads: one appends; any may ask and wait. One process: the folder is locked.
+ *
+ * What is said here of a folder holds for any medium (journal_medium.h); the other one is a table
+ * that several processes share, of which one writes (journal_table.h).
  */
 #ifndef DOMAIN_TRADING_JOURNAL_JOURNAL_H
 #define DOMAIN_TRADING_JOURNAL_JOURNAL_H
@@ -35,10 +38,12 @@
 #include "domain/trading/journal/journal_io.h"
 
 struct journal;
+struct journal_medium;
 
 struct journal_config {
+    struct engine_limits limits;   /* of a new journal; an old one keeps its own */
+    struct journal_medium *medium; /* it is this journal's from now on; NULL: the folder `dir` */
     const char *dir;
-    struct engine_limits limits; /* of a new journal; an old one keeps its own */
     uint64_t file_bytes;         /* of each file; at least head and one block of the largest size */
     const struct journal_io *io; /* NULL: the system's */
 };
@@ -60,9 +65,11 @@ enum journal_state {
 };
 
 /*
- * journal_open recovers a folder, or begins one that is empty, and starts the writer.
+ * journal_open recovers a journal, or begins one that is empty, and starts the writer. The medium
+ * is closed by journal_close, or here after a failure.
  * Owns: *out by journal_close; *out_engine by the caller, engine_free.
- * Errors: ERR_LOCKED, ERR_CORRUPT, ERR_IO, ERR_DISK_FULL, ERR_INVALID_FIELD.
+ * Errors: ERR_LOCKED, ERR_CORRUPT, ERR_IO, ERR_DISK_FULL, ERR_INVALID_FIELD; of a database also
+ * ERR_FENCED and those of store_read.
  */
 enum err journal_open(struct journal **out, const struct journal_config *config,
                       struct engine **out_engine, struct journal_recovery *out_recovery,
@@ -78,7 +85,10 @@ uint64_t journal_append(struct journal *j, const struct engine_command *c);
 /* journal_durable returns the highest sequence number that is on the disk. */
 uint64_t journal_durable(const struct journal *j);
 
-/* journal_wait returns when `seq` is durable. Errors: ERR_IO, ERR_DISK_FULL: it never will be. */
+/*
+ * journal_wait returns when `seq` is durable. Errors: it never will be: ERR_IO, ERR_DISK_FULL; of a
+ * database also ERR_FENCED (another process goes on with the journal) and those of store_write.
+ */
 enum err journal_wait(struct journal *j, uint64_t seq, struct why *why) ERR_CHECKED;
 
 /* journal_state_of says whether the journal still takes commands to the disk. */
@@ -93,6 +103,8 @@ enum err journal_snapshot(struct journal *j, const struct engine *e, struct why 
 /* Reading a folder that nobody has open. */
 struct journal_visitor {
     void (*record)(void *ctx, uint64_t seq, const struct engine_command *c); /* or NULL */
+    /* What comes a few records later, as engine_hint wants it; or NULL. */
+    void (*ahead)(void *ctx, const struct engine_command *soon, const struct engine_command *later);
     void *ctx;
     bool repair; /* make a torn tail zeros */
 };
@@ -104,6 +116,10 @@ struct journal_visitor {
 enum err journal_read(const char *dir, const struct journal_visitor *visitor,
                       struct engine_limits *out_limits, struct journal_recovery *out_recovery,
                       struct why *why) ERR_CHECKED;
+/* journal_read_medium is journal_read of any medium, which it closes. */
+enum err journal_read_medium(struct journal_medium *medium, const struct journal_visitor *visitor,
+                             struct engine_limits *out_limits,
+                             struct journal_recovery *out_recovery, struct why *why) ERR_CHECKED;
 
 /* What replaying is for: the events of the commands behind one. */
 struct journal_replay {
@@ -123,5 +139,9 @@ struct journal_replay {
 enum err journal_replay(const char *dir, const struct journal_replay *replay,
                         struct engine **out_engine, struct journal_recovery *out_recovery,
                         struct why *why) ERR_CHECKED;
+/* journal_replay_medium is journal_replay of any medium, which it closes. */
+enum err journal_replay_medium(struct journal_medium *medium, const struct journal_replay *replay,
+                               struct engine **out_engine, struct journal_recovery *out_recovery,
+                               struct why *why) ERR_CHECKED;
 
 #endif

@@ -1,13 +1,10 @@
 /*
- * journal_internal.h: what the files of the journal share.
+ * journal_internal.h: what the files under journal_folder.c share.
  */
 #ifndef DOMAIN_TRADING_JOURNAL_JOURNAL_INTERNAL_H
 #define DOMAIN_TRADING_JOURNAL_JOURNAL_INTERNAL_H
 
-#include <pthread.h>
-#include <stdatomic.h>
-
-#include "domain/trading/journal/journal.h"
+#include "domain/trading/journal/journal_medium.h"
 
 #define JOURNAL_PATH_MAX 512
 #define JOURNAL_NAME_MAX 32
@@ -43,18 +40,14 @@ enum err journal_io_error(struct why *why, const char *what, const char *name);
 enum err journal_write_all(const struct journal_io *io, int fd, const void *bytes, size_t size,
                            uint64_t at, const char *name, struct why *why) ERR_CHECKED;
 /* journal_file_read reads a whole file. Owns: the caller, mem_free(out->ptr). */
-struct journal_bytes {
-    uint8_t *ptr;
-    size_t len;
-};
 enum err journal_file_read(const struct journal_dir *d, const char *name, struct journal_bytes *out,
                            struct why *why) ERR_CHECKED;
 /* journal_file_make makes a file of zeros behind a head and opens it for writing. */
 enum err journal_file_make(const struct journal_dir *d, const struct journal_head *head,
                            uint64_t bytes, int *out_fd, struct why *why) ERR_CHECKED;
 
-/* Where a journal ends: the next block goes there. */
-struct journal_end {
+/* Where the files end: the next block goes there. */
+struct journal_files_end {
     bool exists;
     uint64_t first_seq; /* of the last file: its name */
     uint64_t offset;
@@ -64,23 +57,14 @@ struct journal_end {
     struct engine_limits limits;
 };
 
-/*
- * journal_scan reads the files that can hold sequence numbers from `from` on, and gives those
- * records to `record`. A torn tail is zeroed when `repair`, and told either way.
- */
-struct journal_scan {
-    uint64_t from;
-    bool repair;
-    enum err (*record)(void *ctx, uint64_t seq, const struct engine_command *c, struct why *why);
-    void *ctx;
-};
-enum err journal_scan(const struct journal_dir *d, const struct journal_scan *scan,
-                      struct journal_end *out, struct journal_recovery *out_recovery,
-                      struct why *why) ERR_CHECKED;
+/* journal_files_scan reads the files that can hold sequence numbers from `scan->from` on. */
+enum err journal_files_scan(const struct journal_dir *d, const struct journal_scan *scan,
+                            struct journal_files_end *out, struct journal_recovery *out_recovery,
+                            struct why *why) ERR_CHECKED;
 
-/* journal_limits reads the limits of the first file. Errors: ERR_NOT_FOUND: there is none. */
-enum err journal_limits(const struct journal_dir *d, struct engine_limits *out,
-                        struct why *why) ERR_CHECKED;
+/* journal_files_limits reads the limits of the last file. Errors: ERR_NOT_FOUND: there is none. */
+enum err journal_files_limits(const struct journal_dir *d, struct engine_limits *out,
+                              struct why *why) ERR_CHECKED;
 
 /* journal_snapshot_write writes, syncs, names, and removes all but two. */
 enum err journal_snapshot_write(const struct journal_dir *d, const struct engine *e,

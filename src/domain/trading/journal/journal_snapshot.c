@@ -63,29 +63,37 @@ static void remove_old(const struct journal_dir *d)
     mem_free(names.seqs);
 }
 
-enum err journal_snapshot_write(const struct journal_dir *d, const struct engine *e,
-                                struct why *why)
+struct journal_bytes journal_snapshot_encode(const struct engine *e)
 {
     struct words words = {0};
-    char name[JOURNAL_NAME_MAX];
-    char path[JOURNAL_PATH_MAX];
-    char temporary[JOURNAL_PATH_MAX];
     engine_save(e, add_word, &words);
     struct snapshot_head head = {.magic = SNAPSHOT_MAGIC,
                                  .seq = engine_seq(e),
                                  .state_hash = engine_hash(e),
                                  .words = words.count};
-    head.words_crc = journal_crc32c(0, words.at, words.count * sizeof words.at[0]);
+    const size_t size = words.count * sizeof words.at[0];
+    head.words_crc = journal_crc32c(0, words.at, size);
     head.crc = journal_crc32c(0, &head, offsetof(struct snapshot_head, crc));
-    journal_file_name(SNAPSHOT_PREFIX, head.seq, name);
+    struct journal_bytes out = {.ptr = mem_alloc(sizeof head + size), .len = sizeof head + size};
+    memcpy(out.ptr, &head, sizeof head);
+    memcpy(out.ptr + sizeof head, words.at, size);
+    mem_free(words.at);
+    return out;
+}
+
+enum err journal_snapshot_write(const struct journal_dir *d, const struct engine *e,
+                                struct why *why)
+{
+    char name[JOURNAL_NAME_MAX];
+    char path[JOURNAL_PATH_MAX];
+    char temporary[JOURNAL_PATH_MAX];
+    const struct journal_bytes bytes = journal_snapshot_encode(e);
+    journal_file_name(SNAPSHOT_PREFIX, engine_seq(e), name);
     journal_file_path(d, name, path);
     journal_file_path(d, "new-snapshot", temporary);
     const int fd = d->io->open(d->io->ctx, temporary, O_RDWR | O_CREAT | O_TRUNC);
     enum err err = fd >= 0 ? OK : journal_io_error(why, "made", temporary);
-    err = err == OK ? journal_write_all(d->io, fd, &head, sizeof head, 0, name, why) : err;
-    err = err == OK ? journal_write_all(d->io, fd, words.at, words.count * sizeof words.at[0],
-                                        sizeof head, name, why)
-                    : err;
+    err = err == OK ? journal_write_all(d->io, fd, bytes.ptr, bytes.len, 0, name, why) : err;
     if (err == OK && d->io->sync(d->io->ctx, fd) != 0) {
         err = journal_io_error(why, "synced", name);
     }
@@ -96,15 +104,14 @@ enum err journal_snapshot_write(const struct journal_dir *d, const struct engine
     if (fd >= 0) {
         (void)d->io->close(d->io->ctx, fd);
     }
-    mem_free(words.at);
+    mem_free(bytes.ptr);
     if (err == OK) {
         remove_old(d);
     }
     return err;
 }
 
-/* An engine from one file; NULL when it is not whole. */
-static struct engine *load(struct slice bytes, const struct engine_limits *limits)
+struct engine *journal_snapshot_decode(struct slice bytes, const struct engine_limits *limits)
 {
     struct snapshot_head head;
     if (bytes.len < sizeof head) {
@@ -145,7 +152,7 @@ enum err journal_snapshot_load(const struct journal_dir *d, const struct engine_
         journal_file_name(SNAPSHOT_PREFIX, names.seqs[i], name);
         err = journal_file_read(d, name, &bytes, why);
         if (err == OK) {
-            e = load(slice_of(bytes.ptr, bytes.len), limits);
+            e = journal_snapshot_decode(slice_of(bytes.ptr, bytes.len), limits);
             mem_free(bytes.ptr);
         }
     }

@@ -367,7 +367,9 @@ enum err projections_write(struct store_tx *tx, void *ctx, struct why *why)
         insert_trades, insert_movements, write_balances,   insert_deltas,
         prune_deltas,  write_candles,    write_statistics,
     };
-    store_read_committed(tx);
+    if (p->hold.lease == NULL) { /* else the look at the lease came first */
+        store_read_committed(tx);
+    }
     enum err e = OK;
     for (size_t i = 0; i < sizeof steps / sizeof steps[0] && e == OK; i++) {
         e = steps[i](tx, p, why);

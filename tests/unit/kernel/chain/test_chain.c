@@ -8,6 +8,7 @@
 #include <fcntl.h>
 
 #include "kernel/base/rand.h"
+#include "kernel/chain/chain_internal.h"
 
 #define NOBODY ((struct address){{0}})
 
@@ -182,6 +183,7 @@ static void reorganisation_of_any_allowed_depth(void **state)
     }
     settle(&f);
     uint64_t tx = 1000;
+    int64_t deep = metric_get(&chain_metrics[CHAIN_METRIC_REORGS_DEEP]);
     for (uint64_t depth = 1; depth <= 64; depth += depth < 8 ? 1 : 7) {
         uint64_t top = fake_node_number(node, block);
         int fork = fake_node_ancestor(node, block, top - depth);
@@ -198,6 +200,8 @@ static void reorganisation_of_any_allowed_depth(void **state)
         assert_as_fresh(&f, node);
     }
     assert_int_equal(REORGS, 16);
+    /* All but those of depth 1, 2 and 3. */
+    assert_int_equal(metric_get(&chain_metrics[CHAIN_METRIC_REORGS_DEEP]) - deep, 13);
     assert_int_equal(ROWS("SELECT COUNT(*) FROM chain_reorgs WHERE changes_undone = 0"), 0);
 }
 
@@ -787,9 +791,18 @@ static void nodes_on_two_forks_end_right(void **state)
     assert_as_fresh(&f, node);
 }
 
+/* Logs are believed then, as far as they fit the headers. */
+static void follow_by_headers(void)
+{
+    struct chain_config config = world_config();
+    config.verify = "headers";
+    reopen(config, NULL, 0);
+}
+
 static void logs_of_another_fork_are_not_applied(void **state)
 {
     (void)state;
+    follow_by_headers();
     int common = extend_token(0, 5, 0);
     int b = extend_move(common, 5, 1, 3, 9, 100);
     int a = extend_move(common, 5, 1, 2, 4, 1);
@@ -810,6 +823,7 @@ static void logs_of_another_fork_are_not_applied(void **state)
 static void silence_of_another_fork_is_not_believed(void **state)
 {
     (void)state;
+    follow_by_headers();
     int common = extend_token(0, 5, 0);
     settle(&f);
     int b = extend_empty(common, 3, 8);
@@ -828,6 +842,7 @@ static void silence_of_another_fork_is_not_believed(void **state)
 static void empty_and_shortened_answers_are_asked_again(void **state)
 {
     (void)state;
+    follow_by_headers();
     int block = extend_token(0, 5, 0);
     for (uint64_t i = 1; i <= 40; i++) {
         block = extend_move(block, 5, 1, 2, 1, i);
@@ -850,11 +865,14 @@ static void blocks_without_logs_of_ours_cost_no_question(void **state)
     (void)extend_empty(0, 100, 0);
     settle(&f);
     assert_int_equal(fake_node_calls(node, "eth_getLogs"), 0);
+    assert_int_equal(fake_node_calls(node, "eth_getBlockReceipts"), 0);
+    assert_int_equal(fake_node_calls(node, "eth_getBlockByHash"), 0);
 }
 
 static void refused_ranges_are_halved(void **state)
 {
     (void)state;
+    follow_by_headers();
     int block = extend_token(0, 5, 0);
     for (uint64_t i = 1; i <= 100; i++) {
         block = extend_move(block, 5, 1, 2, 1, i);
@@ -1086,6 +1104,7 @@ static void killed_at_any_time_it_goes_on(void **state)
 
 struct history {
     uint64_t seed;
+    bool by_headers;
     int heads[64]; /* that were seen, to go back to */
     int head_count;
     int head;
@@ -1175,8 +1194,8 @@ static void happen(struct history *h)
         fake_node_lock(node)->lag = draw(h, 6);
         fake_node_unlock(node);
         break;
-    case 4:
-        fake_node_lock(node)->logs_empty = (unsigned)draw(h, 3);
+    case 4: /* a lie, when logs are proven: test_chain_verify.c has those */
+        fake_node_lock(node)->logs_empty = h->by_headers ? (unsigned)draw(h, 3) : 0;
         fake_node_unlock(node);
         break;
     case 5:
@@ -1213,6 +1232,8 @@ static void one_history(uint64_t seed)
 {
     struct history h = {.seed = seed};
     struct chain_config config = world_config();
+    h.by_headers = seed % 2 == 0;
+    config.verify = h.by_headers ? "headers" : "full";
     config.range_max = 1 + draw(&h, 6);
     config.confirmations = draw(&h, 4) == 0 ? draw(&h, 3) : 0;
     follower_close(&f);

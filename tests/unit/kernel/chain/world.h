@@ -268,6 +268,7 @@ static struct chain_config world_config(void)
         .rpc_urls = "",
         .rpc_timeout_usec = 5 * USEC_PER_SEC,
         .poll_usec = 5000,
+        .reorg_depth_alert = 3,
         .reorg_depth_max = 64,
         .undo_depth = 256,
         .range_max = 16,
@@ -283,19 +284,31 @@ struct follower {
     size_t source_count;
 };
 
+/* `url` may be several, separated by a comma: the first is the primary one. */
 static struct rpc_pool *world_pool(const char *url)
 {
-    struct rpc_endpoint endpoint = {.url = url};
+    struct rpc_endpoint endpoints[4];
+    struct arena arena;
+    struct slice rest = slice_text(url), one;
+    size_t count = 0;
+    arena_init(&arena, 0);
+    for (; rest.len > 0; count++) {
+        (void)slice_cut(rest, ',', &one, &rest);
+        endpoints[count] = (struct rpc_endpoint){.url = slice_cstr(&arena, one),
+                                                 .role = count > 0 ? RPC_FALLBACK : RPC_PRIMARY};
+    }
     struct rpc_options options = {
         .chain_id = FAKE_CHAIN_ID,
-        .endpoints = &endpoint,
-        .endpoint_count = 1,
+        .endpoints = endpoints,
+        .endpoint_count = count,
         .timeout_usec = 5 * USEC_PER_SEC,
         .attempts_max = 4,
         .batch_max = 100,
         .answer_bytes_max = 64UL * 1024 * 1024,
     };
-    return rpc_pool_new(&options);
+    struct rpc_pool *pool = rpc_pool_new(&options);
+    arena_free(&arena);
+    return pool;
 }
 
 /* follower_join makes a chain on the store of `f`. */

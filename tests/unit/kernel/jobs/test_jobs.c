@@ -43,6 +43,21 @@ static void job_exists_only_with_its_cause(void **state)
     assert_int_equal(count_in(JOB_QUEUED), 0);
 }
 
+/* One row of the audit log for each, written with its death. */
+static void assert_audited(int64_t id, const char *details)
+{
+    struct arena arena;
+    char sql[256];
+    arena_init(&arena, 0);
+    snprintf(sql, sizeof(sql),
+             "SELECT action, actor, outcome, details FROM audit_log WHERE job_id = %lld "
+             "AND subject = 'job/%lld'",
+             (long long)id, (long long)id);
+    struct slice rows = support_store_rows(&fixture, &arena, sql);
+    assert_true(slice_equal(rows, slice_format(&arena, "jobs.died|jobs|3|%s|\n", details)));
+    arena_free(&arena);
+}
+
 static void dead_jobs_keep_their_reason_and_are_replayed(void **state)
 {
     (void)state;
@@ -58,6 +73,13 @@ static void dead_jobs_keep_their_reason_and_are_replayed(void **state)
     assert_int_equal(row.attempts, 3);
     assert_true(slice_equal_text(row.error, "upstream: Not yet."));
     arena_free(&l.arena);
+    assert_audited(
+        never,
+        support_pick("{\"kind\":\"refusing\",\"attempt\":1,\"code\":\"invalid_field\"}",
+                     "{\"code\": \"invalid_field\", \"kind\": \"refusing\", \"attempt\": 1}"));
+    assert_audited(later,
+                   support_pick("{\"kind\":\"failing\",\"attempt\":3,\"code\":\"upstream\"}",
+                                "{\"code\": \"upstream\", \"kind\": \"failing\", \"attempt\": 3}"));
 
     int64_t count = 0;
     assert_int_equal(replay(999, &count), ERR_NOT_FOUND);

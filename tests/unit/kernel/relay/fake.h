@@ -4,6 +4,7 @@
 #ifndef UNIT_KERNEL_RELAY_FAKE_H
 #define UNIT_KERNEL_RELAY_FAKE_H
 
+#include "kernel/base/hex.h"
 #include "support/fake_node.c"
 #include "unit/kernel/relay/world.h"
 
@@ -81,20 +82,13 @@ static inline void wait_seconds(int seconds)
 /* Puts a version of an intent into the node's pool without the relay. */
 static inline void give_attempt(struct slice id, int attempt)
 {
-    sqlite3 *db = NULL;
-    sqlite3_stmt *stmt = NULL;
     char sql[160];
-    (void)snprintf(sql, sizeof sql,
-                   "SELECT raw FROM relay_attempts WHERE intent_id = '%.*s' AND attempt = %d",
-                   SLICE_ARG(id), attempt);
-    assert_int_equal(sqlite3_open_v2(w.s.path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
-    struct slice raw =
-        slice_of(sqlite3_column_blob(stmt, 0), (size_t)sqlite3_column_bytes(stmt, 0));
+    struct slice raw;
+    (void)snprintf(
+        sql, sizeof sql, "SELECT %s FROM relay_attempts WHERE intent_id = '%.*s' AND attempt = %d",
+        support_pick("'0x' || hex(raw)", "'0x' || encode(raw, 'hex')"), SLICE_ARG(id), attempt);
+    assert_int_equal(hex_decode(&w.arena, slice_text(ask_text(sql)), &raw), OK);
     assert_true(fake_node_give(node, raw));
-    sqlite3_finalize(stmt);
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
 #define FAULT(member, value)                                                                       \

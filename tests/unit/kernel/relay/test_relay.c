@@ -221,7 +221,7 @@ static enum err cancel(struct slice id, struct why *why)
     return store_write(w.s.store, run_cancel, &c, why);
 }
 
-static void cancel_is_for_queued_ones(void **state)
+static void what_is_queued_is_cancelled_at_once(void **state)
 {
     (void)state;
     struct why why = {0};
@@ -236,15 +236,15 @@ static void cancel_is_for_queued_ones(void **state)
     settle();
     assert_state(b, RELAY_FAILED);
     assert_int_equal(fake_node_pool(node), 0);
+    assert_int_equal(cancel(SLICE_LIT("tx_none"), &why), ERR_NOT_FOUND);
     struct slice c = submit_plain("c");
     settle();
-    assert_int_equal(cancel(c, &why), ERR_CONFLICT);
-    assert_non_null(strstr(why.text, "is sent: only queued ones"));
-    assert_int_equal(cancel(SLICE_LIT("tx_none"), &why), ERR_NOT_FOUND);
     mine();
     settle();
     assert_state(c, RELAY_MINED);
     assert_int_equal(row_of(c).nonce, 0);
+    assert_int_equal(cancel(c, &why), ERR_CONFLICT);
+    assert_non_null(strstr(why.text, "is mined: it cannot be cancelled"));
 }
 
 static void deadline_ends_what_was_not_signed(void **state)
@@ -274,11 +274,6 @@ static void deadline_ends_what_was_not_signed(void **state)
     wait_seconds(15);
     assert_state(priced_out, RELAY_FAILED);
     assert_error(priced_out, ERR_DEADLINE_EXPIRED, "deadline passed");
-    /* What was signed in time is past its deadline's reach. */
-    fake_node_set_fees(node, GWEI, 0);
-    mine();
-    settle();
-    assert_state(in_time, RELAY_MINED);
 }
 
 /* ---- reading ---- */
@@ -300,17 +295,31 @@ static enum err read_all(struct store_tx *tx, void *ctx, struct why *why)
     assert_false(found);
     struct relay_row *rows = NULL;
     size_t count = 0;
-    assert_int_equal(relay_list(tx, &w.arena, 0, SLICE_EMPTY, 2, &rows, &count, why), OK);
+    struct relay_filter filter = {.limit = 2};
+    assert_int_equal(relay_list(tx, &w.arena, &filter, &rows, &count, why), OK);
     assert_int_equal(count, 2);
     assert_true(slice_equal(rows[0].id, ids[2]) && slice_equal(rows[1].id, ids[1]));
-    assert_int_equal(relay_list(tx, &w.arena, 0, rows[1].id, 2, &rows, &count, why), OK);
+    filter.cursor = rows[1].id;
+    assert_int_equal(relay_list(tx, &w.arena, &filter, &rows, &count, why), OK);
     assert_int_equal(count, 1);
     assert_true(slice_equal(rows[0].id, ids[0]));
-    assert_int_equal(relay_list(tx, &w.arena, RELAY_MINED, SLICE_EMPTY, 9, &rows, &count, why), OK);
-    assert_int_equal(count, 3);
-    assert_int_equal(relay_list(tx, &w.arena, RELAY_FAILED, SLICE_EMPTY, 9, &rows, &count, why),
-                     OK);
-    assert_int_equal(count, 0);
+    struct relay_filter each[] = {
+        {.state = RELAY_MINED},
+        {.purpose = SLICE_LIT("test")},
+        {.has_wallet = true, .wallet = *wallet(0)},
+        {.has_hash = true, .hash = hash},
+        {.state = RELAY_FAILED},
+        {.open = true},
+        {.purpose = SLICE_LIT("other")},
+        {.has_wallet = true, .wallet = *wallet(1)},
+        {.has_hash = true, .hash = unknown},
+    };
+    static const size_t wanted[] = {3, 3, 3, 1, 0, 0, 0, 0, 0};
+    for (size_t i = 0; i < sizeof each / sizeof each[0]; i++) {
+        each[i].limit = 9;
+        assert_int_equal(relay_list(tx, &w.arena, &each[i], &rows, &count, why), OK);
+        assert_int_equal(count, wanted[i]);
+    }
     return OK;
 }
 
@@ -395,7 +404,7 @@ static void a_sent_transaction_is_not_asked_for_all_the_time(void **state)
     unsigned before = fake_node_calls(node, "eth_getTransactionCount");
     clock_sleep_usec(1000000);
     unsigned asked = fake_node_calls(node, "eth_getTransactionCount") - before;
-    assert_true(asked >= 5 && asked <= 15); /* every 100 ms, as configured */
+    assert_true(asked >= 10 && asked <= 30); /* every 100 ms, as configured: two questions */
     assert_int_equal(fake_node_calls(node, "eth_getTransactionReceipt"), 0);
     assert_int_equal(fake_node_calls(node, "eth_sendRawTransaction"), 1);
     mine();
@@ -486,7 +495,7 @@ int main(int argc, char **argv)
         TEST(key_with_other_content_is_refused),
         TEST(after_holds_back_until_the_other_is_mined),
         TEST(after_something_that_failed_fails),
-        TEST(cancel_is_for_queued_ones),
+        TEST(what_is_queued_is_cancelled_at_once),
         TEST(deadline_ends_what_was_not_signed),
         TEST(intents_are_found),
         TEST(row_as_json),

@@ -92,6 +92,8 @@ static struct relay_config world_config(void)
     return (struct relay_config){
         .fee_wei_max = u256_from_u64(500000000000),
         .priority_wei_min = U256_ZERO,
+        .low_percent = 80,
+        .high_percent = 150,
         .bump_percent = 13,
         .stuck_usec = 60 * SECONDS,
         .poll_usec = 100000,
@@ -160,6 +162,9 @@ static struct rpc_pool *world_pool(const char *url)
     return rpc_pool_new(&options);
 }
 
+static const struct relay_gas *world_gases;
+static size_t world_gas_count;
+
 static struct relay *make_relay(struct store *store, struct rpc_pool *pool)
 {
     struct relay_options options = {
@@ -171,6 +176,8 @@ static struct relay *make_relay(struct store *store, struct rpc_pool *pool)
         .signer_count = WALLETS,
         .policies = world_policies,
         .policy_count = sizeof world_policies / sizeof world_policies[0],
+        .gases = world_gases,
+        .gas_count = world_gas_count,
         .contracts = world_contracts,
         .contract_count = 1,
         .watch = watch,
@@ -373,19 +380,58 @@ static inline void settle(void)
 
 /* ---- counting rows ---- */
 
-#include <sqlite3.h>
-
-static inline int64_t count_rows(const char *sql)
+static inline const char *ask_sqlite(const char *sql)
 {
     sqlite3 *db = NULL;
     sqlite3_stmt *stmt = NULL;
     assert_int_equal(sqlite3_open_v2(w.s.path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
-    int64_t n = sqlite3_column_int64(stmt, 0);
+    const char *found = (const char *)sqlite3_column_text(stmt, 0);
+    const char *text = slice_cstr(&w.arena, slice_text(found != NULL ? found : ""));
     sqlite3_finalize(stmt);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
-    return n;
+    return text;
+}
+
+static inline const char *ask_postgres(const char *sql)
+{
+    PGconn *pq = PQconnectdb(w.s.url);
+    PGresult *result = PQexec(pq, sql);
+    if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1) {
+        fail_msg("%s: %s", sql, PQerrorMessage(pq));
+    }
+    const char *text = slice_cstr(&w.arena, slice_text(PQgetvalue(result, 0, 0)));
+    PQclear(result);
+    PQfinish(pq);
+    return text;
+}
+
+/* ask_text gives the one value that a query answers, past the program, as text. */
+static inline const char *ask_text(const char *sql)
+{
+    return support_on_postgres() ? ask_postgres(sql) : ask_sqlite(sql);
+}
+
+/* count_rows gives the one number (or truth) that a query answers. */
+static inline int64_t count_rows(const char *sql)
+{
+    const char *text = ask_text(sql);
+    return text[0] == 't' ? 1 : strtoll(text, NULL, 10);
+}
+
+/* The address of the first wallet in a query. */
+#define FIRST_WALLET                                                                               \
+    support_pick("x'f39fd6e51aad88f6f4ce6ab8827279cfffb92266'",                                    \
+                 "'\\xf39fd6e51aad88f6f4ce6ab8827279cfffb92266'")
+
+/* next_nonce_of_first is the next nonce of the first wallet's row. */
+static inline int64_t next_nonce_of_first(void)
+{
+    char sql[160];
+    (void)snprintf(sql, sizeof sql, "SELECT next_nonce FROM relay_wallets WHERE address = %s",
+                   FIRST_WALLET);
+    return count_rows(sql);
 }
 
 #endif

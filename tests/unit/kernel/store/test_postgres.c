@@ -203,6 +203,47 @@ static void sessions_wait_for_the_disk(void **state)
     arena_free(&arena);
 }
 
+static const struct store_statement planner = {
+    .name = "test_planner",
+    .id = 301,
+    .postgres = "SELECT current_setting('enable_seqscan') AS scans, current_setting('jit') AS jit",
+    .columns =
+        (const struct store_column[]){{"scans", STORE_TEXT, false}, {"jit", STORE_TEXT, false}},
+    .column_count = 2,
+};
+
+struct planned {
+    struct arena arena;
+    struct slice scans;
+    struct slice jit;
+};
+
+static enum err read_planner(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct planned *p = ctx;
+    struct store_query q;
+    store_begin(&q, tx, &planner);
+    assert_true(store_step(&q));
+    p->scans = store_get_text(&q, "scans", &p->arena);
+    p->jit = store_get_text(&q, "jit", &p->arena);
+    return store_finish(&q, NULL, why);
+}
+
+/* Decision 0023. */
+static void who_writes_reads_by_index(void **state)
+{
+    NEED_SERVER();
+    struct planned p;
+    arena_init(&p.arena, 0);
+    sample_write(s.store, read_planner, &p);
+    assert_true(slice_equal_text(p.scans, "off"));
+    assert_true(slice_equal_text(p.jit, "off"));
+    sample_read(s.store, read_planner, &p);
+    assert_true(slice_equal_text(p.scans, "on"));
+    assert_true(slice_equal_text(p.jit, "off"));
+    arena_free(&p.arena);
+}
+
 struct opener {
     pthread_t thread;
     enum err result;
@@ -592,6 +633,7 @@ int main(void)
         cmocka_unit_test(a_reader_makes_no_database),
         WITH_STORE(a_database_of_another_encoding_is_refused),
         WITH_STORE(sessions_wait_for_the_disk),
+        WITH_STORE(who_writes_reads_by_index),
         cmocka_unit_test(programs_that_start_together_migrate_once),
         WITH_STORE(each_refusal_has_its_error),
         WITH_STORE(statements_and_locks_have_an_end),

@@ -2,7 +2,7 @@
  * The journal under every fault that was thought of. What is acknowledged is a number that the
  * test remembers itself; what must be found again is an engine that was fed without a journal.
  *
- * JOURNAL_POINTS says how many random points of each kind are tried (default 60; soak: 1,000).
+ * JOURNAL_POINTS says how many random points of each kind are tried (soak: 1,000).
  */
 #include "domain/trading/journal/journal.h"
 
@@ -14,76 +14,11 @@
 #include "kernel/base/check.h"
 #include "kernel/base/clock.h"
 #include "kernel/base/mem.h"
-#include "unit/test.h"
+#include "unit/domain/trading/journal/commands.h"
 
 #define FILE_BYTES (JOURNAL_HEAD_BYTES + JOURNAL_BLOCK_MAX)
 
-static const struct engine_limits limits = {.pairs = 2,
-                                            .assets = 2,
-                                            .accounts = 8,
-                                            .orders = 64,
-                                            .balances = 32,
-                                            .rights = 8,
-                                            .holds = 4,
-                                            .id_window = 4096};
-
 static char folder[64];
-
-static unsigned points(void)
-{
-    const char *text = getenv("JOURNAL_POINTS");
-    return text != NULL ? (unsigned)strtoul(text, NULL, 10) : 60;
-}
-
-static uint64_t mix(uint64_t z)
-{
-    z += UINT64_C(0x9E3779B97F4A7C15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return z ^ (z >> 31);
-}
-
-/* The command with a number: always the same one. */
-static struct engine_command command(uint64_t n)
-{
-    const uint64_t r = mix(n);
-    struct engine_command c = {0};
-    if (n == 1) {
-        c.op = ENGINE_OP_PAIR;
-        c.pair = (struct engine_pair_in){.pair = 0, .flags = ENGINE_PAIR_UNSETTLED};
-    } else if (n == 2) {
-        c.op = ENGINE_OP_STATE;
-        c.state = (struct engine_state_in){.pair = 0, .state = ENGINE_OPEN};
-    } else if (n < 8) {
-        c.op = ENGINE_OP_ACCOUNT;
-        c.account = (struct engine_account_in){
-            .account = (uint32_t)n, .owner = (uint32_t)n, .orders_max = 40};
-    } else if (r % 3 == 0) {
-        c.op = ENGINE_OP_CANCEL;
-        c.cancel = (struct engine_cancel_in){.id = n - 1 - r % 5, .account = ENGINE_NOBODY};
-    } else {
-        c.op = ENGINE_OP_NEW;
-        c.side = r >> 20 & 1;
-        c.order = (struct engine_order_in){.id = n,
-                                           .price = 100 + (int64_t)(r >> 24 & 7),
-                                           .qty = 1 + (int64_t)(r >> 32 & 15),
-                                           .account = 3 + (uint32_t)(r >> 40) % 5};
-    }
-    return c;
-}
-
-/* What an engine must be after the first `count` commands. */
-static uint64_t hash_after(uint64_t count)
-{
-    struct engine *e = engine_new(&limits);
-    for (uint64_t n = 1; n <= count; n++) {
-        const struct engine_command c = command(n);
-        (void)engine_apply(e, &c);
-    }
-    const uint64_t hash = engine_hash(e);
-    engine_free(e);
-    return hash;
-}
 
 static void each_file(const char *dir, void (*fn)(const char *from, const char *to),
                       const char *other)
@@ -253,6 +188,60 @@ static void test_a_snapshot_and_the_rest_are_the_whole(void **state)
     assert_int_equal(access(path, F_OK), -1); /* two are kept */
 }
 
+/* More than one window of a file: what is found, what is torn and what is damaged far behind. */
+static void test_a_long_file_is_read_whole(void **state)
+{
+    enum { RECORDS = 60000, GROUP = 700, SIZE = 6 << 20 };
+    static uint8_t long_file[SIZE];
+    const struct journal_config config = {.dir = folder, .limits = limits, .file_bytes = SIZE};
+    struct journal *j;
+    struct engine *e;
+    struct journal_recovery recovery;
+    struct engine_limits found;
+    struct why why = {0};
+    char path[512];
+    assert_int_equal(journal_open(&j, &config, &e, &recovery, NULL), OK);
+    append(j, e, 1, RECORDS, GROUP);
+    journal_close(j);
+    engine_free(e);
+    assert_int_equal(journal_open(&j, &config, &e, &recovery, NULL), OK);
+    assert_int_equal(recovery.replayed, RECORDS);
+    assert_int_equal(engine_hash(e), hash_after(RECORDS));
+    journal_close(j);
+    engine_free(e);
+
+    snprintf(path, sizeof path, "%s/journal-%020u", folder, 1);
+    const int fd = open(path, O_RDWR);
+    assert_int_equal(pread(fd, long_file, SIZE, 0), SIZE);
+    size_t end = SIZE;
+    while (long_file[end - 1] == 0) {
+        end--;
+    }
+    assert_true(end > RECORDS * (size_t)JOURNAL_UNIT);
+    for (size_t at = 3000064; at < end; at += 600000) {
+        const size_t byte = at / JOURNAL_UNIT * JOURNAL_UNIT + 17;
+        char said[64];
+        const uint8_t flipped = long_file[byte] ^ 4;
+        assert_int_equal(pwrite(fd, &flipped, 1, (off_t)byte), 1);
+        assert_int_equal(journal_read(folder, &(struct journal_visitor){.repair = true}, &found,
+                                      &recovery, &why),
+                         ERR_CORRUPT);
+        snprintf(said, sizeof said, "offset %zu, record ", byte / JOURNAL_UNIT * JOURNAL_UNIT);
+        if (strstr(why.text, said) == NULL && strstr(why.text, "of the block") == NULL) {
+            fail_msg("%s, not %s", why.text, said);
+        }
+        assert_int_equal(pwrite(fd, &long_file[byte], 1, (off_t)byte), 1);
+    }
+    const uint8_t zeros[100] = {0};
+    assert_int_equal(pwrite(fd, zeros, sizeof zeros, (off_t)(end - sizeof zeros)), sizeof zeros);
+    close(fd);
+    assert_int_equal(journal_open(&j, &config, &e, &recovery, NULL), OK);
+    assert_true(recovery.torn_bytes > 0 && recovery.torn_offset > 3000000);
+    assert_true(engine_seq(e) < RECORDS && engine_hash(e) == hash_after(engine_seq(e)));
+    journal_close(j);
+    engine_free(e);
+}
+
 /* ---- cuts and flips in a copy ---- */
 
 static char scratch[80];
@@ -389,9 +378,9 @@ static void test_a_flipped_bit_is_refused_by_name(void **state)
     fresh_copy();
     const size_t end = add_block(3) + 5 * JOURNAL_UNIT;
     const size_t bits = (end - JOURNAL_HEAD_BYTES) * 8;
-    for (size_t i = 0; i < points() * 8; i++) {
+    for (size_t i = 0; i < points(60) * 8; i++) {
         /* All of the last block, then anywhere. */
-        const size_t bit = i < 5 * 64 * 8 && points() > 320 ? bits - 1 - i : mix(i) % bits;
+        const size_t bit = i < 5 * 64 * 8 && points(60) > 320 ? bits - 1 - i : mix(i) % bits;
         struct journal_recovery recovery;
         struct engine_limits found;
         struct seen seen = {0};
@@ -496,7 +485,7 @@ static void clear_folder(void)
 static void test_a_failing_disk_stops_the_venue(void **state)
 {
     struct journal_recovery recovery;
-    for (unsigned i = 0; i < points(); i++) {
+    for (unsigned i = 0; i < 4 * points(15); i++) { /* of four kinds */
         struct fault f = {.writes = UINT32_MAX, .syncs = UINT32_MAX};
         const unsigned kind = i % 4;
         const unsigned when = 3 + (unsigned)(mix(i) % 40);
@@ -541,7 +530,7 @@ static void child(int acks)
 static void test_kill_9_loses_nothing_acknowledged(void **state)
 {
     uint64_t found = 0;
-    for (unsigned i = 0; i < points() / 2; i++) {
+    for (unsigned i = 0; i < points(30); i++) {
         int acks[2];
         struct journal_recovery recovery;
         uint64_t acknowledged = 0;
@@ -581,6 +570,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_folder_has_one_owner, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_snapshot_and_the_rest_are_the_whole, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_a_long_file_is_read_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_write_cut_at_every_byte_is_torn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_missing_sectors_are_torn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_flipped_bit_is_refused_by_name, set_up, tear_down),
