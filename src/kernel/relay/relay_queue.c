@@ -90,7 +90,8 @@ static enum err judge(const struct relay *relay, struct arena *scratch,
         return why_set(why, ERR_CONFLICT, NULL,
                        "the transaction that this one waited for did not succeed");
     }
-    return relay_policy_check(relay, scratch, c->role, c->has_to, &c->to, c->value, c->data, why);
+    return relay_policy_check(relay, scratch, &c->wallet, c->role, c->has_to, &c->to, c->value,
+                              c->data, why);
 }
 
 static void judge_all(struct relay_queue *queue)
@@ -209,12 +210,12 @@ static bool report(const struct relay_queue *queue)
 
 static void note_fees(struct relay *relay, const struct relay_fee *fee)
 {
-    if (fee->wait != relay->fees_high) {
+    if (fee->wait != atomic_load(&relay->fees_high)) {
         LOG(fee->wait ? LOG_WARN : LOG_INFO, fee->wait ? "relay.fees_high" : "relay.fees_normal",
             log_u64("chain", relay->chain_id), log_u256("base_wei", wei_raw(fee->base)),
             log_u256("max_wei", relay->config.fee_wei_max));
     }
-    relay->fees_high = fee->wait;
+    atomic_store(&relay->fees_high, fee->wait);
 }
 
 static enum err store_decided(struct relay_queue *queue, struct why *why)

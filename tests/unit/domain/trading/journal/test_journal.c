@@ -411,17 +411,23 @@ static void test_a_flipped_bit_is_refused_by_name(void **state)
 struct fault {
     unsigned writes; /* how many go well */
     unsigned syncs;
-    int error;       /* errno of the one that does not */
-    bool shortens;   /* it writes a part first */
-    bool tells_lies; /* the failed sync had lost what was written */
+    unsigned heads;   /* of files; the one behind them does not go well. 0: all do */
+    int error;        /* errno of the one that does not */
+    bool spares_head; /* it is the write behind the head */
+    bool shortens;    /* it writes a part first */
+    bool tells_lies;  /* the failed sync had lost what was written */
     unsigned seen_writes;
     unsigned seen_syncs;
+    unsigned seen_heads;
 };
 
 static ssize_t faulty_write(void *ctx, int fd, const void *from, size_t size, off_t at)
 {
     struct fault *f = ctx;
-    if (f->seen_writes++ == f->writes) {
+    f->seen_heads += at == 0;
+    const bool next_file =
+        f->heads != 0 && f->seen_heads > f->heads && (at != 0 || !f->spares_head);
+    if (f->seen_writes++ == f->writes || next_file) {
         if (f->shortens) {
             return pwrite(fd, from, size / 2, at); /* and the rest in the next call */
         }
@@ -502,6 +508,25 @@ static void test_a_failing_disk_stops_the_venue(void **state)
     }
 }
 
+/* The disk is full when the next file is made: its head, or its zeros. */
+static void test_no_room_for_the_next_file_stops_the_venue(void **state)
+{
+    struct journal_recovery recovery;
+    for (unsigned i = 0; i < 2; i++) {
+        struct fault f = {.writes = UINT32_MAX, .syncs = UINT32_MAX, .heads = 1, .error = ENOSPC};
+        f.spares_head = i == 1;
+        const uint64_t acknowledged = run_into(&f, 6000, 9, ERR_DISK_FULL);
+        assert_true(acknowledged > 3000);
+        assert_int_equal(f.seen_heads, 2);
+        const uint64_t found = reopened(folder, &recovery);
+        assert_true(found >= acknowledged && recovery.torn_bytes == 0);
+        f = (struct fault){.writes = UINT32_MAX, .syncs = UINT32_MAX};
+        assert_true(run_into(&f, 1000, 9, OK) > found); /* with room it goes on */
+        assert_true(reopened(folder, &recovery) >= found + 1000);
+        clear_folder();
+    }
+}
+
 /* ---- kill -9 ---- */
 
 static void child(int acks)
@@ -575,6 +600,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_missing_sectors_are_torn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_flipped_bit_is_refused_by_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_failing_disk_stops_the_venue, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_room_for_the_next_file_stops_the_venue, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_kill_9_loses_nothing_acknowledged, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
