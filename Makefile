@@ -70,6 +70,7 @@ help:
 ## make check       format, layers, headers, banned calls, generated files, clang-tidy, cppcheck
 ## make bench       figures beside the peers (docs/performance.md)
 ## make bench-ledger   transfers a second on both databases, beside a two-column table
+## make bench-relay    transactions a second beside ethers' and viem's nonce managers
 ## make bench-store    rows a second through the statement layer, beside libpq and SQLite
 ## make bench-engine   the matching engine on its flows, with balances, its journal, its rows
 ## make soak-engine    the engine and its journal under random commands and faults, for long
@@ -188,6 +189,11 @@ bench-ledger:
 bench-store:
 	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/store
 	@tools/with-postgres node bench/store.mjs $(RECORD)
+
+.PHONY: bench-relay
+bench-relay:
+	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/relay
+	@tools/with-postgres node bench/relay.mjs $(RECORD)
 
 .PHONY: bench-engine soak-engine
 bench-engine:

@@ -222,34 +222,18 @@ static void paced(const struct flow *flow, const char *dir, unsigned per_second)
 
 /* ---- replay and a snapshot of a million orders ---- */
 
-struct replay {
-    struct engine_limits limits;
-    struct engine *engine;
-};
-
-static void replay_record(void *ctx, uint64_t seq, const struct engine_command *c)
-{
-    struct replay *r = ctx;
-    (void)seq;
-    if (r->engine == NULL) {
-        r->engine = engine_new(&r->limits);
-    }
-    (void)engine_apply(r->engine, c);
-}
-
 static double replay_once(const char *dir)
 {
-    struct replay r = {0};
+    struct engine *engine = NULL;
     struct journal_recovery recovery;
-    const struct journal_visitor visitor = {.record = replay_record, .ctx = &r};
     struct why why = {0};
     const int64_t begin = clock_mono_usec();
-    if (journal_read(dir, &visitor, &r.limits, &recovery, &why) != OK) {
+    if (journal_replay(dir, &(struct journal_replay){0}, &engine, &recovery, &why) != OK) {
         (void)fprintf(stderr, "%s\n", why.text);
         exit(1);
     }
     const int64_t usec = clock_mono_usec() - begin;
-    engine_free(r.engine);
+    engine_free(engine);
     return (double)recovery.last_seq / (double)usec;
 }
 

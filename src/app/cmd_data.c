@@ -1,11 +1,10 @@
 /*
- * cmd_data.c: commands on the configuration and the database: config, migrate, chain.
+ * cmd_data.c: commands on the configuration and the database: config, migrate.
  */
 #include "app/cmd_audit.h"
 #include "app/commands.h"
 #include "app/settings.h"
 #include "gen/sql_all.h"
-#include "kernel/base/hex.h"
 
 enum err command_with_store(struct cli *cli, bool read_only, command_store_fn run, struct why *why)
 {
@@ -107,54 +106,4 @@ enum err command_migrate(struct cli *cli, struct why *why)
     const char *word = cli_word(cli, 0);
     bool writes = word != NULL && (strcmp(word, "up") == 0 || strcmp(word, "down") == 0);
     return command_with_store(cli, !writes, run_migrate, why);
-}
-
-/* ---- chain ---- */
-
-struct cursor {
-    uint64_t chain_id;
-    uint64_t block;
-    struct hash hash;
-};
-
-static enum err read_cursor(struct store_tx *tx, void *ctx, struct why *why)
-{
-    struct cursor *c = ctx;
-    return chain_cursor_read(tx, c->chain_id, &c->block, &c->hash, why);
-}
-
-static enum err run_chain(struct cli *cli, struct store *store, const struct settings *settings,
-                          struct why *why)
-{
-    const char *word = cli_word(cli, 0);
-    struct cursor c = {.chain_id = settings->chain.chain_id};
-    enum err e = OK;
-    if (word != NULL && strcmp(word, "resume") == 0) {
-        uint64_t from = 0;
-        const char *text = cli_option_value(cli, "from");
-        if (text == NULL || slice_parse_u64(slice_text(text), &from) != OK) {
-            return why_set(why, ERR_USAGE, NULL, "chain resume --from BLOCK");
-        }
-        e = chain_resume(store, c.chain_id, from, operator_name(cli->boot), why);
-    } else if (word != NULL && strcmp(word, "status") != 0) {
-        return why_set(why, ERR_USAGE, NULL, "chain status, or chain resume --from BLOCK");
-    }
-    if (e == OK) {
-        e = store_read(store, read_cursor, &c, why);
-    }
-    if (e == OK) {
-        char text[2 * HASH_BYTES + 3];
-        hex_encode_to(hash_slice(&c.hash), text);
-        (void)printf(cli->json ? "{\"success\":true,\"chainId\":%llu,\"block\":%llu,"
-                                 "\"hash\":\"%s\"}\n"
-                               : "Chain %llu: applied up to block %llu (%s).\n",
-                     (unsigned long long)c.chain_id, (unsigned long long)c.block, text);
-    }
-    return e;
-}
-
-enum err command_chain(struct cli *cli, struct why *why)
-{
-    const char *word = cli_word(cli, 0);
-    return command_with_store(cli, word == NULL || strcmp(word, "resume") != 0, run_chain, why);
 }

@@ -299,6 +299,15 @@ static void view_replay(void *ctx, uint64_t seq, const struct engine_command *c)
     (void)engine_apply(view->engine, c);
 }
 
+static void view_ahead(void *ctx, const struct engine_command *soon,
+                       const struct engine_command *later)
+{
+    const struct journal_view *view = ctx;
+    if (view->engine != NULL) {
+        engine_hint(view->engine, soon, later);
+    }
+}
+
 static void view_dump(void *ctx, uint64_t seq, const struct engine_command *c)
 {
     const struct journal_view *view = ctx;
@@ -336,7 +345,8 @@ static enum err engine_replay(struct cli *cli, struct journal_medium *medium, bo
 {
     struct journal_view view = {.json = cli->json};
     struct journal_recovery recovery = {0};
-    const struct journal_visitor visitor = {.record = view_replay, .ctx = &view, .repair = verify};
+    const struct journal_visitor visitor = {
+        .record = view_replay, .ahead = view_ahead, .ctx = &view, .repair = verify};
     const int64_t begin = clock_mono_usec();
     const enum err e = journal_read_medium(medium, &visitor, &view.limits, &recovery, why);
     if (e == OK) {

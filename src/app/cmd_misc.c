@@ -153,6 +153,7 @@ static void reference_metrics(struct buf *out)
     /* Modules register their rows when they are made; a reference needs no module. */
     chain_metrics_register();
     relay_metrics_register();
+    webhooks_metrics_register();
     jobs_metrics_register();
     rpc_metrics_register();
     http_metrics_register();
@@ -169,12 +170,15 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
 {
     struct settings settings;
     static struct ops no_ops;
-    const struct http_table routes[] = {ops_http_table(&no_ops), ops_api_table(&no_ops),
-                                        ops_jobs_http_table(&no_ops), leasing_http_table(NULL),
-                                        ops_transactions_http_table(&no_ops)};
+    const struct http_table routes[] = {ops_http_table(&no_ops),
+                                        ops_api_table(&no_ops),
+                                        ops_jobs_http_table(&no_ops),
+                                        leasing_http_table(NULL),
+                                        ops_transactions_http_table(&no_ops),
+                                        webhooks_http_table(NULL)};
     const struct chain_table events = leasing_chain_table(NULL);
     struct job_table jobs[SCHEDULES_TABLES_MAX];
-    size_t job_tables = schedules_job_tables(NULL, NULL, NULL, NULL, jobs);
+    size_t job_tables = schedules_job_tables(NULL, NULL, NULL, NULL, NULL, jobs);
     buf_format(out, "<!-- Written by `freehold reference %.*s`; do not edit. -->\n\n",
                SLICE_ARG(what));
     if (slice_equal_text(what, "errors")) {

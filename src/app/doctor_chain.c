@@ -35,7 +35,7 @@ static struct rpc_pool *look_at_nodes(const struct settings *s, struct ops_node_
     struct rpc_pool *good = NULL;
     size_t count = 0;
     arena_init(&scratch, 0);
-    if (nodes_list(s->chain.rpc_urls, &scratch, endpoints, &count, NULL) != OK) {
+    if (nodes_list(&s->chain, &scratch, endpoints, &count, NULL) != OK) {
         count = 0;
     }
     n->endpoint_count = count;

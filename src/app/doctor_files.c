@@ -33,7 +33,7 @@ static void look_at_nodes(const struct settings *s, struct ops_config_facts *c)
     struct arena scratch;
     struct rpc_endpoint endpoints[RPC_ENDPOINTS_MAX];
     arena_init(&scratch, 0);
-    if (nodes_list(s->chain.rpc_urls, &scratch, endpoints, &c->node_count, NULL) != OK) {
+    if (nodes_list(&s->chain, &scratch, endpoints, &c->node_count, NULL) != OK) {
         c->node_count = 0;
     }
     for (size_t i = 0; i < c->node_count; i++) {

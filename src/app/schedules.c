@@ -151,7 +151,7 @@ static const struct job_cron crons[] = {
 
 size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
                             struct leasing *leasing, struct settings *settings,
-                            struct job_table out[SCHEDULES_TABLES_MAX])
+                            struct webhooks *webhooks, struct job_table out[SCHEDULES_TABLES_MAX])
 {
     const struct job_table tables[] = {
         {
@@ -164,6 +164,7 @@ size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
         ops_watch_table(ops),
         leasing_job_table(leasing),
         backups_job_table(settings),
+        webhooks_job_table(webhooks),
     };
     size_t count = sizeof tables / sizeof tables[0];
     ASSERT(count <= SCHEDULES_TABLES_MAX);

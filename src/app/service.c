@@ -159,52 +159,85 @@ static enum err start_devchain(struct service *s, struct why *why)
 
 static enum err start_rpc(struct service *s, struct why *why)
 {
-    struct rpc_endpoint endpoints[RPC_ENDPOINTS_MAX];
-    size_t count = 0;
-    enum err e = nodes_list(s->settings->chain.rpc_urls, &s->boot, endpoints, &count, why);
+    rpc_metrics_register();
+    enum err e = nodes_pool(&s->settings->chain, true, &s->rpc, why);
     if (e != OK) {
         return e;
     }
-    const struct rpc_options options = {
-        .chain_id = s->settings->chain.chain_id,
-        .endpoints = endpoints,
-        .endpoint_count = count,
-        .timeout_usec = s->settings->chain.rpc_timeout_usec,
-        .attempts_max = 4,
-        .batch_max = 100,
-        .answer_bytes_max = 256UL * 1024 * 1024,
-        .trusted = chain_verify_of(&s->settings->chain) == CHAIN_VERIFY_TRUSTED,
-        .measured = true,
-    };
-    rpc_metrics_register();
-    s->rpc = rpc_pool_new(&options);
     uint64_t served = 0;
     return rpc_chain_id(s->rpc, &served, why);
 }
 
 /* ---- wallets ---- */
 
-static enum err add_wallet(struct service *s, const struct secret *key, struct why *why)
+/* A wallet that is there already is taken once; `key` is its key here, NULL for a remote one. */
+static enum err add_signer(struct service *s, struct relay_signer signer, struct relay_key *key,
+                           struct why *why)
 {
+    for (size_t i = 0; i < s->signer_count; i++) {
+        if (address_equal(&s->signers[i].address, &signer.address)) {
+            relay_key_free(key);
+            return OK;
+        }
+    }
     if (s->signer_count == SERVICE_WALLETS_MAX) {
+        relay_key_free(key);
         return why_set(why, ERR_CONFIG, "wallets.keystore_dir", "at most %d wallets",
                        SERVICE_WALLETS_MAX);
     }
+    s->keys[s->signer_count] = key;
+    s->signers[s->signer_count++] = signer;
+    return OK;
+}
+
+static enum err add_wallet(struct service *s, const struct secret *key, struct why *why)
+{
     struct relay_key *k = NULL;
     enum err e = relay_key_new(key, &k);
     if (e != OK) {
         return why_set(why, e, "wallets.keystore_dir", "a wallet's key is not valid");
     }
-    struct relay_signer signer = relay_key_signer(k);
-    for (size_t i = 0; i < s->signer_count; i++) {
-        if (address_equal(&s->signers[i].address, &signer.address)) {
-            relay_key_free(k);
-            return OK;
+    return add_signer(s, relay_key_signer(k), k, why);
+}
+
+static enum err read_addresses(const char *key, const char *text,
+                               struct address out[SERVICE_WALLETS_MAX], size_t *out_count,
+                               struct why *why)
+{
+    struct slice rest = slice_text(text);
+    size_t count = 0;
+    while (rest.len > 0) {
+        struct slice word;
+        (void)slice_cut(rest, ',', &word, &rest);
+        if (count == SERVICE_WALLETS_MAX || address_parse(slice_trim(word), &out[count++]) != OK) {
+            return why_set(why, ERR_CONFIG, key,
+                           "%s is a list of at most %d addresses, apart by commas", key,
+                           SERVICE_WALLETS_MAX);
         }
     }
-    s->keys[s->signer_count] = k;
-    s->signers[s->signer_count++] = signer;
+    *out_count = count;
     return OK;
+}
+
+static enum err add_remote_wallets(struct service *s, struct why *why)
+{
+    const struct settings_wallets *w = &s->settings->wallets;
+    struct address wanted[SERVICE_WALLETS_MAX];
+    struct relay_remote_options options = {
+        .url = w->signer_url,
+        .api = strcmp(w->signer_api, "sign") == 0 ? RELAY_REMOTE_SIGN : RELAY_REMOTE_TRANSACTION,
+        .wanted = wanted,
+        .timeout_usec = w->signer_timeout_usec,
+    };
+    enum err e = read_addresses("wallets.signer_accounts", w->signer_accounts, wanted,
+                                &options.wanted_count, why);
+    if (e == OK) {
+        e = relay_remote_new(&options, &s->remote, why);
+    }
+    for (size_t i = 0; e == OK && i < relay_remote_count(s->remote); i++) {
+        e = add_signer(s, relay_remote_signer(s->remote, i), NULL, why);
+    }
+    return e;
 }
 
 static enum err add_dev_wallets(struct service *s, struct why *why)
@@ -235,6 +268,9 @@ static enum err start_wallets(struct service *s, struct why *why)
     if (s->settings->wallets.keystore_dir[0] != '\0') {
         const struct settings_wallets *w = &s->settings->wallets;
         e = wallets_each(w->keystore_dir, w->password_file, add_file_wallet, s, why);
+    }
+    if (e == OK && s->settings->wallets.signer_url[0] != '\0') {
+        e = add_remote_wallets(s, why);
     }
     if (e == OK && s->settings->wallets.dev_accounts > 0) {
         e = add_dev_wallets(s, why);
@@ -353,8 +389,74 @@ static enum err start_chain(struct service *s, struct why *why)
     return chain_start(s->chain, why);
 }
 
+/* The addresses of wallets.pool; "all" are those whose keys this process has. */
+static enum err read_pool(struct service *s, struct why *why)
+{
+    const char *text = s->settings->wallets.pool;
+    if (strcmp(text, "all") != 0) {
+        return read_addresses("wallets.pool", text, s->pool, &s->pool_count, why);
+    }
+    for (size_t i = 0; i < s->signer_count; i++) {
+        s->pool[s->pool_count++] = s->signers[i].address;
+    }
+    return OK;
+}
+
+static enum err read_treasury(struct service *s, struct why *why)
+{
+    const struct ops_config *c = &s->settings->ops;
+    s->has_treasury = c->treasury[0] != '\0';
+    s->treasury.value_max = wei_of(c->refill_wei_to);
+    if (s->has_treasury && address_parse(slice_text(c->treasury), &s->treasury.wallet) != OK) {
+        return why_set(why, ERR_CONFIG, "ops.treasury", "ops.treasury is no address");
+    }
+    return OK;
+}
+
+/* What others can be told: each state that a transaction comes to. */
+static const char *const webhook_events[] = {
+    "transaction.signed",    "transaction.sent",   "transaction.mined",
+    "transaction.reverted",  "transaction.failed", "transaction.replaced",
+    "transaction.cancelled", "transaction.final",  NULL,
+};
+
+static enum err tell_others(struct store_tx *tx, const struct relay_row *row, struct why *why)
+{
+    struct arena scratch;
+    struct buf data;
+    struct json_out j;
+    char event[40];
+    arena_init(&scratch, 0);
+    buf_init(&data, &scratch, 1024);
+    json_out_init(&j, &data);
+    relay_row_json(&j, row);
+    (void)snprintf(event, sizeof event, "transaction.%s",
+                   row->final && row->has_block ? "final" : relay_state_text(row->state));
+    enum err e =
+        webhooks_emit(tx, event, slice_format(&scratch, "transaction/%.*s", SLICE_ARG(row->id)),
+                      buf_slice(&data), why);
+    arena_free(&scratch);
+    return e;
+}
+
+/* Who follows the relay's transactions: the domain that wanted them, then those outside. */
+static enum err watch_relay(struct store_tx *tx, void *ctx, const struct relay_row *row,
+                            struct why *why)
+{
+    struct service *s = ctx;
+    enum err e = leasing_watch(tx, s->leasing, row, why);
+    return e == OK ? tell_others(tx, row, why) : e;
+}
+
 static enum err start_relay(struct service *s, struct why *why)
 {
+    enum err e = read_pool(s, why);
+    if (e == OK) {
+        e = read_treasury(s, why);
+    }
+    if (e != OK) {
+        return e;
+    }
     struct relay_options options = {
         .config = &s->settings->relay,
         .chain_id = s->settings->chain.chain_id,
@@ -362,8 +464,11 @@ static enum err start_relay(struct service *s, struct why *why)
         .rpc = s->rpc,
         .signers = s->signers,
         .signer_count = s->signer_count,
-        .watch = leasing_watch,
-        .watch_ctx = s->leasing,
+        .pool = s->pool,
+        .pool_count = s->pool_count,
+        .treasury = s->has_treasury ? &s->treasury : NULL,
+        .watch = watch_relay,
+        .watch_ctx = s,
         .leased = true,
     };
     options.policies = leasing_policies(s->leasing, &options.policy_count);
@@ -409,9 +514,8 @@ static void fill_ops(struct service *s)
         .relay = s->relay,
         .cache = s->cache,
     };
-    for (size_t i = 0; i < s->signer_count && i < OPS_WALLETS_MAX; i++) {
-        s->ops.wallets[s->ops.wallet_count++] = s->signers[i].address;
-    }
+    s->ops.has_treasury = s->has_treasury;
+    s->ops.treasury = s->treasury.wallet;
     ops_metrics_register();
 }
 
@@ -423,8 +527,9 @@ static enum err start_jobs(struct service *s, struct why *why)
         .inbox_usec = s->settings->inbox.retention_usec,
     };
     fill_ops(s);
-    size_t count =
-        schedules_job_tables(&s->ops, &s->retention, s->leasing, s->settings, s->job_tables);
+    webhooks_init(&s->webhooks, &s->settings->webhooks, s->store, webhook_events);
+    size_t count = schedules_job_tables(&s->ops, &s->retention, s->leasing, s->settings,
+                                        &s->webhooks, s->job_tables);
     enum err e = jobs_catalog_new(&s->boot, s->job_tables, count, &s->ops.jobs, why);
     if (e == OK && has_role(s, ROLE_JOBS)) {
         e = jobs_new(&s->jobs, s->store, &s->settings->jobs, s->job_tables, count, why);
@@ -440,6 +545,7 @@ static enum err start_http(struct service *s, struct why *why)
     s->http_tables[2] = ops_jobs_http_table(&s->ops);
     s->http_tables[3] = leasing_http_table(s->leasing);
     s->http_tables[4] = ops_transactions_http_table(&s->ops);
+    s->http_tables[5] = webhooks_http_table(&s->webhooks);
     size_t count = has_role(s, ROLE_API) ? sizeof s->http_tables / sizeof s->http_tables[0] : 1;
     return http_start(&s->http, &s->settings->http, s->http_tables, count, s->store, why);
 }
@@ -523,6 +629,7 @@ void service_free(struct service *s)
         jobs_stop(s->jobs);
         jobs_free(s->jobs);
     }
+    webhooks_clear(&s->webhooks);
     relay_stop(s->relay);
     chain_stop(s->chain);
     relay_free(s->relay);
@@ -532,6 +639,7 @@ void service_free(struct service *s)
     for (size_t i = 0; i < s->signer_count; i++) {
         relay_key_free(s->keys[i]);
     }
+    relay_remote_free(s->remote);
     rpc_pool_free(s->rpc);
     devchain_stop(s->devchain);
     audit_sealer_stop(s->sealer);

@@ -21,6 +21,7 @@
 #include "app/schedules.h"
 #include "app/settings.h"
 #include "kernel/ops/ops.h"
+#include "kernel/relay/relay_remote.h"
 
 #define FREEHOLD_VERSION "0.1.0"
 #define SERVICE_WALLETS_MAX 64
@@ -30,7 +31,12 @@ struct service {
     struct store *store;
     struct devchain *devchain;
     struct rpc_pool *rpc;
-    struct relay_key *keys[SERVICE_WALLETS_MAX];
+    struct relay_key *keys[SERVICE_WALLETS_MAX]; /* NULL: the key is on another machine */
+    struct relay_remote *remote;                 /* or NULL */
+    struct address pool[SERVICE_WALLETS_MAX];    /* wallets that share work */
+    size_t pool_count;
+    bool has_treasury;
+    struct relay_treasury treasury;
     struct relay_signer signers[SERVICE_WALLETS_MAX];
     size_t signer_count;
     struct deployment contracts;
@@ -46,7 +52,8 @@ struct service {
     struct jobs *jobs;
     struct ops ops;
     char roles[ROLES_TEXT_MAX];
-    struct http_table http_tables[5];
+    struct http_table http_tables[6];
+    struct webhooks webhooks;
     struct http_server *http;
     struct arena boot;
 };

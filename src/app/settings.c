@@ -34,6 +34,10 @@ static const struct config_row wallet_rows[] = {
      .type = CONFIG_TEXT,
      .offset = offsetof(struct settings_wallets, password_file),
      .doc = "File whose first line is the password of those keys."},
+    {.key = "wallets.pool",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct settings_wallets, pool),
+     .doc = "Wallets that share what any of them may send: addresses apart by commas, or all."},
     {.key = "wallets.dev_accounts",
      .type = CONFIG_U64,
      .offset = offsetof(struct settings_wallets, dev_accounts),
@@ -42,6 +46,34 @@ static const struct config_row wallet_rows[] = {
      .doc = "How many accounts of the public development mnemonic to use as well; refused, but on "
             "chains 31337 and 1337, unless all nodes are on this machine. Five when the program "
             "starts the chain itself."},
+};
+
+static const char *const signer_apis[] = {"sign", "transaction", NULL};
+
+static const struct config_row signer_rows[] = {
+    {.key = "wallets.signer_url",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct settings_wallets, signer_url),
+     .flags = CONFIG_URLS,
+     .doc = "A remote signer with the HTTP API of Web3Signer, whose keys are wallets too."},
+    {.key = "wallets.signer_api",
+     .type = CONFIG_ENUM,
+     .offset = offsetof(struct settings_wallets, signer_api),
+     .default_ = "sign",
+     .choices = signer_apis,
+     .doc = "How it is asked: sign (POST /api/v1/eth1/sign/{key}) or transaction "
+            "(eth_signTransaction)."},
+    {.key = "wallets.signer_accounts",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct settings_wallets, signer_accounts),
+     .doc = "Addresses of its keys that are used, apart by commas; empty uses all."},
+    {.key = "wallets.signer_timeout",
+     .type = CONFIG_DURATION,
+     .offset = offsetof(struct settings_wallets, signer_timeout_usec),
+     .default_ = "5s",
+     .min = 10000,
+     .max = 60000000,
+     .doc = "How long one signature may take."},
 };
 
 static const struct config_row devchain_rows[] = {
@@ -90,7 +122,9 @@ void settings_init(struct settings *s)
     add(s, "Chain", chain_config_rows, chain_config_row_count, &s->chain);
     add(s, "Relay", relay_config_rows, relay_config_row_count, &s->relay);
     add(s, "Wallets", wallet_rows, COUNT(wallet_rows), &s->wallets);
+    add(s, "Remote signer", signer_rows, COUNT(signer_rows), &s->wallets);
     add(s, "Jobs", jobs_config_rows, jobs_config_row_count, &s->jobs);
+    add(s, "Webhooks", webhooks_config_rows, webhooks_config_row_count, &s->webhooks);
     add(s, "Operations", ops_config_rows, ops_config_row_count, &s->ops);
     add(s, "Audit log", audit_config_rows, audit_config_row_count, &s->audit);
     add(s, "Outside events", inbox_config_rows, inbox_config_row_count, &s->inbox);

@@ -19,6 +19,7 @@
 #include "kernel/ops/ops.h"
 #include "kernel/relay/relay.h"
 #include "kernel/store/store.h"
+#include "kernel/webhooks/webhooks.h"
 
 struct settings_log {
     const char *level;
@@ -28,6 +29,11 @@ struct settings_wallets {
     const char *keystore_dir;  /* V3 files of the relay's wallets */
     const char *password_file; /* one password for all of them, first line */
     uint64_t dev_accounts;     /* accounts of the development mnemonic to use as well */
+    const char *pool;          /* wallets that share work: addresses, "all", or "" */
+    const char *signer_url;    /* of a remote signer, or "" */
+    const char *signer_api;
+    const char *signer_accounts; /* apart by commas; "": all that it has */
+    int64_t signer_timeout_usec;
 };
 
 struct settings_devchain {
@@ -52,6 +58,7 @@ struct settings {
     struct chain_config chain;
     struct relay_config relay;
     struct jobs_config jobs;
+    struct webhooks_config webhooks;
     struct ops_config ops;
     struct audit_config audit;
     struct inbox_config inbox;

@@ -41,6 +41,7 @@ extern const struct store_statement chain_sql_events_below;
 extern const struct store_statement chain_sql_events_cut;
 extern const struct store_statement chain_sql_events_kept;
 extern const struct store_statement chain_sql_events_prune;
+extern const struct store_statement chain_sql_events_range;
 extern const struct store_statement chain_sql_reorg_insert;
 extern const struct store_statement chain_sql_source_insert;
 extern const struct store_statement chain_sql_sources_list;
@@ -251,6 +252,9 @@ extern const struct store_statement relay_sql_attempt_insert;
 extern const struct store_statement relay_sql_attempt_is_filler;
 extern const struct store_statement relay_sql_attempts_detail;
 extern const struct store_statement relay_sql_attempts_list;
+extern const struct store_statement relay_sql_caller_asked;
+extern const struct store_statement relay_sql_caller_next;
+extern const struct store_statement relay_sql_caller_put;
 extern const struct store_statement relay_sql_inflight_count;
 extern const struct store_statement relay_sql_intent_by_hash;
 extern const struct store_statement relay_sql_intent_by_key;
@@ -261,6 +265,7 @@ extern const struct store_statement relay_sql_intent_get;
 extern const struct store_statement relay_sql_intent_hurry;
 extern const struct store_statement relay_sql_intent_insert;
 extern const struct store_statement relay_sql_intent_mined;
+extern const struct store_statement relay_sql_intent_put_caller;
 extern const struct store_statement relay_sql_intent_put_off;
 extern const struct store_statement relay_sql_intent_reopen;
 extern const struct store_statement relay_sql_intent_replaced;
@@ -273,14 +278,21 @@ extern const struct store_statement relay_sql_intent_unmined;
 extern const struct store_statement relay_sql_intents_list;
 extern const struct store_statement relay_sql_nonce_holder;
 extern const struct store_statement relay_sql_open_list;
+extern const struct store_statement relay_sql_pool_assign;
+extern const struct store_statement relay_sql_pool_waiting;
 extern const struct store_statement relay_sql_queue_counts;
 extern const struct store_statement relay_sql_queued_list;
+extern const struct store_statement relay_sql_refills_since;
 extern const struct store_statement relay_sql_unfinal_deep;
 extern const struct store_statement relay_sql_unfinal_fresh;
 extern const struct store_statement relay_sql_unfinal_intents;
 extern const struct store_statement relay_sql_wallet_get;
 extern const struct store_statement relay_sql_wallet_next;
 extern const struct store_statement relay_sql_wallet_put;
+extern const struct store_statement relay_sql_wallet_put_balance;
+extern const struct store_statement relay_sql_wallet_put_low;
+extern const struct store_statement relay_sql_wallet_put_pooled;
+extern const struct store_statement relay_sql_wallets_list;
 extern const struct store_statement store_lease_sql_beat;
 extern const struct store_statement store_lease_sql_fence;
 extern const struct store_statement store_lease_sql_forget;
@@ -309,6 +321,17 @@ extern const struct store_statement store_sql_undo_list;
 extern const struct store_statement store_sql_undo_mark;
 extern const struct store_statement store_sql_undo_prune;
 extern const struct store_statement store_sql_undo_unmark;
+extern const struct store_statement webhooks_sql_deliveries_delete;
+extern const struct store_statement webhooks_sql_deliveries_list;
+extern const struct store_statement webhooks_sql_deliveries_purge;
+extern const struct store_statement webhooks_sql_delivery_get;
+extern const struct store_statement webhooks_sql_delivery_insert;
+extern const struct store_statement webhooks_sql_delivery_put;
+extern const struct store_statement webhooks_sql_endpoint_delete;
+extern const struct store_statement webhooks_sql_endpoint_get;
+extern const struct store_statement webhooks_sql_endpoint_insert;
+extern const struct store_statement webhooks_sql_endpoint_rotate;
+extern const struct store_statement webhooks_sql_endpoints_list;
 
 static const struct store_column table_asset_types_first_params[] = {
     {"max_rows", STORE_I64, false},
@@ -329,7 +352,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 306,
+    .id = 329,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -367,7 +390,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 307,
+    .id = 330,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -392,7 +415,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 308,
+    .id = 331,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -418,7 +441,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 309,
+    .id = 332,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -479,7 +502,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 310,
+    .id = 333,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -528,7 +551,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 311,
+    .id = 334,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -553,7 +576,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 312,
+    .id = 335,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -590,7 +613,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 313,
+    .id = 336,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -645,7 +668,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 314,
+    .id = 337,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -677,7 +700,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 315,
+    .id = 338,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -702,7 +725,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 316,
+    .id = 339,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -722,7 +745,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 317,
+    .id = 340,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -739,7 +762,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 318,
+    .id = 341,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -777,7 +800,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 319,
+    .id = 342,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -817,7 +840,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 320,
+    .id = 343,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -842,7 +865,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 321,
+    .id = 344,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -869,7 +892,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 322,
+    .id = 345,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -917,7 +940,7 @@ static const struct store_column table_backup_runs_first_fields[] = {
 };
 static const struct store_statement table_backup_runs_first = {
     .name = "table_backup_runs_first",
-    .id = 323,
+    .id = 346,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -953,7 +976,7 @@ static const struct store_column table_backup_runs_next_fields[] = {
 };
 static const struct store_statement table_backup_runs_next = {
     .name = "table_backup_runs_next",
-    .id = 324,
+    .id = 347,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -978,7 +1001,7 @@ static const struct store_column table_backup_runs_count_fields[] = {
 };
 static const struct store_statement table_backup_runs_count = {
     .name = "table_backup_runs_count",
-    .id = 325,
+    .id = 348,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM backup_runs",
@@ -1001,7 +1024,7 @@ static const struct store_column table_backup_runs_insert_params[] = {
 };
 static const struct store_statement table_backup_runs_insert = {
     .name = "table_backup_runs_insert",
-    .id = 326,
+    .id = 349,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count)\n"
@@ -1047,7 +1070,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 327,
+    .id = 350,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1086,7 +1109,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 328,
+    .id = 351,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1111,7 +1134,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 329,
+    .id = 352,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -1136,7 +1159,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 330,
+    .id = 353,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -1178,7 +1201,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 331,
+    .id = 354,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1210,7 +1233,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 332,
+    .id = 355,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1235,7 +1258,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 333,
+    .id = 356,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -1254,7 +1277,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 334,
+    .id = 357,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -1291,7 +1314,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 335,
+    .id = 358,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1323,7 +1346,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 336,
+    .id = 359,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -1348,7 +1371,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 337,
+    .id = 360,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -1368,7 +1391,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 338,
+    .id = 361,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
@@ -1408,7 +1431,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 339,
+    .id = 362,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1442,7 +1465,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 340,
+    .id = 363,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1467,7 +1490,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 341,
+    .id = 364,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -1489,7 +1512,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 342,
+    .id = 365,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -1510,7 +1533,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 343,
+    .id = 366,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -1530,7 +1553,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 344,
+    .id = 367,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1565,7 +1588,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 345,
+    .id = 368,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1596,7 +1619,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 346,
+    .id = 369,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1621,7 +1644,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 347,
+    .id = 370,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -1639,7 +1662,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 348,
+    .id = 371,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -1680,7 +1703,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 349,
+    .id = 372,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1719,7 +1742,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 350,
+    .id = 373,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1744,7 +1767,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 351,
+    .id = 374,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -1769,7 +1792,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 352,
+    .id = 375,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -1812,7 +1835,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 353,
+    .id = 376,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1845,7 +1868,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 354,
+    .id = 377,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1870,7 +1893,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 355,
+    .id = 378,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -1890,7 +1913,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 356,
+    .id = 379,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -1924,7 +1947,7 @@ static const struct store_column table_installation_first_fields[] = {
 };
 static const struct store_statement table_installation_first = {
     .name = "table_installation_first",
-    .id = 357,
+    .id = 380,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -1952,7 +1975,7 @@ static const struct store_column table_installation_next_fields[] = {
 };
 static const struct store_statement table_installation_next = {
     .name = "table_installation_next",
-    .id = 358,
+    .id = 381,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -1977,7 +2000,7 @@ static const struct store_column table_installation_count_fields[] = {
 };
 static const struct store_statement table_installation_count = {
     .name = "table_installation_count",
-    .id = 359,
+    .id = 382,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM installation",
@@ -1993,7 +2016,7 @@ static const struct store_column table_installation_insert_params[] = {
 };
 static const struct store_statement table_installation_insert = {
     .name = "table_installation_insert",
-    .id = 360,
+    .id = 383,
     .writes = true,
     .sqlite =
         "INSERT INTO installation (single, id)\n"
@@ -2025,7 +2048,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 361,
+    .id = 384,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2055,7 +2078,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 362,
+    .id = 385,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2080,7 +2103,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 363,
+    .id = 386,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -2098,7 +2121,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 364,
+    .id = 387,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired, spec)\n"
@@ -2131,7 +2154,7 @@ static const struct store_column table_job_queues_first_fields[] = {
 };
 static const struct store_statement table_job_queues_first = {
     .name = "table_job_queues_first",
-    .id = 365,
+    .id = 388,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2160,7 +2183,7 @@ static const struct store_column table_job_queues_next_fields[] = {
 };
 static const struct store_statement table_job_queues_next = {
     .name = "table_job_queues_next",
-    .id = 366,
+    .id = 389,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2185,7 +2208,7 @@ static const struct store_column table_job_queues_count_fields[] = {
 };
 static const struct store_statement table_job_queues_count = {
     .name = "table_job_queues_count",
-    .id = 367,
+    .id = 390,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_queues",
@@ -2202,7 +2225,7 @@ static const struct store_column table_job_queues_insert_params[] = {
 };
 static const struct store_statement table_job_queues_insert = {
     .name = "table_job_queues_insert",
-    .id = 368,
+    .id = 391,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated)\n"
@@ -2255,7 +2278,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 369,
+    .id = 392,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2305,7 +2328,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 370,
+    .id = 393,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2330,7 +2353,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 371,
+    .id = 394,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -2368,7 +2391,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 372,
+    .id = 395,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
@@ -2389,7 +2412,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 373,
+    .id = 396,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -2409,7 +2432,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 374,
+    .id = 397,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2465,7 +2488,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 375,
+    .id = 398,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2503,7 +2526,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 376,
+    .id = 399,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2528,7 +2551,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 377,
+    .id = 400,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -2551,7 +2574,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 378,
+    .id = 401,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -2595,7 +2618,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 379,
+    .id = 402,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2633,7 +2656,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 380,
+    .id = 403,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2658,7 +2681,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 381,
+    .id = 404,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -2681,7 +2704,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 382,
+    .id = 405,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -2726,7 +2749,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 383,
+    .id = 406,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2764,7 +2787,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 384,
+    .id = 407,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2789,7 +2812,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 385,
+    .id = 408,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -2813,7 +2836,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 386,
+    .id = 409,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -2857,7 +2880,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 387,
+    .id = 410,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2893,7 +2916,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 388,
+    .id = 411,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2918,7 +2941,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 389,
+    .id = 412,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -2940,7 +2963,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 390,
+    .id = 413,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -3010,7 +3033,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 391,
+    .id = 414,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3072,7 +3095,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 392,
+    .id = 415,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3097,7 +3120,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 393,
+    .id = 416,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -3147,7 +3170,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 394,
+    .id = 417,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -3217,7 +3240,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 395,
+    .id = 418,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3251,7 +3274,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 396,
+    .id = 419,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3276,7 +3299,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 397,
+    .id = 420,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -3298,7 +3321,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 398,
+    .id = 421,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -3343,7 +3366,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 399,
+    .id = 422,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3382,7 +3405,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 400,
+    .id = 423,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3407,7 +3430,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 401,
+    .id = 424,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -3432,7 +3455,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 402,
+    .id = 425,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -3485,7 +3508,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 403,
+    .id = 426,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3527,7 +3550,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 404,
+    .id = 427,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3552,7 +3575,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 405,
+    .id = 428,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -3582,7 +3605,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 406,
+    .id = 429,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -3631,7 +3654,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 407,
+    .id = 430,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3667,7 +3690,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 408,
+    .id = 431,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3692,7 +3715,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 409,
+    .id = 432,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -3713,7 +3736,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 410,
+    .id = 433,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -3753,7 +3776,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 411,
+    .id = 434,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3788,7 +3811,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 412,
+    .id = 435,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3813,7 +3836,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 413,
+    .id = 436,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -3834,7 +3857,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 414,
+    .id = 437,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -3871,7 +3894,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 415,
+    .id = 438,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3901,7 +3924,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 416,
+    .id = 439,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3926,7 +3949,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 417,
+    .id = 440,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -3944,7 +3967,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 418,
+    .id = 441,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -3983,7 +4006,7 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 419,
+    .id = 442,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4018,7 +4041,7 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 420,
+    .id = 443,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4043,7 +4066,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 421,
+    .id = 444,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -4066,7 +4089,7 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 422,
+    .id = 445,
     .writes = true,
     .sqlite =
         "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
@@ -4093,6 +4116,109 @@ static const struct store_column table_processes_columns[] = {
     {"until", STORE_TIME, true},
 };
 static const uint16_t table_processes_key[] = {0};
+
+static const struct store_column table_relay_callers_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_relay_callers_first_fields[] = {
+    {"caller_id", STORE_TEXT, false},
+    {"next_nonce", STORE_I64, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_relay_callers_first = {
+    .name = "table_relay_callers_first",
+    .id = 446,
+    .writes = false,
+    .sqlite =
+        "SELECT caller_id, next_nonce, updated_at\n"
+        "FROM relay_callers\n"
+        "ORDER BY caller_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT caller_id, next_nonce, updated_at\n"
+        "FROM relay_callers\n"
+        "ORDER BY caller_id\n"
+        "LIMIT $1::bigint",
+    .params = table_relay_callers_first_params,
+    .param_count = 1,
+    .columns = table_relay_callers_first_fields,
+    .column_count = 3,
+};
+
+static const struct store_column table_relay_callers_next_params[] = {
+    {"after_caller_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_relay_callers_next_fields[] = {
+    {"caller_id", STORE_TEXT, false},
+    {"next_nonce", STORE_I64, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_relay_callers_next = {
+    .name = "table_relay_callers_next",
+    .id = 447,
+    .writes = false,
+    .sqlite =
+        "SELECT caller_id, next_nonce, updated_at\n"
+        "FROM relay_callers\n"
+        "WHERE caller_id > ?1\n"
+        "ORDER BY caller_id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT caller_id, next_nonce, updated_at\n"
+        "FROM relay_callers\n"
+        "WHERE caller_id > $1::text\n"
+        "ORDER BY caller_id\n"
+        "LIMIT $2::bigint",
+    .params = table_relay_callers_next_params,
+    .param_count = 2,
+    .columns = table_relay_callers_next_fields,
+    .column_count = 3,
+};
+
+static const struct store_column table_relay_callers_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_relay_callers_count = {
+    .name = "table_relay_callers_count",
+    .id = 448,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM relay_callers",
+    .postgres =
+        "SELECT count(*) AS rows FROM relay_callers",
+    .columns = table_relay_callers_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_relay_callers_insert_params[] = {
+    {"caller_id", STORE_TEXT, false},
+    {"next_nonce", STORE_I64, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_relay_callers_insert = {
+    .name = "table_relay_callers_insert",
+    .id = 449,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO relay_callers (caller_id, next_nonce, updated_at)\n"
+        "VALUES (?1, ?2, ?3)",
+    .postgres =
+        "INSERT INTO relay_callers (caller_id, next_nonce, updated_at)\n"
+        "VALUES ($1::text, $2::bigint, $3::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY relay_callers (caller_id, next_nonce, updated_at) FROM STDIN (FORMAT binary)",
+    .params = table_relay_callers_insert_params,
+    .param_count = 3,
+};
+
+static const struct store_column table_relay_callers_columns[] = {
+    {"caller_id", STORE_TEXT, false},
+    {"next_nonce", STORE_I64, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const uint16_t table_relay_callers_key[] = {0};
 
 static const struct store_column table_relay_intents_first_params[] = {
     {"max_rows", STORE_I64, false},
@@ -4132,25 +4258,27 @@ static const struct store_column table_relay_intents_first_fields[] = {
     {"priority", STORE_I64, false},
     {"cancelling", STORE_BOOL, false},
     {"hurried", STORE_BOOL, false},
+    {"pool", STORE_I64, false},
+    {"caller_id", STORE_TEXT, true},
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 423,
+    .id = 450,
     .writes = false,
     .sqlite =
-        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried\n"
+        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
         "FROM relay_intents\n"
         "ORDER BY seq\n"
         "LIMIT ?1",
     .postgres =
-        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried\n"
+        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
         "FROM relay_intents\n"
         "ORDER BY seq\n"
         "LIMIT $1::bigint",
     .params = table_relay_intents_first_params,
     .param_count = 1,
     .columns = table_relay_intents_first_fields,
-    .column_count = 34,
+    .column_count = 36,
 };
 
 static const struct store_column table_relay_intents_next_params[] = {
@@ -4192,19 +4320,21 @@ static const struct store_column table_relay_intents_next_fields[] = {
     {"priority", STORE_I64, false},
     {"cancelling", STORE_BOOL, false},
     {"hurried", STORE_BOOL, false},
+    {"pool", STORE_I64, false},
+    {"caller_id", STORE_TEXT, true},
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 424,
+    .id = 451,
     .writes = false,
     .sqlite =
-        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried\n"
+        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
         "FROM relay_intents\n"
         "WHERE seq > ?1\n"
         "ORDER BY seq\n"
         "LIMIT ?2",
     .postgres =
-        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried\n"
+        "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
         "FROM relay_intents\n"
         "WHERE seq > $1::bigint\n"
         "ORDER BY seq\n"
@@ -4212,7 +4342,7 @@ static const struct store_statement table_relay_intents_next = {
     .params = table_relay_intents_next_params,
     .param_count = 2,
     .columns = table_relay_intents_next_fields,
-    .column_count = 34,
+    .column_count = 36,
 };
 
 static const struct store_column table_relay_intents_count_fields[] = {
@@ -4220,7 +4350,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 425,
+    .id = 452,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -4265,23 +4395,25 @@ static const struct store_column table_relay_intents_insert_params[] = {
     {"priority", STORE_I64, false},
     {"cancelling", STORE_BOOL, false},
     {"hurried", STORE_BOOL, false},
+    {"pool", STORE_I64, false},
+    {"caller_id", STORE_TEXT, true},
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 426,
+    .id = 453,
     .writes = true,
     .sqlite =
-        "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried)\n"
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)",
+        "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36)",
     .postgres =
-        "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried)\n"
+        "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id)\n"
         "OVERRIDING SYSTEM VALUE\n"
-        "VALUES ($1::bigint, $2::text, $3::text, $4::bytea, $5::bigint, $6::bytea, $7::bytea, $8::numeric, $9::bytea, $10::text, $11::text, $12::bigint, $13::text, $14::timestamptz, $15::bigint, $16::boolean, $17::bigint, $18::bytea, $19::bigint, $20::bigint, $21::timestamptz, $22::timestamptz, $23::bigint, $24::bytea, $25::bigint, $26::numeric, $27::bytea, $28::text, $29::text, $30::timestamptz, $31::timestamptz, $32::bigint, $33::boolean, $34::boolean)",
+        "VALUES ($1::bigint, $2::text, $3::text, $4::bytea, $5::bigint, $6::bytea, $7::bytea, $8::numeric, $9::bytea, $10::text, $11::text, $12::bigint, $13::text, $14::timestamptz, $15::bigint, $16::boolean, $17::bigint, $18::bytea, $19::bigint, $20::bigint, $21::timestamptz, $22::timestamptz, $23::bigint, $24::bytea, $25::bigint, $26::numeric, $27::bytea, $28::text, $29::text, $30::timestamptz, $31::timestamptz, $32::bigint, $33::boolean, $34::boolean, $35::bigint, $36::text)",
     .rows = STORE_ROWS_LOAD,
     .postgres_rows =
-        "COPY relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried) FROM STDIN (FORMAT binary)",
+        "COPY relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id) FROM STDIN (FORMAT binary)",
     .params = table_relay_intents_insert_params,
-    .param_count = 34,
+    .param_count = 36,
 };
 
 static const struct store_column table_relay_intents_number_fields[] = {
@@ -4289,7 +4421,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 427,
+    .id = 454,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -4309,7 +4441,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 428,
+    .id = 455,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -4356,6 +4488,8 @@ static const struct store_column table_relay_intents_columns[] = {
     {"priority", STORE_I64, false},
     {"cancelling", STORE_BOOL, false},
     {"hurried", STORE_BOOL, false},
+    {"pool", STORE_I64, false},
+    {"caller_id", STORE_TEXT, true},
 };
 static const uint16_t table_relay_intents_key[] = {0};
 
@@ -4375,7 +4509,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 429,
+    .id = 456,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4411,7 +4545,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 430,
+    .id = 457,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4436,7 +4570,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 431,
+    .id = 458,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -4459,7 +4593,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 432,
+    .id = 459,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -4495,25 +4629,29 @@ static const struct store_column table_relay_wallets_first_fields[] = {
     {"address", STORE_ADDRESS, false},
     {"next_nonce", STORE_I64, false},
     {"updated_at", STORE_TIME, false},
+    {"pooled", STORE_BOOL, false},
+    {"low", STORE_BOOL, false},
+    {"balance", STORE_U256, true},
+    {"balance_at", STORE_TIME, true},
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 433,
+    .id = 460,
     .writes = false,
     .sqlite =
-        "SELECT chain_id, address, next_nonce, updated_at\n"
+        "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
         "FROM relay_wallets\n"
         "ORDER BY chain_id, address\n"
         "LIMIT ?1",
     .postgres =
-        "SELECT chain_id, address, next_nonce, updated_at\n"
+        "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
         "FROM relay_wallets\n"
         "ORDER BY chain_id, address\n"
         "LIMIT $1::bigint",
     .params = table_relay_wallets_first_params,
     .param_count = 1,
     .columns = table_relay_wallets_first_fields,
-    .column_count = 4,
+    .column_count = 8,
 };
 
 static const struct store_column table_relay_wallets_next_params[] = {
@@ -4526,19 +4664,23 @@ static const struct store_column table_relay_wallets_next_fields[] = {
     {"address", STORE_ADDRESS, false},
     {"next_nonce", STORE_I64, false},
     {"updated_at", STORE_TIME, false},
+    {"pooled", STORE_BOOL, false},
+    {"low", STORE_BOOL, false},
+    {"balance", STORE_U256, true},
+    {"balance_at", STORE_TIME, true},
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 434,
+    .id = 461,
     .writes = false,
     .sqlite =
-        "SELECT chain_id, address, next_nonce, updated_at\n"
+        "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
         "FROM relay_wallets\n"
         "WHERE (chain_id, address) > (?1, ?2)\n"
         "ORDER BY chain_id, address\n"
         "LIMIT ?3",
     .postgres =
-        "SELECT chain_id, address, next_nonce, updated_at\n"
+        "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
         "FROM relay_wallets\n"
         "WHERE (chain_id, address) > ($1::bigint, $2::bytea)\n"
         "ORDER BY chain_id, address\n"
@@ -4546,7 +4688,7 @@ static const struct store_statement table_relay_wallets_next = {
     .params = table_relay_wallets_next_params,
     .param_count = 3,
     .columns = table_relay_wallets_next_fields,
-    .column_count = 4,
+    .column_count = 8,
 };
 
 static const struct store_column table_relay_wallets_count_fields[] = {
@@ -4554,7 +4696,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 435,
+    .id = 462,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -4569,22 +4711,26 @@ static const struct store_column table_relay_wallets_insert_params[] = {
     {"address", STORE_ADDRESS, false},
     {"next_nonce", STORE_I64, false},
     {"updated_at", STORE_TIME, false},
+    {"pooled", STORE_BOOL, false},
+    {"low", STORE_BOOL, false},
+    {"balance", STORE_U256, true},
+    {"balance_at", STORE_TIME, true},
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 436,
+    .id = 463,
     .writes = true,
     .sqlite =
-        "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
-        "VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     .postgres =
-        "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
-        "VALUES ($1::bigint, $2::bytea, $3::bigint, $4::timestamptz)",
+        "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at)\n"
+        "VALUES ($1::bigint, $2::bytea, $3::bigint, $4::timestamptz, $5::boolean, $6::boolean, $7::numeric, $8::timestamptz)",
     .rows = STORE_ROWS_LOAD,
     .postgres_rows =
-        "COPY relay_wallets (chain_id, address, next_nonce, updated_at) FROM STDIN (FORMAT binary)",
+        "COPY relay_wallets (chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at) FROM STDIN (FORMAT binary)",
     .params = table_relay_wallets_insert_params,
-    .param_count = 4,
+    .param_count = 8,
 };
 
 static const struct store_column table_relay_wallets_columns[] = {
@@ -4592,6 +4738,10 @@ static const struct store_column table_relay_wallets_columns[] = {
     {"address", STORE_ADDRESS, false},
     {"next_nonce", STORE_I64, false},
     {"updated_at", STORE_TIME, false},
+    {"pooled", STORE_BOOL, false},
+    {"low", STORE_BOOL, false},
+    {"balance", STORE_U256, true},
+    {"balance_at", STORE_TIME, true},
 };
 static const uint16_t table_relay_wallets_key[] = {0, 1};
 
@@ -4607,7 +4757,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 437,
+    .id = 464,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4640,7 +4790,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 438,
+    .id = 465,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4665,7 +4815,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 439,
+    .id = 466,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -4684,7 +4834,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 440,
+    .id = 467,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -4729,7 +4879,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 441,
+    .id = 468,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4770,7 +4920,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 442,
+    .id = 469,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4795,7 +4945,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 443,
+    .id = 470,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -4823,7 +4973,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 444,
+    .id = 471,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -4871,7 +5021,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 445,
+    .id = 472,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4907,7 +5057,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 446,
+    .id = 473,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -4932,7 +5082,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 447,
+    .id = 474,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -4954,7 +5104,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 448,
+    .id = 475,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -4994,7 +5144,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 449,
+    .id = 476,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -5030,7 +5180,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 450,
+    .id = 477,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -5055,7 +5205,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 451,
+    .id = 478,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -5075,7 +5225,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 452,
+    .id = 479,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -5111,7 +5261,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 453,
+    .id = 480,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5143,7 +5293,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 454,
+    .id = 481,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5168,7 +5318,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 455,
+    .id = 482,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -5186,7 +5336,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 456,
+    .id = 483,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -5220,7 +5370,7 @@ static const struct store_column table_trading_balances_first_fields[] = {
 };
 static const struct store_statement table_trading_balances_first = {
     .name = "table_trading_balances_first",
-    .id = 457,
+    .id = 484,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -5251,7 +5401,7 @@ static const struct store_column table_trading_balances_next_fields[] = {
 };
 static const struct store_statement table_trading_balances_next = {
     .name = "table_trading_balances_next",
-    .id = 458,
+    .id = 485,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -5276,7 +5426,7 @@ static const struct store_column table_trading_balances_count_fields[] = {
 };
 static const struct store_statement table_trading_balances_count = {
     .name = "table_trading_balances_count",
-    .id = 459,
+    .id = 486,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_balances",
@@ -5294,7 +5444,7 @@ static const struct store_column table_trading_balances_insert_params[] = {
 };
 static const struct store_statement table_trading_balances_insert = {
     .name = "table_trading_balances_insert",
-    .id = 460,
+    .id = 487,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_balances (account, asset, total, locked)\n"
@@ -5334,7 +5484,7 @@ static const struct store_column table_trading_candles_first_fields[] = {
 };
 static const struct store_statement table_trading_candles_first = {
     .name = "table_trading_candles_first",
-    .id = 461,
+    .id = 488,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -5372,7 +5522,7 @@ static const struct store_column table_trading_candles_next_fields[] = {
 };
 static const struct store_statement table_trading_candles_next = {
     .name = "table_trading_candles_next",
-    .id = 462,
+    .id = 489,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -5397,7 +5547,7 @@ static const struct store_column table_trading_candles_count_fields[] = {
 };
 static const struct store_statement table_trading_candles_count = {
     .name = "table_trading_candles_count",
-    .id = 463,
+    .id = 490,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_candles",
@@ -5421,7 +5571,7 @@ static const struct store_column table_trading_candles_insert_params[] = {
 };
 static const struct store_statement table_trading_candles_insert = {
     .name = "table_trading_candles_insert",
-    .id = 464,
+    .id = 491,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_candles (pair, span_sec, begins, open, high, low, close, volume, notional, trades)\n"
@@ -5462,7 +5612,7 @@ static const struct store_column table_trading_cursor_first_fields[] = {
 };
 static const struct store_statement table_trading_cursor_first = {
     .name = "table_trading_cursor_first",
-    .id = 465,
+    .id = 492,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -5493,7 +5643,7 @@ static const struct store_column table_trading_cursor_next_fields[] = {
 };
 static const struct store_statement table_trading_cursor_next = {
     .name = "table_trading_cursor_next",
-    .id = 466,
+    .id = 493,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -5518,7 +5668,7 @@ static const struct store_column table_trading_cursor_count_fields[] = {
 };
 static const struct store_statement table_trading_cursor_count = {
     .name = "table_trading_cursor_count",
-    .id = 467,
+    .id = 494,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_cursor",
@@ -5537,7 +5687,7 @@ static const struct store_column table_trading_cursor_insert_params[] = {
 };
 static const struct store_statement table_trading_cursor_insert = {
     .name = "table_trading_cursor_insert",
-    .id = 468,
+    .id = 495,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_cursor (single, seq, venue_time, trades, places)\n"
@@ -5554,7 +5704,7 @@ static const struct store_statement table_trading_cursor_insert = {
 
 static const struct store_statement table_trading_cursor_clear = {
     .name = "table_trading_cursor_clear",
-    .id = 469,
+    .id = 496,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_cursor",
@@ -5583,7 +5733,7 @@ static const struct store_column table_trading_deltas_first_fields[] = {
 };
 static const struct store_statement table_trading_deltas_first = {
     .name = "table_trading_deltas_first",
-    .id = 470,
+    .id = 497,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -5615,7 +5765,7 @@ static const struct store_column table_trading_deltas_next_fields[] = {
 };
 static const struct store_statement table_trading_deltas_next = {
     .name = "table_trading_deltas_next",
-    .id = 471,
+    .id = 498,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -5640,7 +5790,7 @@ static const struct store_column table_trading_deltas_count_fields[] = {
 };
 static const struct store_statement table_trading_deltas_count = {
     .name = "table_trading_deltas_count",
-    .id = 472,
+    .id = 499,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_deltas",
@@ -5659,7 +5809,7 @@ static const struct store_column table_trading_deltas_insert_params[] = {
 };
 static const struct store_statement table_trading_deltas_insert = {
     .name = "table_trading_deltas_insert",
-    .id = 473,
+    .id = 500,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_deltas (pair, number, seq, changes, checksum)\n"
@@ -5695,7 +5845,7 @@ static const struct store_column table_trading_journal_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_first = {
     .name = "table_trading_journal_first",
-    .id = 474,
+    .id = 501,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -5726,7 +5876,7 @@ static const struct store_column table_trading_journal_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_next = {
     .name = "table_trading_journal_next",
-    .id = 475,
+    .id = 502,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -5751,7 +5901,7 @@ static const struct store_column table_trading_journal_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_count = {
     .name = "table_trading_journal_count",
-    .id = 476,
+    .id = 503,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal",
@@ -5770,7 +5920,7 @@ static const struct store_column table_trading_journal_insert_params[] = {
 };
 static const struct store_statement table_trading_journal_insert = {
     .name = "table_trading_journal_insert",
-    .id = 477,
+    .id = 504,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal (first_seq, next_seq, fence, chain_before, block)\n"
@@ -5810,7 +5960,7 @@ static const struct store_column table_trading_journal_limits_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_first = {
     .name = "table_trading_journal_limits_first",
-    .id = 478,
+    .id = 505,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -5845,7 +5995,7 @@ static const struct store_column table_trading_journal_limits_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_next = {
     .name = "table_trading_journal_limits_next",
-    .id = 479,
+    .id = 506,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -5870,7 +6020,7 @@ static const struct store_column table_trading_journal_limits_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_count = {
     .name = "table_trading_journal_limits_count",
-    .id = 480,
+    .id = 507,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal_limits",
@@ -5893,7 +6043,7 @@ static const struct store_column table_trading_journal_limits_insert_params[] = 
 };
 static const struct store_statement table_trading_journal_limits_insert = {
     .name = "table_trading_journal_limits_insert",
-    .id = 481,
+    .id = 508,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal_limits (single, pairs, assets, accounts, orders, balances, rights, holds, id_window)\n"
@@ -5933,7 +6083,7 @@ static const struct store_column table_trading_levels_first_fields[] = {
 };
 static const struct store_statement table_trading_levels_first = {
     .name = "table_trading_levels_first",
-    .id = 482,
+    .id = 509,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -5966,7 +6116,7 @@ static const struct store_column table_trading_levels_next_fields[] = {
 };
 static const struct store_statement table_trading_levels_next = {
     .name = "table_trading_levels_next",
-    .id = 483,
+    .id = 510,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -5991,7 +6141,7 @@ static const struct store_column table_trading_levels_count_fields[] = {
 };
 static const struct store_statement table_trading_levels_count = {
     .name = "table_trading_levels_count",
-    .id = 484,
+    .id = 511,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_levels",
@@ -6010,7 +6160,7 @@ static const struct store_column table_trading_levels_insert_params[] = {
 };
 static const struct store_statement table_trading_levels_insert = {
     .name = "table_trading_levels_insert",
-    .id = 485,
+    .id = 512,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_levels (pair, side, price, qty, orders)\n"
@@ -6049,7 +6199,7 @@ static const struct store_column table_trading_movements_first_fields[] = {
 };
 static const struct store_statement table_trading_movements_first = {
     .name = "table_trading_movements_first",
-    .id = 486,
+    .id = 513,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -6083,7 +6233,7 @@ static const struct store_column table_trading_movements_next_fields[] = {
 };
 static const struct store_statement table_trading_movements_next = {
     .name = "table_trading_movements_next",
-    .id = 487,
+    .id = 514,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -6108,7 +6258,7 @@ static const struct store_column table_trading_movements_count_fields[] = {
 };
 static const struct store_statement table_trading_movements_count = {
     .name = "table_trading_movements_count",
-    .id = 488,
+    .id = 515,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_movements",
@@ -6130,7 +6280,7 @@ static const struct store_column table_trading_movements_insert_params[] = {
 };
 static const struct store_statement table_trading_movements_insert = {
     .name = "table_trading_movements_insert",
-    .id = 489,
+    .id = 516,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_movements (seq, at, kind, id, account, receiver, asset, amount)\n"
@@ -6187,7 +6337,7 @@ static const struct store_column table_trading_orders_first_fields[] = {
 };
 static const struct store_statement table_trading_orders_first = {
     .name = "table_trading_orders_first",
-    .id = 490,
+    .id = 517,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -6236,7 +6386,7 @@ static const struct store_column table_trading_orders_next_fields[] = {
 };
 static const struct store_statement table_trading_orders_next = {
     .name = "table_trading_orders_next",
-    .id = 491,
+    .id = 518,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -6261,7 +6411,7 @@ static const struct store_column table_trading_orders_count_fields[] = {
 };
 static const struct store_statement table_trading_orders_count = {
     .name = "table_trading_orders_count",
-    .id = 492,
+    .id = 519,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_orders",
@@ -6298,7 +6448,7 @@ static const struct store_column table_trading_orders_insert_params[] = {
 };
 static const struct store_statement table_trading_orders_insert = {
     .name = "table_trading_orders_insert",
-    .id = 493,
+    .id = 520,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_orders (id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at)\n"
@@ -6360,7 +6510,7 @@ static const struct store_column table_trading_pairs_first_fields[] = {
 };
 static const struct store_statement table_trading_pairs_first = {
     .name = "table_trading_pairs_first",
-    .id = 494,
+    .id = 521,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -6399,7 +6549,7 @@ static const struct store_column table_trading_pairs_next_fields[] = {
 };
 static const struct store_statement table_trading_pairs_next = {
     .name = "table_trading_pairs_next",
-    .id = 495,
+    .id = 522,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -6424,7 +6574,7 @@ static const struct store_column table_trading_pairs_count_fields[] = {
 };
 static const struct store_statement table_trading_pairs_count = {
     .name = "table_trading_pairs_count",
-    .id = 496,
+    .id = 523,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_pairs",
@@ -6451,7 +6601,7 @@ static const struct store_column table_trading_pairs_insert_params[] = {
 };
 static const struct store_statement table_trading_pairs_insert = {
     .name = "table_trading_pairs_insert",
-    .id = 497,
+    .id = 524,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_pairs (pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum)\n"
@@ -6493,7 +6643,7 @@ static const struct store_column table_trading_snapshots_first_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_first = {
     .name = "table_trading_snapshots_first",
-    .id = 498,
+    .id = 525,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -6523,7 +6673,7 @@ static const struct store_column table_trading_snapshots_next_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_next = {
     .name = "table_trading_snapshots_next",
-    .id = 499,
+    .id = 526,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -6548,7 +6698,7 @@ static const struct store_column table_trading_snapshots_count_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_count = {
     .name = "table_trading_snapshots_count",
-    .id = 500,
+    .id = 527,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_snapshots",
@@ -6565,7 +6715,7 @@ static const struct store_column table_trading_snapshots_insert_params[] = {
 };
 static const struct store_statement table_trading_snapshots_insert = {
     .name = "table_trading_snapshots_insert",
-    .id = 501,
+    .id = 528,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_snapshots (seq, part, bytes)\n"
@@ -6602,7 +6752,7 @@ static const struct store_column table_trading_statistics_first_fields[] = {
 };
 static const struct store_statement table_trading_statistics_first = {
     .name = "table_trading_statistics_first",
-    .id = 502,
+    .id = 529,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -6636,7 +6786,7 @@ static const struct store_column table_trading_statistics_next_fields[] = {
 };
 static const struct store_statement table_trading_statistics_next = {
     .name = "table_trading_statistics_next",
-    .id = 503,
+    .id = 530,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -6661,7 +6811,7 @@ static const struct store_column table_trading_statistics_count_fields[] = {
 };
 static const struct store_statement table_trading_statistics_count = {
     .name = "table_trading_statistics_count",
-    .id = 504,
+    .id = 531,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_statistics",
@@ -6683,7 +6833,7 @@ static const struct store_column table_trading_statistics_insert_params[] = {
 };
 static const struct store_statement table_trading_statistics_insert = {
     .name = "table_trading_statistics_insert",
-    .id = 505,
+    .id = 532,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_statistics (pair, open, high, low, close, volume, notional, trades)\n"
@@ -6732,7 +6882,7 @@ static const struct store_column table_trading_trades_first_fields[] = {
 };
 static const struct store_statement table_trading_trades_first = {
     .name = "table_trading_trades_first",
-    .id = 506,
+    .id = 533,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -6773,7 +6923,7 @@ static const struct store_column table_trading_trades_next_fields[] = {
 };
 static const struct store_statement table_trading_trades_next = {
     .name = "table_trading_trades_next",
-    .id = 507,
+    .id = 534,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -6798,7 +6948,7 @@ static const struct store_column table_trading_trades_count_fields[] = {
 };
 static const struct store_statement table_trading_trades_count = {
     .name = "table_trading_trades_count",
-    .id = 508,
+    .id = 535,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_trades",
@@ -6827,7 +6977,7 @@ static const struct store_column table_trading_trades_insert_params[] = {
 };
 static const struct store_statement table_trading_trades_insert = {
     .name = "table_trading_trades_insert",
-    .id = 509,
+    .id = 536,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_trades (id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee)\n"
@@ -6872,7 +7022,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 510,
+    .id = 537,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -6902,7 +7052,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 511,
+    .id = 538,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -6927,7 +7077,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 512,
+    .id = 539,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -6945,7 +7095,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 513,
+    .id = 540,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -6966,7 +7116,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 514,
+    .id = 541,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -6986,7 +7136,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 515,
+    .id = 542,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -7005,6 +7155,298 @@ static const struct store_column table_undo_log_columns[] = {
     {"statement", STORE_TEXT, false},
 };
 static const uint16_t table_undo_log_key[] = {0};
+
+static const struct store_column table_webhook_endpoints_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_webhook_endpoints_first_fields[] = {
+    {"endpoint_id", STORE_TEXT, false},
+    {"url", STORE_TEXT, false},
+    {"events", STORE_TEXT, false},
+    {"secret_version", STORE_I64, false},
+    {"rotated_at", STORE_TIME, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_webhook_endpoints_first = {
+    .name = "table_webhook_endpoints_first",
+    .id = 543,
+    .writes = false,
+    .sqlite =
+        "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
+        "FROM webhook_endpoints\n"
+        "ORDER BY endpoint_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
+        "FROM webhook_endpoints\n"
+        "ORDER BY endpoint_id\n"
+        "LIMIT $1::bigint",
+    .params = table_webhook_endpoints_first_params,
+    .param_count = 1,
+    .columns = table_webhook_endpoints_first_fields,
+    .column_count = 6,
+};
+
+static const struct store_column table_webhook_endpoints_next_params[] = {
+    {"after_endpoint_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_webhook_endpoints_next_fields[] = {
+    {"endpoint_id", STORE_TEXT, false},
+    {"url", STORE_TEXT, false},
+    {"events", STORE_TEXT, false},
+    {"secret_version", STORE_I64, false},
+    {"rotated_at", STORE_TIME, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_webhook_endpoints_next = {
+    .name = "table_webhook_endpoints_next",
+    .id = 544,
+    .writes = false,
+    .sqlite =
+        "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
+        "FROM webhook_endpoints\n"
+        "WHERE endpoint_id > ?1\n"
+        "ORDER BY endpoint_id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
+        "FROM webhook_endpoints\n"
+        "WHERE endpoint_id > $1::text\n"
+        "ORDER BY endpoint_id\n"
+        "LIMIT $2::bigint",
+    .params = table_webhook_endpoints_next_params,
+    .param_count = 2,
+    .columns = table_webhook_endpoints_next_fields,
+    .column_count = 6,
+};
+
+static const struct store_column table_webhook_endpoints_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_webhook_endpoints_count = {
+    .name = "table_webhook_endpoints_count",
+    .id = 545,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM webhook_endpoints",
+    .postgres =
+        "SELECT count(*) AS rows FROM webhook_endpoints",
+    .columns = table_webhook_endpoints_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_webhook_endpoints_insert_params[] = {
+    {"endpoint_id", STORE_TEXT, false},
+    {"url", STORE_TEXT, false},
+    {"events", STORE_TEXT, false},
+    {"secret_version", STORE_I64, false},
+    {"rotated_at", STORE_TIME, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_webhook_endpoints_insert = {
+    .name = "table_webhook_endpoints_insert",
+    .id = 546,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO webhook_endpoints (endpoint_id, url, events, secret_version, rotated_at, created_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    .postgres =
+        "INSERT INTO webhook_endpoints (endpoint_id, url, events, secret_version, rotated_at, created_at)\n"
+        "VALUES ($1::text, $2::text, $3::text, $4::bigint, $5::timestamptz, $6::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY webhook_endpoints (endpoint_id, url, events, secret_version, rotated_at, created_at) FROM STDIN (FORMAT binary)",
+    .params = table_webhook_endpoints_insert_params,
+    .param_count = 6,
+};
+
+static const struct store_column table_webhook_endpoints_columns[] = {
+    {"endpoint_id", STORE_TEXT, false},
+    {"url", STORE_TEXT, false},
+    {"events", STORE_TEXT, false},
+    {"secret_version", STORE_I64, false},
+    {"rotated_at", STORE_TIME, true},
+    {"created_at", STORE_TIME, false},
+};
+static const uint16_t table_webhook_endpoints_key[] = {0};
+
+static const struct store_column table_webhook_deliveries_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_webhook_deliveries_first_fields[] = {
+    {"seq", STORE_I64, false},
+    {"delivery_id", STORE_TEXT, false},
+    {"endpoint_id", STORE_TEXT, false},
+    {"event", STORE_TEXT, false},
+    {"subject", STORE_TEXT, false},
+    {"body", STORE_BYTES, false},
+    {"state", STORE_I64, false},
+    {"attempts", STORE_I64, false},
+    {"status", STORE_I64, true},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+    {"tried_at", STORE_TIME, true},
+};
+static const struct store_statement table_webhook_deliveries_first = {
+    .name = "table_webhook_deliveries_first",
+    .id = 547,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
+        "FROM webhook_deliveries\n"
+        "ORDER BY seq\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
+        "FROM webhook_deliveries\n"
+        "ORDER BY seq\n"
+        "LIMIT $1::bigint",
+    .params = table_webhook_deliveries_first_params,
+    .param_count = 1,
+    .columns = table_webhook_deliveries_first_fields,
+    .column_count = 12,
+};
+
+static const struct store_column table_webhook_deliveries_next_params[] = {
+    {"after_seq", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_webhook_deliveries_next_fields[] = {
+    {"seq", STORE_I64, false},
+    {"delivery_id", STORE_TEXT, false},
+    {"endpoint_id", STORE_TEXT, false},
+    {"event", STORE_TEXT, false},
+    {"subject", STORE_TEXT, false},
+    {"body", STORE_BYTES, false},
+    {"state", STORE_I64, false},
+    {"attempts", STORE_I64, false},
+    {"status", STORE_I64, true},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+    {"tried_at", STORE_TIME, true},
+};
+static const struct store_statement table_webhook_deliveries_next = {
+    .name = "table_webhook_deliveries_next",
+    .id = 548,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
+        "FROM webhook_deliveries\n"
+        "WHERE seq > ?1\n"
+        "ORDER BY seq\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
+        "FROM webhook_deliveries\n"
+        "WHERE seq > $1::bigint\n"
+        "ORDER BY seq\n"
+        "LIMIT $2::bigint",
+    .params = table_webhook_deliveries_next_params,
+    .param_count = 2,
+    .columns = table_webhook_deliveries_next_fields,
+    .column_count = 12,
+};
+
+static const struct store_column table_webhook_deliveries_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_webhook_deliveries_count = {
+    .name = "table_webhook_deliveries_count",
+    .id = 549,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM webhook_deliveries",
+    .postgres =
+        "SELECT count(*) AS rows FROM webhook_deliveries",
+    .columns = table_webhook_deliveries_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_webhook_deliveries_insert_params[] = {
+    {"seq", STORE_I64, false},
+    {"delivery_id", STORE_TEXT, false},
+    {"endpoint_id", STORE_TEXT, false},
+    {"event", STORE_TEXT, false},
+    {"subject", STORE_TEXT, false},
+    {"body", STORE_BYTES, false},
+    {"state", STORE_I64, false},
+    {"attempts", STORE_I64, false},
+    {"status", STORE_I64, true},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+    {"tried_at", STORE_TIME, true},
+};
+static const struct store_statement table_webhook_deliveries_insert = {
+    .name = "table_webhook_deliveries_insert",
+    .id = 550,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO webhook_deliveries (seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    .postgres =
+        "INSERT INTO webhook_deliveries (seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at)\n"
+        "OVERRIDING SYSTEM VALUE\n"
+        "VALUES ($1::bigint, $2::text, $3::text, $4::text, $5::text, $6::bytea, $7::bigint, $8::bigint, $9::bigint, $10::text, $11::timestamptz, $12::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY webhook_deliveries (seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at) FROM STDIN (FORMAT binary)",
+    .params = table_webhook_deliveries_insert_params,
+    .param_count = 12,
+};
+
+static const struct store_column table_webhook_deliveries_number_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_webhook_deliveries_number = {
+    .name = "table_webhook_deliveries_number",
+    .id = 551,
+    .writes = false,
+    .sqlite =
+        "SELECT coalesce(max(seq), 0) AS number FROM webhook_deliveries",
+    .postgres =
+        "SELECT greatest(coalesce(max(seq), 0), coalesce(pg_sequence_last_value(pg_get_serial_sequence('webhook_deliveries', 'seq')::regclass), 0))\n"
+        "    AS number\n"
+        "FROM webhook_deliveries",
+    .columns = table_webhook_deliveries_number_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_webhook_deliveries_renumber_params[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_column table_webhook_deliveries_renumber_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_webhook_deliveries_renumber = {
+    .name = "table_webhook_deliveries_renumber",
+    .id = 552,
+    .writes = true,
+    .sqlite =
+        "SELECT ?1 AS number",
+    .postgres =
+        "SELECT setval(pg_get_serial_sequence('webhook_deliveries', 'seq'), greatest($1::bigint, 1), $1::bigint > 0) AS number",
+    .params = table_webhook_deliveries_renumber_params,
+    .param_count = 1,
+    .columns = table_webhook_deliveries_renumber_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_webhook_deliveries_columns[] = {
+    {"seq", STORE_I64, false},
+    {"delivery_id", STORE_TEXT, false},
+    {"endpoint_id", STORE_TEXT, false},
+    {"event", STORE_TEXT, false},
+    {"subject", STORE_TEXT, false},
+    {"body", STORE_BYTES, false},
+    {"state", STORE_I64, false},
+    {"attempts", STORE_I64, false},
+    {"status", STORE_I64, true},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+    {"tried_at", STORE_TIME, true},
+};
+static const uint16_t table_webhook_deliveries_key[] = {0};
 
 static const struct store_table sql_catalog_tables[] = {
     {
@@ -7349,9 +7791,21 @@ static const struct store_table sql_catalog_tables[] = {
         .insert = &table_processes_insert,
     },
     {
+        .name = "relay_callers",
+        .columns = table_relay_callers_columns,
+        .column_count = 3,
+        .key = table_relay_callers_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_relay_callers_first,
+        .next = &table_relay_callers_next,
+        .count = &table_relay_callers_count,
+        .insert = &table_relay_callers_insert,
+    },
+    {
         .name = "relay_intents",
         .columns = table_relay_intents_columns,
-        .column_count = 34,
+        .column_count = 36,
         .key = table_relay_intents_key,
         .key_count = 1,
         .rows_fresh = 0,
@@ -7377,7 +7831,7 @@ static const struct store_table sql_catalog_tables[] = {
     {
         .name = "relay_wallets",
         .columns = table_relay_wallets_columns,
-        .column_count = 4,
+        .column_count = 8,
         .key = table_relay_wallets_key,
         .key_count = 2,
         .rows_fresh = 0,
@@ -7617,6 +8071,32 @@ static const struct store_table sql_catalog_tables[] = {
         .number = &table_undo_log_number,
         .renumber = &table_undo_log_renumber,
     },
+    {
+        .name = "webhook_endpoints",
+        .columns = table_webhook_endpoints_columns,
+        .column_count = 6,
+        .key = table_webhook_endpoints_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_webhook_endpoints_first,
+        .next = &table_webhook_endpoints_next,
+        .count = &table_webhook_endpoints_count,
+        .insert = &table_webhook_endpoints_insert,
+    },
+    {
+        .name = "webhook_deliveries",
+        .columns = table_webhook_deliveries_columns,
+        .column_count = 12,
+        .key = table_webhook_deliveries_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_webhook_deliveries_first,
+        .next = &table_webhook_deliveries_next,
+        .count = &table_webhook_deliveries_count,
+        .insert = &table_webhook_deliveries_insert,
+        .number = &table_webhook_deliveries_number,
+        .renumber = &table_webhook_deliveries_renumber,
+    },
 };
 
 static const struct store_partitioned sql_catalog_partitioned[] = {
@@ -7665,6 +8145,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &chain_sql_events_cut,
     &chain_sql_events_kept,
     &chain_sql_events_prune,
+    &chain_sql_events_range,
     &chain_sql_reorg_insert,
     &chain_sql_source_insert,
     &chain_sql_sources_list,
@@ -7875,6 +8356,9 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &relay_sql_attempt_is_filler,
     &relay_sql_attempts_detail,
     &relay_sql_attempts_list,
+    &relay_sql_caller_asked,
+    &relay_sql_caller_next,
+    &relay_sql_caller_put,
     &relay_sql_inflight_count,
     &relay_sql_intent_by_hash,
     &relay_sql_intent_by_key,
@@ -7885,6 +8369,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &relay_sql_intent_hurry,
     &relay_sql_intent_insert,
     &relay_sql_intent_mined,
+    &relay_sql_intent_put_caller,
     &relay_sql_intent_put_off,
     &relay_sql_intent_reopen,
     &relay_sql_intent_replaced,
@@ -7897,14 +8382,21 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &relay_sql_intents_list,
     &relay_sql_nonce_holder,
     &relay_sql_open_list,
+    &relay_sql_pool_assign,
+    &relay_sql_pool_waiting,
     &relay_sql_queue_counts,
     &relay_sql_queued_list,
+    &relay_sql_refills_since,
     &relay_sql_unfinal_deep,
     &relay_sql_unfinal_fresh,
     &relay_sql_unfinal_intents,
     &relay_sql_wallet_get,
     &relay_sql_wallet_next,
     &relay_sql_wallet_put,
+    &relay_sql_wallet_put_balance,
+    &relay_sql_wallet_put_low,
+    &relay_sql_wallet_put_pooled,
+    &relay_sql_wallets_list,
     &store_lease_sql_beat,
     &store_lease_sql_fence,
     &store_lease_sql_forget,
@@ -7933,6 +8425,17 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &store_sql_undo_mark,
     &store_sql_undo_prune,
     &store_sql_undo_unmark,
+    &webhooks_sql_deliveries_delete,
+    &webhooks_sql_deliveries_list,
+    &webhooks_sql_deliveries_purge,
+    &webhooks_sql_delivery_get,
+    &webhooks_sql_delivery_insert,
+    &webhooks_sql_delivery_put,
+    &webhooks_sql_endpoint_delete,
+    &webhooks_sql_endpoint_get,
+    &webhooks_sql_endpoint_insert,
+    &webhooks_sql_endpoint_rotate,
+    &webhooks_sql_endpoints_list,
     &table_asset_types_first,
     &table_asset_types_next,
     &table_asset_types_count,
@@ -8050,6 +8553,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_processes_next,
     &table_processes_count,
     &table_processes_insert,
+    &table_relay_callers_first,
+    &table_relay_callers_next,
+    &table_relay_callers_count,
+    &table_relay_callers_insert,
     &table_relay_intents_first,
     &table_relay_intents_next,
     &table_relay_intents_count,
@@ -8143,6 +8650,16 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_undo_log_insert,
     &table_undo_log_number,
     &table_undo_log_renumber,
+    &table_webhook_endpoints_first,
+    &table_webhook_endpoints_next,
+    &table_webhook_endpoints_count,
+    &table_webhook_endpoints_insert,
+    &table_webhook_deliveries_first,
+    &table_webhook_deliveries_next,
+    &table_webhook_deliveries_count,
+    &table_webhook_deliveries_insert,
+    &table_webhook_deliveries_number,
+    &table_webhook_deliveries_renumber,
 };
 
 static const struct store_migration sql_catalog_migrations[] = {
@@ -11278,15 +11795,140 @@ static const struct store_migration sql_catalog_migrations[] = {
             "DROP TABLE trading_journal;\n"
             "DROP TABLE trading_journal_limits;",
     },
+    {
+        .version = 17,
+        .name = "relay_wallets",
+        .checksum = "74a7b18c9c61f43121ef5024f67105bf3b0ece62d1a9afb79d75408cc865bb30",
+        .up_sqlite =
+            "ALTER TABLE relay_wallets ADD COLUMN pooled INTEGER CONSTRAINT pooled_is_bool CHECK (pooled IN (0, 1)) NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE relay_wallets ADD COLUMN low INTEGER CONSTRAINT low_is_bool CHECK (low IN (0, 1)) NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE relay_wallets ADD COLUMN balance TEXT CONSTRAINT balance_is_u256 CHECK (length(balance) = 78 AND balance NOT GLOB '*[^0-9]*');\n"
+            "ALTER TABLE relay_wallets ADD COLUMN balance_at INTEGER;\n"
+            "ALTER TABLE relay_intents ADD COLUMN pool INTEGER NOT NULL DEFAULT 0 CHECK (pool BETWEEN 0 AND 2);\n"
+            "CREATE INDEX idx_relay_intents_pool ON relay_intents (chain_id, priority, seq) WHERE pool = 1;",
+        .up_postgres =
+            "ALTER TABLE relay_wallets ADD COLUMN pooled BOOLEAN NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE relay_wallets ADD COLUMN low BOOLEAN NOT NULL DEFAULT FALSE;\n"
+            "ALTER TABLE relay_wallets ADD COLUMN balance NUMERIC(78,0) CONSTRAINT balance_is_u256 CHECK (balance >= 0);\n"
+            "ALTER TABLE relay_wallets ADD COLUMN balance_at TIMESTAMPTZ;\n"
+            "ALTER TABLE relay_intents ADD COLUMN pool BIGINT NOT NULL DEFAULT 0 CHECK (pool BETWEEN 0 AND 2);\n"
+            "CREATE INDEX idx_relay_intents_pool ON relay_intents (chain_id, priority, seq) WHERE pool = 1;",
+        .down_sqlite =
+            "DROP INDEX idx_relay_intents_pool;\n"
+            "ALTER TABLE relay_intents DROP COLUMN pool;\n"
+            "ALTER TABLE relay_wallets DROP COLUMN balance_at;\n"
+            "ALTER TABLE relay_wallets DROP COLUMN balance;\n"
+            "ALTER TABLE relay_wallets DROP COLUMN low;\n"
+            "ALTER TABLE relay_wallets DROP COLUMN pooled;",
+        .down_postgres =
+            "DROP INDEX idx_relay_intents_pool;\n"
+            "ALTER TABLE relay_intents DROP COLUMN pool;\n"
+            "ALTER TABLE relay_wallets DROP COLUMN balance_at;\n"
+            "ALTER TABLE relay_wallets DROP COLUMN balance;\n"
+            "ALTER TABLE relay_wallets DROP COLUMN low;\n"
+            "ALTER TABLE relay_wallets DROP COLUMN pooled;",
+    },
+    {
+        .version = 18,
+        .name = "webhooks",
+        .checksum = "8c1c42b4beea66279dba0d7c021eb7335614a334b2794fa439d8b93a763e23d8",
+        .up_sqlite =
+            "CREATE TABLE webhook_endpoints (\n"
+            "    endpoint_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    url TEXT NOT NULL,\n"
+            "    events TEXT NOT NULL,\n"
+            "    secret_version INTEGER NOT NULL CHECK (secret_version > 0),\n"
+            "    rotated_at INTEGER,\n"
+            "    created_at INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "CREATE TABLE webhook_deliveries (\n"
+            "    seq INTEGER PRIMARY KEY,\n"
+            "    delivery_id TEXT NOT NULL UNIQUE,\n"
+            "    endpoint_id TEXT NOT NULL REFERENCES webhook_endpoints (endpoint_id),\n"
+            "    event TEXT NOT NULL,\n"
+            "    subject TEXT NOT NULL,\n"
+            "    body BLOB NOT NULL,\n"
+            "    state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 3),\n"
+            "    attempts INTEGER NOT NULL,\n"
+            "    status INTEGER,\n"
+            "    error TEXT,\n"
+            "    created_at INTEGER NOT NULL,\n"
+            "    tried_at INTEGER\n"
+            ") STRICT;\n"
+            "CREATE INDEX idx_webhook_deliveries ON webhook_deliveries (endpoint_id, seq);\n"
+            "CREATE INDEX idx_webhook_deliveries_ended ON webhook_deliveries (created_at) WHERE state <> 1;",
+        .up_postgres =
+            "CREATE TABLE webhook_endpoints (\n"
+            "    endpoint_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    url TEXT NOT NULL,\n"
+            "    events TEXT NOT NULL,\n"
+            "    secret_version BIGINT NOT NULL CHECK (secret_version > 0),\n"
+            "    rotated_at TIMESTAMPTZ,\n"
+            "    created_at TIMESTAMPTZ NOT NULL\n"
+            ");\n"
+            "CREATE TABLE webhook_deliveries (\n"
+            "    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
+            "    delivery_id TEXT NOT NULL UNIQUE,\n"
+            "    endpoint_id TEXT NOT NULL REFERENCES webhook_endpoints (endpoint_id),\n"
+            "    event TEXT NOT NULL,\n"
+            "    subject TEXT NOT NULL,\n"
+            "    body BYTEA NOT NULL,\n"
+            "    state BIGINT NOT NULL CHECK (state BETWEEN 1 AND 3),\n"
+            "    attempts BIGINT NOT NULL,\n"
+            "    status BIGINT,\n"
+            "    error TEXT,\n"
+            "    created_at TIMESTAMPTZ NOT NULL,\n"
+            "    tried_at TIMESTAMPTZ\n"
+            ");\n"
+            "CREATE INDEX idx_webhook_deliveries ON webhook_deliveries (endpoint_id, seq);\n"
+            "CREATE INDEX idx_webhook_deliveries_ended ON webhook_deliveries (created_at) WHERE state <> 1;",
+        .down_sqlite =
+            "DROP TABLE webhook_deliveries;\n"
+            "DROP TABLE webhook_endpoints;",
+        .down_postgres =
+            "DROP TABLE webhook_deliveries;\n"
+            "DROP TABLE webhook_endpoints;",
+    },
+    {
+        .version = 19,
+        .name = "relay_callers",
+        .checksum = "5d0202991cfe1047adcffb6dc486d7847f99f402c75895d5d0791016b2e46ce1",
+        .up_sqlite =
+            "CREATE TABLE relay_callers (\n"
+            "    caller_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    next_nonce INTEGER NOT NULL CHECK (next_nonce > 0),\n"
+            "    updated_at INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "ALTER TABLE relay_intents ADD COLUMN caller_id TEXT;\n"
+            "CREATE INDEX idx_relay_intents_caller ON relay_intents (caller_id, created_at)\n"
+            "    WHERE caller_id IS NOT NULL;",
+        .up_postgres =
+            "CREATE TABLE relay_callers (\n"
+            "    caller_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    next_nonce BIGINT NOT NULL CHECK (next_nonce > 0),\n"
+            "    updated_at TIMESTAMPTZ NOT NULL\n"
+            ");\n"
+            "ALTER TABLE relay_intents ADD COLUMN caller_id TEXT;\n"
+            "CREATE INDEX idx_relay_intents_caller ON relay_intents (caller_id, created_at)\n"
+            "    WHERE caller_id IS NOT NULL;",
+        .down_sqlite =
+            "DROP INDEX idx_relay_intents_caller;\n"
+            "ALTER TABLE relay_intents DROP COLUMN caller_id;\n"
+            "DROP TABLE relay_callers;",
+        .down_postgres =
+            "DROP INDEX idx_relay_intents_caller;\n"
+            "ALTER TABLE relay_intents DROP COLUMN caller_id;\n"
+            "DROP TABLE relay_callers;",
+    },
 };
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 516,
+    .statement_count = 553,
     .migrations = sql_catalog_migrations,
-    .migration_count = 16,
+    .migration_count = 19,
     .tables = sql_catalog_tables,
-    .table_count = 50,
+    .table_count = 53,
     .partitioned = sql_catalog_partitioned,
     .partitioned_count = 4,
 };

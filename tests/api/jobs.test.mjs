@@ -165,8 +165,11 @@ test('jobs are run now, cancelled and replayed', async () => {
     assert.equal((await open.request('POST', `/api/v1/jobs/${dead.id}/cancel`)).status, 409);
     assert.equal((await open.request('POST', `/api/v1/jobs/${dead.id}/replay`)).data.attempts, 0);
     // Nobody knows the kind, so it is tried once and then waits for a program that does.
-    await until('it is tried', async () => (await open.get(`/api/v1/jobs/${dead.id}`)).attempts === 1);
-    const before = await open.get(`/api/v1/jobs/${dead.id}`);
+    let before;
+    await until('it is tried', async () => {
+        before = await open.get(`/api/v1/jobs/${dead.id}`);
+        return before.attempts === 1 && before.state === 'queued';
+    });
     assert.match(before.error, /^locked: This process has no handler/);
     assert.equal((await open.request('POST', `/api/v1/jobs/${dead.id}/retry`)).status, 200);
     await until('it is tried again', async () =>

@@ -3,9 +3,10 @@
 // never that all is applied. The measure is a daemon that follows the honest node alone.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { Api, Daemon, SLOW, assetBody, fresh, rows, sleep, typeBody } from './support.mjs';
-import { dump, objects } from '../support/program.mjs';
+import { change, dump, objects, run } from '../support/program.mjs';
 import { Liar } from '../support/liar.mjs';
 
 const V1 = '/api/v1';
@@ -136,6 +137,130 @@ describe('alone', () => {
             await liar.stop();
         }
     });
+});
+
+describe('a node that answers with rubbish', () => {
+    for (const lie of ['huge', 'gzip', 'html', 'cut', 'ids', 'numbers', 'topics', 'nulls']) {
+        test(`(${lie}) costs neither a row nor memory`, async () => {
+            const liar = await Liar.start(host.daemon.rpc, lie);
+            const daemon = await follow(`${liar.url},${host.daemon.rpc}`);
+            try {
+                await daemon.reach(head, 60);
+                sameRows(daemon);
+                assert.ok(liar.requests > 0);
+                const [, peak] = /VmHWM:\s*(\d+) kB/.exec(
+                    readFileSync(`/proc/${daemon.pid}/status`, 'utf8'));
+                assert.ok(SLOW > 1 || Number(peak) < 512 << 10, `${peak} kB at the peak`);
+            } finally {
+                await daemon.stop();
+                await liar.stop();
+            }
+        });
+    }
+});
+
+describe('a node on another fork', () => {
+    const FORK = 5;
+
+    /** Mines until the daemon has seen some more blocks one by one. */
+    async function mine(daemon, blocks) {
+        for (let i = 0; i < blocks; i++) {
+            await host.rpc('anvil_mine', '0x1');
+            head = await host.provider.getBlockNumber();
+            await daemon.reach(head);
+        }
+        await measure.reach(head);
+    }
+
+    const forked = async (daemon, liar) => (await metrics(daemon))(
+        `freehold_rpc_endpoint_lies_total{endpoint="${liar.url}",place="${liar.place}",kind="fork"`);
+
+    test('behind the honest one changes no row and is named', async () => {
+        const liar = await Liar.start(host.daemon.rpc, 'none', FORK);
+        const daemon = await follow(`${host.daemon.rpc},${liar.url}`);
+        liar.place = 2;
+        try {
+            await daemon.reach(head, 60);
+            await mine(daemon, 4);
+            sameRows(daemon);
+            assert.equal(await forked(daemon, liar), 1);
+            assert.match(daemon.log, new RegExp(`rpc.endpoint_lied.*${liar.url}.*"kind":"fork"`));
+        } finally {
+            await daemon.stop();
+            await liar.stop();
+        }
+    });
+
+    test('before the honest ones is outvoted', async () => {
+        const liar = await Liar.start(host.daemon.rpc, 'none', FORK);
+        const other = await Liar.start(host.daemon.rpc, 'none');
+        const daemon = await Daemon.start({ ...settings, 'chain.quorum': 2,
+            'chain.rpc_urls': `${liar.url},${host.daemon.rpc}`, 'chain.rpc_backup_urls': other.url });
+        liar.place = 1;
+        try {
+            await daemon.reach(head, 60);
+            sameRows(daemon);
+            assert.equal(await forked(daemon, liar), 1);
+            assert.deepEqual((await health(daemon)).endpoints.map((e) => e.role),
+                ['primary', 'fallback', 'backup']);
+        } finally {
+            await daemon.stop();
+            await liar.stop();
+            await other.stop();
+        }
+    });
+
+    test('alone stays without a quorum, which is said', async () => {
+        const liar = await Liar.start(host.daemon.rpc, 'none', FORK);
+        const gone = await Liar.start(host.daemon.rpc, 'none');
+        await gone.stop();
+        const daemon = await Daemon.start({ ...settings, 'chain.quorum': 2,
+            'chain.rpc_urls': `${liar.url},${gone.url}` });
+        try {
+            const deadline = Date.now() + 30_000 * SLOW;
+            let part = await health(daemon);
+            while (!/chain\.quorum asks for 2/.test(part.detail ?? '')) {
+                assert.ok(Date.now() < deadline, JSON.stringify(part) + daemon.log);
+                await sleep(20);
+                part = await health(daemon);
+            }
+            assert.deepEqual([part.status, part.synced, part.block], ['degraded', false, 0]);
+            const [{ n }] = rows(daemon.database, 'SELECT COUNT(*) AS n FROM blockchain_events');
+            assert.equal(n, 0);
+        } finally {
+            await daemon.stop();
+            await liar.stop();
+        }
+    });
+});
+
+test('chain verify finds whatever was done to an event', async () => {
+    const flags = (d) => Object.entries({ ...settings, 'chain.rpc_urls': host.daemon.rpc,
+        'store.url': d.database.url }).map(([key, value]) => `--${key}=${value}`);
+    const verify = (d, ...more) => run(['chain', 'verify', '--json', ...more, ...flags(d)],
+        { cwd: d.dir });
+    const daemon = await follow(host.daemon.rpc);
+    try {
+        await daemon.reach(head);
+        const [one, other] = [await verify(daemon), await verify(measure)];
+        assert.equal(one.status, 0, one.stdout + one.stderr);
+        assert.equal(one.stdout, other.stdout);
+        const [{ n }] = rows(daemon.database, 'SELECT COUNT(*) AS n FROM blockchain_events');
+        const [{ events, digest, to }] = objects(one.stdout);
+        assert.deepEqual([events, to], [n, head]);
+        assert.match(digest, /^0x[0-9a-f]{64}$/);
+        const [{ block }] = rows(daemon.database, `SELECT MAX(block_number) AS block
+            FROM blockchain_events WHERE event_type = 'Transfer'`);
+        change(daemon.database, `UPDATE blockchain_events SET event_type = 'Burnt'
+            WHERE block_number = ${block} AND event_type = 'Transfer'`);
+        const wrong = await verify(daemon);
+        assert.equal(wrong.status, 1);
+        assert.match(objects(wrong.stdout)[0].error, new RegExp(`block ${block} .* of another type`));
+        assert.equal((await verify(daemon, `--to=${block - 1}`)).status, 0);
+        assert.equal((await verify(daemon, '--from=x')).status, 2);
+    } finally {
+        await daemon.stop();
+    }
 });
 
 test('an honest node is synced when the last block is applied, and not before', async () => {

@@ -21,7 +21,8 @@ export const BIN = resolve(process.env.BIN ?? join(ROOT, 'build', 'freehold'));
 export const SLOW = /\bsan-/.test(BIN) ? 10 : 1;
 
 const folders = [];
-process.on('exit', () => folders.forEach((dir) => rmSync(dir, { recursive: true, force: true })));
+process.on('exit', () => folders.forEach((dir) => rmSync(dir,
+    { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })));
 
 /**
  * Asks until the answer is truthy and returns it. Nothing in a test waits without an end: what never

@@ -97,6 +97,17 @@ static const struct err_row err_rows[] = {
     {ERR_UNKNOWN_WALLET, "unknown_wallet", 422, false, "There is no wallet for this account."},
     {ERR_TX_REPLACED, "tx_replaced", 409, false, "Another transaction took the place of this one."},
 
+    {ERR_CALLER_UNKNOWN, "caller_unknown", 403, false, "There is no such user."},
+    {ERR_SESSION_EXPIRED, "session_expired", 401, false, "The session has expired."},
+    {ERR_CALLER_SIGNATURE, "caller_signature", 422, false,
+     "The signature over the request is not valid."},
+    {ERR_CALLER_NONCE, "caller_nonce", 409, false,
+     "The request does not have the number that comes next: it was made before, or out of order."},
+    {ERR_OPERATION_REFUSED, "operation_refused", 403, false, "This operation is not allowed."},
+    {ERR_FEE_BOUNDS, "fee_bounds", 503, true, "The chain asks for more than we pay at the moment."},
+    {ERR_WALLET_LOW, "wallet_low", 503, true, "The wallet that would pay is low on coin."},
+    {ERR_CONTRACT_REFUSED, "contract_refused", 403, false, "This contract is not one of ours."},
+
     {ERR_CONFIG, "config", 500, false, "The configuration is not valid."},
     {ERR_UNKNOWN_CONFIG_KEY, "unknown_config_key", 500, false,
      "The configuration has a key that is not known."},

@@ -74,6 +74,15 @@ enum err {
     ERR_POLICY_REFUSED,
     ERR_UNKNOWN_WALLET,
     ERR_TX_REPLACED,
+    /* What is looked at before sending for somebody else (kernel/relay/relay_checks.h). */
+    ERR_CALLER_UNKNOWN,
+    ERR_SESSION_EXPIRED,
+    ERR_CALLER_SIGNATURE,
+    ERR_CALLER_NONCE,
+    ERR_OPERATION_REFUSED,
+    ERR_FEE_BOUNDS,
+    ERR_WALLET_LOW,
+    ERR_CONTRACT_REFUSED,
     /* Us and what we stand on. */
     ERR_CONFIG,
     ERR_UNKNOWN_CONFIG_KEY,

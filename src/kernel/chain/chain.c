@@ -128,7 +128,10 @@ static void note_position(struct chain *chain, const struct chain_position *p)
     (void)pthread_mutex_unlock(&chain->lock);
 }
 
-/* Reads headers from the cursor's own block on and says whether they continue it. */
+/*
+ * Reads headers from the cursor's own block on and says whether they continue it. What they say has
+ * to be confirmed by the other nodes: a fork as well as a block to apply.
+ */
 static enum err read_headers(struct chain *chain, const struct chain_position *at, uint64_t last,
                              struct chain_batch *batch, bool *out_forked, struct why *why)
 {
@@ -152,7 +155,9 @@ static enum err read_headers(struct chain *chain, const struct chain_position *a
     /* What does not link is of another fork than what came before: read again next time. */
     batch->headers = headers + 1;
     batch->header_count = linked - 1;
-    return OK;
+    const struct evm_header *telling = *out_forked ? &headers[0] : &headers[linked - 1];
+    bool telling_nothing = !*out_forked && linked == 1;
+    return telling_nothing ? OK : rpc_confirm(chain->rpc, telling->number, &telling->hash, why);
 }
 
 /* Says what was committed; before the commit it might still be tried again. */
@@ -259,7 +264,11 @@ static enum err look_below(struct chain *chain, const struct chain_position *at,
     if (e == OK) {
         e = rpc_header(chain->rpc, &chain->step, head, &header, why);
     }
-    if (e == OK && !hash_equal(&known.hash, &header.hash)) {
+    bool differs = e == OK && !hash_equal(&known.hash, &header.hash);
+    if (differs) {
+        e = rpc_confirm(chain->rpc, head, &header.hash, why);
+    }
+    if (e == OK && differs) {
         e = chain_reorg_handle(chain, at, out_progress, why);
     }
     return e;
@@ -294,6 +303,7 @@ enum err chain_sync_once(struct chain *chain, bool *out_progress, struct why *wh
     uint64_t head = 0;
     e = chain_followed_load(chain, at, why);
     if (e == OK) {
+        rpc_survey(chain->rpc);
         e = rpc_block_number(chain->rpc, &head, why);
     }
     if (e != OK) {

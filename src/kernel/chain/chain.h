@@ -27,6 +27,8 @@
  *   out among others of its block and contracts, or alters, is not noticed.
  *   trusted: as headers, for chains whose headers cannot be hashed again here. Blooms prove nothing
  *   then and are not looked at. Health says so.
+ *   Whatever the mode, the last block of a batch, and a block that is said to have replaced one of
+ *   ours, must be the same at as many nodes as the quorum and not another at more (rpc_confirm).
  *   A node that is found lying is benched by the pool and its answer dropped whole: no row comes
  *   from it. Without another node the cursor stays, and the status says why. A range that a node
  *   refuses is halved.
@@ -37,8 +39,9 @@
  *   that is at most `reorg_depth_max` blocks, reverts everything above the fork in one transaction
  *   (store_undo_rollback, event rows, block rows, cursor) and goes on. Only a block with another
  *   hash proves a fork: a node that has fewer blocks than we applied is behind, and waited for.
- *   Deeper: the chain halts (ERR_CHAIN_HALTED), its row says why, health is unhealthy, everything
- *   else goes on, and chain_resume continues after a human looked.
+ *   One deeper than `reorg_depth_alert` is said as an error and counted as such.
+ *   Deeper than that: the chain halts (ERR_CHAIN_HALTED), its row says why, health is unhealthy,
+ * everything else goes on, and chain_resume continues after a human looked.
  *
  * Invariant: after any history of reorgs, crashes and restarts the projections equal those of a
  * fresh index of the canonical chain.
@@ -123,11 +126,16 @@ enum chain_verify {
 
 struct chain_config {
     uint64_t chain_id;
-    const char *rpc_urls; /* comma-separated, primary first */
-    const char *verify;   /* full, headers or trusted */
+    const char *rpc_urls;        /* comma-separated, primary first */
+    const char *rpc_backup_urls; /* asked when none of the others is ready */
+    uint64_t rpc_rate;           /* calls a second an endpoint; 0: no limit */
+    uint64_t rpc_answer_max;     /* units: bytes */
+    uint64_t quorum;             /* nodes that must have a block before it is applied */
+    const char *verify;          /* full, headers or trusted */
     int64_t rpc_timeout_usec;
     int64_t poll_usec;
     uint64_t confirmations;
+    uint64_t reorg_depth_alert; /* deeper ones are undone and reported as an error */
     uint64_t reorg_depth_max;
     uint64_t undo_depth; /* blocks kept for undo, >= reorg_depth_max + confirmations */
     uint64_t range_max;  /* blocks of one eth_getLogs */

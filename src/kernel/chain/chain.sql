@@ -97,6 +97,17 @@ INSERT INTO blockchain_events
 VALUES (:chain_id, :block_number, :log_index, :block_hash, :transaction_hash, :contract_address,
         :event_type, :event_data, :processed, :error, :now);
 
+-- statement: chain_events_range
+-- doc: The applied logs of a range of blocks, in order.
+-- params: chain_id i64, from_block i64, to_block i64
+-- columns: block_number i64, log_index i64, block_hash hash, transaction_hash hash
+-- columns: contract_address address, event_type text, event_data json
+SELECT block_number, log_index, block_hash, transaction_hash, contract_address, event_type,
+       event_data
+FROM blockchain_events
+WHERE chain_id = :chain_id AND block_number BETWEEN :from_block AND :to_block
+ORDER BY block_number, log_index;
+
 -- statement: chain_events_cut
 -- doc: Deletes logs of orphaned blocks.
 -- params: chain_id i64, from_block i64

@@ -68,8 +68,12 @@ static enum err follow_announced(struct store_tx *tx, const struct application *
     return OK;
 }
 
-/* The decoded arguments as JSON by name; raw topics and data when the binding does not know it. */
-static struct slice event_data(struct arena *scratch, const struct chain_item *item)
+struct slice chain_event_type(const struct chain_item *item)
+{
+    return slice_text(item->event != NULL ? item->event->name : "unknown");
+}
+
+struct slice chain_event_data(struct arena *scratch, const struct chain_item *item)
 {
     struct buf buf;
     struct json_out j;
@@ -109,9 +113,8 @@ static void add_event(struct store_query *rows, const struct application *a)
     store_bind_bytes(rows, "block_hash", hash_slice(&log->block_hash));
     store_bind_bytes(rows, "transaction_hash", hash_slice(&log->tx_hash));
     store_bind_bytes(rows, "contract_address", address_slice(&log->address));
-    store_bind_text(rows, "event_type",
-                    slice_text(a->item->event ? a->item->event->name : "unknown"));
-    store_bind_json(rows, "event_data", event_data(a->scratch, a->item));
+    store_bind_text(rows, "event_type", chain_event_type(a->item));
+    store_bind_json(rows, "event_data", chain_event_data(a->scratch, a->item));
     store_bind_bool(rows, "processed", outcome == OK);
     if (outcome == OK) {
         store_bind_null(rows, "error");

@@ -6,6 +6,7 @@
  *   chain_followed.c  which contracts are followed
  *   chain_collect.c   reading the logs of a range, without trusting that they belong together
  *   chain_apply.c     one batch as one transaction
+ *   chain_compare.c   are the stored events those of the chain?
  *   chain_reorg.c     finding a fork, undoing what is above it, halting, resuming
  */
 #ifndef KERNEL_CHAIN_CHAIN_INTERNAL_H
@@ -27,6 +28,7 @@ enum chain_metric {
     CHAIN_METRIC_EVENTS,
     CHAIN_METRIC_EVENTS_FAILED,
     CHAIN_METRIC_REORGS,
+    CHAIN_METRIC_REORGS_DEEP,
     CHAIN_METRIC_REORG_DEPTH,
     CHAIN_METRIC_HALTED,
     CHAIN_METRIC_BATCH,
@@ -156,6 +158,12 @@ enum err chain_write(struct chain *chain, store_fn fn, void *ctx, struct why *wh
 
 /* chain_collect reads and decodes the logs of a range of verified headers, in order. */
 enum err chain_collect(struct chain *chain, struct chain_batch *batch, struct why *why) ERR_CHECKED;
+
+/* chain_event_type is what a log's row says in event_type. */
+struct slice chain_event_type(const struct chain_item *item);
+/* chain_event_data is what its row says in event_data: the decoded arguments as JSON by name, or
+ * the raw topics and data when the binding does not know it. Owns: the arena. */
+struct slice chain_event_data(struct arena *scratch, const struct chain_item *item);
 
 /* chain_apply is the store function that applies a batch and moves the cursor. */
 enum err chain_apply(struct store_tx *tx, void *ctx, struct why *why) ERR_CHECKED;

@@ -327,7 +327,9 @@ static void note_reorg(struct chain *chain, const struct rollback *r)
     (void)pthread_mutex_lock(&chain->lock);
     chain->status.reorg_depth_last = depth;
     (void)pthread_mutex_unlock(&chain->lock);
-    LOG(LOG_WARN, "chain.reorg_undone", log_u64("chain", chain->config.chain_id),
+    bool deep = depth > chain->config.reorg_depth_alert;
+    metric_add(&chain_metrics[CHAIN_METRIC_REORGS_DEEP], deep ? 1 : 0);
+    LOG(deep ? LOG_ERROR : LOG_WARN, "chain.reorg_undone", log_u64("chain", chain->config.chain_id),
         log_u64("block", r->at.block), log_u64("fork_block", r->fork.number),
         log_u64("depth", depth), log_u64("changes", r->changes));
 }

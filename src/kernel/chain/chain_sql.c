@@ -37,7 +37,7 @@ static const struct store_column chain_sql_totals_columns[] = {
 };
 const struct store_statement chain_sql_totals = {
     .name = "chain_totals",
-    .id = 41,
+    .id = 42,
     .writes = false,
     .sqlite =
         "SELECT (SELECT COUNT(*) FROM chain_reorgs r WHERE r.chain_id = ?1) AS reorgs,\n"
@@ -253,7 +253,7 @@ static const struct store_column chain_sql_source_insert_params[] = {
 };
 const struct store_statement chain_sql_source_insert = {
     .name = "chain_source_insert",
-    .id = 39,
+    .id = 40,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -277,7 +277,7 @@ static const struct store_column chain_sql_sources_list_columns[] = {
 };
 const struct store_statement chain_sql_sources_list = {
     .name = "chain_sources_list",
-    .id = 40,
+    .id = 41,
     .writes = false,
     .sqlite =
         "SELECT address, contract, from_block FROM chain_sources\n"
@@ -325,6 +325,42 @@ const struct store_statement chain_sql_event_insert = {
         "COPY blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at) FROM STDIN (FORMAT binary)",
     .params = chain_sql_event_insert_params,
     .param_count = 11,
+};
+
+static const struct store_column chain_sql_events_range_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"from_block", STORE_I64, false},
+    {"to_block", STORE_I64, false},
+};
+static const struct store_column chain_sql_events_range_columns[] = {
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+    {"block_hash", STORE_HASH, false},
+    {"transaction_hash", STORE_HASH, false},
+    {"contract_address", STORE_ADDRESS, false},
+    {"event_type", STORE_TEXT, false},
+    {"event_data", STORE_JSON, false},
+};
+const struct store_statement chain_sql_events_range = {
+    .name = "chain_events_range",
+    .id = 38,
+    .writes = false,
+    .sqlite =
+        "SELECT block_number, log_index, block_hash, transaction_hash, contract_address, event_type,\n"
+        "       event_data\n"
+        "FROM blockchain_events\n"
+        "WHERE chain_id = ?1 AND block_number BETWEEN ?2 AND ?3\n"
+        "ORDER BY block_number, log_index",
+    .postgres =
+        "SELECT block_number, log_index, block_hash, transaction_hash, contract_address, event_type,\n"
+        "       event_data\n"
+        "FROM blockchain_events\n"
+        "WHERE chain_id = $1::bigint AND block_number BETWEEN $2::bigint AND $3::bigint\n"
+        "ORDER BY block_number, log_index",
+    .params = chain_sql_events_range_params,
+    .param_count = 3,
+    .columns = chain_sql_events_range_columns,
+    .column_count = 7,
 };
 
 static const struct store_column chain_sql_events_cut_params[] = {
@@ -444,7 +480,7 @@ static const struct store_column chain_sql_reorg_insert_params[] = {
 };
 const struct store_statement chain_sql_reorg_insert = {
     .name = "chain_reorg_insert",
-    .id = 38,
+    .id = 39,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs\n"

@@ -97,6 +97,14 @@ extern const struct store_statement chain_sql_sources_list;
 extern const struct store_statement chain_sql_event_insert;
 
 /*
+ * chain_sql_events_range: The applied logs of a range of blocks, in order.
+ * Params: chain_id i64, from_block i64, to_block i64
+ * Columns: block_number i64, log_index i64, block_hash hash, transaction_hash hash,
+ * contract_address address, event_type text, event_data json
+ */
+extern const struct store_statement chain_sql_events_range;
+
+/*
  * chain_sql_events_cut: Deletes logs of orphaned blocks.
  * Params: chain_id i64, from_block i64
  */

@@ -113,6 +113,11 @@ enum err receipt_parse(struct arena *arena, const struct json *v, struct receipt
     return e;
 }
 
+bool receipt_type_known(uint8_t type)
+{
+    return type <= RECEIPT_TYPE_PRAGUE || type == RECEIPT_TYPE_DEPOSIT;
+}
+
 /* ---- writing ---- */
 
 static void log_encode(struct buf *out, const struct evm_log *log)

@@ -15,6 +15,8 @@
 
 #include "kernel/evm/block.h"
 
+/* The last type of Ethereum through Prague (EIP-7702). */
+#define RECEIPT_TYPE_PRAGUE 4
 /* The type of a deposit from the layer below, on OP-stack chains. */
 #define RECEIPT_TYPE_DEPOSIT 0x7e
 /* The largest type that EIP-2718 allows. */
@@ -41,6 +43,8 @@ struct receipt {
  */
 enum err receipt_parse(struct arena *arena, const struct json *v, struct receipt *out,
                        struct why *why) ERR_CHECKED;
+/* receipt_type_known says whether the form of receipts of a type is known for sure. */
+bool receipt_type_known(uint8_t type);
 /* receipt_encode appends the consensus form. */
 void receipt_encode(struct buf *out, const struct receipt *r);
 /* receipts_root computes what the header of a block with these receipts says. */

@@ -93,6 +93,17 @@ static struct slice raw_encode(struct arena *arena, const struct tx *tx,
     return buf_slice(&b);
 }
 
+struct slice tx_signing_payload(struct arena *arena, const struct tx *tx)
+{
+    return raw_encode(arena, tx, NULL);
+}
+
+struct slice tx_attach(struct arena *arena, const struct tx *tx, const struct signature *signature)
+{
+    ASSERT(signature->v == 27 || signature->v == 28);
+    return raw_encode(arena, tx, signature);
+}
+
 struct hash tx_signing_hash(struct arena *scratch, const struct tx *tx)
 {
     return keccak256(raw_encode(scratch, tx, NULL));

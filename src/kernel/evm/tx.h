@@ -29,8 +29,14 @@ struct tx {
     struct slice data;
 };
 
+/* tx_signing_payload returns the bytes whose Keccak-256 the sender signs. Owns: the arena. */
+struct slice tx_signing_payload(struct arena *arena, const struct tx *tx);
+
 /* tx_signing_hash is what the sender signs. */
 struct hash tx_signing_hash(struct arena *scratch, const struct tx *tx);
+
+/* tx_attach returns the raw bytes with a signature that somebody else made. Owns: the arena. */
+struct slice tx_attach(struct arena *arena, const struct tx *tx, const struct signature *signature);
 
 /*
  * tx_sign returns the signed raw bytes for eth_sendRawTransaction and their hash.

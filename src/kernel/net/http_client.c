@@ -2,6 +2,7 @@
 
 #include "kernel/base/check.h"
 #include "kernel/base/clock.h"
+#include "kernel/net/public.h"
 
 #include <curl/curl.h>
 #include <fcntl.h>
@@ -33,6 +34,7 @@ struct transfer {
     struct buf body;
     size_t bytes_max;
     bool too_large;
+    bool refused; /* the address is not of the public internet */
 };
 
 static pthread_once_t start_once = PTHREAD_ONCE_INIT;
@@ -138,6 +140,18 @@ static int on_socket(void *ctx, curl_socket_t fd, curlsocktype purpose)
     return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? CURL_SOCKOPT_OK : CURL_SOCKOPT_ERROR;
 }
 
+/* on_open is asked for a socket to an address: the last moment at which it can be refused. */
+static curl_socket_t on_open(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct transfer *t = ctx;
+    (void)purpose;
+    if (!net_address_is_public(&address->addr)) {
+        t->refused = true;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
 static bool header_is_clean(struct slice text)
 {
     return slice_find(text, '\r') < 0 && slice_find(text, '\n') < 0 && slice_find(text, 0) < 0;
@@ -221,6 +235,10 @@ static enum err transfer_failed(CURLcode code, const struct transfer *t,
         return why_set(why, ERR_NODE_TIMEOUT, NULL, "%s did not answer within %lld ms.", origin,
                        (long long)(request->timeout_usec / 1000));
     }
+    if (t->refused) {
+        return why_set(why, ERR_FORBIDDEN, NULL,
+                       "%s is not on the public internet, where it would have to be.", origin);
+    }
     if (t->too_large) {
         return why_set(why, ERR_LIMIT, NULL, "%s answered with more than %zu bytes.", origin,
                        t->bytes_max);
@@ -295,6 +313,10 @@ enum err net_request_run(struct net_client *client, struct arena *arena,
     SET(handle, CURLOPT_HTTPHEADER, headers);
     SET(handle, CURLOPT_WRITEFUNCTION, on_body);
     SET(handle, CURLOPT_WRITEDATA, &t);
+    if (request->public_only) {
+        SET(handle, CURLOPT_OPENSOCKETFUNCTION, on_open);
+        SET(handle, CURLOPT_OPENSOCKETDATA, &t);
+    }
     CURLcode code = curl_easy_setopt(handle, CURLOPT_URL, request->url);
     if (code == CURLE_OK) {
         code = curl_easy_perform(handle);

@@ -34,6 +34,7 @@ struct net_request {
     const struct net_header *headers;
     size_t header_count;
     struct slice body;
+    bool public_only;        /* refuse addresses that are not of the public internet */
     const char *keep_header; /* name of a header of the answer that is wanted; NULL: none */
     int64_t timeout_usec;
     size_t answer_bytes_max;
@@ -62,7 +63,9 @@ void net_client_free(struct net_client *client);
 /*
  * net_request_run sends a request and waits. Owns: answer slices live in the arena. Any HTTP
  * status is OK here. Errors: ERR_UPSTREAM (refused, reset, DNS, TLS; why says which),
- * ERR_NODE_TIMEOUT, ERR_LIMIT (answer too large), ERR_CONFIG (url).
+ * ERR_NODE_TIMEOUT, ERR_LIMIT (answer too large), ERR_CONFIG (url), ERR_FORBIDDEN (`public_only`,
+ * and the address is not). A client either always sends so or never: a kept connection is not
+ * looked at again.
  */
 enum err net_request_run(struct net_client *client, struct arena *arena,
                          const struct net_request *request, struct net_answer *out,

@@ -23,7 +23,12 @@
 #define OPS_WALLETS_MAX 64
 
 struct ops_config {
-    struct u256 balance_wei_alert; /* a wallet of the relay with less is warned of */
+    struct u256 balance_wei_alert;    /* a wallet of the relay with less is warned of */
+    struct u256 balance_wei_critical; /* with less it is an error, and gets no more work */
+    const char *treasury;             /* address of the wallet that refills, or "" */
+    struct u256 refill_wei_below;     /* wallets with less are refilled */
+    struct u256 refill_wei_to;        /* up to this */
+    struct u256 refill_wei_day_max;   /* all wallets together, in 24 hours */
 };
 
 /* ops_config_rows are the rows of section "ops". */
@@ -45,8 +50,8 @@ struct ops {
     struct relay *relay;
     struct cache *cache;            /* or NULL */
     const struct job_catalog *jobs; /* what all job tables declare */
-    struct address wallets[OPS_WALLETS_MAX];
-    size_t wallet_count;
+    bool has_treasury;
+    struct address treasury;
 };
 
 /* How long rows are kept; 0 is for ever. Units: microseconds. */

@@ -30,10 +30,27 @@ static enum health worse(enum health a, enum health b)
 
 struct database_look {
     int64_t dead;
+    uint64_t chain_id; /* in */
+    size_t wallets_low;
     int64_t backup_usec; /* of the last good one; 0: there is none */
     int64_t verified_usec;
     struct audit_head audit;
 };
+
+static enum err look_at_wallets(struct store_tx *tx, struct database_look *look, struct why *why)
+{
+    struct arena scratch;
+    struct relay_wallet_row *wallets = NULL;
+    size_t count = 0;
+    arena_init(&scratch, 0);
+    enum err e = relay_wallets(tx, &scratch, look->chain_id, &wallets, &count, why);
+    look->wallets_low = 0;
+    for (size_t i = 0; e == OK && i < count; i++) {
+        look->wallets_low += wallets[i].low;
+    }
+    arena_free(&scratch);
+    return e;
+}
 
 static enum err look_at_database(struct store_tx *tx, void *ctx, struct why *why)
 {
@@ -44,6 +61,9 @@ static enum err look_at_database(struct store_tx *tx, void *ctx, struct why *why
     }
     if (e == OK) {
         e = backup_runs_last(tx, BACKUP_RUN_VERIFY, &look->verified_usec, why);
+    }
+    if (e == OK) {
+        e = look_at_wallets(tx, look, why);
     }
     return e == OK ? audit_head_read(tx, &look->audit, why) : e;
 }
@@ -181,10 +201,17 @@ static void leases_part(const struct ops *ops, struct json_out *j)
     json_end_array(j);
 }
 
-static enum health relay_part(const struct ops *ops, struct json_out *j)
+static enum health relay_part(const struct ops *ops, struct json_out *j,
+                              const struct database_look *look)
 {
-    enum health h = relay_is_working(ops->relay) ? HEALTHY : DEGRADED;
-    part(j, "relay", h, h == HEALTHY ? NULL : "no process sends transactions at the moment");
+    bool working = relay_is_working(ops->relay);
+    enum health h = working && look->wallets_low == 0 ? HEALTHY : DEGRADED;
+    part(j, "relay", h,
+         !working                ? "no process sends transactions at the moment"
+         : look->wallets_low > 0 ? "a wallet has less than ops.balance_critical"
+                                 : NULL);
+    json_key(j, "walletsLow");
+    json_u64(j, look->wallets_low);
     json_end_object(j);
     return h;
 }
@@ -211,7 +238,7 @@ enum err ops_health(struct http_call *call, struct why *why)
     json_out_init(&j, call->raw);
     enum health all = HEALTHY;
     enum health jobs = HEALTHY;
-    struct database_look look = {0};
+    struct database_look look = {.chain_id = ops->chain_id};
     struct buf parts;
     buf_init(&parts, call->req, 1024);
     struct json_out p;
@@ -220,7 +247,7 @@ enum err ops_health(struct http_call *call, struct why *why)
     all = worse(all, database_part(ops, &p, &jobs, &look));
     audit_part(&p, all, &look.audit);
     all = worse(all, chain_part(ops, &p));
-    all = worse(all, relay_part(ops, &p));
+    all = worse(all, relay_part(ops, &p, &look));
     all = worse(all, cache_part(ops, &p));
     all = worse(all, backup_part(ops, &p, &look));
     all = worse(all, jobs);

@@ -3,6 +3,7 @@
 #include "kernel/base/check.h"
 #include "kernel/base/hex.h"
 #include "kernel/base/log.h"
+#include "kernel/base/rand.h"
 #include "kernel/relay/relay_internal.h"
 #include "kernel/relay/relay_sql.h"
 
@@ -34,6 +35,18 @@ struct relay *relay_new(const struct relay_options *options)
     relay->watch = options->watch;
     relay->watch_ctx = options->watch_ctx;
     relay->leased = options->leased;
+    relay->pool = mem_alloc((options->pool_count + 1) * sizeof *relay->pool);
+    relay->pool_count = options->pool_count;
+    for (size_t i = 0; i < options->pool_count; i++) {
+        relay->pool[i] = options->pool[i];
+    }
+    relay->has_treasury = options->treasury != NULL;
+    if (relay->has_treasury) {
+        relay->treasury = *options->treasury;
+    }
+    if (store_installation(options->store, relay->installation, NULL) != OK) {
+        rand_id("none", relay->installation); /* hashes of this run are not comparable, but safe */
+    }
     relay->wallets = mem_alloc((options->signer_count + 1) * sizeof *relay->wallets);
     arena_init(&relay->step, 256 * 1024);
     return relay;
@@ -45,6 +58,7 @@ void relay_free(struct relay *relay)
         ASSERT(!relay->running);
         arena_free(&relay->step);
         mem_free(relay->wallets);
+        mem_free(relay->pool);
         mem_free(relay);
     }
 }
@@ -54,6 +68,9 @@ enum err relay_step(struct relay *relay, bool *out_progress, struct why *why)
     *out_progress = false;
     arena_clear(&relay->step);
     enum err e = relay_watches(relay) ? relay_pass_final(relay, out_progress, why) : OK;
+    if (e == OK && relay_watches(relay)) {
+        e = relay_pass_pool(relay, out_progress, why);
+    }
     if (e == OK) {
         e = relay_pass_open(relay, out_progress, why);
     }
@@ -148,6 +165,20 @@ struct wallet_check {
     uint64_t pending; /* mined, or waiting in the node's pool */
 };
 
+static enum err put_pooled(struct store_tx *tx, const struct wallet_check *c, struct why *why)
+{
+    bool pooled = false;
+    for (size_t i = 0; i < c->relay->pool_count; i++) {
+        pooled = pooled || address_equal(&c->relay->pool[i], c->wallet);
+    }
+    struct store_query q;
+    store_begin(&q, tx, &relay_sql_wallet_put_pooled);
+    store_bind_i64(&q, "chain_id", (int64_t)c->relay->chain_id);
+    store_bind_bytes(&q, "address", address_slice(c->wallet));
+    store_bind_bool(&q, "pooled", pooled);
+    return store_finish(&q, NULL, why);
+}
+
 /*
  * A wallet's next nonce is never below what the node knows. Above it stand our own open intents; a
  * wallet that we see for the first time starts behind whatever waits at the node.
@@ -156,7 +187,12 @@ static enum err check_wallet(struct store_tx *tx, void *ctx, struct why *why)
 {
     const struct wallet_check *c = ctx;
     uint64_t next = 0;
-    return relay_nonce_at_least(tx, c->relay->chain_id, c->wallet, c->pending, &next, why);
+    uint64_t chain_id = c->relay->chain_id;
+    enum err e = relay_nonce_at_least(tx, chain_id, c->wallet, c->pending, &next, why);
+    if (e == OK && next == 0) {
+        e = relay_nonce_put(tx, chain_id, c->wallet, 0, why); /* it has to have a row */
+    }
+    return e == OK ? put_pooled(tx, c, why) : e;
 }
 
 enum err relay_reconcile(struct relay *relay, struct why *why)

@@ -33,14 +33,20 @@
  * signer may be another machine: bytes for the next nonces are made first, and stored in one
  * transaction if wallet and intents are still as they were; else they are dropped, unsent.
  *
+ * Several wallets: an intent may leave the choice of its wallet open (`pooled`). The process that
+ * watches the chain gives it to the wallet of the pool that has least under way and is not low on
+ * coin; while it is queued and its wallet runs low, it is given to another one. What has a nonce
+ * stays where it is. A pool without any wallet that could send leaves intents waiting.
+ *
  * Order: intents of one wallet are signed by priority, and within one in the order of submission
  * among those that are ready. While urgent ones fill the wallet's places, others wait.
  * `after` holds an intent back until another one is MINED (approve before bid). Fillings apart, an
  * intent whose look failed (a node in trouble) is overtaken.
  *
  * A simulation that reverts is made again before it is believed, after a look at what was mined,
- * and not while something submitted before is under way: after a reorganisation an intent would
- * fail for want of what is about to be mined again.
+ * and not while something submitted before is under way or was mined since the look before: after a
+ * reorganisation, or the second of two, an intent would fail for want of what is about to be mined
+ * again.
  *
  * Waiting: what will pass is waited for without end (no funds, fees above the cap, no node). What a
  * node holds against an intent without calling it a revert is asked again for a quarter of an hour.
@@ -133,6 +139,7 @@ struct relay_intent {
     struct slice key; /* unique text: the idempotency key of the effect */
     uint64_t chain_id;
     struct address wallet; /* one of the relay's wallets */
+    bool pooled;           /* any wallet of the pool: `wallet` is not looked at */
     bool has_to;           /* false: contract creation */
     struct address to;
     struct wei_amount value;
@@ -149,6 +156,7 @@ struct relay_row {
     struct slice id; /* "tx_…" */
     struct slice key;
     uint64_t chain_id;
+    bool unassigned; /* of the pool, and no wallet was chosen yet */
     struct address wallet;
     bool has_to;
     struct address to;
@@ -230,6 +238,7 @@ struct relay_config {
     uint64_t inflight_max; /* signed or sent per wallet */
     uint64_t gas_limit_max;
     uint64_t gas_margin_percent;
+    uint64_t caller_rate; /* transactions that one caller may ask for in a minute */
     uint64_t final_depth; /* blocks on top after which a receipt is not looked at again */
 };
 
@@ -247,6 +256,18 @@ enum err relay_config_check(const struct relay_config *config, uint64_t chain_id
 typedef enum err (*relay_watch_fn)(struct store_tx *tx, void *ctx, const struct relay_row *row,
                                    struct why *why);
 
+/*
+ * The wallet that refills others. With the role RELAY_ROLE_TREASURY it may send plain coin, at most
+ * `value_max` at a time, to wallets of the relay and nowhere else.
+ */
+struct relay_treasury {
+    struct address wallet;
+    struct wei_amount value_max;
+};
+
+#define RELAY_ROLE_TREASURY "relay.treasury"
+#define RELAY_PURPOSE_REFILL "relay.refill"
+
 struct relay_options {
     const struct relay_config *config;
     uint64_t chain_id;
@@ -260,7 +281,10 @@ struct relay_options {
     size_t gas_count;
     const struct abi_contract *const *contracts; /* for decoding revert reasons */
     size_t contract_count;
-    relay_watch_fn watch; /* or NULL */
+    const struct address *pool; /* wallets that share work */
+    size_t pool_count;
+    const struct relay_treasury *treasury; /* or NULL: nobody refills */
+    relay_watch_fn watch;                  /* or NULL */
     void *watch_ctx;
     bool leased; /* other processes may relay for this chain: work under leases */
 };
@@ -298,6 +322,36 @@ enum err relay_submit(struct store_tx *tx, struct arena *arena, const struct rel
  * moment ago).
  */
 bool relay_has_wallet(const struct relay *relay, const struct address *address);
+
+/* A wallet as its row tells. */
+struct relay_wallet_row {
+    struct address address;
+    uint64_t next_nonce;
+    uint64_t open; /* queued, signed or sent */
+    bool pooled;
+    bool low;
+    bool has_balance;
+    struct wei_amount balance;
+    int64_t balance_usec; /* when it was looked at */
+};
+
+/* relay_wallets lists the wallets of a chain. Owns: the arena. */
+enum err relay_wallets(struct store_tx *tx, struct arena *arena, uint64_t chain_id,
+                       struct relay_wallet_row **out, size_t *out_count,
+                       struct why *why) ERR_CHECKED;
+/*
+ * relay_wallet_note notes what a wallet holds; one that is low gets no more work of the pool. A
+ * wallet without a row is passed over.
+ */
+enum err relay_wallet_note(struct store_tx *tx, uint64_t chain_id, const struct address *wallet,
+                           struct wei_amount balance, bool low, struct why *why) ERR_CHECKED;
+/*
+ * relay_refills tells what the treasury has sent to a wallet: whether a refill is under way, and
+ * how much was asked for by all wallets together since a time, failures left out.
+ */
+enum err relay_refills(struct store_tx *tx, uint64_t chain_id, const struct address *wallet,
+                       int64_t since_usec, bool *out_open, struct wei_amount *out_total,
+                       struct why *why) ERR_CHECKED;
 
 /* relay_is_working says whether some process sees to the chain's intents, as of a moment ago. */
 bool relay_is_working(const struct relay *relay);

@@ -22,18 +22,74 @@ VALUES (:chain_id, :address, :next_nonce, :now)
 ON CONFLICT (chain_id, address)
 DO UPDATE SET next_nonce = EXCLUDED.next_nonce, updated_at = EXCLUDED.updated_at;
 
+-- statement: relay_wallet_put_pooled
+-- doc: Says whether a wallet shares work.
+-- params: chain_id i64, address address, pooled bool
+UPDATE relay_wallets SET pooled = :pooled
+WHERE chain_id = :chain_id AND address = :address AND pooled <> :pooled;
+
+-- statement: relay_wallet_put_balance
+-- doc: What a wallet holds, and whether that is too little for more work.
+-- params: chain_id i64, address address, balance u256, low bool, now time
+UPDATE relay_wallets SET balance = :balance, low = :low, balance_at = :now
+WHERE chain_id = :chain_id AND address = :address;
+
+-- statement: relay_wallet_put_low
+-- doc: A node found too little in a wallet.
+-- params: chain_id i64, address address
+UPDATE relay_wallets SET low = TRUE
+WHERE chain_id = :chain_id AND address = :address AND NOT low;
+
+-- statement: relay_wallets_list
+-- doc: The wallets of a chain with what they have to do.
+-- params: chain_id i64
+-- columns: address address, next_nonce i64, pooled bool, low bool, balance u256?, balance_at time?
+-- columns: open i64
+SELECT w.address, w.next_nonce, w.pooled, w.low, w.balance, w.balance_at,
+       COALESCE(o.open, 0) AS open
+FROM relay_wallets w LEFT JOIN (
+    SELECT wallet, COUNT(*) AS open FROM relay_intents
+    WHERE chain_id = :chain_id AND state < 4 GROUP BY wallet
+) o ON o.wallet = w.address
+WHERE w.chain_id = :chain_id
+ORDER BY w.address;
+
+-- statement: relay_pool_waiting
+-- doc: Queued intents of the pool that have no wallet yet, or one that runs low, urgent ones first.
+-- params: chain_id i64, max_rows i64
+-- columns: intent_id text
+SELECT i.intent_id FROM relay_intents i
+LEFT JOIN relay_wallets w ON w.chain_id = i.chain_id AND w.address = i.wallet
+WHERE i.chain_id = :chain_id AND i.state = 1 AND (i.pool = 1 OR (i.pool = 2 AND w.low))
+ORDER BY i.priority DESC, i.seq
+LIMIT :max_rows;
+
+-- statement: relay_pool_assign
+-- doc: Gives a queued intent of the pool to a wallet.
+-- params: intent_id text, wallet address, now time
+UPDATE relay_intents SET wallet = :wallet, pool = 2, try_at = :now
+WHERE intent_id = :intent_id AND state = 1 AND pool > 0 AND wallet <> :wallet;
+
+-- statement: relay_refills_since
+-- doc: What was asked of the treasury since a time and has not failed; open ones whenever.
+-- params: chain_id i64, purpose text, since time
+-- columns: to_address address?, value u256, state i64
+SELECT to_address, value, state FROM relay_intents
+WHERE chain_id = :chain_id AND purpose = :purpose AND state <= 4
+    AND (state < 4 OR created_at >= :since);
+
 -- statement: relay_intent_insert
 -- doc: Writes an intent; an existing key changes nothing.
 -- params: intent_id text, intent_key text, content_hash hash, chain_id i64, wallet address
 -- params: to_address address?, value u256, data bytes, role text, purpose text, gas_limit i64
--- params: after_id text?, deadline time?, priority i64, now time
+-- params: after_id text?, deadline time?, priority i64, pool i64, now time
 INSERT INTO relay_intents
     (intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose,
-     gas_limit, after_id, deadline, priority, state, final, attempts, try_at, created_at,
+     gas_limit, after_id, deadline, priority, pool, state, final, attempts, try_at, created_at,
      updated_at)
 VALUES (:intent_id, :intent_key, :content_hash, :chain_id, :wallet, :to_address, :value, :data,
-        :role, :purpose, :gas_limit, :after_id, :deadline, :priority, 1, FALSE, 0, :now, :now,
-        :now)
+        :role, :purpose, :gas_limit, :after_id, :deadline, :priority, :pool, 1, FALSE, 0, :now,
+        :now, :now)
 ON CONFLICT (intent_key) DO NOTHING;
 
 -- statement: relay_intent_by_key
@@ -47,11 +103,12 @@ SELECT intent_id, content_hash FROM relay_intents WHERE intent_key = :intent_key
 -- params: intent_id text
 -- columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?
 -- columns: value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?
--- columns: attempts i64, priority i64, cancelling bool, block_number i64?, block_hash hash?
--- columns: gas_used i64?, gas_price u256?, contract address?, error_code text?, error text?
+-- columns: attempts i64, priority i64, cancelling bool, pool i64, block_number i64?
+-- columns: block_hash hash?, gas_used i64?, gas_price u256?, contract address?
+-- columns: error_code text?, error text?
 -- columns: created_at time, updated_at time
 SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,
-       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used,
+       transaction_hash, attempts, priority, cancelling, pool, block_number, block_hash, gas_used,
        gas_price, contract, error_code, error, created_at, updated_at
 FROM relay_intents WHERE intent_id = :intent_id;
 
@@ -61,11 +118,12 @@ FROM relay_intents WHERE intent_id = :intent_id;
 -- params: below_id text, max_rows i64
 -- columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?
 -- columns: value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?
--- columns: attempts i64, priority i64, cancelling bool, block_number i64?, block_hash hash?
--- columns: gas_used i64?, gas_price u256?, contract address?, error_code text?, error text?
+-- columns: attempts i64, priority i64, cancelling bool, pool i64, block_number i64?
+-- columns: block_hash hash?, gas_used i64?, gas_price u256?, contract address?
+-- columns: error_code text?, error text?
 -- columns: created_at time, updated_at time
 SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,
-       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used,
+       transaction_hash, attempts, priority, cancelling, pool, block_number, block_hash, gas_used,
        gas_price, contract, error_code, error, created_at, updated_at
 FROM relay_intents
 WHERE (:state = 0 OR state = :state)
@@ -87,7 +145,8 @@ SELECT intent_id FROM relay_attempts WHERE transaction_hash = :transaction_hash;
 -- statement: relay_queued_list
 -- doc: Queued intents to look at now, one wallet after the other in turns: those of each wallet in
 -- doc: order of priority and age, as many as may still be signed. What they wait for is told by
--- doc: its state; `behind` says that something submitted before is still under way. A time far
+-- doc: its state; `behind` says that something submitted before is still under way, or was mined or
+-- doc: fell out since the intent was looked at last. A time far
 -- doc: ahead was written before the clock was put back. With an owner, only of wallets that it
 -- doc: holds and, if it watches, of those that nobody has claimed.
 -- params: owner text, watches bool, chain_id i64, now time, far time, inflight_max i64
@@ -97,14 +156,20 @@ SELECT intent_id FROM relay_attempts WHERE transaction_hash = :transaction_hash;
 -- columns: after_state i64?, after_id text?, behind bool
 SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,
        r.deadline, r.priority, r.tries, r.after_state, r.after_id,
-       EXISTS (SELECT 1 FROM relay_intents e
-               WHERE e.chain_id = :chain_id AND e.state IN (2, 3) AND e.seq < r.seq) AS behind
+       (EXISTS (SELECT 1 FROM relay_intents e
+                WHERE e.chain_id = :chain_id AND e.state IN (2, 3) AND e.seq < r.seq)
+        OR (r.tries > 0
+            AND EXISTS (SELECT 1 FROM relay_intents e
+                        WHERE e.chain_id = :chain_id AND NOT e.final
+                            AND e.block_number IS NOT NULL AND e.seq < r.seq
+                            AND e.updated_at >= r.updated_at))) AS behind
 FROM (
     SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,
-           i.gas_limit, i.deadline, i.priority, i.tries, a.state AS after_state, i.after_id,
+           i.gas_limit, i.updated_at, i.deadline, i.priority, i.tries, a.state AS after_state,
+           i.after_id,
            ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.priority DESC, i.seq) AS place
     FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id
-    WHERE i.chain_id = :chain_id AND i.state = 1
+    WHERE i.chain_id = :chain_id AND i.state = 1 AND i.pool <> 1
         AND (:owner = ''
             OR i.wallet IN (SELECT h.address FROM relay_holders h
                             WHERE h.chain_id = :chain_id AND h.owner = :owner)
@@ -217,8 +282,8 @@ WHERE intent_id = :intent_id AND state IN (2, 3) AND attempts = :attempt;
 
 -- statement: relay_intent_put_off
 -- doc: Leaves a queued intent alone until a time.
--- params: intent_id text, try_at time, tries i64
-UPDATE relay_intents SET try_at = :try_at, tries = :tries
+-- params: intent_id text, try_at time, tries i64, now time
+UPDATE relay_intents SET try_at = :try_at, tries = :tries, updated_at = :now
 WHERE intent_id = :intent_id AND state = 1;
 
 -- statement: relay_intent_mined
@@ -334,3 +399,30 @@ WHERE chain_id = :chain_id AND NOT final AND state IN (4, 5, 6, 8)
 SELECT COALESCE(SUM(CASE WHEN state = 1 THEN 1 ELSE 0 END), 0) AS queued,
        COALESCE(SUM(CASE WHEN state IN (2, 3) THEN 1 ELSE 0 END), 0) AS inflight
 FROM relay_intents WHERE chain_id = :chain_id AND state < 4;
+
+-- statement: relay_caller_next
+-- doc: The number of a caller's next request.
+-- params: caller_id text
+-- columns: next_nonce i64
+SELECT next_nonce FROM relay_callers WHERE caller_id = :caller_id;
+
+-- statement: relay_caller_put
+-- doc: Counts a caller's number up by one, if nobody else did meanwhile.
+-- params: caller_id text, next_nonce i64, now time
+INSERT INTO relay_callers (caller_id, next_nonce, updated_at)
+VALUES (:caller_id, :next_nonce, :now)
+ON CONFLICT (caller_id)
+DO UPDATE SET next_nonce = EXCLUDED.next_nonce, updated_at = EXCLUDED.updated_at
+WHERE relay_callers.next_nonce = EXCLUDED.next_nonce - 1;
+
+-- statement: relay_intent_put_caller
+-- doc: For whom an intent is.
+-- params: intent_id text, caller_id text
+UPDATE relay_intents SET caller_id = :caller_id WHERE intent_id = :intent_id;
+
+-- statement: relay_caller_asked
+-- doc: How many transactions a caller asked for since a time.
+-- params: caller_id text, since time
+-- columns: asked i64
+SELECT COUNT(*) AS asked FROM relay_intents
+WHERE caller_id = :caller_id AND created_at >= :since;

@@ -57,8 +57,10 @@ static void write_facts(struct json_out *j, const struct relay_row *row)
     json_string(j, row->purpose);
     json_key(j, "chainId");
     json_u64(j, row->chain_id);
-    json_key(j, "from");
-    json_address(j, &row->wallet);
+    if (!row->unassigned) {
+        json_key(j, "from");
+        json_address(j, &row->wallet);
+    }
     if (row->has_to) {
         json_key(j, "to");
         json_address(j, &row->to);
@@ -123,6 +125,7 @@ enum err relay_audit_submitted(struct store_tx *tx, const struct relay_intent *i
         .id = id,
         .purpose = slice_text(intent->purpose),
         .chain_id = intent->chain_id,
+        .unassigned = intent->pooled,
         .wallet = intent->wallet,
         .has_to = intent->has_to,
         .to = intent->to,

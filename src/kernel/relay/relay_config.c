@@ -37,6 +37,8 @@ const struct config_row relay_config_rows[] = {
         "Highest gas limit of one transaction; more is refused."),
     ROW("relay.gas_margin_percent", CONFIG_U64, gas_margin_percent, "20", 0, 400,
         "What is added to the node's gas estimate."),
+    ROW("relay.caller_rate", CONFIG_U64, caller_rate, "10", 1, 1000000,
+        "Transactions that one user may ask for in a minute."),
     ROW("relay.final_depth", CONFIG_U64, final_depth, "64", 0, 100000,
         "Blocks on top of a receipt before it is no longer looked at."),
 };

@@ -4,6 +4,7 @@
  *   relay.c         the pass, the thread, wallets against the chain at the start
  *   relay_rows.c    submitting, reading, cancelling, hurrying, waiting
  *   relay_json.c    intents as JSON
+ *   relay_pool.c    which wallet sends what any may send; wallets as rows
  *   relay_queue.c   queued intents: judged, simulated, signed or failed
  *   relay_gas.c     simulation: what a call costs, or why it would fail
  *   relay_assign.c  nonces and bytes for those that passed
@@ -15,9 +16,11 @@
  *   relay_stuck.c   what neither moves nor is mined: bumped, given up, or its nonce filled
  *   relay_final.c   mined intents are watched until a reorganisation cannot take them
  *   relay_lease.c   which wallets are ours, when other processes have keys too
+ *   relay_checks.c  what is looked at before sending for somebody else
  *   relay_policy.c  what the signer allows
  *   relay_fees.c    what is offered for a place in a block, and how that grows
  *   relay_key.c     a signer in process memory
+ *   relay_remote.c  signers on another machine
  *
  * Network calls happen between transactions; each transaction checks the state (and version) that
  * it moves from, so that a cancel or a second process in between is harmless.
@@ -125,16 +128,21 @@ struct relay {
     size_t gas_count;
     const struct abi_contract *const *contracts;
     size_t contract_count;
+    struct address *pool;
+    size_t pool_count;
+    bool has_treasury;
+    struct relay_treasury treasury;
     relay_watch_fn watch;
     void *watch_ctx;
     bool leased;
     struct store_hold hold; /* of what belongs to no wallet */
 
     struct arena step;
-    int64_t recheck_usec; /* monotonic time of the last look at mined intents */
-    uint64_t reorg_seen;  /* of the signal "chain_reorg" */
-    int64_t short_usec;   /* since when the node lacks a block that it had; 0: not so */
-    bool fees_high;       /* said once until it passes */
+    int64_t recheck_usec;   /* monotonic time of the last look at mined intents */
+    uint64_t reorg_seen;    /* of the signal "chain_reorg" */
+    int64_t short_usec;     /* since when the node lacks a block that it had; 0: not so */
+    _Atomic bool fees_high; /* the cap is below what the chain asks, as of the last look */
+    char installation[STORE_INSTALLATION_MAX]; /* a key for hashes in the audit log */
 
     pthread_t thread;
     bool running;
@@ -253,9 +261,17 @@ const struct relay_signer *relay_signer_find(const struct relay *relay,
  * relay_policy_check is the signer's own look at what it signs: callee, function and exact calldata
  * must be allowed for the role. Errors: ERR_POLICY_REFUSED.
  */
-enum err relay_policy_check(const struct relay *relay, struct arena *scratch, struct slice role,
-                            bool has_to, const struct address *to, struct wei_amount value,
-                            struct slice data, struct why *why) ERR_CHECKED;
+enum err relay_policy_check(const struct relay *relay, struct arena *scratch,
+                            const struct address *wallet, struct slice role, bool has_to,
+                            const struct address *to, struct wei_amount value, struct slice data,
+                            struct why *why) ERR_CHECKED;
+
+/*
+ * relay_policy_operation says whether a role may make a call with these bytes, to whichever
+ * contract that has the function. The treasury's role is for nobody who asks.
+ */
+bool relay_policy_operation(const struct relay *relay, struct arena *scratch, struct slice role,
+                            bool has_to, struct wei_amount value, struct slice data);
 
 /* ---- relay_fees.c ---- */
 
@@ -318,6 +334,8 @@ enum err relay_fill(struct relay *relay, const struct address *wallet, uint64_t 
 
 /* ---- the passes ---- */
 
+/* relay_pass_pool gives intents that any wallet may send to wallets. */
+enum err relay_pass_pool(struct relay *relay, bool *out_progress, struct why *why) ERR_CHECKED;
 /* relay_pass_queued judges, simulates and signs queued intents. */
 enum err relay_pass_queued(struct relay *relay, bool *out_progress, struct why *why) ERR_CHECKED;
 /* relay_pass_open sends signed bytes, looks for receipts and after what is stuck. */
@@ -358,6 +376,10 @@ enum err relay_find_receipts(struct relay *relay, struct relay_open *items, size
 enum err relay_receipt_put(const struct relay *relay, struct store_tx *tx, struct slice id,
                            const struct evm_receipt *receipt, enum relay_state *out_state,
                            struct why *why) ERR_CHECKED;
+
+/* relay_wallet_low notes that a node found a wallet without the coin for a transaction. */
+enum err relay_wallet_low(struct store_tx *tx, uint64_t chain_id, const struct address *wallet,
+                          struct why *why) ERR_CHECKED;
 
 /* relay_run_by_id runs a statement that has the parameters intent_id and now. */
 enum err relay_run_by_id(struct store_tx *tx, const struct store_statement *statement,

@@ -67,7 +67,11 @@ static void row_members(struct json_out *j, const struct relay_row *row)
     json_key(j, "chainId");
     json_u64(j, row->chain_id);
     json_key(j, "from");
-    json_address(j, &row->wallet);
+    if (row->unassigned) {
+        json_null(j);
+    } else {
+        json_address(j, &row->wallet);
+    }
     json_key(j, "to");
     if (row->has_to) {
         json_address(j, &row->to);

@@ -119,8 +119,10 @@ static enum err store_verdict(struct relay *relay, struct store_tx *tx, const st
             e = relay_tell(relay, tx, o->id, why);
         }
         return e;
-    case RPC_NONCE_TOO_HIGH:
     case RPC_INSUFFICIENT_FUNDS:
+        e = relay_wallet_low(tx, relay->chain_id, &o->wallet, why);
+        return e == OK ? retry_at(tx, o, RELAY_RETRY_USEC, why) : e;
+    case RPC_NONCE_TOO_HIGH:
     case RPC_TRY_AGAIN:
         return retry_at(tx, o, RELAY_RETRY_USEC, why);
     case RPC_UNDERPRICED:

@@ -47,10 +47,51 @@ static bool row_allows(const struct relay_policy *p, struct slice role, const st
            (p->payable || u256_is_zero(wei_raw(value)));
 }
 
-enum err relay_policy_check(const struct relay *relay, struct arena *scratch, struct slice role,
-                            bool has_to, const struct address *to, struct wei_amount value,
-                            struct slice data, struct why *why)
+/* Plain coin from the treasury to a wallet of ours: what refilling is, and nothing else. */
+static enum err treasury_check(const struct relay *relay, const struct address *wallet, bool has_to,
+                               const struct address *to, struct wei_amount value, struct slice data,
+                               struct why *why)
 {
+    if (!relay->has_treasury || !address_equal(&relay->treasury.wallet, wallet)) {
+        return why_set(why, ERR_POLICY_REFUSED, NULL, "only the treasury may refill wallets");
+    }
+    if (!has_to || data.len > 0 || !relay_has_wallet(relay, to)) {
+        return why_set(why, ERR_POLICY_REFUSED, NULL,
+                       "the treasury sends plain coin to wallets of the relay only");
+    }
+    if (wei_compare(value, relay->treasury.value_max) > 0) {
+        return why_set(why, ERR_POLICY_REFUSED, NULL, "the treasury does not send so much at once");
+    }
+    return OK;
+}
+
+bool relay_policy_operation(const struct relay *relay, struct arena *scratch, struct slice role,
+                            bool has_to, struct wei_amount value, struct slice data)
+{
+    if (!has_to) {
+        return creation_allowed(relay, role, value);
+    }
+    for (size_t i = 0; i < relay->policy_count; i++) {
+        const struct relay_policy *p = &relay->policies[i];
+        const struct abi_function *f = p->contract != NULL && slice_equal_text(role, p->role)
+                                           ? abi_function_find(p->contract, data)
+                                           : NULL;
+        if (f != NULL && (p->function == NULL || p->function == f) &&
+            (p->payable || u256_is_zero(wei_raw(value))) && encodes(scratch, f, data)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum err relay_policy_check(const struct relay *relay, struct arena *scratch,
+                            const struct address *wallet, struct slice role, bool has_to,
+                            const struct address *to, struct wei_amount value, struct slice data,
+                            struct why *why)
+{
+    if (slice_equal_text(role, RELAY_ROLE_TREASURY)) {
+        return treasury_check(relay, wallet, has_to, to, value, data, why);
+    }
     if (!has_to) {
         return creation_allowed(relay, role, value)
                    ? OK

@@ -39,6 +39,7 @@ static enum err load(struct store_tx *tx, void *ctx, struct why *why)
     int64_t now = clock_wall_usec();
     queue->items = arena_alloc_array(&relay->step, cap, sizeof *queue->items);
     queue->count = 0;
+    queue->read_usec = now;
     struct store_query q;
     store_begin(&q, tx, &relay_sql_queued_list);
     store_bind_text(&q, "owner", slice_text(relay->leased ? store_process_id(relay->store) : ""));
@@ -89,7 +90,8 @@ static enum err judge(const struct relay *relay, struct arena *scratch,
         return why_set(why, ERR_CONFLICT, NULL,
                        "the transaction that this one waited for did not succeed");
     }
-    return relay_policy_check(relay, scratch, c->role, c->has_to, &c->to, c->value, c->data, why);
+    return relay_policy_check(relay, scratch, &c->wallet, c->role, c->has_to, &c->to, c->value,
+                              c->data, why);
 }
 
 static void judge_all(struct relay_queue *queue)
@@ -129,7 +131,8 @@ static enum err store_failed(struct relay *relay, struct store_tx *tx, struct re
     return e;
 }
 
-static enum err store_later(struct store_tx *tx, struct relay_candidate *c, struct why *why)
+static enum err store_later(const struct relay_queue *queue, struct store_tx *tx,
+                            struct relay_candidate *c, struct why *why)
 {
     int64_t changed = 0;
     struct store_query q;
@@ -137,6 +140,7 @@ static enum err store_later(struct store_tx *tx, struct relay_candidate *c, stru
     store_bind_text(&q, "intent_id", c->id);
     store_bind_time(&q, "try_at", clock_wall_usec() + c->pause_usec);
     store_bind_i64(&q, "tries", c->tries + c->counts);
+    store_bind_time(&q, "now", queue->read_usec);
     enum err e = store_finish(&q, &changed, why);
     c->done = e == OK && changed > 0;
     return e;
@@ -160,7 +164,7 @@ static enum err store_fates(struct store_tx *tx, void *ctx, struct why *why)
             e = store_failed(queue->relay, tx, c, why);
             break;
         case RELAY_LATER:
-            e = store_later(tx, c, why);
+            e = store_later(queue, tx, c, why);
             break;
         }
     }
@@ -206,12 +210,12 @@ static bool report(const struct relay_queue *queue)
 
 static void note_fees(struct relay *relay, const struct relay_fee *fee)
 {
-    if (fee->wait != relay->fees_high) {
+    if (fee->wait != atomic_load(&relay->fees_high)) {
         LOG(fee->wait ? LOG_WARN : LOG_INFO, fee->wait ? "relay.fees_high" : "relay.fees_normal",
             log_u64("chain", relay->chain_id), log_u256("base_wei", wei_raw(fee->base)),
             log_u256("max_wei", relay->config.fee_wei_max));
     }
-    relay->fees_high = fee->wait;
+    atomic_store(&relay->fees_high, fee->wait);
 }
 
 static enum err store_decided(struct relay_queue *queue, struct why *why)

@@ -33,7 +33,7 @@ struct relay_candidate {
     uint32_t tries;
     enum relay_state after_state; /* 0: waits for nothing */
     bool after_missing;
-    bool behind; /* something submitted before is still under way */
+    bool behind; /* something submitted before is under way, or was until after the last look */
     /* What the pass decided: */
     enum relay_fate fate;
     enum err err;
@@ -63,6 +63,7 @@ struct relay_queue {
     struct relay_fee fee;
     struct relay_turn *turns;
     size_t turn_count;
+    int64_t read_usec; /* when the candidates were read */
 };
 
 /* relay_fail makes a candidate fail with its `why`. */

@@ -14,7 +14,7 @@ static struct hash content_hash(struct arena *arena, const struct relay_intent *
     buf_init(&b, arena, 256 + intent->data.len);
     buf_add_u64(&b, intent->chain_id);
     buf_add_byte(&b, '/');
-    buf_add_slice(&b, address_slice(&intent->wallet));
+    buf_add_slice(&b, intent->pooled ? SLICE_LIT("pool") : address_slice(&intent->wallet));
     buf_add_byte(&b, intent->has_to ? 1 : 0);
     if (intent->has_to) {
         buf_add_slice(&b, address_slice(&intent->to));
@@ -36,7 +36,8 @@ static void bind_intent(struct store_query *q, const struct relay_intent *intent
     store_bind_text(q, "intent_key", intent->key);
     store_bind_bytes(q, "content_hash", hash_slice(content));
     store_bind_i64(q, "chain_id", (int64_t)intent->chain_id);
-    store_bind_bytes(q, "wallet", address_slice(&intent->wallet));
+    static const struct address nobody = {{0}};
+    store_bind_bytes(q, "wallet", address_slice(intent->pooled ? &nobody : &intent->wallet));
     if (intent->has_to) {
         store_bind_bytes(q, "to_address", address_slice(&intent->to));
     } else {
@@ -58,6 +59,7 @@ static void bind_intent(struct store_query *q, const struct relay_intent *intent
         store_bind_null(q, "deadline");
     }
     store_bind_i64(q, "priority", intent->priority != 0 ? intent->priority : RELAY_NORMAL);
+    store_bind_i64(q, "pool", intent->pooled ? 1 : 0);
     store_bind_time(q, "now", clock_wall_usec());
 }
 
@@ -137,6 +139,7 @@ static void take_row(struct store_query *q, struct arena *arena, struct relay_ro
     out->attempts = (uint32_t)store_get_i64(q, "attempts");
     out->priority = (enum relay_priority)store_get_i64(q, "priority");
     out->cancelling = store_get_bool(q, "cancelling");
+    out->unassigned = store_get_i64(q, "pool") == 1;
     out->has_block = !store_is_null(q, "block_number");
     out->block_number = (uint64_t)store_get_i64(q, "block_number");
     store_get_fixed(q, "block_hash", out->block_hash.bytes, HASH_BYTES);

@@ -11,7 +11,7 @@ static const struct store_column relay_sql_wallet_get_columns[] = {
 };
 const struct store_statement relay_sql_wallet_get = {
     .name = "relay_wallet_get",
-    .id = 275,
+    .id = 283,
     .writes = true,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
@@ -33,7 +33,7 @@ static const struct store_column relay_sql_wallet_next_columns[] = {
 };
 const struct store_statement relay_sql_wallet_next = {
     .name = "relay_wallet_next",
-    .id = 276,
+    .id = 284,
     .writes = false,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
@@ -53,7 +53,7 @@ static const struct store_column relay_sql_wallet_put_params[] = {
 };
 const struct store_statement relay_sql_wallet_put = {
     .name = "relay_wallet_put",
-    .id = 277,
+    .id = 285,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -67,6 +67,180 @@ const struct store_statement relay_sql_wallet_put = {
         "DO UPDATE SET next_nonce = EXCLUDED.next_nonce, updated_at = EXCLUDED.updated_at",
     .params = relay_sql_wallet_put_params,
     .param_count = 4,
+};
+
+static const struct store_column relay_sql_wallet_put_pooled_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"address", STORE_ADDRESS, false},
+    {"pooled", STORE_BOOL, false},
+};
+const struct store_statement relay_sql_wallet_put_pooled = {
+    .name = "relay_wallet_put_pooled",
+    .id = 288,
+    .writes = true,
+    .sqlite =
+        "UPDATE relay_wallets SET pooled = ?3\n"
+        "WHERE chain_id = ?1 AND address = ?2 AND pooled <> ?3",
+    .postgres =
+        "UPDATE relay_wallets SET pooled = $3::boolean\n"
+        "WHERE chain_id = $1::bigint AND address = $2::bytea AND pooled <> $3::boolean",
+    .params = relay_sql_wallet_put_pooled_params,
+    .param_count = 3,
+};
+
+static const struct store_column relay_sql_wallet_put_balance_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"address", STORE_ADDRESS, false},
+    {"balance", STORE_U256, false},
+    {"low", STORE_BOOL, false},
+    {"now", STORE_TIME, false},
+};
+const struct store_statement relay_sql_wallet_put_balance = {
+    .name = "relay_wallet_put_balance",
+    .id = 286,
+    .writes = true,
+    .sqlite =
+        "UPDATE relay_wallets SET balance = ?3, low = ?4, balance_at = ?5\n"
+        "WHERE chain_id = ?1 AND address = ?2",
+    .postgres =
+        "UPDATE relay_wallets SET balance = $3::numeric, low = $4::boolean, balance_at = $5::timestamptz\n"
+        "WHERE chain_id = $1::bigint AND address = $2::bytea",
+    .params = relay_sql_wallet_put_balance_params,
+    .param_count = 5,
+};
+
+static const struct store_column relay_sql_wallet_put_low_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"address", STORE_ADDRESS, false},
+};
+const struct store_statement relay_sql_wallet_put_low = {
+    .name = "relay_wallet_put_low",
+    .id = 287,
+    .writes = true,
+    .sqlite =
+        "UPDATE relay_wallets SET low = TRUE\n"
+        "WHERE chain_id = ?1 AND address = ?2 AND NOT low",
+    .postgres =
+        "UPDATE relay_wallets SET low = TRUE\n"
+        "WHERE chain_id = $1::bigint AND address = $2::bytea AND NOT low",
+    .params = relay_sql_wallet_put_low_params,
+    .param_count = 2,
+};
+
+static const struct store_column relay_sql_wallets_list_params[] = {
+    {"chain_id", STORE_I64, false},
+};
+static const struct store_column relay_sql_wallets_list_columns[] = {
+    {"address", STORE_ADDRESS, false},
+    {"next_nonce", STORE_I64, false},
+    {"pooled", STORE_BOOL, false},
+    {"low", STORE_BOOL, false},
+    {"balance", STORE_U256, true},
+    {"balance_at", STORE_TIME, true},
+    {"open", STORE_I64, false},
+};
+const struct store_statement relay_sql_wallets_list = {
+    .name = "relay_wallets_list",
+    .id = 289,
+    .writes = false,
+    .sqlite =
+        "SELECT w.address, w.next_nonce, w.pooled, w.low, w.balance, w.balance_at,\n"
+        "       COALESCE(o.open, 0) AS open\n"
+        "FROM relay_wallets w LEFT JOIN (\n"
+        "    SELECT wallet, COUNT(*) AS open FROM relay_intents\n"
+        "    WHERE chain_id = ?1 AND state < 4 GROUP BY wallet\n"
+        ") o ON o.wallet = w.address\n"
+        "WHERE w.chain_id = ?1\n"
+        "ORDER BY w.address",
+    .postgres =
+        "SELECT w.address, w.next_nonce, w.pooled, w.low, w.balance, w.balance_at,\n"
+        "       COALESCE(o.open, 0) AS open\n"
+        "FROM relay_wallets w LEFT JOIN (\n"
+        "    SELECT wallet, COUNT(*) AS open FROM relay_intents\n"
+        "    WHERE chain_id = $1::bigint AND state < 4 GROUP BY wallet\n"
+        ") o ON o.wallet = w.address\n"
+        "WHERE w.chain_id = $1::bigint\n"
+        "ORDER BY w.address",
+    .params = relay_sql_wallets_list_params,
+    .param_count = 1,
+    .columns = relay_sql_wallets_list_columns,
+    .column_count = 7,
+};
+
+static const struct store_column relay_sql_pool_waiting_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column relay_sql_pool_waiting_columns[] = {
+    {"intent_id", STORE_TEXT, false},
+};
+const struct store_statement relay_sql_pool_waiting = {
+    .name = "relay_pool_waiting",
+    .id = 276,
+    .writes = false,
+    .sqlite =
+        "SELECT i.intent_id FROM relay_intents i\n"
+        "LEFT JOIN relay_wallets w ON w.chain_id = i.chain_id AND w.address = i.wallet\n"
+        "WHERE i.chain_id = ?1 AND i.state = 1 AND (i.pool = 1 OR (i.pool = 2 AND w.low))\n"
+        "ORDER BY i.priority DESC, i.seq\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT i.intent_id FROM relay_intents i\n"
+        "LEFT JOIN relay_wallets w ON w.chain_id = i.chain_id AND w.address = i.wallet\n"
+        "WHERE i.chain_id = $1::bigint AND i.state = 1 AND (i.pool = 1 OR (i.pool = 2 AND w.low))\n"
+        "ORDER BY i.priority DESC, i.seq\n"
+        "LIMIT $2::bigint",
+    .params = relay_sql_pool_waiting_params,
+    .param_count = 2,
+    .columns = relay_sql_pool_waiting_columns,
+    .column_count = 1,
+};
+
+static const struct store_column relay_sql_pool_assign_params[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"wallet", STORE_ADDRESS, false},
+    {"now", STORE_TIME, false},
+};
+const struct store_statement relay_sql_pool_assign = {
+    .name = "relay_pool_assign",
+    .id = 275,
+    .writes = true,
+    .sqlite =
+        "UPDATE relay_intents SET wallet = ?2, pool = 2, try_at = ?3\n"
+        "WHERE intent_id = ?1 AND state = 1 AND pool > 0 AND wallet <> ?2",
+    .postgres =
+        "UPDATE relay_intents SET wallet = $2::bytea, pool = 2, try_at = $3::timestamptz\n"
+        "WHERE intent_id = $1::text AND state = 1 AND pool > 0 AND wallet <> $2::bytea",
+    .params = relay_sql_pool_assign_params,
+    .param_count = 3,
+};
+
+static const struct store_column relay_sql_refills_since_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"purpose", STORE_TEXT, false},
+    {"since", STORE_TIME, false},
+};
+static const struct store_column relay_sql_refills_since_columns[] = {
+    {"to_address", STORE_ADDRESS, true},
+    {"value", STORE_U256, false},
+    {"state", STORE_I64, false},
+};
+const struct store_statement relay_sql_refills_since = {
+    .name = "relay_refills_since",
+    .id = 279,
+    .writes = false,
+    .sqlite =
+        "SELECT to_address, value, state FROM relay_intents\n"
+        "WHERE chain_id = ?1 AND purpose = ?2 AND state <= 4\n"
+        "    AND (state < 4 OR created_at >= ?3)",
+    .postgres =
+        "SELECT to_address, value, state FROM relay_intents\n"
+        "WHERE chain_id = $1::bigint AND purpose = $2::text AND state <= 4\n"
+        "    AND (state < 4 OR created_at >= $3::timestamptz)",
+    .params = relay_sql_refills_since_params,
+    .param_count = 3,
+    .columns = relay_sql_refills_since_columns,
+    .column_count = 3,
 };
 
 static const struct store_column relay_sql_intent_insert_params[] = {
@@ -84,32 +258,33 @@ static const struct store_column relay_sql_intent_insert_params[] = {
     {"after_id", STORE_TEXT, true},
     {"deadline", STORE_TIME, true},
     {"priority", STORE_I64, false},
+    {"pool", STORE_I64, false},
     {"now", STORE_TIME, false},
 };
 const struct store_statement relay_sql_intent_insert = {
     .name = "relay_intent_insert",
-    .id = 256,
+    .id = 260,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents\n"
         "    (intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose,\n"
-        "     gas_limit, after_id, deadline, priority, state, final, attempts, try_at, created_at,\n"
+        "     gas_limit, after_id, deadline, priority, pool, state, final, attempts, try_at, created_at,\n"
         "     updated_at)\n"
         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,\n"
-        "        ?9, ?10, ?11, ?12, ?13, ?14, 1, FALSE, 0, ?15, ?15,\n"
-        "        ?15)\n"
+        "        ?9, ?10, ?11, ?12, ?13, ?14, ?15, 1, FALSE, 0, ?16,\n"
+        "        ?16, ?16)\n"
         "ON CONFLICT (intent_key) DO NOTHING",
     .postgres =
         "INSERT INTO relay_intents\n"
         "    (intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose,\n"
-        "     gas_limit, after_id, deadline, priority, state, final, attempts, try_at, created_at,\n"
+        "     gas_limit, after_id, deadline, priority, pool, state, final, attempts, try_at, created_at,\n"
         "     updated_at)\n"
         "VALUES ($1::text, $2::text, $3::bytea, $4::bigint, $5::bytea, $6::bytea, $7::numeric, $8::bytea,\n"
-        "        $9::text, $10::text, $11::bigint, $12::text, $13::timestamptz, $14::bigint, 1, FALSE, 0, $15::timestamptz, $15::timestamptz,\n"
-        "        $15::timestamptz)\n"
+        "        $9::text, $10::text, $11::bigint, $12::text, $13::timestamptz, $14::bigint, $15::bigint, 1, FALSE, 0, $16::timestamptz,\n"
+        "        $16::timestamptz, $16::timestamptz)\n"
         "ON CONFLICT (intent_key) DO NOTHING",
     .params = relay_sql_intent_insert_params,
-    .param_count = 15,
+    .param_count = 16,
 };
 
 static const struct store_column relay_sql_intent_by_key_params[] = {
@@ -121,7 +296,7 @@ static const struct store_column relay_sql_intent_by_key_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_key = {
     .name = "relay_intent_by_key",
-    .id = 250,
+    .id = 254,
     .writes = false,
     .sqlite =
         "SELECT intent_id, content_hash FROM relay_intents WHERE intent_key = ?1",
@@ -151,6 +326,7 @@ static const struct store_column relay_sql_intent_get_columns[] = {
     {"attempts", STORE_I64, false},
     {"priority", STORE_I64, false},
     {"cancelling", STORE_BOOL, false},
+    {"pool", STORE_I64, false},
     {"block_number", STORE_I64, true},
     {"block_hash", STORE_HASH, true},
     {"gas_used", STORE_I64, true},
@@ -163,22 +339,22 @@ static const struct store_column relay_sql_intent_get_columns[] = {
 };
 const struct store_statement relay_sql_intent_get = {
     .name = "relay_intent_get",
-    .id = 254,
+    .id = 258,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
-        "       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used,\n"
+        "       transaction_hash, attempts, priority, cancelling, pool, block_number, block_hash, gas_used,\n"
         "       gas_price, contract, error_code, error, created_at, updated_at\n"
         "FROM relay_intents WHERE intent_id = ?1",
     .postgres =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
-        "       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used,\n"
+        "       transaction_hash, attempts, priority, cancelling, pool, block_number, block_hash, gas_used,\n"
         "       gas_price, contract, error_code, error, created_at, updated_at\n"
         "FROM relay_intents WHERE intent_id = $1::text",
     .params = relay_sql_intent_get_params,
     .param_count = 1,
     .columns = relay_sql_intent_get_columns,
-    .column_count = 23,
+    .column_count = 24,
 };
 
 static const struct store_column relay_sql_intents_list_params[] = {
@@ -205,6 +381,7 @@ static const struct store_column relay_sql_intents_list_columns[] = {
     {"attempts", STORE_I64, false},
     {"priority", STORE_I64, false},
     {"cancelling", STORE_BOOL, false},
+    {"pool", STORE_I64, false},
     {"block_number", STORE_I64, true},
     {"block_hash", STORE_HASH, true},
     {"gas_used", STORE_I64, true},
@@ -217,11 +394,11 @@ static const struct store_column relay_sql_intents_list_columns[] = {
 };
 const struct store_statement relay_sql_intents_list = {
     .name = "relay_intents_list",
-    .id = 267,
+    .id = 272,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
-        "       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used,\n"
+        "       transaction_hash, attempts, priority, cancelling, pool, block_number, block_hash, gas_used,\n"
         "       gas_price, contract, error_code, error, created_at, updated_at\n"
         "FROM relay_intents\n"
         "WHERE (?1 = 0 OR state = ?1)\n"
@@ -235,7 +412,7 @@ const struct store_statement relay_sql_intents_list = {
         "LIMIT ?7",
     .postgres =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
-        "       transaction_hash, attempts, priority, cancelling, block_number, block_hash, gas_used,\n"
+        "       transaction_hash, attempts, priority, cancelling, pool, block_number, block_hash, gas_used,\n"
         "       gas_price, contract, error_code, error, created_at, updated_at\n"
         "FROM relay_intents\n"
         "WHERE ($1::bigint = 0 OR state = $1::bigint)\n"
@@ -250,7 +427,7 @@ const struct store_statement relay_sql_intents_list = {
     .params = relay_sql_intents_list_params,
     .param_count = 7,
     .columns = relay_sql_intents_list_columns,
-    .column_count = 23,
+    .column_count = 24,
 };
 
 static const struct store_column relay_sql_intent_by_hash_params[] = {
@@ -261,7 +438,7 @@ static const struct store_column relay_sql_intent_by_hash_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_hash = {
     .name = "relay_intent_by_hash",
-    .id = 249,
+    .id = 253,
     .writes = false,
     .sqlite =
         "SELECT intent_id FROM relay_attempts WHERE transaction_hash = ?1",
@@ -300,19 +477,25 @@ static const struct store_column relay_sql_queued_list_columns[] = {
 };
 const struct store_statement relay_sql_queued_list = {
     .name = "relay_queued_list",
-    .id = 271,
+    .id = 278,
     .writes = false,
     .sqlite =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
         "       r.deadline, r.priority, r.tries, r.after_state, r.after_id,\n"
-        "       EXISTS (SELECT 1 FROM relay_intents e\n"
-        "               WHERE e.chain_id = ?3 AND e.state IN (2, 3) AND e.seq < r.seq) AS behind\n"
+        "       (EXISTS (SELECT 1 FROM relay_intents e\n"
+        "                WHERE e.chain_id = ?3 AND e.state IN (2, 3) AND e.seq < r.seq)\n"
+        "        OR (r.tries > 0\n"
+        "            AND EXISTS (SELECT 1 FROM relay_intents e\n"
+        "                        WHERE e.chain_id = ?3 AND NOT e.final\n"
+        "                            AND e.block_number IS NOT NULL AND e.seq < r.seq\n"
+        "                            AND e.updated_at >= r.updated_at))) AS behind\n"
         "FROM (\n"
         "    SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,\n"
-        "           i.gas_limit, i.deadline, i.priority, i.tries, a.state AS after_state, i.after_id,\n"
+        "           i.gas_limit, i.updated_at, i.deadline, i.priority, i.tries, a.state AS after_state,\n"
+        "           i.after_id,\n"
         "           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.priority DESC, i.seq) AS place\n"
         "    FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id\n"
-        "    WHERE i.chain_id = ?3 AND i.state = 1\n"
+        "    WHERE i.chain_id = ?3 AND i.state = 1 AND i.pool <> 1\n"
         "        AND (?1 = ''\n"
         "            OR i.wallet IN (SELECT h.address FROM relay_holders h\n"
         "                            WHERE h.chain_id = ?3 AND h.owner = ?1)\n"
@@ -331,14 +514,20 @@ const struct store_statement relay_sql_queued_list = {
     .postgres =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
         "       r.deadline, r.priority, r.tries, r.after_state, r.after_id,\n"
-        "       EXISTS (SELECT 1 FROM relay_intents e\n"
-        "               WHERE e.chain_id = $3::bigint AND e.state IN (2, 3) AND e.seq < r.seq) AS behind\n"
+        "       (EXISTS (SELECT 1 FROM relay_intents e\n"
+        "                WHERE e.chain_id = $3::bigint AND e.state IN (2, 3) AND e.seq < r.seq)\n"
+        "        OR (r.tries > 0\n"
+        "            AND EXISTS (SELECT 1 FROM relay_intents e\n"
+        "                        WHERE e.chain_id = $3::bigint AND NOT e.final\n"
+        "                            AND e.block_number IS NOT NULL AND e.seq < r.seq\n"
+        "                            AND e.updated_at >= r.updated_at))) AS behind\n"
         "FROM (\n"
         "    SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,\n"
-        "           i.gas_limit, i.deadline, i.priority, i.tries, a.state AS after_state, i.after_id,\n"
+        "           i.gas_limit, i.updated_at, i.deadline, i.priority, i.tries, a.state AS after_state,\n"
+        "           i.after_id,\n"
         "           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.priority DESC, i.seq) AS place\n"
         "    FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id\n"
-        "    WHERE i.chain_id = $3::bigint AND i.state = 1\n"
+        "    WHERE i.chain_id = $3::bigint AND i.state = 1 AND i.pool <> 1\n"
         "        AND ($1::text = ''\n"
         "            OR i.wallet IN (SELECT h.address FROM relay_holders h\n"
         "                            WHERE h.chain_id = $3::bigint AND h.owner = $1::text)\n"
@@ -369,7 +558,7 @@ static const struct store_column relay_sql_inflight_count_columns[] = {
 };
 const struct store_statement relay_sql_inflight_count = {
     .name = "relay_inflight_count",
-    .id = 248,
+    .id = 252,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS inflight FROM relay_intents\n"
@@ -391,7 +580,7 @@ static const struct store_column relay_sql_intent_sign_params[] = {
 };
 const struct store_statement relay_sql_intent_sign = {
     .name = "relay_intent_sign",
-    .id = 264,
+    .id = 269,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -417,7 +606,7 @@ static const struct store_column relay_sql_intent_resign_params[] = {
 };
 const struct store_statement relay_sql_intent_resign = {
     .name = "relay_intent_resign",
-    .id = 261,
+    .id = 266,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -448,7 +637,7 @@ static const struct store_column relay_sql_attempt_insert_params[] = {
 };
 const struct store_statement relay_sql_attempt_insert = {
     .name = "relay_attempt_insert",
-    .id = 244,
+    .id = 245,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts\n"
@@ -475,7 +664,7 @@ static const struct store_column relay_sql_attempt_is_filler_columns[] = {
 };
 const struct store_statement relay_sql_attempt_is_filler = {
     .name = "relay_attempt_is_filler",
-    .id = 245,
+    .id = 246,
     .writes = false,
     .sqlite =
         "SELECT t.filler, i.cancelling\n"
@@ -517,7 +706,7 @@ static const struct store_column relay_sql_open_list_columns[] = {
 };
 const struct store_statement relay_sql_open_list = {
     .name = "relay_open_list",
-    .id = 269,
+    .id = 274,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at,\n"
@@ -556,7 +745,7 @@ static const struct store_column relay_sql_attempts_list_columns[] = {
 };
 const struct store_statement relay_sql_attempts_list = {
     .name = "relay_attempts_list",
-    .id = 247,
+    .id = 248,
     .writes = false,
     .sqlite =
         "SELECT attempt, transaction_hash FROM relay_attempts\n"
@@ -584,7 +773,7 @@ static const struct store_column relay_sql_attempts_detail_columns[] = {
 };
 const struct store_statement relay_sql_attempts_detail = {
     .name = "relay_attempts_detail",
-    .id = 246,
+    .id = 247,
     .writes = false,
     .sqlite =
         "SELECT attempt, transaction_hash, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -608,7 +797,7 @@ static const struct store_column relay_sql_attempt_content_columns[] = {
 };
 const struct store_statement relay_sql_attempt_content = {
     .name = "relay_attempt_content",
-    .id = 243,
+    .id = 244,
     .writes = false,
     .sqlite =
         "SELECT to_address, value, data FROM relay_intents WHERE intent_id = ?1",
@@ -628,7 +817,7 @@ static const struct store_column relay_sql_intent_sent_params[] = {
 };
 const struct store_statement relay_sql_intent_sent = {
     .name = "relay_intent_sent",
-    .id = 263,
+    .id = 268,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 3, sent_at = ?4, try_at = ?3, updated_at = ?4\n"
@@ -647,7 +836,7 @@ static const struct store_column relay_sql_intent_retry_at_params[] = {
 };
 const struct store_statement relay_sql_intent_retry_at = {
     .name = "relay_intent_retry_at",
-    .id = 262,
+    .id = 267,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET try_at = ?3\n"
@@ -663,19 +852,20 @@ static const struct store_column relay_sql_intent_put_off_params[] = {
     {"intent_id", STORE_TEXT, false},
     {"try_at", STORE_TIME, false},
     {"tries", STORE_I64, false},
+    {"now", STORE_TIME, false},
 };
 const struct store_statement relay_sql_intent_put_off = {
     .name = "relay_intent_put_off",
-    .id = 258,
+    .id = 263,
     .writes = true,
     .sqlite =
-        "UPDATE relay_intents SET try_at = ?2, tries = ?3\n"
+        "UPDATE relay_intents SET try_at = ?2, tries = ?3, updated_at = ?4\n"
         "WHERE intent_id = ?1 AND state = 1",
     .postgres =
-        "UPDATE relay_intents SET try_at = $2::timestamptz, tries = $3::bigint\n"
+        "UPDATE relay_intents SET try_at = $2::timestamptz, tries = $3::bigint, updated_at = $4::timestamptz\n"
         "WHERE intent_id = $1::text AND state = 1",
     .params = relay_sql_intent_put_off_params,
-    .param_count = 3,
+    .param_count = 4,
 };
 
 static const struct store_column relay_sql_intent_mined_params[] = {
@@ -694,7 +884,7 @@ static const struct store_column relay_sql_intent_mined_params[] = {
 };
 const struct store_statement relay_sql_intent_mined = {
     .name = "relay_intent_mined",
-    .id = 257,
+    .id = 261,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -722,7 +912,7 @@ static const struct store_column relay_sql_intent_unmined_params[] = {
 };
 const struct store_statement relay_sql_intent_unmined = {
     .name = "relay_intent_unmined",
-    .id = 266,
+    .id = 271,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -748,7 +938,7 @@ static const struct store_column relay_sql_intent_final_params[] = {
 };
 const struct store_statement relay_sql_intent_final = {
     .name = "relay_intent_final",
-    .id = 253,
+    .id = 257,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET final = TRUE, updated_at = ?2\n"
@@ -768,7 +958,7 @@ static const struct store_column relay_sql_intent_fail_params[] = {
 };
 const struct store_statement relay_sql_intent_fail = {
     .name = "relay_intent_fail",
-    .id = 252,
+    .id = 256,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -791,7 +981,7 @@ static const struct store_column relay_sql_intent_replaced_params[] = {
 };
 const struct store_statement relay_sql_intent_replaced = {
     .name = "relay_intent_replaced",
-    .id = 260,
+    .id = 265,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -819,7 +1009,7 @@ static const struct store_column relay_sql_nonce_holder_columns[] = {
 };
 const struct store_statement relay_sql_nonce_holder = {
     .name = "relay_nonce_holder",
-    .id = 268,
+    .id = 273,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler\n"
@@ -841,7 +1031,7 @@ static const struct store_column relay_sql_intent_reopen_params[] = {
 };
 const struct store_statement relay_sql_intent_reopen = {
     .name = "relay_intent_reopen",
-    .id = 259,
+    .id = 264,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -861,7 +1051,7 @@ static const struct store_column relay_sql_intent_cancel_params[] = {
 };
 const struct store_statement relay_sql_intent_cancel = {
     .name = "relay_intent_cancel",
-    .id = 251,
+    .id = 255,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 8, final = TRUE, updated_at = ?2\n"
@@ -879,7 +1069,7 @@ static const struct store_column relay_sql_intent_take_back_params[] = {
 };
 const struct store_statement relay_sql_intent_take_back = {
     .name = "relay_intent_take_back",
-    .id = 265,
+    .id = 270,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET cancelling = TRUE, updated_at = ?2\n"
@@ -897,7 +1087,7 @@ static const struct store_column relay_sql_intent_hurry_params[] = {
 };
 const struct store_statement relay_sql_intent_hurry = {
     .name = "relay_intent_hurry",
-    .id = 255,
+    .id = 259,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -924,7 +1114,7 @@ static const struct store_column relay_sql_unfinal_deep_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_deep = {
     .name = "relay_unfinal_deep",
-    .id = 272,
+    .id = 280,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
@@ -955,7 +1145,7 @@ static const struct store_column relay_sql_unfinal_fresh_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_fresh = {
     .name = "relay_unfinal_fresh",
-    .id = 273,
+    .id = 281,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
@@ -986,7 +1176,7 @@ static const struct store_column relay_sql_unfinal_intents_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_intents = {
     .name = "relay_unfinal_intents",
-    .id = 274,
+    .id = 282,
     .writes = false,
     .sqlite =
         "SELECT intent_id, transaction_hash FROM relay_intents\n"
@@ -1011,7 +1201,7 @@ static const struct store_column relay_sql_queue_counts_columns[] = {
 };
 const struct store_statement relay_sql_queue_counts = {
     .name = "relay_queue_counts",
-    .id = 270,
+    .id = 277,
     .writes = false,
     .sqlite =
         "SELECT COALESCE(SUM(CASE WHEN state = 1 THEN 1 ELSE 0 END), 0) AS queued,\n"
@@ -1025,4 +1215,88 @@ const struct store_statement relay_sql_queue_counts = {
     .param_count = 1,
     .columns = relay_sql_queue_counts_columns,
     .column_count = 2,
+};
+
+static const struct store_column relay_sql_caller_next_params[] = {
+    {"caller_id", STORE_TEXT, false},
+};
+static const struct store_column relay_sql_caller_next_columns[] = {
+    {"next_nonce", STORE_I64, false},
+};
+const struct store_statement relay_sql_caller_next = {
+    .name = "relay_caller_next",
+    .id = 250,
+    .writes = false,
+    .sqlite =
+        "SELECT next_nonce FROM relay_callers WHERE caller_id = ?1",
+    .postgres =
+        "SELECT next_nonce FROM relay_callers WHERE caller_id = $1::text",
+    .params = relay_sql_caller_next_params,
+    .param_count = 1,
+    .columns = relay_sql_caller_next_columns,
+    .column_count = 1,
+};
+
+static const struct store_column relay_sql_caller_put_params[] = {
+    {"caller_id", STORE_TEXT, false},
+    {"next_nonce", STORE_I64, false},
+    {"now", STORE_TIME, false},
+};
+const struct store_statement relay_sql_caller_put = {
+    .name = "relay_caller_put",
+    .id = 251,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO relay_callers (caller_id, next_nonce, updated_at)\n"
+        "VALUES (?1, ?2, ?3)\n"
+        "ON CONFLICT (caller_id)\n"
+        "DO UPDATE SET next_nonce = EXCLUDED.next_nonce, updated_at = EXCLUDED.updated_at\n"
+        "WHERE relay_callers.next_nonce = EXCLUDED.next_nonce - 1",
+    .postgres =
+        "INSERT INTO relay_callers (caller_id, next_nonce, updated_at)\n"
+        "VALUES ($1::text, $2::bigint, $3::timestamptz)\n"
+        "ON CONFLICT (caller_id)\n"
+        "DO UPDATE SET next_nonce = EXCLUDED.next_nonce, updated_at = EXCLUDED.updated_at\n"
+        "WHERE relay_callers.next_nonce = EXCLUDED.next_nonce - 1",
+    .params = relay_sql_caller_put_params,
+    .param_count = 3,
+};
+
+static const struct store_column relay_sql_intent_put_caller_params[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"caller_id", STORE_TEXT, false},
+};
+const struct store_statement relay_sql_intent_put_caller = {
+    .name = "relay_intent_put_caller",
+    .id = 262,
+    .writes = true,
+    .sqlite =
+        "UPDATE relay_intents SET caller_id = ?2 WHERE intent_id = ?1",
+    .postgres =
+        "UPDATE relay_intents SET caller_id = $2::text WHERE intent_id = $1::text",
+    .params = relay_sql_intent_put_caller_params,
+    .param_count = 2,
+};
+
+static const struct store_column relay_sql_caller_asked_params[] = {
+    {"caller_id", STORE_TEXT, false},
+    {"since", STORE_TIME, false},
+};
+static const struct store_column relay_sql_caller_asked_columns[] = {
+    {"asked", STORE_I64, false},
+};
+const struct store_statement relay_sql_caller_asked = {
+    .name = "relay_caller_asked",
+    .id = 249,
+    .writes = false,
+    .sqlite =
+        "SELECT COUNT(*) AS asked FROM relay_intents\n"
+        "WHERE caller_id = ?1 AND created_at >= ?2",
+    .postgres =
+        "SELECT COUNT(*) AS asked FROM relay_intents\n"
+        "WHERE caller_id = $1::text AND created_at >= $2::timestamptz",
+    .params = relay_sql_caller_asked_params,
+    .param_count = 2,
+    .columns = relay_sql_caller_asked_columns,
+    .column_count = 1,
 };

@@ -26,10 +26,58 @@ extern const struct store_statement relay_sql_wallet_next;
 extern const struct store_statement relay_sql_wallet_put;
 
 /*
+ * relay_sql_wallet_put_pooled: Says whether a wallet shares work.
+ * Params: chain_id i64, address address, pooled bool
+ */
+extern const struct store_statement relay_sql_wallet_put_pooled;
+
+/*
+ * relay_sql_wallet_put_balance: What a wallet holds, and whether that is too little for more work.
+ * Params: chain_id i64, address address, balance u256, low bool, now time
+ */
+extern const struct store_statement relay_sql_wallet_put_balance;
+
+/*
+ * relay_sql_wallet_put_low: A node found too little in a wallet.
+ * Params: chain_id i64, address address
+ */
+extern const struct store_statement relay_sql_wallet_put_low;
+
+/*
+ * relay_sql_wallets_list: The wallets of a chain with what they have to do.
+ * Params: chain_id i64
+ * Columns: address address, next_nonce i64, pooled bool, low bool, balance u256?, balance_at time?,
+ * open i64
+ */
+extern const struct store_statement relay_sql_wallets_list;
+
+/*
+ * relay_sql_pool_waiting: Queued intents of the pool that have no wallet yet, or one that runs low,
+ * urgent ones first.
+ * Params: chain_id i64, max_rows i64
+ * Columns: intent_id text
+ */
+extern const struct store_statement relay_sql_pool_waiting;
+
+/*
+ * relay_sql_pool_assign: Gives a queued intent of the pool to a wallet.
+ * Params: intent_id text, wallet address, now time
+ */
+extern const struct store_statement relay_sql_pool_assign;
+
+/*
+ * relay_sql_refills_since: What was asked of the treasury since a time and has not failed; open
+ * ones whenever.
+ * Params: chain_id i64, purpose text, since time
+ * Columns: to_address address?, value u256, state i64
+ */
+extern const struct store_statement relay_sql_refills_since;
+
+/*
  * relay_sql_intent_insert: Writes an intent; an existing key changes nothing.
  * Params: intent_id text, intent_key text, content_hash hash, chain_id i64, wallet address,
  * to_address address?, value u256, data bytes, role text, purpose text, gas_limit i64, after_id
- * text?, deadline time?, priority i64, now time
+ * text?, deadline time?, priority i64, pool i64, now time
  */
 extern const struct store_statement relay_sql_intent_insert;
 
@@ -45,8 +93,9 @@ extern const struct store_statement relay_sql_intent_by_key;
  * Params: intent_id text
  * Columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?,
  * value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?, attempts
- * i64, priority i64, cancelling bool, block_number i64?, block_hash hash?, gas_used i64?, gas_price
- * u256?, contract address?, error_code text?, error text?, created_at time, updated_at time
+ * i64, priority i64, cancelling bool, pool i64, block_number i64?, block_hash hash?, gas_used i64?,
+ * gas_price u256?, contract address?, error_code text?, error text?, created_at time, updated_at
+ * time
  */
 extern const struct store_statement relay_sql_intent_get;
 
@@ -57,8 +106,9 @@ extern const struct store_statement relay_sql_intent_get;
  * below_id text, max_rows i64
  * Columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?,
  * value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?, attempts
- * i64, priority i64, cancelling bool, block_number i64?, block_hash hash?, gas_used i64?, gas_price
- * u256?, contract address?, error_code text?, error text?, created_at time, updated_at time
+ * i64, priority i64, cancelling bool, pool i64, block_number i64?, block_hash hash?, gas_used i64?,
+ * gas_price u256?, contract address?, error_code text?, error text?, created_at time, updated_at
+ * time
  */
 extern const struct store_statement relay_sql_intents_list;
 
@@ -72,9 +122,10 @@ extern const struct store_statement relay_sql_intent_by_hash;
 /*
  * relay_sql_queued_list: Queued intents to look at now, one wallet after the other in turns: those
  * of each wallet in order of priority and age, as many as may still be signed. What they wait for
- * is told by its state; `behind` says that something submitted before is still under way. A time
- * far ahead was written before the clock was put back. With an owner, only of wallets that it holds
- * and, if it watches, of those that nobody has claimed.
+ * is told by its state; `behind` says that something submitted before is still under way, or was
+ * mined or fell out since the intent was looked at last. A time far ahead was written before the
+ * clock was put back. With an owner, only of wallets that it holds and, if it watches, of those
+ * that nobody has claimed.
  * Params: owner text, watches bool, chain_id i64, now time, far time, inflight_max i64, max_rows
  * i64
  * Columns: intent_id text, wallet address, to_address address?, value u256, data bytes, role text,
@@ -165,7 +216,7 @@ extern const struct store_statement relay_sql_intent_retry_at;
 
 /*
  * relay_sql_intent_put_off: Leaves a queued intent alone until a time.
- * Params: intent_id text, try_at time, tries i64
+ * Params: intent_id text, try_at time, tries i64, now time
  */
 extern const struct store_statement relay_sql_intent_put_off;
 
@@ -264,5 +315,31 @@ extern const struct store_statement relay_sql_unfinal_intents;
  * Columns: queued i64, inflight i64
  */
 extern const struct store_statement relay_sql_queue_counts;
+
+/*
+ * relay_sql_caller_next: The number of a caller's next request.
+ * Params: caller_id text
+ * Columns: next_nonce i64
+ */
+extern const struct store_statement relay_sql_caller_next;
+
+/*
+ * relay_sql_caller_put: Counts a caller's number up by one, if nobody else did meanwhile.
+ * Params: caller_id text, next_nonce i64, now time
+ */
+extern const struct store_statement relay_sql_caller_put;
+
+/*
+ * relay_sql_intent_put_caller: For whom an intent is.
+ * Params: intent_id text, caller_id text
+ */
+extern const struct store_statement relay_sql_intent_put_caller;
+
+/*
+ * relay_sql_caller_asked: How many transactions a caller asked for since a time.
+ * Params: caller_id text, since time
+ * Columns: asked i64
+ */
+extern const struct store_statement relay_sql_caller_asked;
 
 #endif

@@ -55,7 +55,7 @@ static enum err check_status(const struct rpc_node *node, const struct net_answe
 
 /* post sends one request; *out is filled as far as it goes, also on failure. */
 static enum err post(struct rpc_pool *pool, const struct rpc_node *node, struct arena *arena,
-                     struct slice text, struct exchange *out, struct why *why)
+                     struct slice text, int64_t timeout_usec, struct exchange *out, struct why *why)
 {
     static const struct net_header headers[] = {
         {SLICE_LIT("Content-Type"), SLICE_LIT("application/json")},
@@ -67,7 +67,7 @@ static enum err post(struct rpc_pool *pool, const struct rpc_node *node, struct 
         .headers = headers,
         .header_count = sizeof(headers) / sizeof(headers[0]),
         .body = text,
-        .timeout_usec = pool->options.timeout_usec,
+        .timeout_usec = timeout_usec > 0 ? timeout_usec : pool->options.timeout_usec,
         .answer_bytes_max = pool->options.answer_bytes_max,
     };
     struct net_answer answer = {0};
@@ -94,7 +94,7 @@ static enum err ask_chain(struct rpc_pool *pool, struct rpc_node *node, struct a
     struct buf text;
     buf_init(&text, arena, 128);
     rpc_envelope_write(&text, calls, 1, id);
-    enum err e = post(pool, node, arena, buf_slice(&text), x, why);
+    enum err e = post(pool, node, arena, buf_slice(&text), 0, x, why);
     enum rpc_shape shape = RPC_SHAPE_ANSWERS;
     if (e == OK) {
         e = rpc_envelope_read(arena, x->body, pool->options.answer_bytes_max, calls, 1, id, &shape,
@@ -251,7 +251,7 @@ static enum err exchange_calls(struct run *run, struct rpc_node *node, struct ex
     struct buf text;
     buf_init(&text, run->arena, 128);
     rpc_envelope_write(&text, run->picked, run->picked_count, id);
-    enum err e = post(pool, node, run->arena, buf_slice(&text), x, why);
+    enum err e = post(pool, node, run->arena, buf_slice(&text), run->ask->timeout_usec, x, why);
     if (e == OK) {
         e = rpc_envelope_read(run->arena, x->body, pool->options.answer_bytes_max, run->picked,
                               run->picked_count, id, out_shape, why);
@@ -303,6 +303,7 @@ static enum err round_trip(struct run *run, struct rpc_node *node, struct why *w
     struct exchange x = {0};
     enum rpc_shape shape = RPC_SHAPE_ANSWERS;
     int64_t start = clock_mono_usec();
+    rpc_node_spend(pool, node, run->picked_count);
     enum err e = exchange_calls(run, node, &x, &shape, why);
     if (e == ERR_LIMIT) {
         return e;
@@ -362,6 +363,8 @@ static enum err run_rounds(struct run *run, struct why *why)
             return last;
         }
         uint32_t max = rpc_node_batch_max(pool, node);
+        uint32_t rate = pool->options.rate_max;
+        max = rate > 0 && rate < max ? rate : max;
         pick_calls(run, max < run->at_once_max ? max : run->at_once_max);
         e = round_trip(run, node, why);
         if (e == OK) {
@@ -407,6 +410,23 @@ enum err rpc_ask_run(struct rpc_pool *pool, struct arena *arena, const struct rp
         why->err = e;
     }
     return e;
+}
+
+enum err rpc_ask_at(struct rpc_pool *pool, struct arena *arena, const struct rpc_ask *ask,
+                    struct rpc_node *node, struct why *why)
+{
+    ASSERT(ask->count > 0 && ask->count <= pool->options.batch_max);
+    struct run run = {
+        .pool = pool,
+        .arena = arena,
+        .ask = ask,
+        .attempts = arena_alloc_array(arena, ask->count, sizeof(uint32_t)),
+        .done = arena_alloc_array(arena, ask->count, sizeof(bool)),
+        .picked = arena_alloc_array(arena, ask->count, sizeof(struct rpc_call *)),
+        .picked_index = arena_alloc_array(arena, ask->count, sizeof(size_t)),
+    };
+    pick_calls(&run, (uint32_t)ask->count);
+    return round_trip(&run, node, why);
 }
 
 enum err rpc_ask_one(struct rpc_pool *pool, struct arena *arena, const struct rpc_ask *ask,

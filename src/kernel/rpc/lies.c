@@ -11,6 +11,7 @@ static const char *const kinds[RPC_LIE_COUNT] = {
     [RPC_LIE_HEADER] = "header",
     [RPC_LIE_RECEIPTS] = "receipts",
     [RPC_LIE_TRANSACTIONS] = "transactions",
+    [RPC_LIE_FORK] = "fork",
 };
 
 /* ---- metrics by endpoint: for the life of the process, whatever becomes of the pool ---- */

@@ -149,6 +149,7 @@ struct header_ask {
     uint64_t first;
     struct evm_header *out;
     bool trusted;
+    bool newest; /* whatever number it has */
     struct arena scratch;
 };
 
@@ -158,6 +159,12 @@ static enum err accept_header(void *ctx, struct arena *arena, size_t index,
     (void)arena;
     struct header_ask *a = ctx;
     uint64_t number = a->first + index;
+    if (a->newest && result->type == JSON_OBJECT) {
+        enum err read = rpc_read_u64(json_find(result, "number"), &number, why);
+        if (read != OK) {
+            return read;
+        }
+    }
     if (result->type == JSON_NULL) {
         return why_set(why, ERR_NOT_FOUND, NULL, "The node has no block %llu.",
                        (unsigned long long)number);
@@ -239,6 +246,39 @@ enum err rpc_header(struct rpc_pool *pool, struct arena *arena, uint64_t number,
         .calls = &call, .count = 1, .accept = accept_header, .ctx = &a, .lie = RPC_LIE_HEADER};
     enum err e = rpc_ask_one(pool, arena, &ask, why);
     arena_free(&a.scratch);
+    return e;
+}
+
+enum err rpc_header_at(struct rpc_pool *pool, struct rpc_node *node, const uint64_t *number,
+                       int64_t timeout_usec, struct evm_header *out, struct why *why)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct header_ask a = {.first = number != NULL ? *number : 0,
+                           .out = out,
+                           .trusted = pool->options.trusted,
+                           .newest = number == NULL};
+    arena_init(&a.scratch, 0);
+    struct params p;
+    struct json_out *j = params_begin(&p, &arena);
+    json_number_or_latest(j, number);
+    json_bool(j, false);
+    struct rpc_call call = {.method = "eth_getBlockByNumber", .params = params_end(&p)};
+    struct rpc_ask ask = {.calls = &call,
+                          .count = 1,
+                          .accept = accept_header,
+                          .ctx = &a,
+                          .lie = RPC_LIE_HEADER,
+                          .timeout_usec = timeout_usec};
+    enum err e = rpc_ask_at(pool, &arena, &ask, node, why);
+    if (e == OK && call.err != OK) {
+        e = call.err;
+        if (why != NULL) {
+            *why = call.why;
+        }
+    }
+    arena_free(&a.scratch);
+    arena_free(&arena);
     return e;
 }
 

@@ -10,6 +10,8 @@
 #define COOL_MAX_USEC (30 * (int64_t)USEC_PER_SEC)
 #define COOL_WRONG_CHAIN_USEC (60 * (int64_t)USEC_PER_SEC)
 #define RETRY_AFTER_MAX_USEC (300 * (int64_t)USEC_PER_SEC)
+/* Calls of so much time may come at once. */
+#define BUDGET_BURST_USEC ((int64_t)USEC_PER_SEC)
 #define WAIT_MAX_USEC ((int64_t)USEC_PER_SEC)
 /* Shorter parts of a URL ("v3", "rpc") are not keys, and blotting them would garble sentences. */
 #define SECRET_BYTES_MIN 8
@@ -46,6 +48,10 @@ static const struct metric_row rows[RPC_METRIC_COUNT] = {
                                                 "Answers that the chain disproves; by endpoint: "
                                                 "freehold_rpc_endpoint_lies_total.",
                                                 "kind=\"transactions\""},
+    [RPC_METRIC_LIES + RPC_LIE_FORK] = {"freehold_rpc_lies_total", METRIC_COUNTER,
+                                        "Answers that the chain disproves; by endpoint: "
+                                        "freehold_rpc_endpoint_lies_total.",
+                                        "kind=\"fork\""},
     [RPC_METRIC_SECONDS] = {"freehold_rpc_request_seconds", METRIC_HISTOGRAM,
                             "Time from sending a request to a node until its answer is read.",
                             NULL},
@@ -160,7 +166,19 @@ static void unlock(struct rpc_pool *pool)
     ASSERT(pthread_mutex_unlock(&pool->lock) == 0);
 }
 
-/* first_ready returns the endpoint to ask next and how long it has to be waited for. */
+/* When an endpoint may be asked: after its pauses, and as far as its budget goes. */
+static int64_t ready_usec(const struct rpc_node *node)
+{
+    int64_t at = node->cool_until_usec;
+    at = node->benched_until_usec > at ? node->benched_until_usec : at;
+    int64_t paid = node->spent_until_usec - BUDGET_BURST_USEC;
+    return paid > at ? paid : at;
+}
+
+/*
+ * first_ready returns the endpoint to ask next and how long it has to be waited for. Of those that
+ * are ready, one that is behind the others comes last.
+ */
 static struct rpc_node *first_ready(struct rpc_pool *pool, uint64_t excluded, int64_t now,
                                     int64_t *out_wait)
 {
@@ -168,10 +186,11 @@ static struct rpc_node *first_ready(struct rpc_pool *pool, uint64_t excluded, in
     int64_t best_wait = INT64_MAX;
     for (size_t i = 0; i < pool->count; i++) {
         struct rpc_node *node = &pool->nodes[i];
-        int64_t until = node->cool_until_usec > node->benched_until_usec ? node->cool_until_usec
-                                                                         : node->benched_until_usec;
+        int64_t until = ready_usec(node);
         int64_t wait = until > now ? until - now : 0;
-        if ((excluded & UINT64_C(1) << i) == 0 && wait < best_wait) {
+        bool better = best == NULL || wait < best_wait ||
+                      (wait == best_wait && best->behind && !node->behind);
+        if ((excluded & UINT64_C(1) << i) == 0 && better) {
             best = node;
             best_wait = wait;
         }
@@ -196,6 +215,10 @@ enum err rpc_node_pick(struct rpc_pool *pool, uint64_t excluded, struct rpc_node
                        "No node of chain %llu is left to be asked.",
                        (unsigned long long)pool->options.chain_id);
     }
+    if (last == OK) {
+        last = ERR_NODE_RATE_LIMITED; /* nothing but our own budget holds it back */
+        (void)snprintf(said, sizeof(said), "%s", "chain.rpc_rate is spent");
+    }
     if (wait > WAIT_MAX_USEC) {
         return why_set(why, last, NULL,
                        "No node of chain %llu can be asked for another %lld ms; %s failed last: %s",
@@ -207,6 +230,18 @@ enum err rpc_node_pick(struct rpc_pool *pool, uint64_t excluded, struct rpc_node
     }
     *out = node;
     return OK;
+}
+
+void rpc_node_spend(struct rpc_pool *pool, struct rpc_node *node, size_t calls)
+{
+    if (pool->options.rate_max == 0) {
+        return;
+    }
+    int64_t now = clock_mono_usec();
+    int64_t cost = (int64_t)calls * USEC_PER_SEC / pool->options.rate_max;
+    lock(pool);
+    node->spent_until_usec = (node->spent_until_usec > now ? node->spent_until_usec : now) + cost;
+    unlock(pool);
 }
 
 static int64_t cool_usec(enum err err, uint32_t failures, int64_t retry_after_usec)
@@ -397,6 +432,8 @@ void rpc_health(struct rpc_pool *pool, struct json_out *j)
         json_u64(j, node.failures);
         json_key(j, "latencyUsec");
         json_i64(j, node.latency_usec);
+        json_key(j, "behind");
+        json_bool(j, node.behind);
         json_key(j, "lies");
         json_u64(j, lies_of(&node));
         json_end_object(j);

@@ -27,6 +27,7 @@ enum rpc_lie {
     RPC_LIE_HEADER,       /* the header's hash is another */
     RPC_LIE_RECEIPTS,     /* receipts or logs that the header does not commit to */
     RPC_LIE_TRANSACTIONS, /* transactions that it does not commit to */
+    RPC_LIE_FORK,         /* again and again other blocks than most nodes have */
     RPC_LIE_COUNT
 };
 
@@ -59,9 +60,14 @@ struct rpc_node {
     bool chain_right;
     int64_t chain_checked_usec;
     int64_t cooled_usec;        /* when the present cool-down began */
+    int64_t spent_until_usec;   /* when its budget allows for the last call so far */
     int64_t cool_until_usec;    /* 0: healthy */
     int64_t benched_until_usec; /* for a lie; no success ends it earlier */
     uint32_t lies[RPC_LIE_COUNT];
+    uint32_t disagreed;      /* in a row, with most others about a block */
+    int64_t vote_after_usec; /* it did not answer in time: not asked what it thinks until then */
+    uint64_t head;           /* its newest block when all were last surveyed; 0: it did not say */
+    bool behind;             /* the others then: asked when nobody else is ready */
     char last_lie[WHY_TEXT_MAX];
     uint32_t failures; /* in a row */
     enum err last_err;
@@ -77,6 +83,7 @@ struct rpc_pool {
     struct net_client *client;
     pthread_mutex_t lock;
     _Atomic uint64_t next_id;
+    _Atomic int64_t surveyed_usec;
     _Atomic int64_t singles_until_usec; /* receipts are asked for one by one until then */
 };
 
@@ -97,6 +104,8 @@ void rpc_node_lied(struct rpc_pool *pool, struct rpc_node *node, enum rpc_lie li
                    const struct why *why);
 /* rpc_lies_register makes each endpoint's lies part of /metrics; one pool of a process at most. */
 void rpc_lies_register(const struct rpc_pool *pool);
+/* rpc_node_spend takes calls from an endpoint's budget. */
+void rpc_node_spend(struct rpc_pool *pool, struct rpc_node *node, size_t calls);
 /* rpc_node_worked makes an endpoint healthy. */
 void rpc_node_worked(struct rpc_pool *pool, struct rpc_node *node, int64_t latency_usec);
 /* rpc_node_chain_known says whether the chain id was checked, not longer ago than `age_usec`. */
@@ -130,8 +139,22 @@ struct rpc_ask {
     enum err (*accept)(void *ctx, struct arena *arena, size_t index, const struct json *result,
                        struct why *why);
     void *ctx;
-    enum rpc_lie lie; /* what ERR_NODE_LIED from `accept` is about */
+    enum rpc_lie lie;     /* what ERR_NODE_LIED from `accept` is about */
+    int64_t timeout_usec; /* 0: the pool's */
 };
+
+/*
+ * rpc_ask_at makes the calls at one endpoint, once, however it fares. Errors: of the request as a
+ * whole; each call has its own.
+ */
+enum err rpc_ask_at(struct rpc_pool *pool, struct arena *arena, const struct rpc_ask *ask,
+                    struct rpc_node *node, struct why *why) ERR_CHECKED;
+/*
+ * rpc_header_at asks one endpoint for a header and verifies it; `number` NULL: the newest. Errors:
+ * as rpc_header.
+ */
+enum err rpc_header_at(struct rpc_pool *pool, struct rpc_node *node, const uint64_t *number,
+                       int64_t timeout_usec, struct evm_header *out, struct why *why) ERR_CHECKED;
 
 /* rpc_ask_run makes the calls. Errors: as rpc_call_many. */
 enum err rpc_ask_run(struct rpc_pool *pool, struct arena *arena, const struct rpc_ask *ask,

@@ -24,6 +24,12 @@
  * eth_sendRawTransaction is safe to repeat: "already known" and its vendor variants count as
  * accepted, because the hash of the signed bytes is known beforehand.
  *
+ * A budget of calls a second may be set for endpoints: beyond it the next one is asked, and when
+ * all have spent theirs, a call waits.
+ *
+ * Endpoints that disagree: rpc_confirm is how a caller hears what the others think of a block, and
+ * rpc_survey how an endpoint that fell behind is left alone until it has caught up.
+ *
  * Answers are bounded (bytes, depth, nodes). Results live in the caller's arena. Thread safe. Of a
  * URL, sentences and log lines show scheme, host and port only, and what a node says is searched
  * for the rest of its URL before it is repeated.
@@ -70,8 +76,10 @@ struct rpc_options {
     uint32_t attempts_max;
     uint32_t batch_max; /* calls in one HTTP request */
     size_t answer_bytes_max;
-    bool trusted;  /* headers that cannot be verified are taken all the same */
-    bool measured; /* the process's own pool: its endpoints have metrics by name */
+    uint32_t rate_max; /* calls a second that one endpoint is asked; 0: as many as come */
+    uint32_t quorum;   /* endpoints that must have a block before it is believed; 0 is 1 */
+    bool trusted;      /* headers that cannot be verified are taken all the same */
+    bool measured;     /* the process's own pool: its endpoints have metrics by name */
 };
 
 /*
@@ -122,6 +130,22 @@ enum err rpc_header(struct rpc_pool *pool, struct arena *arena, uint64_t number,
 /* rpc_headers asks for `count` consecutive headers in one batch; stops at the first missing one. */
 enum err rpc_headers(struct rpc_pool *pool, struct arena *arena, uint64_t first, size_t count,
                      struct evm_header *out, size_t *out_count, struct why *why) ERR_CHECKED;
+
+/*
+ * rpc_confirm asks all endpoints that are ready whether the block of that number has that hash.
+ * OK when as many as the quorum say so and no larger group has another one; between groups of one
+ * size that with the endpoint that stands first in the configuration counts. An endpoint that is
+ * alone with its view three times in a row is on a fork: it is benched as for a lie. A pool of one
+ * endpoint without a quorum is not asked. Errors: ERR_NODE_LIED (the block is another for most),
+ * ERR_NODE_UNAVAILABLE (too few have it at the moment).
+ */
+enum err rpc_confirm(struct rpc_pool *pool, uint64_t number, const struct hash *hash,
+                     struct why *why) ERR_CHECKED;
+/*
+ * rpc_survey asks all endpoints for their newest blocks, every two seconds at most. One
+ * that is several blocks behind another is asked nothing while that one is ready.
+ */
+void rpc_survey(struct rpc_pool *pool);
 
 struct rpc_log_filter {
     uint64_t from_block;
@@ -244,8 +268,8 @@ enum err rpc_receipts(struct rpc_pool *pool, struct arena *arena, const struct h
                       size_t count, struct evm_receipt *out, bool *out_found,
                       struct why *why) ERR_CHECKED;
 
-/* rpc_health appends {"endpoints":[{"url","role","healthy","failures","latencyUsec","lies"}]}
- * members. */
+/* rpc_health appends
+ * {"endpoints":[{"url","role","healthy","failures","latencyUsec","behind","lies"}]} members. */
 void rpc_health(struct rpc_pool *pool, struct json_out *j);
 
 #endif

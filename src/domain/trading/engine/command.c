@@ -35,14 +35,22 @@ static const struct {
     [ENGINE_OP_VOID] = {"void", USED_UPTO(struct engine_cancel_in, account), 0},
 };
 
-static bool all_zero(const uint8_t *bytes, size_t from, size_t to)
+/* By words, because each command that is read again comes by. `from` is a multiple of 4. */
+static bool zero_to_the_end(const uint8_t *bytes, size_t from)
 {
-    for (size_t i = from; i < to; i++) {
-        if (bytes[i] != 0) {
-            return false;
-        }
+    uint64_t any = 0;
+    if (from % sizeof any != 0) {
+        uint32_t half;
+        memcpy(&half, bytes + from, sizeof half);
+        any = half;
+        from += sizeof half;
     }
-    return true;
+    for (; from < ENGINE_COMMAND_BYTES; from += sizeof any) {
+        uint64_t word;
+        memcpy(&word, bytes + from, sizeof word);
+        any |= word;
+    }
+    return any == 0;
 }
 
 static bool shape_sound(const uint8_t bytes[ENGINE_COMMAND_BYTES])
@@ -51,10 +59,14 @@ static bool shape_sound(const uint8_t bytes[ENGINE_COMMAND_BYTES])
     if (op == ENGINE_OP_NONE || op >= ENGINE_OP_COUNT) {
         return false;
     }
-    const size_t head = op == ENGINE_OP_NEW ? offsetof(struct engine_command, unused_) : 1;
-    return all_zero(bytes, head, offsetof(struct engine_command, order)) &&
-           all_zero(bytes, ops[op].used, ENGINE_COMMAND_BYTES) &&
-           (ops[op].hole == 0 || all_zero(bytes, ops[op].hole, ops[op].hole + 4));
+    uint64_t head;
+    uint32_t hole = 0;
+    memcpy(&head, bytes, sizeof head);
+    if (ops[op].hole != 0) {
+        memcpy(&hole, bytes + ops[op].hole, sizeof hole);
+    }
+    const size_t used = op == ENGINE_OP_NEW ? offsetof(struct engine_command, unused_) : 1;
+    return head >> (8 * used) == 0 && hole == 0 && zero_to_the_end(bytes, ops[op].used);
 }
 
 bool engine_command_sound(const struct engine_command *c)

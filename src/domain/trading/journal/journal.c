@@ -171,6 +171,11 @@ static enum err replay_record(void *ctx, uint64_t seq, const struct engine_comma
                          (unsigned long long)seq);
 }
 
+static void hint(void *ctx, const struct engine_command *soon, const struct engine_command *later)
+{
+    engine_hint(ctx, soon, later);
+}
+
 static enum err recover(struct journal *j, const struct journal_config *config,
                         struct engine **out_engine, struct journal_recovery *out_recovery,
                         struct why *why)
@@ -191,7 +196,7 @@ static enum err recover(struct journal *j, const struct journal_config *config,
     struct journal_recovery recovery = {0};
     const uint64_t snapshot_seq = engine_seq(e);
     const struct journal_scan scan = {
-        .from = snapshot_seq + 1, .repair = true, .record = replay_record, .ctx = e};
+        .from = snapshot_seq + 1, .repair = true, .record = replay_record, .ahead = hint, .ctx = e};
     err = m->scan(m, &scan, &end, &recovery, why);
     if (err == OK && end.seq < snapshot_seq) {
         err =

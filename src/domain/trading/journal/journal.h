@@ -103,6 +103,8 @@ enum err journal_snapshot(struct journal *j, const struct engine *e, struct why 
 /* Reading a folder that nobody has open. */
 struct journal_visitor {
     void (*record)(void *ctx, uint64_t seq, const struct engine_command *c); /* or NULL */
+    /* What comes a few records later, as engine_hint wants it; or NULL. */
+    void (*ahead)(void *ctx, const struct engine_command *soon, const struct engine_command *later);
     void *ctx;
     bool repair; /* make a torn tail zeros */
 };

@@ -32,6 +32,8 @@ struct journal_scan {
     uint64_t from;
     bool repair; /* a torn tail is removed; it is told either way */
     enum err (*record)(void *ctx, uint64_t seq, const struct engine_command *c, struct why *why);
+    /* What comes a few records later, as engine_hint wants it; NULL: nobody does. */
+    void (*ahead)(void *ctx, const struct engine_command *soon, const struct engine_command *later);
     void *ctx;
 };
 

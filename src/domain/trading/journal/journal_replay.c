@@ -16,14 +16,26 @@ static enum err visit_record(void *ctx, uint64_t seq, const struct engine_comman
     return OK;
 }
 
+static void visit_ahead(void *ctx, const struct engine_command *soon,
+                        const struct engine_command *later)
+{
+    const struct journal_visitor *visitor = ctx;
+    if (visitor->ahead != NULL) {
+        visitor->ahead(visitor->ctx, soon, later);
+    }
+}
+
 enum err journal_read_medium(struct journal_medium *m, const struct journal_visitor *visitor,
                              struct engine_limits *out_limits,
                              struct journal_recovery *out_recovery, struct why *why)
 {
     struct journal_end end;
     struct journal_visitor copy = *visitor;
-    const struct journal_scan scan = {
-        .from = 1, .repair = visitor->repair, .record = visit_record, .ctx = &copy};
+    const struct journal_scan scan = {.from = 1,
+                                      .repair = visitor->repair,
+                                      .record = visit_record,
+                                      .ahead = visit_ahead,
+                                      .ctx = &copy};
     enum err e = m->limits(m, out_limits, why);
     e = e == OK ? m->scan(m, &scan, &end, out_recovery, why) : e;
     m->close(m);
@@ -58,6 +70,11 @@ static enum err apply(void *ctx, uint64_t seq, const struct engine_command *c, s
     return wanted && r->replay->applied != NULL ? r->replay->applied(r->replay->ctx, seq, why) : OK;
 }
 
+static void hint(void *ctx, const struct engine_command *soon, const struct engine_command *later)
+{
+    engine_hint(((const struct running *)ctx)->engine, soon, later);
+}
+
 static enum err run(struct journal_medium *m, struct running *r,
                     struct journal_recovery *out_recovery, struct why *why)
 {
@@ -69,7 +86,8 @@ static enum err run(struct journal_medium *m, struct running *r,
         return e;
     }
     const uint64_t snapshot_seq = engine_seq(r->engine);
-    const struct journal_scan scan = {.from = snapshot_seq + 1, .record = apply, .ctx = r};
+    const struct journal_scan scan = {
+        .from = snapshot_seq + 1, .record = apply, .ahead = hint, .ctx = r};
     e = m->scan(m, &scan, &end, out_recovery, why);
     out_recovery->snapshot_seq = snapshot_seq;
     if (e == OK && end.seq < r->replay->after) {

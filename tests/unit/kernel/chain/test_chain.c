@@ -8,6 +8,7 @@
 #include <fcntl.h>
 
 #include "kernel/base/rand.h"
+#include "kernel/chain/chain_internal.h"
 
 #define NOBODY ((struct address){{0}})
 
@@ -182,6 +183,7 @@ static void reorganisation_of_any_allowed_depth(void **state)
     }
     settle(&f);
     uint64_t tx = 1000;
+    int64_t deep = metric_get(&chain_metrics[CHAIN_METRIC_REORGS_DEEP]);
     for (uint64_t depth = 1; depth <= 64; depth += depth < 8 ? 1 : 7) {
         uint64_t top = fake_node_number(node, block);
         int fork = fake_node_ancestor(node, block, top - depth);
@@ -198,6 +200,8 @@ static void reorganisation_of_any_allowed_depth(void **state)
         assert_as_fresh(&f, node);
     }
     assert_int_equal(REORGS, 16);
+    /* All but those of depth 1, 2 and 3. */
+    assert_int_equal(metric_get(&chain_metrics[CHAIN_METRIC_REORGS_DEEP]) - deep, 13);
     assert_int_equal(ROWS("SELECT COUNT(*) FROM chain_reorgs WHERE changes_undone = 0"), 0);
 }
 

@@ -204,6 +204,124 @@ static void synced_is_said_when_all_is_applied(void **state)
     chain_stop(f.chain);
 }
 
+/* ---- nodes that disagree ---- */
+
+/* The liar's chain is another from a block on: consistent, and as long. */
+static void fork_liar(uint64_t from)
+{
+    int block = fake_node_ancestor(liar, head, from - 1);
+    struct address token = address_of(5), thief = address_of(99), victim = address_of(1);
+    for (uint64_t i = from; i <= BLOCKS; i++) {
+        struct fake_log log = log_moved(&token, &victim, &thief, i, tx_of(5000 + i));
+        block = fake_node_block(liar, block, &log, 1, 7000 + i);
+    }
+    fake_node_set_head(liar, block);
+}
+
+static void open_in_order(const char *first, const char *second, const char *third, uint32_t quorum)
+{
+    char urls[240];
+    (void)snprintf(urls, sizeof urls, "%s,%s%s%s", first, second, third != NULL ? "," : "",
+                   third != NULL ? third : "");
+    follower_open_with(&f, urls, world_config());
+    f.pool->options.quorum = quorum;
+}
+
+static void settle_slowly(void)
+{
+    for (int i = 0; i < 400 && cursor_of(&f) < BLOCKS; i++) {
+        (void)step(&f, NULL, NULL);
+        clock_sleep_usec(10000);
+    }
+    assert_true(cursor_of(&f) == BLOCKS);
+}
+
+static void the_first_of_two_forks_counts(void **state)
+{
+    (void)state;
+    int64_t before = lies(RPC_LIE_FORK);
+    fork_liar(10);
+    open_in_order(fake_node_url(honest), fake_node_url(liar), NULL, 1);
+    settle_slowly();
+    assert_as_fresh(&f, honest);
+    /* One disagreement is no lie yet; the third in a row is. */
+    assert_int_equal(lies(RPC_LIE_FORK), before);
+    for (uint64_t i = 0; i < 3; i++) {
+        head = fake_node_block(honest, head, NULL, 0, 8000 + i);
+        fake_node_set_head(honest, head);
+        int other = fake_node_block(liar, fake_node_head(liar), NULL, 0, 9000 + i);
+        fake_node_set_head(liar, other);
+        assert_int_equal(step(&f, NULL, NULL), OK);
+    }
+    assert_int_equal(lies(RPC_LIE_FORK), before + 1);
+    assert_as_fresh(&f, honest);
+}
+
+static void most_nodes_outvote_the_first(void **state)
+{
+    (void)state;
+    struct fake_node *third = fake_node_start();
+    int64_t before = lies(RPC_LIE_FORK);
+    fork_liar(10);
+    int top = 0;
+    for (uint64_t number = 1; number <= BLOCKS; number++) {
+        const struct fake_block *b = &honest->blocks[fake_node_ancestor(honest, head, number)];
+        top = fake_node_block(third, top, b->logs, b->log_count, b->salt);
+    }
+    fake_node_set_head(third, top);
+    open_in_order(fake_node_url(liar), fake_node_url(honest), fake_node_url(third), 2);
+    settle_slowly();
+    assert_as_fresh(&f, honest);
+    assert_int_equal(lies(RPC_LIE_FORK), before + 1);
+    fake_node_stop(third);
+}
+
+static void without_a_quorum_the_cursor_stays(void **state)
+{
+    (void)state;
+    struct why why = {0};
+    fork_liar(10);
+    open_in_order(fake_node_url(liar), fake_node_url(honest), NULL, 2);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(step(&f, NULL, &why), ERR_NODE_UNAVAILABLE);
+        assert_non_null(strstr(why.text, "chain.quorum asks for 2"));
+    }
+    assert_true(cursor_of(&f) == 0);
+    assert_int_equal(count_rows(&f, "SELECT COUNT(*) FROM blockchain_events"), 0);
+}
+
+/* It answers, and everything that it says is true, of days ago. */
+static void a_node_that_is_stuck_is_passed_by(void **state)
+{
+    (void)state;
+    fake_node_lock(liar)->lag = 20;
+    fake_node_unlock(liar);
+    open_with(true);
+    settle(&f);
+    assert_true(cursor_of(&f) == BLOCKS);
+    assert_as_fresh(&f, honest);
+}
+
+/* It may be followed while nobody else can be asked, and no longer. */
+static void a_fork_of_one_node_is_left_again(void **state)
+{
+    (void)state;
+    open_in_order(fake_node_url(honest), fake_node_url(liar), NULL, 1);
+    settle_slowly();
+    int64_t rows = count_rows(&f, "SELECT COUNT(*) FROM blockchain_events");
+    fork_liar(BLOCKS - 3);
+    /* The honest node is not asked for a moment: the liar's fork is all that can be read. */
+    fake_node_lock(honest)->fail = 1;
+    fake_node_unlock(honest);
+    for (int i = 0; i < 20; i++) {
+        (void)step(&f, NULL, NULL);
+        clock_sleep_usec(20000);
+    }
+    settle(&f);
+    assert_int_equal(count_rows(&f, "SELECT COUNT(*) FROM blockchain_events"), rows);
+    assert_as_fresh(&f, honest);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -216,6 +334,11 @@ int main(void)
         TEST(receipts_one_by_one_prove_as_much),
         TEST(the_thread_says_why_it_waits),
         TEST(synced_is_said_when_all_is_applied),
+        TEST(the_first_of_two_forks_counts),
+        TEST(most_nodes_outvote_the_first),
+        TEST(without_a_quorum_the_cursor_stays),
+        TEST(a_node_that_is_stuck_is_passed_by),
+        TEST(a_fork_of_one_node_is_left_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

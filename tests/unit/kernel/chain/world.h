@@ -268,6 +268,7 @@ static struct chain_config world_config(void)
         .rpc_urls = "",
         .rpc_timeout_usec = 5 * USEC_PER_SEC,
         .poll_usec = 5000,
+        .reorg_depth_alert = 3,
         .reorg_depth_max = 64,
         .undo_depth = 256,
         .range_max = 16,

@@ -109,6 +109,17 @@ static void a_receipt_too_few_or_twice_is_a_lie(void **state)
     assert_int_equal(prove(6, 1, bad, &logs, &count, NULL), ERR_NODE_RESPONSE);
 }
 
+/* Whether it is a lie or a form that is not known here cannot be told. */
+static void receipts_of_an_unknown_type_are_no_lie(void **state)
+{
+    struct evm_log *logs = NULL;
+    size_t count = 0;
+    struct why why = {0};
+    const struct json *other = changed(&arena, json_at(receipts, 1), "type", "\"0x6a\"");
+    assert_int_equal(prove(6, 1, other, &logs, &count, &why), ERR_NODE_UNKNOWN);
+    assert_non_null(strstr(why.text, "type 106"));
+}
+
 static void transactions_are_proven_by_the_header(void **state)
 {
     struct hash *hashes = NULL;
@@ -148,6 +159,7 @@ int main(void)
         cmocka_unit_test(logs_are_proven_by_the_header),
         cmocka_unit_test(whatever_a_node_changes_is_a_lie),
         cmocka_unit_test(a_receipt_too_few_or_twice_is_a_lie),
+        cmocka_unit_test(receipts_of_an_unknown_type_are_no_lie),
         cmocka_unit_test(transactions_are_proven_by_the_header),
         cmocka_unit_test(a_transaction_without_a_signature_has_the_name_that_it_is_given),
     };

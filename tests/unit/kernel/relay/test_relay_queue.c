@@ -204,6 +204,29 @@ static void a_revert_waits_for_what_is_under_way(void **state)
     assert_state(builds_on_it, RELAY_SENT);
 }
 
+/* Two reorganisations in a row: what the first look missed was there again and fell out again. */
+static void a_look_does_not_count_when_an_earlier_intent_changed_since(void **state)
+{
+    (void)state;
+    struct slice first = submit_plain("first");
+    settle();
+    FAULT(estimate_error, "{\"code\":-32000,\"message\":\"execution reverted\"}");
+    struct slice builds_on_it = submit_plain("builds on it");
+    settle();
+    unsigned asked = fake_node_calls(node, "eth_estimateGas");
+    mine();
+    settle();
+    assert_state(first, RELAY_MINED);
+    for (int i = 0; i < 30 && fake_node_calls(node, "eth_estimateGas") == asked; i++) {
+        wait_seconds(1);
+    }
+    assert_int_equal(fake_node_calls(node, "eth_estimateGas"), asked + 1);
+    assert_state(builds_on_it, RELAY_QUEUED);
+    wait_seconds(60);
+    assert_error(builds_on_it, ERR_REVERTED, "the call would revert");
+    assert_int_equal(fake_node_calls(node, "eth_estimateGas"), asked + 2);
+}
+
 static void estimate_that_fails_for_ever_ends(void **state)
 {
     (void)state;
@@ -792,6 +815,7 @@ int main(int argc, char **argv)
         TEST(revert_in_simulation_fails_with_its_reason),
         TEST(a_revert_is_believed_at_the_second_look),
         TEST(a_revert_waits_for_what_is_under_way),
+        TEST(a_look_does_not_count_when_an_earlier_intent_changed_since),
         TEST(estimate_that_fails_for_ever_ends),
         TEST(an_operation_with_a_limit_needs_no_estimate),
         TEST(estimate_that_works_later_is_enough),

@@ -101,6 +101,7 @@ static struct relay_config world_config(void)
         .inflight_max = 256,
         .gas_limit_max = 12000000,
         .gas_margin_percent = 20,
+        .caller_rate = 3,
         .final_depth = 8,
     };
 }
@@ -165,6 +166,10 @@ static struct rpc_pool *world_pool(const char *url)
 static const struct relay_gas *world_gases;
 static size_t world_gas_count;
 
+static struct address world_pool_of[WALLETS];
+static size_t world_pool_count;
+static const struct relay_treasury *world_treasury;
+
 static struct relay *make_relay(struct store *store, struct rpc_pool *pool)
 {
     struct relay_options options = {
@@ -176,6 +181,9 @@ static struct relay *make_relay(struct store *store, struct rpc_pool *pool)
         .signer_count = WALLETS,
         .policies = world_policies,
         .policy_count = sizeof world_policies / sizeof world_policies[0],
+        .pool = world_pool_of,
+        .pool_count = world_pool_count,
+        .treasury = world_treasury,
         .gases = world_gases,
         .gas_count = world_gas_count,
         .contracts = world_contracts,

@@ -275,6 +275,26 @@ static void test_retry_after_is_bounded(void **state)
     assert_int_equal(fixture_call(f, &call), OK);
 }
 
+/* Two calls a second, of which those of one second may come at once. */
+static void test_a_budget_sends_calls_to_the_next_node(void **state)
+{
+    struct fixture *f = *state;
+    struct script_server *first = NODE(f, {.body = RESULT("\"first\"")});
+    struct script_server *second = NODE(f, {.body = RESULT("\"second\"")});
+    f->options.rate_max = 2;
+    for (int i = 0; i < 6; i++) {
+        struct rpc_call call = ONE;
+        assert_int_equal(fixture_call(f, &call), OK);
+        assert_text(&call, i < 3 ? "first" : "second");
+    }
+    fixture_advance(10 * USEC_PER_SEC);
+    struct rpc_call call = ONE;
+    assert_int_equal(fixture_call(f, &call), OK);
+    assert_text(&call, "first");
+    assert_int_equal(script_requests(first), 4);
+    assert_int_equal(script_requests(second), 3);
+}
+
 static void test_rate_limit_in_an_error_object(void **state)
 {
     struct fixture *f = *state;
@@ -665,6 +685,7 @@ int main(void)
         TEST(test_cool_down_doubles),
         TEST(test_retry_after_is_obeyed),
         TEST(test_retry_after_is_bounded),
+        TEST(test_a_budget_sends_calls_to_the_next_node),
         TEST(test_rate_limit_in_an_error_object),
         TEST(test_error_objects_are_answers),
         TEST(test_nobody_there),

@@ -188,6 +188,60 @@ static void test_a_snapshot_and_the_rest_are_the_whole(void **state)
     assert_int_equal(access(path, F_OK), -1); /* two are kept */
 }
 
+/* More than one window of a file: what is found, what is torn and what is damaged far behind. */
+static void test_a_long_file_is_read_whole(void **state)
+{
+    enum { RECORDS = 60000, GROUP = 700, SIZE = 6 << 20 };
+    static uint8_t long_file[SIZE];
+    const struct journal_config config = {.dir = folder, .limits = limits, .file_bytes = SIZE};
+    struct journal *j;
+    struct engine *e;
+    struct journal_recovery recovery;
+    struct engine_limits found;
+    struct why why = {0};
+    char path[512];
+    assert_int_equal(journal_open(&j, &config, &e, &recovery, NULL), OK);
+    append(j, e, 1, RECORDS, GROUP);
+    journal_close(j);
+    engine_free(e);
+    assert_int_equal(journal_open(&j, &config, &e, &recovery, NULL), OK);
+    assert_int_equal(recovery.replayed, RECORDS);
+    assert_int_equal(engine_hash(e), hash_after(RECORDS));
+    journal_close(j);
+    engine_free(e);
+
+    snprintf(path, sizeof path, "%s/journal-%020u", folder, 1);
+    const int fd = open(path, O_RDWR);
+    assert_int_equal(pread(fd, long_file, SIZE, 0), SIZE);
+    size_t end = SIZE;
+    while (long_file[end - 1] == 0) {
+        end--;
+    }
+    assert_true(end > RECORDS * (size_t)JOURNAL_UNIT);
+    for (size_t at = 3000064; at < end; at += 600000) {
+        const size_t byte = at / JOURNAL_UNIT * JOURNAL_UNIT + 17;
+        char said[64];
+        const uint8_t flipped = long_file[byte] ^ 4;
+        assert_int_equal(pwrite(fd, &flipped, 1, (off_t)byte), 1);
+        assert_int_equal(journal_read(folder, &(struct journal_visitor){.repair = true}, &found,
+                                      &recovery, &why),
+                         ERR_CORRUPT);
+        snprintf(said, sizeof said, "offset %zu, record ", byte / JOURNAL_UNIT * JOURNAL_UNIT);
+        if (strstr(why.text, said) == NULL && strstr(why.text, "of the block") == NULL) {
+            fail_msg("%s, not %s", why.text, said);
+        }
+        assert_int_equal(pwrite(fd, &long_file[byte], 1, (off_t)byte), 1);
+    }
+    const uint8_t zeros[100] = {0};
+    assert_int_equal(pwrite(fd, zeros, sizeof zeros, (off_t)(end - sizeof zeros)), sizeof zeros);
+    close(fd);
+    assert_int_equal(journal_open(&j, &config, &e, &recovery, NULL), OK);
+    assert_true(recovery.torn_bytes > 0 && recovery.torn_offset > 3000000);
+    assert_true(engine_seq(e) < RECORDS && engine_hash(e) == hash_after(engine_seq(e)));
+    journal_close(j);
+    engine_free(e);
+}
+
 /* ---- cuts and flips in a copy ---- */
 
 static char scratch[80];
@@ -357,17 +411,23 @@ static void test_a_flipped_bit_is_refused_by_name(void **state)
 struct fault {
     unsigned writes; /* how many go well */
     unsigned syncs;
-    int error;       /* errno of the one that does not */
-    bool shortens;   /* it writes a part first */
-    bool tells_lies; /* the failed sync had lost what was written */
+    unsigned heads;   /* of files; the one behind them does not go well. 0: all do */
+    int error;        /* errno of the one that does not */
+    bool spares_head; /* it is the write behind the head */
+    bool shortens;    /* it writes a part first */
+    bool tells_lies;  /* the failed sync had lost what was written */
     unsigned seen_writes;
     unsigned seen_syncs;
+    unsigned seen_heads;
 };
 
 static ssize_t faulty_write(void *ctx, int fd, const void *from, size_t size, off_t at)
 {
     struct fault *f = ctx;
-    if (f->seen_writes++ == f->writes) {
+    f->seen_heads += at == 0;
+    const bool next_file =
+        f->heads != 0 && f->seen_heads > f->heads && (at != 0 || !f->spares_head);
+    if (f->seen_writes++ == f->writes || next_file) {
         if (f->shortens) {
             return pwrite(fd, from, size / 2, at); /* and the rest in the next call */
         }
@@ -448,6 +508,25 @@ static void test_a_failing_disk_stops_the_venue(void **state)
     }
 }
 
+/* The disk is full when the next file is made: its head, or its zeros. */
+static void test_no_room_for_the_next_file_stops_the_venue(void **state)
+{
+    struct journal_recovery recovery;
+    for (unsigned i = 0; i < 2; i++) {
+        struct fault f = {.writes = UINT32_MAX, .syncs = UINT32_MAX, .heads = 1, .error = ENOSPC};
+        f.spares_head = i == 1;
+        const uint64_t acknowledged = run_into(&f, 6000, 9, ERR_DISK_FULL);
+        assert_true(acknowledged > 3000);
+        assert_int_equal(f.seen_heads, 2);
+        const uint64_t found = reopened(folder, &recovery);
+        assert_true(found >= acknowledged && recovery.torn_bytes == 0);
+        f = (struct fault){.writes = UINT32_MAX, .syncs = UINT32_MAX};
+        assert_true(run_into(&f, 1000, 9, OK) > found); /* with room it goes on */
+        assert_true(reopened(folder, &recovery) >= found + 1000);
+        clear_folder();
+    }
+}
+
 /* ---- kill -9 ---- */
 
 static void child(int acks)
@@ -516,10 +595,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_folder_has_one_owner, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_snapshot_and_the_rest_are_the_whole, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_a_long_file_is_read_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_write_cut_at_every_byte_is_torn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_missing_sectors_are_torn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_flipped_bit_is_refused_by_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_failing_disk_stops_the_venue, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_room_for_the_next_file_stops_the_venue, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_kill_9_loses_nothing_acknowledged, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -293,6 +293,32 @@ static void many_callers_are_answered_in_the_journals_order(void **state)
     venue_stop(v);
 }
 
+/* The same orders from everybody at once, as retries come: each is taken once. */
+static void an_id_is_taken_once(void **state)
+{
+    (void)state;
+    static struct caller callers[THREADS];
+    struct venue *v = open_venue(0);
+    set_up_market(v);
+    for (uint32_t i = 0; i < THREADS; i++) {
+        start_caller(&callers[i], v, 3);
+    }
+    for (uint32_t i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(callers[i].thread, NULL), 0);
+        assert_int_equal(callers[i].err, OK);
+    }
+    venue_stop(v);
+    for (uint32_t k = 0; k < EACH; k++) {
+        unsigned taken = 0;
+        for (uint32_t i = 0; i < THREADS; i++) {
+            const enum engine_reason reason = callers[i].answers[k].reason;
+            assert_true(reason == ENGINE_OK || reason == ENGINE_DUPLICATE);
+            taken += reason == ENGINE_OK;
+        }
+        assert_int_equal(taken, 1);
+    }
+}
+
 static void nothing_leaves_before_it_is_durable(void **state)
 {
     (void)state;
@@ -440,6 +466,7 @@ int main(void)
 #define ON_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
         ON_FOLDER(many_callers_are_answered_in_the_journals_order),
+        ON_FOLDER(an_id_is_taken_once),
         ON_FOLDER(nothing_leaves_before_it_is_durable),
         ON_FOLDER(a_failing_disk_stops_it),
         ON_FOLDER(what_is_due_happens_by_itself),
