@@ -179,6 +179,23 @@ static void fill_standard_streams(void)
     }
 }
 
+/*
+ * SQLite keeps the index of its log in a mapped file. When a page of that file cannot be written
+ * any more, because the disk failed or turned read-only, the kernel ends the process in the middle
+ * of an instruction, and nothing can go on from there. So say why, and end by the same signal: what
+ * was acknowledged is in the log, and the next start is refused with a sentence until the disk is
+ * well. The text is made beforehand, as little else may be done here.
+ */
+static void say_bus_error(int signal_number)
+{
+    static const char line[] =
+        "{\"level\":\"error\",\"event\":\"process.bus_error\",\"why\":\"A page of a mapped file "
+        "cannot be read or written: the disk of the database failed or turned read-only.\"}\n";
+    ssize_t written = write(STDERR_FILENO, line, sizeof(line) - 1);
+    (void)written;
+    (void)signal(signal_number, SIG_DFL); /* to which the same instruction leads again */
+}
+
 int main(int argc, char **argv)
 {
     fill_standard_streams();
@@ -192,6 +209,7 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN);
     /* A file at its size limit is "disk full", which the store answers. */
     (void)signal(SIGXFSZ, SIG_IGN);
+    (void)signal(SIGBUS, say_bus_error);
     enum err e = cli_parse(&cli, &boot, argc, argv, &why);
     if (e == OK && (cli.command == NULL || cli_option_value(&cli, "help") != NULL)) {
         cli_help(cli.command);

@@ -597,6 +597,18 @@ onFile('a file', () => {
         }
     });
 
+    test('that never answers costs its own checks, and its time', async () => {
+        const path = join(folder(), 'freehold.db');
+        execFileSync('mkfifo', ['-m', '600', path]); // to open one waits for somebody who writes
+        const settings = { 'store.url': `sqlite:${path}`, 'http.port': 0 };
+        const found = await ask(settings);
+        expect(found, 'database.reachable', 'problem', /^the database did not answer within 15 s$/);
+        expect(found, 'books.ledger', 'skipped', /did not answer within 20 s/);
+        expect(found, 'files.folder', 'ok', /./);
+        expect(found, 'http.port', 'ok', /./);
+        onlyProblems(found, 'database.reachable');
+    });
+
     test('that would be made where nothing can be made', async () => {
         const file = join(folder(), 'file');
         writeFileSync(file, '');

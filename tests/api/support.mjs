@@ -71,7 +71,7 @@ export const routes = readRoutes(schemas);
 /** Refusals that any route may give, beyond those that its row lists. */
 const GENERAL = new Set(['invalid_json', 'invalid_type', 'invalid_field', 'unknown_field',
     'invalid_encoding', 'unsupported_media', 'body_too_large', 'idempotency_mismatch',
-    'missing_field', 'limit', 'in_progress', 'db_unavailable', 'db_busy']);
+    'missing_field', 'limit', 'in_progress', 'db_unavailable', 'db_busy', 'disk_full']);
 
 const typeOf = (v) => v === null ? 'null' : Array.isArray(v) ? 'array'
     : Number.isInteger(v) ? 'integer' : typeof v;

@@ -3,7 +3,6 @@
  * the batch is then written if the head is still where the snapshot had it.
  */
 #include <pthread.h>
-#include <signal.h>
 
 #include "kernel/audit/audit_row.h"
 #include "kernel/audit/audit_sql.h"
@@ -11,6 +10,7 @@
 #include "kernel/base/clock.h"
 #include "kernel/base/log.h"
 #include "kernel/base/metric.h"
+#include "kernel/base/thread.h"
 
 #define BATCH_ROWS 256
 /* The head is told to the log this often while it moves. */
@@ -248,18 +248,6 @@ static void *sealer_main(void *arg)
     return NULL;
 }
 
-/* Signals are for the thread that waits for them, never for this one. */
-static int start_thread(struct audit_sealer *s)
-{
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&s->thread, NULL, sealer_main, s);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed;
-}
-
 enum err audit_sealer_start(struct store *store, const struct audit_config *config,
                             struct audit_sealer **out, struct why *why)
 {
@@ -273,7 +261,7 @@ enum err audit_sealer_start(struct store *store, const struct audit_config *conf
     ASSERT(pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
     ASSERT(pthread_cond_init(&s->ending, &monotonic) == 0);
     (void)pthread_condattr_destroy(&monotonic);
-    int failed = start_thread(s);
+    int failed = thread_start(&s->thread, sealer_main, s);
     if (failed != 0) {
         pthread_cond_destroy(&s->ending);
         pthread_mutex_destroy(&s->lock);

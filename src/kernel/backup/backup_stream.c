@@ -1,9 +1,9 @@
 #include "kernel/backup/backup_stream.h"
 
 #include "kernel/base/check.h"
+#include "kernel/base/thread.h"
 
 #include <pthread.h>
-#include <signal.h>
 
 /* A batch is about this large, whatever its rows are. Units: bytes. */
 #define BATCH_BYTES ((size_t)1 << 20)
@@ -87,13 +87,7 @@ static void stop(struct backup_stream *s)
 
 static enum err start_thread(struct backup_stream *s, pthread_t *out, struct why *why)
 {
-    /* Signals are for the thread that waits for them, never for this one. */
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(out, NULL, producer_main, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int failed = thread_start(out, producer_main, s);
     return failed == 0 ? OK
                        : why_set(why, ERR_INTERNAL, NULL, "The reader cannot be started: %s.",
                                  strerror(failed));

@@ -4,12 +4,12 @@
  * connections and opens the breaker, until the thread has one that answers.
  */
 #include <hiredis/hiredis.h>
-#include <signal.h>
 
 #include "kernel/base/check.h"
 #include "kernel/base/clock.h"
 #include "kernel/base/log.h"
 #include "kernel/base/rand.h"
+#include "kernel/base/thread.h"
 #include "kernel/cache/cache_internal.h"
 
 /* How long the thread waits between two tries: doubled each time, the half of it by chance. */
@@ -392,13 +392,7 @@ struct cache_redis *cache_redis_new(const struct cache_address *address, int64_t
     ASSERT(pthread_mutex_init(&r->lock, NULL) == 0);
     ASSERT(pthread_cond_init(&r->wanted, &attributes) == 0);
     pthread_condattr_destroy(&attributes);
-    /* Signals are for the thread that waits for them, never for this one. */
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    ASSERT(pthread_create(&r->thread, NULL, connector_main, r) == 0);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    ASSERT(thread_start(&r->thread, connector_main, r) == 0);
     (void)pthread_setname_np(r->thread, "redis");
     return r;
 }

@@ -1,11 +1,11 @@
 #include "kernel/jobs/jobs_runner.h"
 
-#include <signal.h>
 #include <unistd.h>
 
 #include "kernel/base/check.h"
 #include "kernel/base/log.h"
 #include "kernel/base/rand.h"
+#include "kernel/base/thread.h"
 
 /* ---- metrics ---- */
 
@@ -226,17 +226,6 @@ void jobs_free(struct jobs *jobs)
     mem_free(jobs);
 }
 
-int jobs_spawn(pthread_t *thread, void *(*main)(void *), void *arg)
-{
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(thread, NULL, main, arg);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed;
-}
-
 bool jobs_worker_add(struct jobs *jobs)
 {
     if (jobs->worker_count == jobs->worker_max) {
@@ -244,7 +233,7 @@ bool jobs_worker_add(struct jobs *jobs)
     }
     struct jobs_worker *worker = &jobs->workers[jobs->worker_count];
     worker->jobs = jobs;
-    if (jobs_spawn(&worker->thread, jobs_worker_main, worker) != 0) {
+    if (thread_start(&worker->thread, jobs_worker_main, worker) != 0) {
         return false;
     }
     jobs->worker_count++;
@@ -282,8 +271,8 @@ static void stop_threads(struct jobs *jobs, bool dispatcher, bool keeper)
 enum err jobs_start(struct jobs *jobs, struct why *why)
 {
     ASSERT(!jobs->started && !jobs->stopping);
-    bool keeper = jobs_spawn(&jobs->keeper, jobs_keeper_main, jobs) == 0;
-    bool dispatcher = keeper && jobs_spawn(&jobs->dispatcher, jobs_dispatcher_main, jobs) == 0;
+    bool keeper = thread_start(&jobs->keeper, jobs_keeper_main, jobs) == 0;
+    bool dispatcher = keeper && thread_start(&jobs->dispatcher, jobs_dispatcher_main, jobs) == 0;
     bool workers = dispatcher;
     pthread_mutex_lock(&jobs->lock);
     for (uint64_t i = 0; workers && i < jobs->config.threads; i++) {

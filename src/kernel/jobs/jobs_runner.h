@@ -140,8 +140,6 @@ struct jobs_run *jobs_run_find(struct jobs *jobs, struct jobs_hold hold);
 /* jobs_run_kept notes what a renewal has said of a run; `lock` is held. */
 void jobs_run_kept(struct jobs_run *run, const struct jobs_kept *kept);
 
-/* jobs_spawn starts a thread that gets no signals; returns an errno. */
-int jobs_spawn(pthread_t *thread, void *(*main)(void *), void *arg);
 /* jobs_worker_add starts one more worker; `lock` is held. False when there can be no more. */
 bool jobs_worker_add(struct jobs *jobs);
 

@@ -10,11 +10,11 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "kernel/base/check.h"
+#include "kernel/base/thread.h"
 #include "kernel/store/store_private.h"
 
 #define RECONNECT_MSEC 200
@@ -158,13 +158,7 @@ enum err store_listener_start(struct store *store, struct why *why)
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int failed = l->wake_fd < 0 ? errno : 0;
     if (failed == 0) {
-        /* Signals are for the thread that waits for them, never for this one. */
-        sigset_t all;
-        sigset_t before;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        failed = pthread_create(&l->thread, NULL, listener_main, store);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        failed = thread_start(&l->thread, listener_main, store);
         if (failed != 0) {
             close(l->wake_fd);
         }

@@ -33,6 +33,7 @@ static const struct pg_state states[] = {
     {"53", ERR_DB_UNAVAILABLE, false, false},      /* memory, connections */
     {"55P03", ERR_DB_BUSY, false, false},          /* lock_timeout */
     {"57014", ERR_DB_BUSY, false, false},          /* statement_timeout */
+    {"42501", ERR_DB_UNAVAILABLE, false, false},   /* no right to, or files that are read-only */
     {"57P0", ERR_DB_UNAVAILABLE, false, true},     /* shutdown, crash, starting up */
     {"25006", ERR_DB_UNAVAILABLE, false, true},    /* it became a standby */
     {IDLE_STATE, ERR_DB_UNAVAILABLE, false, true}, /* the transaction rested for too long */

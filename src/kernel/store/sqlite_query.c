@@ -39,6 +39,11 @@ static enum err fail_io(struct store_conn *conn, const char *doing, struct why *
         return why_set(why, ERR_DISK_FULL, NULL, "The disk of the database is full (%s: %s).",
                        doing, strerror(reason));
     }
+    /* It works again as soon as somebody lets it: what was asked for may be asked for again. */
+    if (reason == EROFS || reason == EPERM || reason == EACCES) {
+        return why_set(why, ERR_DB_UNAVAILABLE, NULL, "The database %s cannot be written (%s: %s).",
+                       conn->path, doing, strerror(reason));
+    }
     return why_set(why, ERR_IO, NULL, "The database file %s cannot be used (%s: %s, %s).",
                    conn->path, doing, sqlite3_errmsg(conn->db),
                    reason != 0 ? strerror(reason) : "no reason given");
@@ -64,8 +69,8 @@ enum err sqlite_fail(struct store_conn *conn, int code, const char *doing, struc
     case SQLITE_CONSTRAINT:
         return fail_constraint(conn, doing, why);
     case SQLITE_READONLY:
-        return why_set(why, ERR_IO, NULL, "The database %s cannot be written (%s): %s.", conn->path,
-                       doing, sqlite3_errmsg(conn->db));
+        return why_set(why, ERR_DB_UNAVAILABLE, NULL, "The database %s cannot be written (%s): %s.",
+                       conn->path, doing, sqlite3_errmsg(conn->db));
     default: /* not an enum */
         /* SQLite's other codes are all bugs in SQL or in us. */
         return why_set(why, ERR_DB, NULL, "%s: %s.", doing, sqlite3_errmsg(conn->db));

@@ -18,6 +18,7 @@
 #include "kernel/base/log.h"
 #include "kernel/base/metric.h"
 #include "kernel/base/rand.h"
+#include "kernel/base/thread.h"
 #include "kernel/store/store_lease_sql.h"
 #include "kernel/store/store_private.h"
 
@@ -458,13 +459,7 @@ static enum err leave(struct store_tx *tx, void *ctx, struct why *why)
 static enum err start_thread(struct store *store, struct why *why)
 {
     struct store_leases *l = &store->leases;
-    /* Signals are for the thread that waits for them, never for this one. */
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&l->thread, NULL, keeper_main, store);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int failed = thread_start(&l->thread, keeper_main, store);
     if (failed != 0) {
         return why_set(why, ERR_INTERNAL, NULL, "The keeper of leases cannot be started: %s.",
                        strerror(failed));

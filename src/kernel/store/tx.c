@@ -10,9 +10,8 @@
 #include "kernel/base/check.h"
 #include "kernel/base/clock.h"
 #include "kernel/base/rand.h"
+#include "kernel/base/thread.h"
 #include "kernel/store/store_private.h"
-
-#include <signal.h>
 
 /* A commit is not put off longer than this for functions that arrive after the batch began. */
 #define BATCH_USEC_MAX 10000
@@ -256,13 +255,7 @@ static void *writer_main(void *arg)
 
 enum err store_writer_start(struct store *store, struct why *why)
 {
-    /* Signals are for the thread that waits for them, never for this one. */
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&store->writer_thread, NULL, writer_main, store);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int failed = thread_start(&store->writer_thread, writer_main, store);
     if (failed != 0) {
         return why_set(why, ERR_DB_UNAVAILABLE, NULL, "The database writer cannot be started: %s.",
                        strerror(failed));

@@ -315,6 +315,7 @@ static void each_refusal_has_its_error(void **state)
         {"53200", ERR_DB_UNAVAILABLE, 1},
         {"55P03", ERR_DB_BUSY, 1},
         {"57014", ERR_DB_BUSY, 1},
+        {"42501", ERR_DB_UNAVAILABLE, 1},
         {"58030", ERR_IO, 1},
         {"XX001", ERR_CORRUPT, 1},
         {"42P01", ERR_DB, 1},
