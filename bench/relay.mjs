@@ -37,8 +37,17 @@ const server = process.env.TEST_POSTGRES_URL;
 const say = (text) => process.stderr.write(`bench: ${text}\n`);
 const dir = mkdtempSync(join(tmpdir(), 'freehold-bench-'));
 const children = [];
+/** Ends a child with what it has started: npm's anvil is a script that starts the program. */
+function end(child) {
+    try {
+        process.kill(-child.pid, 'SIGKILL');
+    } catch {
+        // it has ended
+    }
+}
+['SIGINT', 'SIGTERM'].forEach((signal) => process.on(signal, () => process.exit(1)));
 process.on('exit', () => {
-    children.forEach((child) => child.kill('SIGKILL'));
+    children.forEach(end);
     rmSync(dir, { recursive: true, force: true });
 });
 
@@ -59,7 +68,7 @@ class Chain {
         const port = await freePort();
         chain.url = `http://127.0.0.1:${port}`;
         chain.child = spawn('node_modules/.bin/anvil', ['--silent', '--port', String(port),
-            '--gas-limit', '1000000000'], { stdio: 'ignore' });
+            '--gas-limit', '1000000000'], { stdio: 'ignore', detached: true });
         children.push(chain.child);
         chain.provider = new JsonRpcProvider(chain.url, 31337, { staticNetwork: true, cacheTimeout: -1 });
         for (let tries = 0; ; tries++) {
@@ -89,7 +98,7 @@ class Chain {
 
     stop() {
         this.provider.destroy();
-        this.child.kill('SIGKILL');
+        end(this.child);
     }
 }
 
@@ -179,7 +188,7 @@ async function runOurs(database, wallets, faults, rate = 0) {
     const url = database === 'PostgreSQL' ? server.replace(/\/[^/]*$/, `/${name}`)
         : `sqlite:${join(dir, `${name}.db`)}`;
     const child = spawn(`${process.env.B ?? 'build'}/bench/relay`, [proxy?.url ?? chain.url, url, chain.coin,
-        String(wallets), String(COUNT), String(rate)], { stdio: ['ignore', 'pipe', 'inherit'] });
+        String(wallets), String(COUNT), String(rate)], { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
     children.push(child);
     let text = '';
     child.stdout.setEncoding('utf8').on('data', (chunk) => { text += chunk; });
