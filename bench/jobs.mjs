@@ -133,19 +133,27 @@ async function roundOfPeers() {
     }
 }
 
+const doneOf = (found) => found.reduce((sum, line) => sum + line.perSecond * 10, 0);
+
+function steady(seconds) {
+    const before = serverCpu();
+    const found = lines('build/bench/jobs', [server, 'steady', String(seconds), '2', '500', '0']);
+    return { found, cpuUsec: (serverCpu() - before) / doneOf(found) };
+}
+
 /**
  * As fast as it goes, first without, then with a transaction that holds its snapshot; the last third
  * of each is compared, when what was done since cannot be cleaned away.
  */
 async function holding() {
     empty();
-    const free = lines('build/bench/jobs', [server, 'steady', '60', '2', '500', '0']);
+    const free = steady(60);
     empty();
     const holder = spawn('psql', ['-X', '-q', '-d', server, '-c',
         'BEGIN ISOLATION LEVEL REPEATABLE READ', '-c', 'SELECT count(*) FROM jobs', '-c',
         `SELECT pg_sleep(${HOLD + 60})`], { stdio: 'ignore' });
     await sleep(1000);
-    const held = lines('build/bench/jobs', [server, 'steady', String(HOLD), '2', '500', '0']);
+    const held = steady(HOLD);
     holder.kill();
     empty();
     return { free, held };
@@ -199,13 +207,14 @@ function oursTable() {
 function holdingText({ free, held }) {
     const mean = (found) => found.reduce((sum, line) => sum + line.perSecond, 0) / found.length;
     const third = (found) => found.slice(-Math.max(1, Math.floor(found.length / 3)));
-    const without = mean(third(free));
-    const last = mean(third(held));
-    const done = held.reduce((sum, line) => sum + line.perSecond * 10, 0);
+    const without = mean(third(free.found));
+    const last = mean(third(held.found));
+    const done = doneOf(held.found);
     return `While a transaction holds its snapshot for ${HOLD} s (${whole(done)} jobs done meanwhile, none of `
-        + `whose rows can be cleaned away): ${whole(mean(held.slice(0, 3)))} jobs a second enqueued and done at its `
+        + `whose rows can be cleaned away): ${whole(mean(held.found.slice(0, 3)))} jobs a second enqueued and done at its `
         + `beginning, ${whole(last)} in its last third; without one ${whole(without)}. That is `
-        + `${((1 - last / without) * 100).toFixed(0)} % less.`;
+        + `${((1 - last / without) * 100).toFixed(0)} % less. Server CPU for a job enqueued and `
+        + `done: ${held.cpuUsec.toFixed(0)} µs, without one ${free.cpuUsec.toFixed(0)} µs.`;
 }
 
 const load = loadavg()[0];
