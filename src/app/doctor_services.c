@@ -58,6 +58,19 @@ static enum err add_dev_wallets(const struct settings *s, struct ops_facts *f, s
     return e;
 }
 
+/* Keys of a remote signer are there when it says so: nothing is signed. */
+static enum err add_remote_wallets(const struct settings *s, struct ops_facts *f, struct why *why)
+{
+    struct relay_remote *remote = NULL;
+    enum err e = wallets_open_remote(&s->wallets, &remote, why);
+    for (size_t i = 0; e == OK && i < relay_remote_count(remote); i++) {
+        struct relay_signer signer = relay_remote_signer(remote, i);
+        e = add_wallet(f, NULL, &signer.address, "", why);
+    }
+    relay_remote_free(remote);
+    return e;
+}
+
 void doctor_look_keys(const struct settings *s, struct ops_facts *f)
 {
     const struct settings_wallets *w = &s->wallets;
@@ -69,6 +82,9 @@ void doctor_look_keys(const struct settings *s, struct ops_facts *f)
     }
     if (w->keystore_dir[0] != '\0') {
         e = wallets_each(w->keystore_dir, w->password_file, add_wallet, f, &why);
+    }
+    if (e == OK && w->signer_url[0] != '\0') {
+        e = add_remote_wallets(s, f, &why);
     }
     if (e == OK) {
         e = add_dev_wallets(s, f, &why);

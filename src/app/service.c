@@ -200,40 +200,9 @@ static enum err add_wallet(struct service *s, const struct secret *key, struct w
     return add_signer(s, relay_key_signer(k), k, why);
 }
 
-static enum err read_addresses(const char *key, const char *text,
-                               struct address out[SERVICE_WALLETS_MAX], size_t *out_count,
-                               struct why *why)
-{
-    struct slice rest = slice_text(text);
-    size_t count = 0;
-    while (rest.len > 0) {
-        struct slice word;
-        (void)slice_cut(rest, ',', &word, &rest);
-        if (count == SERVICE_WALLETS_MAX || address_parse(slice_trim(word), &out[count++]) != OK) {
-            return why_set(why, ERR_CONFIG, key,
-                           "%s is a list of at most %d addresses, apart by commas", key,
-                           SERVICE_WALLETS_MAX);
-        }
-    }
-    *out_count = count;
-    return OK;
-}
-
 static enum err add_remote_wallets(struct service *s, struct why *why)
 {
-    const struct settings_wallets *w = &s->settings->wallets;
-    struct address wanted[SERVICE_WALLETS_MAX];
-    struct relay_remote_options options = {
-        .url = w->signer_url,
-        .api = strcmp(w->signer_api, "sign") == 0 ? RELAY_REMOTE_SIGN : RELAY_REMOTE_TRANSACTION,
-        .wanted = wanted,
-        .timeout_usec = w->signer_timeout_usec,
-    };
-    enum err e = read_addresses("wallets.signer_accounts", w->signer_accounts, wanted,
-                                &options.wanted_count, why);
-    if (e == OK) {
-        e = relay_remote_new(&options, &s->remote, why);
-    }
+    enum err e = wallets_open_remote(&s->settings->wallets, &s->remote, why);
     for (size_t i = 0; e == OK && i < relay_remote_count(s->remote); i++) {
         e = add_signer(s, relay_remote_signer(s->remote, i), NULL, why);
     }
@@ -394,7 +363,7 @@ static enum err read_pool(struct service *s, struct why *why)
 {
     const char *text = s->settings->wallets.pool;
     if (strcmp(text, "all") != 0) {
-        return read_addresses("wallets.pool", text, s->pool, &s->pool_count, why);
+        return wallets_read_addresses("wallets.pool", text, s->pool, &s->pool_count, why);
     }
     for (size_t i = 0; i < s->signer_count; i++) {
         s->pool[s->pool_count++] = s->signers[i].address;

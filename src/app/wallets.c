@@ -68,3 +68,37 @@ enum err wallets_each(const char *dir, const char *password_file, wallets_fn fn,
     secret_clear(&password);
     return e;
 }
+
+enum err wallets_read_addresses(const char *key, const char *text,
+                                struct address out[RELAY_REMOTE_MAX], size_t *out_count,
+                                struct why *why)
+{
+    struct slice rest = slice_text(text);
+    size_t count = 0;
+    while (rest.len > 0) {
+        struct slice word;
+        (void)slice_cut(rest, ',', &word, &rest);
+        if (count == RELAY_REMOTE_MAX || address_parse(slice_trim(word), &out[count++]) != OK) {
+            return why_set(why, ERR_CONFIG, key,
+                           "%s is a list of at most %d addresses, apart by commas", key,
+                           RELAY_REMOTE_MAX);
+        }
+    }
+    *out_count = count;
+    return OK;
+}
+
+enum err wallets_open_remote(const struct settings_wallets *w, struct relay_remote **out,
+                             struct why *why)
+{
+    struct address wanted[RELAY_REMOTE_MAX];
+    struct relay_remote_options options = {
+        .url = w->signer_url,
+        .api = strcmp(w->signer_api, "sign") == 0 ? RELAY_REMOTE_SIGN : RELAY_REMOTE_TRANSACTION,
+        .wanted = wanted,
+        .timeout_usec = w->signer_timeout_usec,
+    };
+    enum err e = wallets_read_addresses("wallets.signer_accounts", w->signer_accounts, wanted,
+                                        &options.wanted_count, why);
+    return e == OK ? relay_remote_new(&options, out, why) : e;
+}

@@ -13,7 +13,8 @@ import { createServer as createSocketServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Api, SLOW, sleep } from './support.mjs';
+import { SigningKey } from 'ethers';
+import { Api, SLOW, accounts, sleep } from './support.mjs';
 import {
     ON_POSTGRES, bytes, change, databaseOf, dump, folder, objects, pick, rows, run, survivors,
 } from '../support/program.mjs';
@@ -221,6 +222,25 @@ describe('a whole installation', () => {
         found = await ask(with_, { only: 'wallets' });
         expect(found, 'wallets.keys', 'problem', /./);
         assert.doesNotMatch(found.stdout + found.stderr, /another one/);
+    });
+
+    test('a signer of wallets that is there, and one that is gone', async () => {
+        const key = new SigningKey(accounts[1].privateKey).publicKey; // 0x04…
+        const signer = createServer((request, reply) => {
+            assert.equal(request.method, 'GET'); // nothing is signed
+            reply.setHeader('content-type', 'application/json');
+            reply.end(JSON.stringify([`0x${key.slice(4)}`]));
+        });
+        const url = `http://127.0.0.1:${await listen(signer)}`;
+        const remote = { ...settings, 'wallets.dev_accounts': 0, 'wallets.signer_url': url };
+        let found = await ask(remote, { only: 'wallets' });
+        expect(found, 'wallets.keys', 'ok', /^1 wallets$/);
+        expect(found, 'wallets.balance', 'ok', /^1 wallets$/);
+        signer.closeAllConnections();
+        await new Promise((done) => { signer.close(done); });
+        found = await ask(remote, { only: 'wallets' });
+        expect(found, 'wallets.keys', 'problem', /127\.0\.0\.1/);
+        onlyProblems(found, 'wallets.keys');
     });
 
     test('nodes that are gone, silent, or of another chain', async () => {

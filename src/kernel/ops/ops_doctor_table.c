@@ -179,9 +179,9 @@ const struct ops_check ops_checks[] = {
           "Grant the role on the asset registry to leasing.registrar, or name another wallet."),
 
     CHECK("wallets.keys", WALLETS, CONFIG, PROBLEM, keys,
-          "Do the key files open with the password?",
-          "Put the right password into wallets.password_file, or take the file out of the "
-          "keystore folder."),
+          "Do the key files open with the password, and does a remote signer have its keys?",
+          "Put the right password into wallets.password_file, take the file out of the keystore "
+          "folder, or look after the signer of wallets.signer_url."),
     CHECK("wallets.balance", WALLETS, BALANCES, PROBLEM, balance, "Can each wallet pay for gas?",
           "Send native coin to the wallet; ops.balance_alert is the limit of the warning."),
     CHECK("wallets.nonce", WALLETS, BALANCES, WARNING, nonce,
