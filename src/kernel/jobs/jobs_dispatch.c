@@ -95,11 +95,10 @@ static void give_back_waiting(struct dispatcher *d)
            (jobs->stopping ||
             d->mono_usec - jobs->waiting.head->claimed_mono_usec > WAITING_USEC_MAX)) {
         struct jobs_run *run = jobs_list_pop(&jobs->waiting);
-        run->place = JOBS_RESULT;
         run->verdict = JOBS_GIVE_BACK;
         run->result = ERR_STOPPING;
         run->run_usec = -1;
-        jobs_list_push(&d->results, run);
+        jobs_run_end(run, &d->results);
         d->run_usec_mean = RUN_USEC_UNKNOWN;
     }
 }
@@ -471,6 +470,7 @@ static void hand_out(struct dispatcher *d)
         *run = (struct jobs_run){
             .place = JOBS_WAITING,
             .hold = c->hold,
+            .renewed = c->hold,
             .kind = jobs_catalog_find(jobs->catalog, c->kind).kind,
             .call = {.id = c->hold.id,
                      .token = c->hold.token,

@@ -43,7 +43,7 @@ struct beat {
 static struct overdue overdue_of(struct beat *b, const struct jobs_run *run)
 {
     struct overdue o = {
-        .hold = run->hold,
+        .hold = run->renewed,
         .kind_name = slice_copy(&b->arena, run->call.kind),
         .order_key = slice_copy(&b->arena, run->call.order_key),
         .kind = run->kind,
@@ -81,7 +81,7 @@ static void collect(struct beat *b)
             jobs->hung++;
             b->overdue[b->overdue_count++] = overdue_of(b, run);
         } else if (mono - run->claimed_mono_usec > jobs->config.lease_usec / YOUNG_PART) {
-            b->kept[b->kept_count++] = (struct jobs_kept){.hold = run->hold};
+            b->kept[b->kept_count++] = (struct jobs_kept){.hold = run->renewed};
             if (run->progressed && run->place == JOBS_RUNNING) {
                 b->notes[b->note_count++] = run->progress;
                 run->progressed = false; /* one that is not written in time is a little older */

@@ -114,12 +114,19 @@ struct jobs_run *jobs_run_find(struct jobs *jobs, struct jobs_hold hold)
     return NULL;
 }
 
+void jobs_run_end(struct jobs_run *run, struct jobs_list *list)
+{
+    run->place = JOBS_RESULT;
+    run->hold = run->renewed;
+    jobs_list_push(list, run);
+}
+
 void jobs_run_kept(struct jobs_run *run, const struct jobs_kept *kept)
 {
     run->lost = run->lost || !kept->held;
     run->cancelling = run->cancelling || kept->cancelling;
     if (kept->held) {
-        run->hold = kept->hold;
+        run->renewed = kept->hold;
     }
 }
 

@@ -41,7 +41,8 @@ enum jobs_place {
 
 struct jobs_run {
     enum jobs_place place;
-    struct jobs_hold hold;
+    struct jobs_hold hold;    /* as it was claimed; of a RESULT, as it was renewed last */
+    struct jobs_hold renewed; /* the keeper's, under `lock`: whoever runs the job reads `hold` */
     const struct job_kind *kind;
     struct job_call call;
     struct slice payload; /* as text, parsed by the worker */
@@ -137,6 +138,8 @@ void jobs_run_free(struct jobs *jobs, struct jobs_run *run);
 /* jobs_run_find returns the run that holds a job, or NULL; `lock` is held. */
 struct jobs_run *jobs_run_find(struct jobs *jobs, struct jobs_hold hold);
 
+/* jobs_run_end makes a run a RESULT, in a list of those. `lock` is held. */
+void jobs_run_end(struct jobs_run *run, struct jobs_list *list);
 /* jobs_run_kept notes what a renewal has said of a run; `lock` is held. */
 void jobs_run_kept(struct jobs_run *run, const struct jobs_kept *kept);
 

@@ -92,8 +92,7 @@ static void give_result(struct jobs *jobs, struct jobs_run *run, enum err result
     }
     run->result = result;
     run->verdict = jobs_judge(run->kind, run->call.attempt, result);
-    run->place = JOBS_RESULT;
-    jobs_list_push(&jobs->results, run);
+    jobs_run_end(run, &jobs->results);
     if (jobs->results.count == 1) {
         store_wake(jobs->store, JOBS_CHANNEL); /* later ones are found with this one */
     }
