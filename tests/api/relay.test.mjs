@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Api, fresh, registrar, sleep, typeBody } from './support.mjs';
-import { Daemon, ON_POSTGRES, objects, rows, run } from '../support/program.mjs';
+import { Daemon, ON_POSTGRES, SLOW, eventually, objects, rows, run } from '../support/program.mjs';
 
 const V1 = '/api/v1';
 let api;
@@ -30,7 +30,7 @@ async function sent() {
 
 /** Makes blocks until the transaction is in one: a node drops what it replaces after a moment. */
 async function mined(id, state) {
-    const deadline = Date.now() + 20_000;
+    const deadline = Date.now() + 20_000 * SLOW;
     for (;;) {
         await api.rpc('evm_mine');
         const t = await shown(id);
@@ -40,6 +40,16 @@ async function mined(id, state) {
         assert.ok(Date.now() < deadline, JSON.stringify(t));
         await sleep(50);
     }
+}
+
+/** Waits until a version was sent, and the node has let go of those that it replaces. */
+async function replaced(id, versions) {
+    const now = await until(id, (t) => t.versions.length === versions && t.state === 'sent');
+    for (const { transactionHash } of now.versions.slice(1)) {
+        await eventually(`the node lets go of ${transactionHash}`, async () =>
+            await api.rpc('eth_getTransactionByHash', transactionHash) === null);
+    }
+    return now;
 }
 
 /** A replacement must offer a tenth more in both fields. */
@@ -73,7 +83,7 @@ test('a sent transaction is cancelled: an empty one takes its nonce, the next go
     const next = await sent();
     const asked = await move(id, 'cancel');
     assert.equal(asked.status, 200);
-    const filled = await until(id, (t) => t.versions.length === 2);
+    const filled = await replaced(id, 2);
     assert.deepEqual(filled.versions.map((v) => v.filler), [true, false]);
     assertReplaces(filled.versions[0], filled.versions[1]);
     const end = await mined(id, 'cancelled');
@@ -154,6 +164,7 @@ test('the command line moves them', { skip: !ON_POSTGRES && 'SQLite has one writ
     await until(id, (t) => t.versions.length === 2 && t.state === 'sent');
     const said = await run(['tx', 'cancel', id, at]);
     assert.match(said.stdout, new RegExp(`^${id} +cancelling `));
+    await replaced(id, 3);
     assert.equal((await mined(id, 'cancelled')).versions[0].filler, true);
     assert.equal((await run(['tx', 'cancel', 'tx_none', at])).status, 1);
     const actions = rows(api.daemon.database,
