@@ -54,7 +54,7 @@ static void bounds_are_held(void **state)
         {"http.body_bytes_max", "2GiB"}, {"http.header_bytes_max", "512"},
         {"http.access_log", "on"},
     };
-    struct http_config config;
+    struct http_config config = {.operator_token = {0}}; /* a secret that is replaced is wiped */
     struct config *c = config_new();
     load(c, &config);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
