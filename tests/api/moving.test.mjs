@@ -129,9 +129,11 @@ describe('an installation that a demo has left', options, () => {
     });
 
     test('goes on in PostgreSQL: equal hashes, equal answers, the same chain', async () => {
-        const postgres = server.database();
+        let postgres = server.database();
         for (const msec of [20, 60, 100]) {
-            await killedCopy(sqlite, postgres, msec);
+            if (!await killedCopy(sqlite, postgres, msec)) {
+                postgres = server.database(); // it had ended, and fills an empty database only
+            }
         }
         const report = await copied(sqlite, postgres);
         assert.ok(report.rows > 200 && report.tables.length > 25);
@@ -242,10 +244,14 @@ describe('a copy that is killed', options, () => {
     let dir;
     let path;
 
-    /** Kills copies until one has come some way and not to its end. */
-    async function half(to) {
-        for (let msec = 100; ; msec = msec > 1500 ? 100 : msec + 60) {
-            await killedCopy(`sqlite:${path}`, to, msec);
+    /** Kills copies until one has come some way and not to its end; the target that has it. */
+    async function half(empty) {
+        let to = empty();
+        for (let [msec, tries] = [100, 0]; tries < 200; msec = msec > 1500 ? 100 : msec + 60, tries++) {
+            if (!await killedCopy(`sqlite:${path}`, to, msec)) {
+                to = empty(); // it came to its end
+                continue;
+            }
             const count = `SELECT count(*) FROM backup_copy c, backup_copy_tables t
                 WHERE c.state = 1 AND t.name = 'jobs' AND t.row_count > 1000`;
             try {
@@ -253,12 +259,13 @@ describe('a copy that is killed', options, () => {
                     ? execFileSync('sqlite3', [to.slice('sqlite:'.length), count], { encoding: 'utf8' })
                     : server.run(count, to);
                 if (found.trim() === '1') {
-                    return;
+                    return to;
                 }
             } catch {
                 // There is no schema yet.
             }
         }
+        throw new Error('no copy was killed half-way');
     }
 
     const sql = (text) => execFileSync('sqlite3', [path, text], { encoding: 'utf8' });
@@ -277,8 +284,9 @@ describe('a copy that is killed', options, () => {
 
     for (const kind of ['PostgreSQL', 'SQLite']) {
         test(`goes on where it was, into ${kind}; a daemon refuses what is not whole`, async () => {
-            const to = kind === 'SQLite' ? `sqlite:${join(dir, 'target.db')}` : server.database();
-            await half(to);
+            let targets = 0;
+            const to = await half(() => kind === 'SQLite'
+                ? `sqlite:${join(dir, `target-${++targets}.db`)}` : server.database());
             await killedCopy(`sqlite:${path}`, to, 50);
             const served = await run(['serve', '--json', `--store.url=${to}`, '--http.port=0',
                 `--devchain.dir=${join(dir, 'chain')}`]);
@@ -292,8 +300,7 @@ describe('a copy that is killed', options, () => {
     }
 
     test('begins anew when its source has changed meanwhile', async () => {
-        const to = server.database();
-        await half(to);
+        const to = await half(() => server.database());
         sql('UPDATE jobs SET attempts = 7 WHERE id = 500');
         const report = await copied(`sqlite:${path}`, to);
         assert.equal(report.begunAnew, true);
