@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, wri
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Api, Daemon, SLOW, assetBody, fresh, typeBody } from './support.mjs';
+import { Api, Daemon, assetBody, fresh, typeBody } from './support.mjs';
 import { BIN, change, databaseOf, eventually, folder, objects, pick, rows, run } from '../support/program.mjs';
 import { Postgres } from '../support/postgres.mjs';
 import { owned } from '../support/children.mjs';
@@ -174,7 +174,7 @@ describe('a backup that does not come about', () => {
         let kills = 0;
         for (let msec = 20; kills < 3 && msec < 4000; msec += 20) {
             const { signal } = await run(['backup', backups, url],
-                { started: (child) => pause(msec * SLOW).then(() => child.kill('SIGKILL')) });
+                { started: (child) => pause(msec).then(() => child.kill('SIGKILL')) });
             kills += signal === 'SIGKILL' && existsSync(backups) && leftovers(backups).length > 0;
         }
         assert.equal(kills, 3);
