@@ -21,8 +21,13 @@ export const BIN = resolve(process.env.BIN ?? join(ROOT, 'build', 'freehold'));
 export const SLOW = /\bsan-/.test(BIN) ? 10 : 1;
 
 const folders = [];
-process.on('exit', () => folders.forEach((dir) => rmSync(dir,
-    { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })));
+process.on('exit', () => folders.forEach((dir) => {
+    try {
+        rmSync(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+    } catch (error) {
+        console.error(`${dir} stays: ${error.message}`); // a chain that was killed may still write there
+    }
+}));
 
 /**
  * Asks until the answer is truthy and returns it. Nothing in a test waits without an end: what never
