@@ -163,7 +163,8 @@ test('jobs are run now, cancelled and replayed', async () => {
     const [dead] = await open.get('/api/v1/jobs?state=dead&kind=test.move');
     assert.equal((await open.request('POST', `/api/v1/jobs/${dead.id}/retry`)).status, 409);
     assert.equal((await open.request('POST', `/api/v1/jobs/${dead.id}/cancel`)).status, 409);
-    assert.equal((await open.request('POST', `/api/v1/jobs/${dead.id}/replay`)).data.attempts, 0);
+    // A worker may have taken it again before the answer was read.
+    assert.ok((await open.request('POST', `/api/v1/jobs/${dead.id}/replay`)).data.attempts <= 1);
     // Nobody knows the kind, so it is tried once and then waits for a program that does.
     let before;
     await until('it is tried', async () => {
