@@ -233,8 +233,8 @@ struct sim {
     uint64_t ticks;
     uint64_t lives;
     uint64_t kills_left;
-    uint64_t kill_in; /* points from now; 0: never */
-    uint64_t points; /* that were passed while a process could end there */
+    uint64_t kill_in;  /* points from now; 0: never */
+    uint64_t points;   /* that were passed while a process could end there */
     uint64_t usurp_in; /* requests from now; 0: never */
     struct sim_intent intents[SIM_INTENTS_MAX];
     size_t intent_count;
