@@ -225,17 +225,16 @@ static enum err on_paid(struct store_tx *tx, const struct chain_event *ev, struc
     struct address to = abi_to_address(&values[1]);
     struct ledger_transfer transfer = transfer_of(ev, values);
     struct slice held = account(ev, "held", &to);
-    switch (amount % 5) {
-    case 0:
+    if (amount % 5 == 0) {
         transfer.id = held;
         return ledger_hold(tx, &transfer, 1, why);
-    case 1:
+    }
+    if (amount % 5 == 1) {
         return amount % 2 == 0
                    ? ledger_void(tx, held, ev->block_time_usec, why)
                    : ledger_settle(tx, held, u256_from_u64(1), ev->block_time_usec, why);
-    default:
-        return ledger_post(tx, &transfer, 1, why);
     }
+    return ledger_post(tx, &transfer, 1, why);
 }
 
 static struct chain_handler handlers[] = {
