@@ -77,6 +77,8 @@
 #define SIM_UNDO_DEPTH 128
 /* Blocks of one batch at most, as many as are looked at after a step. */
 #define SIM_RANGE_MAX 64
+/* The deepest reorganisation of the world. */
+#define SIM_DEPTH_MAX 20
 /* Blocks on top of a mined transaction after which no fork of this world takes it away. */
 #define SIM_FINAL_DEPTH 24
 #define SIM_KILLED 77

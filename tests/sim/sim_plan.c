@@ -101,13 +101,23 @@ static void trouble_pool(struct sim *w)
     }
 }
 
+/* How many blocks fall out when another one becomes the head. */
+static uint64_t depth_to(const struct sim *w, int head)
+{
+    int at = head;
+    while (sim_find(w, w->head, w->blocks[at].number) != at) {
+        at = w->blocks[at].parent;
+    }
+    return w->blocks[w->head].number - w->blocks[at].number;
+}
+
 static void trouble_chain(struct sim *w)
 {
     if (!sim_has(w, SIM_FORKS) || !sim_chance(w, 300)) {
         return;
     }
-    if (w->left_head >= 0 && sim_chance(w, 250)) {
-        int back = w->left_head;
+    int back = w->left_head;
+    if (back >= 0 && sim_chance(w, 250) && depth_to(w, back) <= SIM_DEPTH_MAX) {
         w->left_head = w->head;
         w->reorgs++;
         sim_set_head(w, back);
@@ -117,7 +127,7 @@ static void trouble_chain(struct sim *w)
     }
     uint64_t depth = 1 + sim_below(w, sim_chance(w, 700) ? 3 : SIM_REORG_MAX);
     if (sim_has(w, SIM_DEEP) && sim_chance(w, 200)) {
-        depth = 1 + sim_below(w, 20);
+        depth = 1 + sim_below(w, SIM_DEPTH_MAX);
     }
     sim_fork(w, depth);
 }
