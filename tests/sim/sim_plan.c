@@ -48,14 +48,22 @@ void sim_plan_begin(struct sim *w)
             (unsigned long long)w->confirmations);
 }
 
-/* Somebody else who has the key sends a transaction of that wallet, ahead of ours. */
+/*
+ * Somebody else who has the key sends a transaction of that wallet, ahead of ours or behind them,
+ * where nobody else may have its nonce when it gets lost.
+ */
 static void use_key(struct sim *w)
 {
     struct arena arena;
     size_t i = sim_below(w, SIM_WALLETS);
+    uint64_t nonce = sim_nonce(w, w->head, &w->wallets[i]);
+    bool behind = sim_chance(w, 500);
+    while (behind && sim_pool_find(w, &w->wallets[i], nonce) >= 0) {
+        nonce++;
+    }
     struct tx tx = {.kind = TX_EIP1559,
                     .chain_id = SIM_CHAIN_ID,
-                    .nonce = sim_nonce(w, w->head, &w->wallets[i]),
+                    .nonce = nonce,
                     .fee_max = wei_of(u256_from_u64(1000 * GWEI)),
                     .fee_priority = wei_of(u256_from_u64(100 * GWEI)),
                     .gas_limit = 21000,
@@ -96,7 +104,7 @@ static void trouble_pool(struct sim *w)
         w->poor[i] = !w->poor[i];
         sim_say(w, "wallet %zu is %s", i, w->poor[i] ? "empty" : "filled");
     }
-    if (sim_has(w, SIM_STRANGERS) && w->relays && sim_chance(w, 80)) {
+    if (sim_has(w, SIM_STRANGERS) && w->relays && sim_chance(w, 150)) {
         use_key(w);
     }
 }
