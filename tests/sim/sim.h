@@ -122,6 +122,7 @@ struct sim_tx {
     struct slice data;
     struct slice rlp; /* what its block commits to */
     bool reverts;     /* whenever it is mined */
+    bool is_foreign;  /* signed by somebody else who has the key */
     struct sim_log logs[SIM_TX_LOGS_MAX];
     uint8_t log_count;
     uint64_t creates; /* bits of tokens */
@@ -310,6 +311,8 @@ const char *sim_pool_take(struct sim *w, int head, uint32_t tx);
 int sim_pool_find(const struct sim *w, const struct address *from, uint64_t nonce);
 /* sim_pool_drop takes the transaction at a place out of the pool. */
 void sim_pool_drop(struct sim *w, size_t place);
+/* sim_pool_forget_foreign takes out what somebody else has signed. */
+void sim_pool_forget_foreign(struct sim *w);
 /* sim_token returns the address of a token. */
 struct address sim_token(uint64_t i);
 /* sim_followed says whether the logs of an address count in a block. */

@@ -444,6 +444,15 @@ void sim_pool_drop(struct sim *w, size_t place)
     w->pool_count--;
 }
 
+void sim_pool_forget_foreign(struct sim *w)
+{
+    for (size_t i = w->pool_count; i-- > 0;) {
+        if (w->txs[w->pool[i]].is_foreign) {
+            sim_pool_drop(w, i);
+        }
+    }
+}
+
 static bool is_raised(uint64_t now, uint64_t before)
 {
     return now >= before + before / 10 && now > before;

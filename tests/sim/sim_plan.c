@@ -58,14 +58,15 @@ static void use_key(struct sim *w)
     size_t i = sim_below(w, SIM_WALLETS);
     uint64_t nonce = sim_nonce(w, w->head, &w->wallets[i]);
     bool behind = sim_chance(w, 500);
+    bool poor = sim_chance(w, 300); /* never mined: it waits until it is forgotten */
     while (behind && sim_pool_find(w, &w->wallets[i], nonce) >= 0) {
         nonce++;
     }
     struct tx tx = {.kind = TX_EIP1559,
                     .chain_id = SIM_CHAIN_ID,
                     .nonce = nonce,
-                    .fee_max = wei_of(u256_from_u64(1000 * GWEI)),
-                    .fee_priority = wei_of(u256_from_u64(100 * GWEI)),
+                    .fee_max = wei_of(u256_from_u64(poor ? 2000 : 1000 * GWEI)),
+                    .fee_priority = wei_of(u256_from_u64(poor ? 2000 : 100 * GWEI)),
                     .gas_limit = 21000,
                     .has_to = true,
                     .to = w->wallets[i],
@@ -75,6 +76,7 @@ static void use_key(struct sim *w)
     arena_init(&arena, 0);
     ASSERT(tx_sign(&arena, &tx, sim_wallet_key(i), &raw, &hash) == OK);
     uint32_t made = sim_tx_of_raw(w, raw);
+    w->txs[made].is_foreign = true;
     arena_free(&arena);
     if (sim_pool_take(w, w->head, made) == NULL) {
         w->strangers++;

@@ -507,6 +507,7 @@ static void settle(struct sim_program *p)
     w->usurp_in = 0;
     memset(w->poor, 0, sizeof w->poor);
     w->base_fee = UINT64_C(1000000000);
+    sim_pool_forget_foreign(w);
     sim_nodes_calm(w);
     sim_say(w, "faults cease");
     for (unsigned i = 0; i < SETTLE_TICKS && !w->failed; i++) {
