@@ -349,7 +349,8 @@ static const char *const projections[] = {
     "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why FROM chain_cursors",
     "SELECT * FROM chain_sources ORDER BY 1, 2",
     "SELECT * FROM blockchain_events ORDER BY 1, 2, 3",
-    "SELECT * FROM chain_blocks ORDER BY 1, 2",
+    /* The oldest that are remembered depend on how far the chain had come before it fell back. */
+    "SELECT * FROM chain_blocks ORDER BY block_number DESC LIMIT 64",
     "SELECT * FROM trace_journal ORDER BY 1",
     "SELECT * FROM trace_tokens ORDER BY 1",
     "SELECT * FROM trace_balances ORDER BY 1, 2",

@@ -516,7 +516,11 @@ static void settle(struct sim_program *p)
         for (unsigned k = 0; k < 3; k++) {
             sim_mine(w);
         }
+        p->chain_synced = false;
         ask(p);
+        for (unsigned k = 0; k < 64 && !p->chain_synced && !w->failed; k++) {
+            sim_chain_step(p);
+        }
         for (unsigned k = 0; k < 3 && !w->failed; k++) {
             sim_chain_step(p);
             if (p->relay != NULL) {
