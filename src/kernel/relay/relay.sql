@@ -1,6 +1,6 @@
 -- A statement about one intent finds it by its id. `state + 0` keeps it from the partial index of
--- open intents: a server that has planned it while the table was empty would walk through that index
--- for each of them when it is full (decision 0023).
+-- open intents: a server that has planned it while the table was empty would walk through that
+-- index for each of them when it is full (decision 0023).
 
 -- statement: relay_wallet_get
 -- doc: The next nonce of a wallet; locked until the transaction ends.
@@ -172,10 +172,10 @@ SELECT intent_id FROM relay_attempts WHERE transaction_hash = :transaction_hash;
 -- doc: Queued intents to look at now, one wallet after the other in turns: those of each wallet in
 -- doc: order of rank and age, as many as may still be signed. The rank of an intent is its
 -- doc: priority, one more since it is `aged`, two more since it is `aged_twice`. What they wait for
--- doc: is told by its state; `behind` says that something submitted before is still under way, or was mined or
--- doc: fell out since the intent was looked at last. A time far
--- doc: ahead was written before the clock was put back. With an owner, only of wallets that it
--- doc: holds and, if it watches, of those that nobody has claimed.
+-- doc: is told by its state; `behind` says that something submitted before is still under way, or
+-- doc: was mined or fell out since the intent was looked at last. A time far ahead was written
+-- doc: before the clock was put back. With an owner, only of wallets that it holds and, if it
+-- doc: watches, of those that nobody has claimed.
 -- params: owner text, watches bool, chain_id i64, now time, far time, aged time, aged_twice time
 -- params: inflight_max i64, max_rows i64
 -- columns: intent_id text, wallet address, to_address address?, value u256, data bytes, role text
