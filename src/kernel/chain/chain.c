@@ -10,6 +10,8 @@
 #define WATCH_USEC_MIN (1 * (int64_t)USEC_PER_SEC)
 /* Waiting time after a failure doubles up to this. Units: microseconds. */
 #define BACKOFF_USEC_MAX (10 * (int64_t)USEC_PER_SEC)
+/* The first answers are about so many blocks at most. */
+#define FIRST_BLOCKS 16
 /* While blocks are read ahead the head is looked at so often. Units: microseconds. */
 #define HEAD_USEC (1 * (int64_t)USEC_PER_SEC)
 
@@ -42,8 +44,11 @@ struct chain *chain_new(const struct chain_options *options)
     chain->statics = options->sources;
     chain->static_count = options->source_count;
     atomic_init(&chain->span, chain->config.range_max);
-    atomic_init(&chain->span_fit, chain->config.range_max);
-    atomic_init(&chain->stride, chain->config.range_max);
+    /* How much blocks hold is not known yet. */
+    uint64_t first =
+        chain->config.range_max < FIRST_BLOCKS ? chain->config.range_max : FIRST_BLOCKS;
+    atomic_init(&chain->span_fit, first);
+    atomic_init(&chain->stride, first);
     chain->leased = options->leased;
     chain->watch_only = options->watch_only;
     arena_init(&chain->followed_arena, 0);
