@@ -79,11 +79,13 @@ struct chain {
     bool followed_known;
     struct hash followed_at;
     uint64_t followed_loads; /* counts how often they were read: what is read ahead has a copy */
+    int64_t followed_usec;   /* of the cursor's row then: whoever sets rows right changes it */
 
     bool leased;
     bool watch_only;
     struct store_hold hold; /* of the lease; its lease is NULL without one */
 
+    uint64_t limit;             /* steps do not go beyond this block */
     bool opened;                /* this process has looked whether node and rows belong together */
     _Atomic uint64_t span;      /* blocks that the node lets us ask for in one eth_getLogs */
     _Atomic uint64_t span_fit;  /* blocks whose logs make an answer of a good size */
@@ -139,8 +141,9 @@ struct chain_batch {
     struct chain_item *items; /* that might count; those that do, in order, once it is settled */
     size_t item_count;
     size_t item_cap;
-    size_t bytes;   /* of the items */
-    bool announced; /* out: applying it has changed what is followed */
+    size_t bytes;       /* of the items */
+    bool announced;     /* out: applying it has changed what is followed */
+    int64_t moved_usec; /* out: of the cursor's row */
 };
 
 /* ---- chain_open.c ---- */
