@@ -92,9 +92,10 @@ extern struct metric_value relay_metrics[RELAY_METRIC_COUNT];
  */
 struct relay_wallet {
     struct store_hold hold;
-    bool reconciled;     /* with the node, under this hold */
-    int64_t behind_usec; /* since when a nonce is mined and no receipt is ours; 0: not so */
-    int64_t gap_usec;    /* since when the nonce that the chain waits for is nobody's; 0: not so */
+    bool reconciled;       /* with the node, under this hold */
+    int64_t behind_usec;   /* since when a nonce is mined and no receipt is ours; 0: not so */
+    uint64_t behind_below; /* nonces below were mined then: those above have their own time */
+    int64_t gap_usec; /* since when the nonce that the chain waits for is nobody's; 0: not so */
     uint64_t stuck_nonce;
     uint32_t stuck_attempt;
     uint64_t stuck_head; /* newest block when that version had waited long enough; 0: not yet */

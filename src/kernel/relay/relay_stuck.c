@@ -57,7 +57,7 @@ static enum err run_replaced(struct store_tx *tx, void *ctx, struct why *why)
     for (size_t i = 0; e == OK && i < r->lane->count; i++) {
         const struct relay_open *o = &r->lane->items[i];
         bool done = false;
-        if (!o->below || o->found) {
+        if (!o->below || o->found || o->nonce >= r->lane->wallet->behind_below) {
             continue;
         }
         e = store_replaced(tx, o, &done, why);
@@ -84,17 +84,19 @@ static bool any_lost(const struct relay_lane *lane)
 static enum err give_up_replaced(struct relay *relay, const struct relay_lane *lane,
                                  bool *out_progress, struct why *why)
 {
-    if (!lasted(&lane->wallet->behind_usec, any_lost(lane))) {
+    struct relay_wallet *w = lane->wallet;
+    w->behind_below = w->behind_usec == 0 ? lane->mined : w->behind_below;
+    if (!lasted(&w->behind_usec, any_lost(lane))) {
         return OK;
     }
     struct replaced r = {.relay = relay, .lane = lane};
     enum err e = relay_write_one(relay, &lane->address, run_replaced, &r, why);
+    w->behind_usec = e == OK ? 0 : w->behind_usec; /* what was mined since has its own time */
     if (e != OK || r.count == 0) {
         return e;
     }
     char text[ADDRESS_TEXT_MAX];
     address_format(&lane->address, text);
-    lane->wallet->behind_usec = 0;
     *out_progress = true;
     metric_add(&relay_metrics[RELAY_METRIC_REPLACED], (int64_t)r.count);
     LOG(LOG_ERROR, "relay.replaced", log_text("wallet", text), log_u64("intents", r.count),
