@@ -44,7 +44,7 @@ endif
 endif
 CFLAGS := -std=c17 -g $(OPT) $(WARN) $(CWARN) $(HARDEN) $(SANFLAGS)
 CXXFLAGS := -std=c++17 -g $(OPT) -fno-exceptions -fno-rtti $(HARDEN) $(SANFLAGS)
-LDLIBS := -lmicrohttpd -lcurl -lsqlite3 -lpq -lhiredis -lsecp256k1 -lcrypto -linih -lsimdjson -lz -lstdc++ -lm -lpthread
+LDLIBS := -lmicrohttpd -lcurl -lwslay -lsqlite3 -lpq -lhiredis -lsecp256k1 -lcrypto -linih -lsimdjson -lz -lstdc++ -lm -lpthread
 LDFLAGS := $(LDHARDEN) $(SANFLAGS)
 
 SRC_C := $(sort $(shell find src -name '*.c'))

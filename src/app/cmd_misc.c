@@ -156,6 +156,7 @@ static void reference_metrics(struct buf *out)
     webhooks_metrics_register();
     jobs_metrics_register();
     rpc_metrics_register();
+    rpc_stream_metrics_register();
     http_metrics_register();
     cache_metrics_register();
     ops_metrics_register();

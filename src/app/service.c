@@ -144,6 +144,10 @@ static enum err start_devchain(struct service *s, struct why *why)
     LOG(LOG_INFO, "devchain.started", log_text("url", devchain_url(s->devchain)),
         log_u64("pid", (uint64_t)devchain_pid(s->devchain)));
     set->chain.rpc_urls = devchain_url(s->devchain);
+    if (set->chain.ws_urls[0] == '\0') {
+        const char *address = set->chain.rpc_urls + strlen("http");
+        set->chain.ws_urls = slice_cstr(&s->boot, slice_format(&s->boot, "ws%s", address));
+    }
     if (set->wallets.dev_accounts == 0) {
         set->wallets.dev_accounts = DEV_WALLETS;
     }
@@ -343,6 +347,12 @@ static enum err start_chain(struct service *s, struct why *why)
     *table = leasing_chain_table(s->leasing);
     size_t source_count = 0;
     const struct chain_source *sources = leasing_sources(s->leasing, &source_count);
+    const char *ws_urls[RPC_ENDPOINTS_MAX];
+    size_t ws_url_count = 0;
+    enum err e = nodes_streams(&set->chain, &s->boot, ws_urls, &ws_url_count, why);
+    if (e != OK) {
+        return e;
+    }
     const struct chain_options options = {
         .config = &set->chain,
         .store = s->store,
@@ -351,6 +361,8 @@ static enum err start_chain(struct service *s, struct why *why)
         .source_count = source_count,
         .tables = table,
         .table_count = 1,
+        .ws_urls = ws_urls,
+        .ws_url_count = ws_url_count,
         .leased = true,
         .watch_only = !has_role(s, ROLE_CHAIN),
     };

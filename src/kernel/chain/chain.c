@@ -10,6 +10,9 @@
 #define WATCH_USEC_MIN (1 * (int64_t)USEC_PER_SEC)
 /* Waiting time after a failure doubles up to this. Units: microseconds. */
 #define BACKOFF_USEC_MAX (10 * (int64_t)USEC_PER_SEC)
+/* While a stream announces blocks the head is looked at more seldom, but so often at least. */
+#define LIVE_POLL_FACTOR 4
+#define LIVE_POLL_USEC_MAX (2 * (int64_t)USEC_PER_SEC)
 
 static void check_tables(const struct chain_options *o)
 {
@@ -22,6 +25,11 @@ static void check_tables(const struct chain_options *o)
             }
         }
     }
+}
+
+static void be_told(void *ctx, uint64_t number)
+{
+    chain_told(ctx, number);
 }
 
 struct chain *chain_new(const struct chain_options *options)
@@ -42,6 +50,17 @@ struct chain *chain_new(const struct chain_options *options)
     chain->span = chain->config.range_max;
     chain->leased = options->leased;
     chain->watch_only = options->watch_only;
+    if (options->ws_url_count > 0) {
+        const struct rpc_stream_options stream = {
+            .chain_id = options->config->chain_id,
+            .urls = options->ws_urls,
+            .url_count = options->ws_url_count,
+            .timeout_usec = options->config->rpc_timeout_usec,
+            .told = be_told,
+            .ctx = chain,
+        };
+        chain->stream = rpc_stream_new(&stream);
+    }
     arena_init(&chain->followed_arena, 0);
     arena_init(&chain->step, 256 * 1024);
     arena_init(&chain->reading, 0);
@@ -57,6 +76,7 @@ void chain_free(struct chain *chain)
         return;
     }
     ASSERT(!chain->running);
+    rpc_stream_free(chain->stream);
     arena_free(&chain->followed_arena);
     arena_free(&chain->step);
     arena_free(&chain->reading);
@@ -110,6 +130,7 @@ static void want_lease(struct chain *chain)
 static void note_head(struct chain *chain, uint64_t head)
 {
     metric_set(&chain_metrics[CHAIN_METRIC_HEAD], (int64_t)head);
+    rpc_stream_seen(chain->stream, head);
     (void)pthread_mutex_lock(&chain->lock);
     chain->status.head_block = head;
     chain->status.node_ok = true;
@@ -274,6 +295,35 @@ static enum err look_below(struct chain *chain, const struct chain_position *at,
     return e;
 }
 
+static bool is_of_node(enum err e)
+{
+    return e == ERR_NODE_UNAVAILABLE || e == ERR_NODE_TIMEOUT || e == ERR_NODE_RATE_LIMITED ||
+           e == ERR_NODE_RESPONSE || e == ERR_NODE_ERROR || e == ERR_NODE_LIED ||
+           e == ERR_NODE_UNKNOWN || e == ERR_WRONG_CHAIN;
+}
+
+/*
+ * Goes straight for a block that was announced. Where the pool does not bear that out, nothing was
+ * heard: the step goes on as without it.
+ */
+static enum err advance_told(struct chain *chain, const struct chain_position *at, uint64_t told,
+                             bool *out_progress, struct why *why)
+{
+    struct why said = {0};
+    enum err e = advance(chain, at, told, out_progress, &said);
+    if (e != OK && !is_of_node(e)) {
+        if (why != NULL) {
+            *why = said;
+        }
+        return e;
+    }
+    if (*out_progress) {
+        metric_observe(&chain_metrics[CHAIN_METRIC_LIVE],
+                       clock_mono_usec() - atomic_load(&chain->told_usec));
+    }
+    return OK;
+}
+
 struct position_read {
     uint64_t chain_id;
     struct chain_position position;
@@ -301,7 +351,15 @@ enum err chain_sync_once(struct chain *chain, bool *out_progress, struct why *wh
         return why_set(why, ERR_CHAIN_HALTED, NULL, "%s", at->halted_why);
     }
     uint64_t head = 0;
+    uint64_t told = atomic_exchange(&chain->told, 0);
     e = chain_followed_load(chain, at, why);
+    if (e == OK && told > at->block && told - at->block <= chain->config.range_max &&
+        chain->config.confirmations == 0) {
+        e = advance_told(chain, at, told, out_progress, why);
+    }
+    if (*out_progress) {
+        return e;
+    }
     if (e == OK) {
         rpc_survey(chain->rpc);
         e = rpc_block_number(chain->rpc, &head, why);
@@ -315,13 +373,6 @@ enum err chain_sync_once(struct chain *chain, bool *out_progress, struct why *wh
 }
 
 /* ---- the thread ---- */
-
-static bool is_of_node(enum err e)
-{
-    return e == ERR_NODE_UNAVAILABLE || e == ERR_NODE_TIMEOUT || e == ERR_NODE_RATE_LIMITED ||
-           e == ERR_NODE_RESPONSE || e == ERR_NODE_ERROR || e == ERR_NODE_LIED ||
-           e == ERR_NODE_UNKNOWN || e == ERR_WRONG_CHAIN;
-}
 
 static void note_no_node(struct chain *chain)
 {
@@ -379,6 +430,31 @@ static void watch(struct chain *chain, uint64_t *seen)
                      pause > WATCH_USEC_MIN ? pause : WATCH_USEC_MIN);
 }
 
+/* Only who applies blocks has to hear of them. */
+static void listen_if(struct chain *chain, bool owned)
+{
+    struct why why = {0};
+    if (chain->stream == NULL) {
+        return;
+    }
+    if (!owned) {
+        rpc_stream_stop(chain->stream);
+    } else if (rpc_stream_start(chain->stream, &why) != OK) {
+        LOG(LOG_WARN, "chain.stream_not_started", log_u64("chain", chain->config.chain_id),
+            log_why(&why, ERR_INTERNAL));
+    }
+}
+
+static int64_t poll_usec(const struct chain *chain)
+{
+    int64_t poll = chain->config.poll_usec;
+    if (!rpc_stream_is_live(chain->stream) || poll >= LIVE_POLL_USEC_MAX) {
+        return poll;
+    }
+    int64_t slow = LIVE_POLL_FACTOR * poll;
+    return slow < LIVE_POLL_USEC_MAX ? slow : LIVE_POLL_USEC_MAX;
+}
+
 static void *run(void *ctx)
 {
     struct chain *chain = ctx;
@@ -388,7 +464,9 @@ static void *run(void *ctx)
     while (!atomic_load(&chain->stopping)) {
         bool progress = false;
         struct why why = {0};
-        if (!take_hold(chain)) {
+        bool owned = take_hold(chain);
+        listen_if(chain, owned);
+        if (!owned) {
             watch(chain, &seen);
             continue;
         }
@@ -402,7 +480,7 @@ static void *run(void *ctx)
         if (e == OK && progress) {
             continue;
         }
-        pause = e != OK && failed_before ? pause * 2 : chain->config.poll_usec;
+        pause = e != OK && failed_before ? pause * 2 : poll_usec(chain);
         pause = pause < BACKOFF_USEC_MAX ? pause : BACKOFF_USEC_MAX;
         (void)store_wait(chain->store, "chain_poke", &seen, pause);
     }
@@ -454,6 +532,7 @@ void chain_stop(struct chain *chain)
     atomic_store(&chain->stopping, true);
     store_wake(chain->store, "chain_poke");
     (void)pthread_join(chain->thread, NULL);
+    rpc_stream_stop(chain->stream);
     chain->running = false;
     release(chain);
 }
@@ -461,6 +540,20 @@ void chain_stop(struct chain *chain)
 void chain_poke(struct chain *chain)
 {
     store_wake(chain->store, "chain_poke");
+}
+
+void chain_told(struct chain *chain, uint64_t number)
+{
+    if (number > 0) {
+        atomic_store(&chain->told_usec, clock_mono_usec());
+        atomic_store(&chain->told, number);
+    }
+    store_wake(chain->store, "chain_poke");
+}
+
+struct rpc_stream *chain_stream(struct chain *chain)
+{
+    return chain->stream;
 }
 
 struct status_read {

@@ -8,6 +8,14 @@
  *   addresses, decoded by the generated bindings, applied in (block, log index) order. All rows of
  *   a batch, the raw event rows, the block rows and the cursor are one transaction.
  *
+ * When it looks
+ *   Every `poll_usec`, when somebody pokes, and when a stream (rpc/stream.h; `ws_urls`) announces a
+ *   block. An announcement is a reason to look: what is applied comes from the pool and is verified
+ *   as ever, and the number that was announced spares the question for the newest block only where
+ *   no confirmations are counted from it. As long as the stream lives the loop polls four times
+ *   more seldom, but every other second at least: what is announced late, twice, in disorder or
+ *   never is applied all the same. Only who applies blocks listens.
+ *
  * Followed contracts
  *   `chain_sources` rows: address, name of the binding (abi_contract), first block. Some come from
  *   the configuration; a chain_discovery row says which event announces another one (a token that
@@ -71,6 +79,7 @@
 #include "kernel/evm/block.h"
 #include "kernel/jobs/jobs.h"
 #include "kernel/rpc/rpc.h"
+#include "kernel/rpc/stream.h"
 #include "kernel/store/store.h"
 
 struct chain;
@@ -128,6 +137,7 @@ struct chain_config {
     uint64_t chain_id;
     const char *rpc_urls;        /* comma-separated, primary first */
     const char *rpc_backup_urls; /* asked when none of the others is ready */
+    const char *ws_urls;         /* comma-separated, primary first: where new blocks are heard of */
     uint64_t rpc_rate;           /* calls a second an endpoint; 0: no limit */
     uint64_t rpc_answer_max;     /* units: bytes */
     uint64_t quorum;             /* nodes that must have a block before it is applied */
@@ -158,6 +168,8 @@ struct chain_options {
     size_t source_count;
     const struct chain_table *tables;
     size_t table_count;
+    const char *const *ws_urls; /* those of the configuration, apart; copied */
+    size_t ws_url_count;        /* 0: there is no stream */
     bool leased;     /* other processes may follow the chain: work under a lease */
     bool watch_only; /* others do: only know where it is */
 };
@@ -193,6 +205,14 @@ enum err chain_sync_once(struct chain *chain, bool *out_progress, struct why *wh
 
 /* chain_poke makes the loop look now (somebody knows that a block was mined). */
 void chain_poke(struct chain *chain);
+
+/*
+ * chain_told makes the loop look now, for block `number`, which somebody has heard of; 0: for
+ * whatever there is.
+ */
+void chain_told(struct chain *chain, uint64_t number);
+/* chain_stream lends the stream of new blocks, or NULL. */
+struct rpc_stream *chain_stream(struct chain *chain);
 
 struct chain_status {
     uint64_t chain_id;

@@ -38,6 +38,13 @@ const struct config_row chain_config_rows[] = {
      .default_ = "",
      .flags = CONFIG_URLS,
      .doc = "Node endpoints, comma-separated, that are asked when none of the others is ready."},
+    {.key = "chain.ws_urls",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct chain_config, ws_urls),
+     .default_ = "",
+     .flags = CONFIG_URLS,
+     .doc = "Node endpoints (ws:// or wss://), comma-separated, primary first, that announce new "
+            "blocks at once; empty: the head is only polled."},
     ROW("chain.rpc_rate", CONFIG_U64, rpc_rate, "0", 0, 1000000,
         "Calls a second that each endpoint is asked at most; beyond it the next one is. 0: no "
         "limit."),
@@ -57,7 +64,8 @@ const struct config_row chain_config_rows[] = {
     ROW("chain.rpc_timeout", CONFIG_DURATION, rpc_timeout_usec, "10s", 100000, 300000000,
         "How long one call to a node may take."),
     ROW("chain.poll_interval", CONFIG_DURATION, poll_usec, "1s", 1000, 60000000,
-        "How often the head is looked at when nothing else says that a block was mined."),
+        "How often the head is looked at when nothing else says that a block was mined; four "
+        "times more seldom, but every 2 s, while chain.ws_urls announces blocks."),
     ROW("chain.confirmations", CONFIG_U64, confirmations, "0", 0, 10000,
         "Blocks on top of an event before it is applied: 0 development, 2 Fuji, 12 mainnets."),
     ROW("chain.alert_reorg_depth", CONFIG_U64, reorg_depth_alert, "3", 0, 100000,
@@ -101,6 +109,9 @@ static const struct metric_row rows[CHAIN_METRIC_COUNT] = {
                                   "Blocks without a log of ours whose bloom admits one, asked for "
                                   "again by hash.",
                                   NULL},
+    [CHAIN_METRIC_LIVE] = {"freehold_chain_live_duration_seconds", METRIC_HISTOGRAM,
+                           "Time from hearing of a new block until its events are committed.",
+                           NULL},
 };
 
 struct metric_value chain_metrics[CHAIN_METRIC_COUNT];

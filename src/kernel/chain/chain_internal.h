@@ -33,6 +33,7 @@ enum chain_metric {
     CHAIN_METRIC_HALTED,
     CHAIN_METRIC_BATCH,
     CHAIN_METRIC_ASKED_AGAIN,
+    CHAIN_METRIC_LIVE,
     CHAIN_METRIC_COUNT
 };
 
@@ -75,6 +76,10 @@ struct chain {
     bool leased;
     bool watch_only;
     struct store_hold hold; /* of the lease; its lease is NULL without one */
+
+    struct rpc_stream *stream;  /* or NULL */
+    _Atomic uint64_t told;      /* a block that was heard of since the last step; 0: none */
+    _Atomic int64_t told_usec;  /* when */
 
     bool opened;          /* this process has looked whether node and rows belong together */
     uint64_t span;        /* blocks that the node lets us ask for in one eth_getLogs */

@@ -151,6 +151,7 @@ static enum health chain_part(struct ops *ops, struct json_out *j)
     json_key(j, "eventsFailed");
     json_u64(j, s.events_failed);
     rpc_health(ops->rpc, j);
+    rpc_stream_health(chain_stream(ops->chain), j);
     json_end_object(j);
     return h;
 }
