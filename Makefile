@@ -71,6 +71,7 @@ help:
 ## make bench       figures beside the peers (docs/performance.md)
 ## make bench-ledger   transfers a second on both databases, beside a two-column table
 ## make bench-relay    transactions a second beside ethers' and viem's nonce managers
+## make bench-live     from a block's announcement to its committed events
 ## make bench-store    rows a second through the statement layer, beside libpq and SQLite
 ## make bench-engine   the matching engine on its flows, with balances, its journal, its rows
 ## make soak-engine    the engine and its journal under random commands and faults, for long
@@ -194,6 +195,13 @@ bench-store:
 bench-relay:
 	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/relay
 	@tools/with-postgres node bench/relay.mjs $(RECORD)
+
+# From a block's announcement to its committed events, on both databases.
+.PHONY: bench-live
+bench-live:
+	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/live
+	@node bench/live.mjs $(RECORD)
+	@TEST_DATABASE=postgres tools/with-postgres node bench/live.mjs $(RECORD)
 
 .PHONY: bench-engine soak-engine
 bench-engine:

@@ -41,6 +41,8 @@ struct chain *chain_new(const struct chain_options *options)
     struct chain *chain = mem_alloc(sizeof *chain);
     chain->config = *options->config;
     chain->verify = chain_verify_of(options->config);
+    chain->follow = chain_follow_of(options->config);
+    chain->final_limit = UINT64_MAX;
     chain->store = options->store;
     chain->rpc = options->rpc;
     chain->tables = options->tables;
@@ -67,6 +69,7 @@ struct chain *chain_new(const struct chain_options *options)
     (void)pthread_mutex_init(&chain->lock, NULL);
     chain->status.chain_id = chain->config.chain_id;
     chain->status.verify = chain->verify;
+    chain->status.follow = chain->follow;
     return chain;
 }
 
@@ -228,6 +231,7 @@ static enum err advance(struct chain *chain, const struct chain_position *at, ui
                         bool *out_progress, struct why *why)
 {
     uint64_t target = head > chain->config.confirmations ? head - chain->config.confirmations : 0;
+    target = target < chain->final_limit ? target : chain->final_limit;
     uint64_t last = at->block + chain->config.range_max;
     last = last < target ? last : target;
     last = last > at->block ? last : at->block;
@@ -354,7 +358,7 @@ enum err chain_sync_once(struct chain *chain, bool *out_progress, struct why *wh
     uint64_t told = atomic_exchange(&chain->told, 0);
     e = chain_followed_load(chain, at, why);
     if (e == OK && told > at->block && told - at->block <= chain->config.range_max &&
-        chain->config.confirmations == 0) {
+        chain->config.confirmations == 0 && chain->follow == CHAIN_FOLLOW_LATEST) {
         e = advance_told(chain, at, told, out_progress, why);
     }
     if (*out_progress) {
@@ -363,6 +367,9 @@ enum err chain_sync_once(struct chain *chain, bool *out_progress, struct why *wh
     if (e == OK) {
         rpc_survey(chain->rpc);
         e = rpc_block_number(chain->rpc, &head, why);
+    }
+    if (e == OK) {
+        e = chain_final_look(chain, at, why);
     }
     if (e != OK) {
         return e;

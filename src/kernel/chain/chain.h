@@ -16,6 +16,13 @@
  *   more seldom, but every other second at least: what is announced late, twice, in disorder or
  *   never is applied all the same. Only who applies blocks listens.
  *
+ * How far: `follow`
+ *   latest (the default): up to the head, less `confirmations`. safe, finalized: up to the block that
+ *   the node gives that name, and not nearer to the head than `confirmations` either. A node that does not know
+ *   the name: `confirmations` count alone if there are any, and the status says so; with none the
+ *   chain waits and says why. With safe or finalized the row of the cursor remembers up to where the
+ *   chain was said to be so: a fork below is undone by nobody but a human (chain_resume).
+ *
  * Followed contracts
  *   `chain_sources` rows: address, name of the binding (abi_contract), first block. Some come from
  *   the configuration; a chain_discovery row says which event announces another one (a token that
@@ -127,6 +134,12 @@ struct chain_source {
     uint64_t start_block;
 };
 
+enum chain_follow {
+    CHAIN_FOLLOW_LATEST,
+    CHAIN_FOLLOW_SAFE,
+    CHAIN_FOLLOW_FINALIZED,
+};
+
 enum chain_verify {
     CHAIN_VERIFY_FULL,
     CHAIN_VERIFY_HEADERS,
@@ -145,6 +158,7 @@ struct chain_config {
     int64_t rpc_timeout_usec;
     int64_t poll_usec;
     uint64_t confirmations;
+    const char *follow;         /* latest, safe or finalized */
     uint64_t reorg_depth_alert; /* deeper ones are undone and reported as an error */
     uint64_t reorg_depth_max;
     uint64_t undo_depth; /* blocks kept for undo, >= reorg_depth_max + confirmations */
@@ -153,6 +167,10 @@ struct chain_config {
     int64_t event_retention_usec; /* 0: for ever */
 };
 
+/* chain_follow_of reads the setting; "" and NULL mean latest. */
+enum chain_follow chain_follow_of(const struct chain_config *config);
+/* chain_follow_name is what the setting and the nodes call it. */
+const char *chain_follow_name(enum chain_follow follow);
 /* chain_verify_of reads the setting; "" and NULL mean full. */
 enum chain_verify chain_verify_of(const struct chain_config *config);
 
@@ -228,6 +246,9 @@ struct chain_status {
     bool synced;                    /* the last step found nothing more to apply */
     char waiting_why[WHY_TEXT_MAX]; /* why the last step failed, or "" */
     enum chain_verify verify;
+    enum chain_follow follow;
+    uint64_t final_block; /* what the node last said is safe or finalized; 0: nothing */
+    bool final_unknown;   /* the node does not know the tag: confirmations count alone */
     int64_t applied_usec; /* wall time of the last commit that moved the cursor; row */
     uint64_t reorgs;      /* undone in all, by whichever process */
     uint64_t reorg_depth_last;

@@ -249,6 +249,14 @@ static enum err remember_blocks(struct store_tx *tx, const struct chain_batch *b
     return e == OK ? store_undo_prune(tx, config->chain_id, keep_from, why) : e;
 }
 
+/* What is applied of what is final: a number beyond may turn out to be made up. */
+static int64_t final_within(const struct chain_batch *batch)
+{
+    uint64_t last = batch->headers[batch->header_count - 1].number;
+    uint64_t block = batch->chain->final_block;
+    return (int64_t)(block < last ? block : last);
+}
+
 static enum err move_cursor(struct store_tx *tx, const struct chain_batch *batch, struct why *why)
 {
     const struct evm_header *last = &batch->headers[batch->header_count - 1];
@@ -258,6 +266,7 @@ static enum err move_cursor(struct store_tx *tx, const struct chain_batch *batch
     store_bind_i64(&q, "chain_id", (int64_t)batch->chain->config.chain_id);
     store_bind_i64(&q, "block_number", (int64_t)last->number);
     store_bind_bytes(&q, "block_hash", hash_slice(&last->hash));
+    store_bind_i64(&q, "final_block", final_within(batch));
     store_bind_time(&q, "now", clock_wall_usec());
     store_bind_i64(&q, "old_number", (int64_t)batch->from.block);
     store_bind_bytes(&q, "old_hash", hash_slice(&batch->from.hash));

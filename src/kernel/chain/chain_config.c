@@ -13,6 +13,8 @@ static const char *const verify_choices[] = {
     NULL,
 };
 
+static const char *const follow_choices[] = {"latest", "safe", "finalized", NULL};
+
 enum chain_verify chain_verify_of(const struct chain_config *config)
 {
     for (int i = CHAIN_VERIFY_HEADERS; config->verify != NULL && i <= CHAIN_VERIFY_TRUSTED; i++) {
@@ -68,6 +70,13 @@ const struct config_row chain_config_rows[] = {
         "times more seldom, but every 2 s, while chain.ws_urls announces blocks."),
     ROW("chain.confirmations", CONFIG_U64, confirmations, "0", 0, 10000,
         "Blocks on top of an event before it is applied: 0 development, 2 Fuji, 12 mainnets."),
+    {.key = "chain.follow",
+     .type = CONFIG_ENUM,
+     .offset = offsetof(struct chain_config, follow),
+     .default_ = "latest",
+     .choices = follow_choices,
+     .doc = "Up to where events are applied: latest (less chain.confirmations), or the block that "
+            "the node calls safe or finalized; a fork below that halts the chain."},
     ROW("chain.alert_reorg_depth", CONFIG_U64, reorg_depth_alert, "3", 0, 100000,
         "Deepest reorganisation that is usual: a deeper one is undone too, and reported as an "
         "error."),
@@ -109,6 +118,8 @@ static const struct metric_row rows[CHAIN_METRIC_COUNT] = {
                                   "Blocks without a log of ours whose bloom admits one, asked for "
                                   "again by hash.",
                                   NULL},
+    [CHAIN_METRIC_FINAL] = {"freehold_chain_final_block", METRIC_GAUGE,
+                            "Block that the node calls what chain.follow names; 0: unknown.", NULL},
     [CHAIN_METRIC_LIVE] = {"freehold_chain_live_duration_seconds", METRIC_HISTOGRAM,
                            "Time from hearing of a new block until its events are committed.",
                            NULL},

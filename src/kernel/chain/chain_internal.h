@@ -7,6 +7,7 @@
  *   chain_collect.c   reading the logs of a range, without trusting that they belong together
  *   chain_apply.c     one batch as one transaction
  *   chain_compare.c   are the stored events those of the chain?
+ *   chain_final.c     up to where the chain is said to be final
  *   chain_reorg.c     finding a fork, undoing what is above it, halting, resuming
  */
 #ifndef KERNEL_CHAIN_CHAIN_INTERNAL_H
@@ -34,6 +35,7 @@ enum chain_metric {
     CHAIN_METRIC_BATCH,
     CHAIN_METRIC_ASKED_AGAIN,
     CHAIN_METRIC_LIVE,
+    CHAIN_METRIC_FINAL,
     CHAIN_METRIC_COUNT
 };
 
@@ -44,6 +46,7 @@ struct chain_position {
     uint64_t block;
     struct hash hash;
     struct hash genesis;
+    uint64_t final_block; /* up to where it was said to be final; 0: nowhere */
     char halted_why[WHY_TEXT_MAX];
     int64_t updated_usec; /* wall time of the last change of the row */
 };
@@ -76,6 +79,10 @@ struct chain {
     bool leased;
     bool watch_only;
     struct store_hold hold; /* of the lease; its lease is NULL without one */
+
+    enum chain_follow follow;
+    uint64_t final_limit; /* the tag's block; UINT64_MAX: none holds us back */
+    uint64_t final_block; /* the same as a fact to be remembered; 0: nothing is known */
 
     struct rpc_stream *stream;  /* or NULL */
     _Atomic uint64_t told;      /* a block that was heard of since the last step; 0: none */
@@ -155,6 +162,15 @@ enum err chain_follow(struct store_tx *tx, uint64_t chain_id, const struct addre
  */
 enum err chain_follow_statics(struct store_tx *tx, const struct chain *chain,
                               const struct chain_position *applied, struct why *why) ERR_CHECKED;
+
+/* ---- chain_final.c ---- */
+
+/*
+ * chain_final_look asks how far the chain is final, where that decides how far it is followed.
+ * Errors: ERR_NODE_ERROR (the node does not know, and nothing else decides), node errors.
+ */
+enum err chain_final_look(struct chain *chain, const struct chain_position *at,
+                          struct why *why) ERR_CHECKED;
 
 /* ---- the others ---- */
 

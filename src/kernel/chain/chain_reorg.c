@@ -25,7 +25,7 @@ struct rollback {
     bool moves_base;           /* even the block below the first applied one is another now */
     struct evm_header base;    /* the oldest remembered block, as it is now */
     uint64_t changes;          /* out */
-    char halted[WHY_TEXT_MAX]; /* out: what the row says */
+    char halted[WHY_TEXT_MAX]; /* what the row says; "": the usual */
 };
 
 static enum err read_range(struct store_tx *tx, void *ctx, struct why *why)
@@ -289,12 +289,14 @@ static enum err run_rollback(struct store_tx *tx, void *ctx, struct why *why)
 static enum err run_halt(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct rollback *r = ctx;
+    if (r->halted[0] == '\0') {
     (void)snprintf(r->halted, sizeof r->halted,
                    "block %llu is no longer canonical and no common block was found within "
                    "chain.max_reorg_depth = %llu blocks; look at the chain, then run "
                    "`freehold chain resume --from BLOCK`",
                    (unsigned long long)r->at.block,
                    (unsigned long long)r->chain->config.reorg_depth_max);
+    }
     enum err e = verify_position(tx, r, why);
     if (e != OK) {
         return e;
@@ -317,6 +319,17 @@ static enum err run_halt(struct store_tx *tx, void *ctx, struct why *why)
         e = audit(tx, &turn, why);
     }
     return e;
+}
+
+/* What was said to stay did not: nothing that follows from it is taken back without a human. */
+static void say_final(struct rollback *r)
+{
+    (void)snprintf(r->halted, sizeof r->halted,
+                   "block %llu was applied as final (chain.follow = %s) and is no longer canonical; "
+                   "the last common block is %llu; look at the node and the chain, then run "
+                   "`freehold chain resume --from %llu`",
+                   (unsigned long long)r->at.final_block, chain_follow_name(r->chain->follow),
+                   (unsigned long long)r->fork.number, (unsigned long long)r->fork.number + 1);
 }
 
 static void note_reorg(struct chain *chain, const struct rollback *r)
@@ -354,6 +367,10 @@ enum err chain_reorg_handle(struct chain *chain, const struct chain_position *at
     }
     if (e != OK || finding == NOTHING_FORKED) {
         return e;
+    }
+    if (finding == FORKED && r.fork.number < at->final_block) {
+        say_final(&r);
+        finding = LOST;
     }
     if (finding == LOST) {
         e = chain_write(chain, run_halt, &r, why);

@@ -147,6 +147,14 @@ enum err rpc_confirm(struct rpc_pool *pool, uint64_t number, const struct hash *
  */
 void rpc_survey(struct rpc_pool *pool);
 
+/*
+ * rpc_tagged_block asks for the number of the block that a tag names ("safe", "finalized").
+ * *out_known is false when the node does not know the tag, or has no such block yet. Errors: as
+ * rpc_call_one.
+ */
+enum err rpc_tagged_block(struct rpc_pool *pool, const char *tag, uint64_t *out, bool *out_known,
+                          struct why *why) ERR_CHECKED;
+
 struct rpc_log_filter {
     uint64_t from_block;
     uint64_t to_block;
