@@ -151,7 +151,8 @@ static const struct job_cron crons[] = {
 
 size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
                             struct leasing *leasing, struct settings *settings,
-                            struct webhooks *webhooks, struct job_table out[SCHEDULES_TABLES_MAX])
+                            struct webhooks *webhooks, struct chain_expect_watch *expect,
+                            struct job_table out[SCHEDULES_TABLES_MAX])
 {
     const struct job_table tables[] = {
         {
@@ -165,6 +166,7 @@ size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
         leasing_job_table(leasing),
         backups_job_table(settings),
         webhooks_job_table(webhooks),
+        chain_expect_job_table(expect),
     };
     size_t count = sizeof tables / sizeof tables[0];
     ASSERT(count <= SCHEDULES_TABLES_MAX);

@@ -340,6 +340,43 @@ static enum err start_leasing(struct service *s, struct why *why)
     return e == OK ? leasing_probe(s->leasing, why) : e;
 }
 
+/* An event that somebody waited for came, or did not: those outside are told. */
+static enum err tell_expected(struct store_tx *tx, void *ctx, const struct chain_expect_row *row,
+                              struct why *why)
+{
+    struct arena scratch;
+    struct buf data;
+    struct json_out j;
+    (void)ctx;
+    bool seen = row->state == CHAIN_EXPECT_SEEN;
+    arena_init(&scratch, 0);
+    buf_init(&data, &scratch, 512);
+    json_out_init(&j, &data);
+    json_begin_object(&j);
+    json_key(&j, "key");
+    json_string(&j, row->key);
+    json_key(&j, "event");
+    json_string(&j, row->event_type);
+    json_key(&j, "contract");
+    json_hex(&j, address_slice(&row->address));
+    json_key(&j, "state");
+    json_text(&j, chain_expect_state_text(row->state));
+    if (seen) {
+        json_key(&j, "block");
+        json_u64(&j, row->block);
+        json_key(&j, "logIndex");
+        json_u64(&j, row->log_index);
+        json_key(&j, "transactionHash");
+        json_hex(&j, hash_slice(&row->seen_in));
+    }
+    json_end_object(&j);
+    enum err e = webhooks_emit(tx, seen ? "event.seen" : "event.timed_out",
+                               slice_format(&scratch, "expectation/%.*s", SLICE_ARG(row->key)),
+                               buf_slice(&data), why);
+    arena_free(&scratch);
+    return e;
+}
+
 static enum err start_chain(struct service *s, struct why *why)
 {
     struct settings *set = s->settings;
@@ -361,6 +398,8 @@ static enum err start_chain(struct service *s, struct why *why)
         .source_count = source_count,
         .tables = table,
         .table_count = 1,
+        .expected = tell_expected,
+        .expected_ctx = s,
         .ws_urls = ws_urls,
         .ws_url_count = ws_url_count,
         .leased = true,
@@ -398,7 +437,8 @@ static enum err read_treasury(struct service *s, struct why *why)
 static const char *const webhook_events[] = {
     "transaction.signed",    "transaction.sent",   "transaction.mined",
     "transaction.reverted",  "transaction.failed", "transaction.replaced",
-    "transaction.cancelled", "transaction.final",  NULL,
+    "transaction.cancelled", "transaction.final",  "event.seen",
+    "event.timed_out",       NULL,
 };
 
 static enum err tell_others(struct store_tx *tx, const struct relay_row *row, struct why *why)
@@ -502,6 +542,7 @@ static void fill_ops(struct service *s)
 
 static enum err start_jobs(struct service *s, struct why *why)
 {
+    s->expect = (struct chain_expect_watch){.rpc = s->rpc, .ended = tell_expected, .ctx = s};
     s->retention = (struct ops_retention){
         .audit_usec = s->settings->audit.retention_usec,
         .events_usec = s->settings->chain.event_retention_usec,
@@ -510,7 +551,7 @@ static enum err start_jobs(struct service *s, struct why *why)
     fill_ops(s);
     webhooks_init(&s->webhooks, &s->settings->webhooks, s->store, webhook_events);
     size_t count = schedules_job_tables(&s->ops, &s->retention, s->leasing, s->settings,
-                                        &s->webhooks, s->job_tables);
+                                        &s->webhooks, &s->expect, s->job_tables);
     enum err e = jobs_catalog_new(&s->boot, s->job_tables, count, &s->ops.jobs, why);
     if (e == OK && has_role(s, ROLE_JOBS)) {
         e = jobs_new(&s->jobs, s->store, &s->settings->jobs, s->job_tables, count, why);

@@ -525,9 +525,23 @@ static uint64_t fake_tag(const struct fake_call *c, const struct json *v)
     return number;
 }
 
+/* The block that a question is about; -1: there is none. */
+static int fake_asked_block(const struct fake_call *c)
+{
+    const struct json *v = json_at(c->params, 0);
+    uint64_t behind = c->node->faults.final_behind;
+    uint64_t number = c->node->blocks[c->head].number;
+    bool is_final = v != NULL && v->type == JSON_STRING &&
+                    (slice_equal_text(v->text, "safe") || slice_equal_text(v->text, "finalized"));
+    if (is_final) {
+        return behind == 0 ? -1 : fake_find(c->node, c->head, number > behind ? number - behind : 0);
+    }
+    return fake_find(c->node, c->head, fake_tag(c, v));
+}
+
 static void fake_get_block(struct fake_call *c)
 {
-    int block = fake_find(c->node, c->head, fake_tag(c, json_at(c->params, 0)));
+    int block = fake_asked_block(c);
     if (block < 0) {
         json_null(c->j);
     } else {

@@ -43,6 +43,7 @@ struct fake_faults {
     unsigned txs_alter;      /* so many transactions are others */
     bool no_block_receipts;  /* receipts are given one by one only */
     uint64_t logs_range_max; /* a longer range is refused; 0: none */
+    uint64_t final_behind;   /* "safe" and "finalized" are so far below the head; 0: not known */
 
     const char *send_error;     /* error object that each sent transaction gets, or NULL */
     unsigned send_times;        /* for so many transactions; 0: for ever */

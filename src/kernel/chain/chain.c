@@ -50,6 +50,8 @@ struct chain *chain_new(const struct chain_options *options)
     chain->statics = options->sources;
     chain->static_count = options->source_count;
     chain->span = chain->config.range_max;
+    chain->expected = options->expected;
+    chain->expected_ctx = options->expected_ctx;
     chain->leased = options->leased;
     chain->watch_only = options->watch_only;
     if (options->ws_url_count > 0) {
@@ -204,6 +206,7 @@ static void note_applied(struct chain *chain, const struct chain_batch *batch, i
     note_position(chain, &p);
     metric_add(&chain_metrics[CHAIN_METRIC_EVENTS], (int64_t)batch->item_count);
     metric_add(&chain_metrics[CHAIN_METRIC_EVENTS_FAILED], (int64_t)failed);
+    metric_add(&chain_metrics[CHAIN_METRIC_EXPECT_SEEN], (int64_t)batch->seen_count);
     metric_observe(&chain_metrics[CHAIN_METRIC_BATCH], clock_mono_usec() - started);
     (void)pthread_mutex_lock(&chain->lock);
     chain->status.events += batch->item_count;

@@ -82,6 +82,7 @@
 
 #include "kernel/audit/audit.h"
 #include "kernel/base/config.h"
+#include "kernel/chain/chain_expect.h"
 #include "kernel/evm/abi.h"
 #include "kernel/evm/block.h"
 #include "kernel/jobs/jobs.h"
@@ -186,6 +187,8 @@ struct chain_options {
     size_t source_count;
     const struct chain_table *tables;
     size_t table_count;
+    chain_expect_fn expected; /* told of events that somebody waited for, or NULL */
+    void *expected_ctx;
     const char *const *ws_urls; /* those of the configuration, apart; copied */
     size_t ws_url_count;        /* 0: there is no stream */
     bool leased;     /* other processes may follow the chain: work under a lease */

@@ -287,6 +287,9 @@ enum err chain_apply(struct store_tx *tx, void *ctx, struct why *why)
         e = apply_items(tx, batch, why);
     }
     if (e == OK) {
+        e = chain_expect_match(tx, batch, why);
+    }
+    if (e == OK) {
         e = remember_blocks(tx, batch, why);
     }
     if (e == OK) {

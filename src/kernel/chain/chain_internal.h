@@ -7,6 +7,7 @@
  *   chain_collect.c   reading the logs of a range, without trusting that they belong together
  *   chain_apply.c     one batch as one transaction
  *   chain_compare.c   are the stored events those of the chain?
+ *   chain_expect.c    events that somebody waits for
  *   chain_final.c     up to where the chain is said to be final
  *   chain_reorg.c     finding a fork, undoing what is above it, halting, resuming
  */
@@ -36,6 +37,8 @@ enum chain_metric {
     CHAIN_METRIC_ASKED_AGAIN,
     CHAIN_METRIC_LIVE,
     CHAIN_METRIC_FINAL,
+    CHAIN_METRIC_EXPECT_SEEN,
+    CHAIN_METRIC_EXPECT_TIMED_OUT,
     CHAIN_METRIC_COUNT
 };
 
@@ -75,6 +78,9 @@ struct chain {
     size_t followed_count;
     bool followed_known;
     struct hash followed_at;
+
+    chain_expect_fn expected; /* or NULL */
+    void *expected_ctx;
 
     bool leased;
     bool watch_only;
@@ -120,6 +126,7 @@ struct chain_batch {
     size_t header_count;
     struct chain_item *items;
     size_t item_count;
+    size_t seen_count; /* out: events that somebody waited for */
 };
 
 /* ---- chain_open.c ---- */
@@ -162,6 +169,15 @@ enum err chain_follow(struct store_tx *tx, uint64_t chain_id, const struct addre
  */
 enum err chain_follow_statics(struct store_tx *tx, const struct chain *chain,
                               const struct chain_position *applied, struct why *why) ERR_CHECKED;
+
+/* ---- chain_expect.c ---- */
+
+/* chain_expect_match ends what waited for an event of the batch. */
+enum err chain_expect_match(struct store_tx *tx, struct chain_batch *batch,
+                            struct why *why) ERR_CHECKED;
+/* chain_expect_rewind lets what was seen from a block on wait again. */
+enum err chain_expect_rewind(struct store_tx *tx, uint64_t chain_id, uint64_t from_block,
+                             struct why *why) ERR_CHECKED;
 
 /* ---- chain_final.c ---- */
 

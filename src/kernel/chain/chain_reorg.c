@@ -221,6 +221,9 @@ static enum err rewind_rows(struct store_tx *tx, uint64_t chain_id, const struct
     if (e == OK) {
         e = cut(tx, &chain_sql_blocks_cut, chain_id, from, why);
     }
+    if (e == OK) {
+        e = chain_expect_rewind(tx, chain_id, from, why);
+    }
     if (e != OK) {
         return e;
     }
