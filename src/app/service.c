@@ -435,10 +435,17 @@ static enum err read_treasury(struct service *s, struct why *why)
 
 /* What others can be told: each state that a transaction comes to. */
 static const char *const webhook_events[] = {
-    "transaction.signed",    "transaction.sent",   "transaction.mined",
-    "transaction.reverted",  "transaction.failed", "transaction.replaced",
-    "transaction.cancelled", "transaction.final",  "event.seen",
-    "event.timed_out",       NULL,
+    "transaction.signed",
+    "transaction.sent",
+    "transaction.mined",
+    "transaction.reverted",
+    "transaction.failed",
+    "transaction.replaced",
+    "transaction.cancelled",
+    "transaction.final",
+    "event.seen",
+    "event.timed_out",
+    NULL,
 };
 
 static enum err tell_others(struct store_tx *tx, const struct relay_row *row, struct why *why)

@@ -42,6 +42,16 @@ extern const struct store_statement chain_sql_events_cut;
 extern const struct store_statement chain_sql_events_kept;
 extern const struct store_statement chain_sql_events_prune;
 extern const struct store_statement chain_sql_events_range;
+extern const struct store_statement chain_expect_sql_count;
+extern const struct store_statement chain_expect_sql_found;
+extern const struct store_statement chain_expect_sql_get;
+extern const struct store_statement chain_expect_sql_insert;
+extern const struct store_statement chain_expect_sql_lost;
+extern const struct store_statement chain_expect_sql_prune;
+extern const struct store_statement chain_expect_sql_reopen;
+extern const struct store_statement chain_expect_sql_seen;
+extern const struct store_statement chain_expect_sql_timed_out;
+extern const struct store_statement chain_expect_sql_waiting;
 extern const struct store_statement chain_sql_reorg_insert;
 extern const struct store_statement chain_sql_source_insert;
 extern const struct store_statement chain_sql_sources_list;
@@ -352,7 +362,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 329,
+    .id = 339,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -390,7 +400,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 330,
+    .id = 340,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -415,7 +425,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 331,
+    .id = 341,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -441,7 +451,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 332,
+    .id = 342,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -502,7 +512,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 333,
+    .id = 343,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -551,7 +561,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 334,
+    .id = 344,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -576,7 +586,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 335,
+    .id = 345,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -613,7 +623,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 336,
+    .id = 346,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -668,7 +678,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 337,
+    .id = 347,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -700,7 +710,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 338,
+    .id = 348,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -725,7 +735,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 339,
+    .id = 349,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -745,7 +755,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 340,
+    .id = 350,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -762,7 +772,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 341,
+    .id = 351,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -800,7 +810,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 342,
+    .id = 352,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -840,7 +850,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 343,
+    .id = 353,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -865,7 +875,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 344,
+    .id = 354,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -892,7 +902,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 345,
+    .id = 355,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -940,7 +950,7 @@ static const struct store_column table_backup_runs_first_fields[] = {
 };
 static const struct store_statement table_backup_runs_first = {
     .name = "table_backup_runs_first",
-    .id = 346,
+    .id = 356,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -976,7 +986,7 @@ static const struct store_column table_backup_runs_next_fields[] = {
 };
 static const struct store_statement table_backup_runs_next = {
     .name = "table_backup_runs_next",
-    .id = 347,
+    .id = 357,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -1001,7 +1011,7 @@ static const struct store_column table_backup_runs_count_fields[] = {
 };
 static const struct store_statement table_backup_runs_count = {
     .name = "table_backup_runs_count",
-    .id = 348,
+    .id = 358,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM backup_runs",
@@ -1024,7 +1034,7 @@ static const struct store_column table_backup_runs_insert_params[] = {
 };
 static const struct store_statement table_backup_runs_insert = {
     .name = "table_backup_runs_insert",
-    .id = 349,
+    .id = 359,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count)\n"
@@ -1070,7 +1080,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 350,
+    .id = 360,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1109,7 +1119,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 351,
+    .id = 361,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1134,7 +1144,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 352,
+    .id = 362,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -1159,7 +1169,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 353,
+    .id = 363,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -1201,7 +1211,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 354,
+    .id = 364,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1233,7 +1243,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 355,
+    .id = 365,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1258,7 +1268,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 356,
+    .id = 366,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -1277,7 +1287,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 357,
+    .id = 367,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -1311,25 +1321,26 @@ static const struct store_column table_chain_cursors_first_fields[] = {
     {"genesis_hash", STORE_HASH, false},
     {"halted_why", STORE_TEXT, false},
     {"updated_at", STORE_TIME, false},
+    {"final_block", STORE_I64, false},
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 358,
+    .id = 368,
     .writes = false,
     .sqlite =
-        "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
+        "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
         "FROM chain_cursors\n"
         "ORDER BY chain_id\n"
         "LIMIT ?1",
     .postgres =
-        "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
+        "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
         "FROM chain_cursors\n"
         "ORDER BY chain_id\n"
         "LIMIT $1::bigint",
     .params = table_chain_cursors_first_params,
     .param_count = 1,
     .columns = table_chain_cursors_first_fields,
-    .column_count = 6,
+    .column_count = 7,
 };
 
 static const struct store_column table_chain_cursors_next_params[] = {
@@ -1343,19 +1354,20 @@ static const struct store_column table_chain_cursors_next_fields[] = {
     {"genesis_hash", STORE_HASH, false},
     {"halted_why", STORE_TEXT, false},
     {"updated_at", STORE_TIME, false},
+    {"final_block", STORE_I64, false},
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 359,
+    .id = 369,
     .writes = false,
     .sqlite =
-        "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
+        "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
         "FROM chain_cursors\n"
         "WHERE chain_id > ?1\n"
         "ORDER BY chain_id\n"
         "LIMIT ?2",
     .postgres =
-        "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
+        "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
         "FROM chain_cursors\n"
         "WHERE chain_id > $1::bigint\n"
         "ORDER BY chain_id\n"
@@ -1363,7 +1375,7 @@ static const struct store_statement table_chain_cursors_next = {
     .params = table_chain_cursors_next_params,
     .param_count = 2,
     .columns = table_chain_cursors_next_fields,
-    .column_count = 6,
+    .column_count = 7,
 };
 
 static const struct store_column table_chain_cursors_count_fields[] = {
@@ -1371,7 +1383,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 360,
+    .id = 370,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -1388,22 +1400,23 @@ static const struct store_column table_chain_cursors_insert_params[] = {
     {"genesis_hash", STORE_HASH, false},
     {"halted_why", STORE_TEXT, false},
     {"updated_at", STORE_TIME, false},
+    {"final_block", STORE_I64, false},
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 361,
+    .id = 371,
     .writes = true,
     .sqlite =
-        "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     .postgres =
-        "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
-        "VALUES ($1::bigint, $2::bigint, $3::bytea, $4::bytea, $5::text, $6::timestamptz)",
+        "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bytea, $4::bytea, $5::text, $6::timestamptz, $7::bigint)",
     .rows = STORE_ROWS_LOAD,
     .postgres_rows =
-        "COPY chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at) FROM STDIN (FORMAT binary)",
+        "COPY chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block) FROM STDIN (FORMAT binary)",
     .params = table_chain_cursors_insert_params,
-    .param_count = 6,
+    .param_count = 7,
 };
 
 static const struct store_column table_chain_cursors_columns[] = {
@@ -1413,8 +1426,172 @@ static const struct store_column table_chain_cursors_columns[] = {
     {"genesis_hash", STORE_HASH, false},
     {"halted_why", STORE_TEXT, false},
     {"updated_at", STORE_TIME, false},
+    {"final_block", STORE_I64, false},
 };
 static const uint16_t table_chain_cursors_key[] = {0};
+
+static const struct store_column table_chain_expectations_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_chain_expectations_first_fields[] = {
+    {"expectation_key", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"contract_address", STORE_ADDRESS, false},
+    {"event_type", STORE_TEXT, false},
+    {"topic0", STORE_HASH, false},
+    {"topic1", STORE_HASH, true},
+    {"topic2", STORE_HASH, true},
+    {"topic3", STORE_HASH, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"from_block", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"block_number", STORE_I64, true},
+    {"log_index", STORE_I64, true},
+    {"seen_in", STORE_HASH, true},
+    {"node_block", STORE_I64, true},
+    {"created_at", STORE_TIME, false},
+    {"since", STORE_TIME, false},
+    {"ended_at", STORE_TIME, true},
+};
+static const struct store_statement table_chain_expectations_first = {
+    .name = "table_chain_expectations_first",
+    .id = 372,
+    .writes = false,
+    .sqlite =
+        "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
+        "FROM chain_expectations\n"
+        "ORDER BY expectation_key\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
+        "FROM chain_expectations\n"
+        "ORDER BY expectation_key\n"
+        "LIMIT $1::bigint",
+    .params = table_chain_expectations_first_params,
+    .param_count = 1,
+    .columns = table_chain_expectations_first_fields,
+    .column_count = 18,
+};
+
+static const struct store_column table_chain_expectations_next_params[] = {
+    {"after_expectation_key", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_chain_expectations_next_fields[] = {
+    {"expectation_key", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"contract_address", STORE_ADDRESS, false},
+    {"event_type", STORE_TEXT, false},
+    {"topic0", STORE_HASH, false},
+    {"topic1", STORE_HASH, true},
+    {"topic2", STORE_HASH, true},
+    {"topic3", STORE_HASH, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"from_block", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"block_number", STORE_I64, true},
+    {"log_index", STORE_I64, true},
+    {"seen_in", STORE_HASH, true},
+    {"node_block", STORE_I64, true},
+    {"created_at", STORE_TIME, false},
+    {"since", STORE_TIME, false},
+    {"ended_at", STORE_TIME, true},
+};
+static const struct store_statement table_chain_expectations_next = {
+    .name = "table_chain_expectations_next",
+    .id = 373,
+    .writes = false,
+    .sqlite =
+        "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
+        "FROM chain_expectations\n"
+        "WHERE expectation_key > ?1\n"
+        "ORDER BY expectation_key\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
+        "FROM chain_expectations\n"
+        "WHERE expectation_key > $1::text\n"
+        "ORDER BY expectation_key\n"
+        "LIMIT $2::bigint",
+    .params = table_chain_expectations_next_params,
+    .param_count = 2,
+    .columns = table_chain_expectations_next_fields,
+    .column_count = 18,
+};
+
+static const struct store_column table_chain_expectations_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_chain_expectations_count = {
+    .name = "table_chain_expectations_count",
+    .id = 374,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM chain_expectations",
+    .postgres =
+        "SELECT count(*) AS rows FROM chain_expectations",
+    .columns = table_chain_expectations_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_chain_expectations_insert_params[] = {
+    {"expectation_key", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"contract_address", STORE_ADDRESS, false},
+    {"event_type", STORE_TEXT, false},
+    {"topic0", STORE_HASH, false},
+    {"topic1", STORE_HASH, true},
+    {"topic2", STORE_HASH, true},
+    {"topic3", STORE_HASH, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"from_block", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"block_number", STORE_I64, true},
+    {"log_index", STORE_I64, true},
+    {"seen_in", STORE_HASH, true},
+    {"node_block", STORE_I64, true},
+    {"created_at", STORE_TIME, false},
+    {"since", STORE_TIME, false},
+    {"ended_at", STORE_TIME, true},
+};
+static const struct store_statement table_chain_expectations_insert = {
+    .name = "table_chain_expectations_insert",
+    .id = 375,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO chain_expectations (expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+    .postgres =
+        "INSERT INTO chain_expectations (expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at)\n"
+        "VALUES ($1::text, $2::bigint, $3::bytea, $4::text, $5::bytea, $6::bytea, $7::bytea, $8::bytea, $9::bytea, $10::bigint, $11::bigint, $12::bigint, $13::bigint, $14::bytea, $15::bigint, $16::timestamptz, $17::timestamptz, $18::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY chain_expectations (expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at) FROM STDIN (FORMAT binary)",
+    .params = table_chain_expectations_insert_params,
+    .param_count = 18,
+};
+
+static const struct store_column table_chain_expectations_columns[] = {
+    {"expectation_key", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"contract_address", STORE_ADDRESS, false},
+    {"event_type", STORE_TEXT, false},
+    {"topic0", STORE_HASH, false},
+    {"topic1", STORE_HASH, true},
+    {"topic2", STORE_HASH, true},
+    {"topic3", STORE_HASH, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"from_block", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"block_number", STORE_I64, true},
+    {"log_index", STORE_I64, true},
+    {"seen_in", STORE_HASH, true},
+    {"node_block", STORE_I64, true},
+    {"created_at", STORE_TIME, false},
+    {"since", STORE_TIME, false},
+    {"ended_at", STORE_TIME, true},
+};
+static const uint16_t table_chain_expectations_key[] = {0};
 
 static const struct store_column table_chain_reorgs_first_params[] = {
     {"max_rows", STORE_I64, false},
@@ -1431,7 +1608,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 362,
+    .id = 376,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1465,7 +1642,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 363,
+    .id = 377,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1490,7 +1667,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 364,
+    .id = 378,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -1512,7 +1689,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 365,
+    .id = 379,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -1533,7 +1710,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 366,
+    .id = 380,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -1553,7 +1730,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 367,
+    .id = 381,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1588,7 +1765,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 368,
+    .id = 382,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1619,7 +1796,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 369,
+    .id = 383,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1644,7 +1821,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 370,
+    .id = 384,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -1662,7 +1839,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 371,
+    .id = 385,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -1703,7 +1880,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 372,
+    .id = 386,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1742,7 +1919,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 373,
+    .id = 387,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1767,7 +1944,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 374,
+    .id = 388,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -1792,7 +1969,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 375,
+    .id = 389,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -1835,7 +2012,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 376,
+    .id = 390,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1868,7 +2045,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 377,
+    .id = 391,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1893,7 +2070,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 378,
+    .id = 392,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -1913,7 +2090,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 379,
+    .id = 393,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -1947,7 +2124,7 @@ static const struct store_column table_installation_first_fields[] = {
 };
 static const struct store_statement table_installation_first = {
     .name = "table_installation_first",
-    .id = 380,
+    .id = 394,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -1975,7 +2152,7 @@ static const struct store_column table_installation_next_fields[] = {
 };
 static const struct store_statement table_installation_next = {
     .name = "table_installation_next",
-    .id = 381,
+    .id = 395,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -2000,7 +2177,7 @@ static const struct store_column table_installation_count_fields[] = {
 };
 static const struct store_statement table_installation_count = {
     .name = "table_installation_count",
-    .id = 382,
+    .id = 396,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM installation",
@@ -2016,7 +2193,7 @@ static const struct store_column table_installation_insert_params[] = {
 };
 static const struct store_statement table_installation_insert = {
     .name = "table_installation_insert",
-    .id = 383,
+    .id = 397,
     .writes = true,
     .sqlite =
         "INSERT INTO installation (single, id)\n"
@@ -2048,7 +2225,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 384,
+    .id = 398,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2078,7 +2255,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 385,
+    .id = 399,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2103,7 +2280,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 386,
+    .id = 400,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -2121,7 +2298,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 387,
+    .id = 401,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired, spec)\n"
@@ -2154,7 +2331,7 @@ static const struct store_column table_job_queues_first_fields[] = {
 };
 static const struct store_statement table_job_queues_first = {
     .name = "table_job_queues_first",
-    .id = 388,
+    .id = 402,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2183,7 +2360,7 @@ static const struct store_column table_job_queues_next_fields[] = {
 };
 static const struct store_statement table_job_queues_next = {
     .name = "table_job_queues_next",
-    .id = 389,
+    .id = 403,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2208,7 +2385,7 @@ static const struct store_column table_job_queues_count_fields[] = {
 };
 static const struct store_statement table_job_queues_count = {
     .name = "table_job_queues_count",
-    .id = 390,
+    .id = 404,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_queues",
@@ -2225,7 +2402,7 @@ static const struct store_column table_job_queues_insert_params[] = {
 };
 static const struct store_statement table_job_queues_insert = {
     .name = "table_job_queues_insert",
-    .id = 391,
+    .id = 405,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated)\n"
@@ -2278,7 +2455,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 392,
+    .id = 406,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2328,7 +2505,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 393,
+    .id = 407,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2353,7 +2530,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 394,
+    .id = 408,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -2391,7 +2568,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 395,
+    .id = 409,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
@@ -2412,7 +2589,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 396,
+    .id = 410,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -2432,7 +2609,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 397,
+    .id = 411,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2488,7 +2665,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 398,
+    .id = 412,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2526,7 +2703,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 399,
+    .id = 413,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2551,7 +2728,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 400,
+    .id = 414,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -2574,7 +2751,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 401,
+    .id = 415,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -2618,7 +2795,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 402,
+    .id = 416,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2656,7 +2833,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 403,
+    .id = 417,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2681,7 +2858,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 404,
+    .id = 418,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -2704,7 +2881,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 405,
+    .id = 419,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -2749,7 +2926,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 406,
+    .id = 420,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2787,7 +2964,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 407,
+    .id = 421,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2812,7 +2989,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 408,
+    .id = 422,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -2836,7 +3013,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 409,
+    .id = 423,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -2880,7 +3057,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 410,
+    .id = 424,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2916,7 +3093,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 411,
+    .id = 425,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2941,7 +3118,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 412,
+    .id = 426,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -2963,7 +3140,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 413,
+    .id = 427,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -3033,7 +3210,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 414,
+    .id = 428,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3095,7 +3272,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 415,
+    .id = 429,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3120,7 +3297,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 416,
+    .id = 430,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -3170,7 +3347,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 417,
+    .id = 431,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -3240,7 +3417,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 418,
+    .id = 432,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3274,7 +3451,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 419,
+    .id = 433,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3299,7 +3476,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 420,
+    .id = 434,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -3321,7 +3498,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 421,
+    .id = 435,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -3366,7 +3543,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 422,
+    .id = 436,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3405,7 +3582,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 423,
+    .id = 437,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3430,7 +3607,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 424,
+    .id = 438,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -3455,7 +3632,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 425,
+    .id = 439,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -3508,7 +3685,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 426,
+    .id = 440,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3550,7 +3727,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 427,
+    .id = 441,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3575,7 +3752,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 428,
+    .id = 442,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -3605,7 +3782,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 429,
+    .id = 443,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -3654,7 +3831,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 430,
+    .id = 444,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3690,7 +3867,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 431,
+    .id = 445,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3715,7 +3892,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 432,
+    .id = 446,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -3736,7 +3913,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 433,
+    .id = 447,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -3776,7 +3953,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 434,
+    .id = 448,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3811,7 +3988,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 435,
+    .id = 449,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3836,7 +4013,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 436,
+    .id = 450,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -3857,7 +4034,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 437,
+    .id = 451,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -3894,7 +4071,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 438,
+    .id = 452,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3924,7 +4101,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 439,
+    .id = 453,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3949,7 +4126,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 440,
+    .id = 454,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -3967,7 +4144,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 441,
+    .id = 455,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -4006,7 +4183,7 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 442,
+    .id = 456,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4041,7 +4218,7 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 443,
+    .id = 457,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4066,7 +4243,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 444,
+    .id = 458,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -4089,7 +4266,7 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 445,
+    .id = 459,
     .writes = true,
     .sqlite =
         "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
@@ -4127,7 +4304,7 @@ static const struct store_column table_relay_callers_first_fields[] = {
 };
 static const struct store_statement table_relay_callers_first = {
     .name = "table_relay_callers_first",
-    .id = 446,
+    .id = 460,
     .writes = false,
     .sqlite =
         "SELECT caller_id, next_nonce, updated_at\n"
@@ -4156,7 +4333,7 @@ static const struct store_column table_relay_callers_next_fields[] = {
 };
 static const struct store_statement table_relay_callers_next = {
     .name = "table_relay_callers_next",
-    .id = 447,
+    .id = 461,
     .writes = false,
     .sqlite =
         "SELECT caller_id, next_nonce, updated_at\n"
@@ -4181,7 +4358,7 @@ static const struct store_column table_relay_callers_count_fields[] = {
 };
 static const struct store_statement table_relay_callers_count = {
     .name = "table_relay_callers_count",
-    .id = 448,
+    .id = 462,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_callers",
@@ -4198,7 +4375,7 @@ static const struct store_column table_relay_callers_insert_params[] = {
 };
 static const struct store_statement table_relay_callers_insert = {
     .name = "table_relay_callers_insert",
-    .id = 449,
+    .id = 463,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_callers (caller_id, next_nonce, updated_at)\n"
@@ -4263,7 +4440,7 @@ static const struct store_column table_relay_intents_first_fields[] = {
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 450,
+    .id = 464,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
@@ -4325,7 +4502,7 @@ static const struct store_column table_relay_intents_next_fields[] = {
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 451,
+    .id = 465,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
@@ -4350,7 +4527,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 452,
+    .id = 466,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -4400,7 +4577,7 @@ static const struct store_column table_relay_intents_insert_params[] = {
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 453,
+    .id = 467,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id)\n"
@@ -4421,7 +4598,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 454,
+    .id = 468,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -4441,7 +4618,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 455,
+    .id = 469,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -4509,7 +4686,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 456,
+    .id = 470,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4545,7 +4722,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 457,
+    .id = 471,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4570,7 +4747,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 458,
+    .id = 472,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -4593,7 +4770,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 459,
+    .id = 473,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -4636,7 +4813,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 460,
+    .id = 474,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -4671,7 +4848,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 461,
+    .id = 475,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -4696,7 +4873,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 462,
+    .id = 476,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -4718,7 +4895,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 463,
+    .id = 477,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at)\n"
@@ -4757,7 +4934,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 464,
+    .id = 478,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4790,7 +4967,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 465,
+    .id = 479,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4815,7 +4992,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 466,
+    .id = 480,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -4834,7 +5011,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 467,
+    .id = 481,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -4879,7 +5056,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 468,
+    .id = 482,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4920,7 +5097,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 469,
+    .id = 483,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4945,7 +5122,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 470,
+    .id = 484,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -4973,7 +5150,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 471,
+    .id = 485,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -5021,7 +5198,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 472,
+    .id = 486,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -5057,7 +5234,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 473,
+    .id = 487,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -5082,7 +5259,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 474,
+    .id = 488,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -5104,7 +5281,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 475,
+    .id = 489,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -5144,7 +5321,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 476,
+    .id = 490,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -5180,7 +5357,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 477,
+    .id = 491,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -5205,7 +5382,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 478,
+    .id = 492,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -5225,7 +5402,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 479,
+    .id = 493,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -5261,7 +5438,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 480,
+    .id = 494,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5293,7 +5470,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 481,
+    .id = 495,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5318,7 +5495,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 482,
+    .id = 496,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -5336,7 +5513,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 483,
+    .id = 497,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -5370,7 +5547,7 @@ static const struct store_column table_trading_balances_first_fields[] = {
 };
 static const struct store_statement table_trading_balances_first = {
     .name = "table_trading_balances_first",
-    .id = 484,
+    .id = 498,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -5401,7 +5578,7 @@ static const struct store_column table_trading_balances_next_fields[] = {
 };
 static const struct store_statement table_trading_balances_next = {
     .name = "table_trading_balances_next",
-    .id = 485,
+    .id = 499,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -5426,7 +5603,7 @@ static const struct store_column table_trading_balances_count_fields[] = {
 };
 static const struct store_statement table_trading_balances_count = {
     .name = "table_trading_balances_count",
-    .id = 486,
+    .id = 500,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_balances",
@@ -5444,7 +5621,7 @@ static const struct store_column table_trading_balances_insert_params[] = {
 };
 static const struct store_statement table_trading_balances_insert = {
     .name = "table_trading_balances_insert",
-    .id = 487,
+    .id = 501,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_balances (account, asset, total, locked)\n"
@@ -5484,7 +5661,7 @@ static const struct store_column table_trading_candles_first_fields[] = {
 };
 static const struct store_statement table_trading_candles_first = {
     .name = "table_trading_candles_first",
-    .id = 488,
+    .id = 502,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -5522,7 +5699,7 @@ static const struct store_column table_trading_candles_next_fields[] = {
 };
 static const struct store_statement table_trading_candles_next = {
     .name = "table_trading_candles_next",
-    .id = 489,
+    .id = 503,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -5547,7 +5724,7 @@ static const struct store_column table_trading_candles_count_fields[] = {
 };
 static const struct store_statement table_trading_candles_count = {
     .name = "table_trading_candles_count",
-    .id = 490,
+    .id = 504,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_candles",
@@ -5571,7 +5748,7 @@ static const struct store_column table_trading_candles_insert_params[] = {
 };
 static const struct store_statement table_trading_candles_insert = {
     .name = "table_trading_candles_insert",
-    .id = 491,
+    .id = 505,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_candles (pair, span_sec, begins, open, high, low, close, volume, notional, trades)\n"
@@ -5612,7 +5789,7 @@ static const struct store_column table_trading_cursor_first_fields[] = {
 };
 static const struct store_statement table_trading_cursor_first = {
     .name = "table_trading_cursor_first",
-    .id = 492,
+    .id = 506,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -5643,7 +5820,7 @@ static const struct store_column table_trading_cursor_next_fields[] = {
 };
 static const struct store_statement table_trading_cursor_next = {
     .name = "table_trading_cursor_next",
-    .id = 493,
+    .id = 507,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -5668,7 +5845,7 @@ static const struct store_column table_trading_cursor_count_fields[] = {
 };
 static const struct store_statement table_trading_cursor_count = {
     .name = "table_trading_cursor_count",
-    .id = 494,
+    .id = 508,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_cursor",
@@ -5687,7 +5864,7 @@ static const struct store_column table_trading_cursor_insert_params[] = {
 };
 static const struct store_statement table_trading_cursor_insert = {
     .name = "table_trading_cursor_insert",
-    .id = 495,
+    .id = 509,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_cursor (single, seq, venue_time, trades, places)\n"
@@ -5704,7 +5881,7 @@ static const struct store_statement table_trading_cursor_insert = {
 
 static const struct store_statement table_trading_cursor_clear = {
     .name = "table_trading_cursor_clear",
-    .id = 496,
+    .id = 510,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_cursor",
@@ -5733,7 +5910,7 @@ static const struct store_column table_trading_deltas_first_fields[] = {
 };
 static const struct store_statement table_trading_deltas_first = {
     .name = "table_trading_deltas_first",
-    .id = 497,
+    .id = 511,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -5765,7 +5942,7 @@ static const struct store_column table_trading_deltas_next_fields[] = {
 };
 static const struct store_statement table_trading_deltas_next = {
     .name = "table_trading_deltas_next",
-    .id = 498,
+    .id = 512,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -5790,7 +5967,7 @@ static const struct store_column table_trading_deltas_count_fields[] = {
 };
 static const struct store_statement table_trading_deltas_count = {
     .name = "table_trading_deltas_count",
-    .id = 499,
+    .id = 513,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_deltas",
@@ -5809,7 +5986,7 @@ static const struct store_column table_trading_deltas_insert_params[] = {
 };
 static const struct store_statement table_trading_deltas_insert = {
     .name = "table_trading_deltas_insert",
-    .id = 500,
+    .id = 514,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_deltas (pair, number, seq, changes, checksum)\n"
@@ -5845,7 +6022,7 @@ static const struct store_column table_trading_journal_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_first = {
     .name = "table_trading_journal_first",
-    .id = 501,
+    .id = 515,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -5876,7 +6053,7 @@ static const struct store_column table_trading_journal_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_next = {
     .name = "table_trading_journal_next",
-    .id = 502,
+    .id = 516,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -5901,7 +6078,7 @@ static const struct store_column table_trading_journal_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_count = {
     .name = "table_trading_journal_count",
-    .id = 503,
+    .id = 517,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal",
@@ -5920,7 +6097,7 @@ static const struct store_column table_trading_journal_insert_params[] = {
 };
 static const struct store_statement table_trading_journal_insert = {
     .name = "table_trading_journal_insert",
-    .id = 504,
+    .id = 518,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal (first_seq, next_seq, fence, chain_before, block)\n"
@@ -5960,7 +6137,7 @@ static const struct store_column table_trading_journal_limits_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_first = {
     .name = "table_trading_journal_limits_first",
-    .id = 505,
+    .id = 519,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -5995,7 +6172,7 @@ static const struct store_column table_trading_journal_limits_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_next = {
     .name = "table_trading_journal_limits_next",
-    .id = 506,
+    .id = 520,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -6020,7 +6197,7 @@ static const struct store_column table_trading_journal_limits_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_count = {
     .name = "table_trading_journal_limits_count",
-    .id = 507,
+    .id = 521,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal_limits",
@@ -6043,7 +6220,7 @@ static const struct store_column table_trading_journal_limits_insert_params[] = 
 };
 static const struct store_statement table_trading_journal_limits_insert = {
     .name = "table_trading_journal_limits_insert",
-    .id = 508,
+    .id = 522,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal_limits (single, pairs, assets, accounts, orders, balances, rights, holds, id_window)\n"
@@ -6083,7 +6260,7 @@ static const struct store_column table_trading_levels_first_fields[] = {
 };
 static const struct store_statement table_trading_levels_first = {
     .name = "table_trading_levels_first",
-    .id = 509,
+    .id = 523,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -6116,7 +6293,7 @@ static const struct store_column table_trading_levels_next_fields[] = {
 };
 static const struct store_statement table_trading_levels_next = {
     .name = "table_trading_levels_next",
-    .id = 510,
+    .id = 524,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -6141,7 +6318,7 @@ static const struct store_column table_trading_levels_count_fields[] = {
 };
 static const struct store_statement table_trading_levels_count = {
     .name = "table_trading_levels_count",
-    .id = 511,
+    .id = 525,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_levels",
@@ -6160,7 +6337,7 @@ static const struct store_column table_trading_levels_insert_params[] = {
 };
 static const struct store_statement table_trading_levels_insert = {
     .name = "table_trading_levels_insert",
-    .id = 512,
+    .id = 526,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_levels (pair, side, price, qty, orders)\n"
@@ -6199,7 +6376,7 @@ static const struct store_column table_trading_movements_first_fields[] = {
 };
 static const struct store_statement table_trading_movements_first = {
     .name = "table_trading_movements_first",
-    .id = 513,
+    .id = 527,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -6233,7 +6410,7 @@ static const struct store_column table_trading_movements_next_fields[] = {
 };
 static const struct store_statement table_trading_movements_next = {
     .name = "table_trading_movements_next",
-    .id = 514,
+    .id = 528,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -6258,7 +6435,7 @@ static const struct store_column table_trading_movements_count_fields[] = {
 };
 static const struct store_statement table_trading_movements_count = {
     .name = "table_trading_movements_count",
-    .id = 515,
+    .id = 529,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_movements",
@@ -6280,7 +6457,7 @@ static const struct store_column table_trading_movements_insert_params[] = {
 };
 static const struct store_statement table_trading_movements_insert = {
     .name = "table_trading_movements_insert",
-    .id = 516,
+    .id = 530,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_movements (seq, at, kind, id, account, receiver, asset, amount)\n"
@@ -6337,7 +6514,7 @@ static const struct store_column table_trading_orders_first_fields[] = {
 };
 static const struct store_statement table_trading_orders_first = {
     .name = "table_trading_orders_first",
-    .id = 517,
+    .id = 531,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -6386,7 +6563,7 @@ static const struct store_column table_trading_orders_next_fields[] = {
 };
 static const struct store_statement table_trading_orders_next = {
     .name = "table_trading_orders_next",
-    .id = 518,
+    .id = 532,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -6411,7 +6588,7 @@ static const struct store_column table_trading_orders_count_fields[] = {
 };
 static const struct store_statement table_trading_orders_count = {
     .name = "table_trading_orders_count",
-    .id = 519,
+    .id = 533,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_orders",
@@ -6448,7 +6625,7 @@ static const struct store_column table_trading_orders_insert_params[] = {
 };
 static const struct store_statement table_trading_orders_insert = {
     .name = "table_trading_orders_insert",
-    .id = 520,
+    .id = 534,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_orders (id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at)\n"
@@ -6510,7 +6687,7 @@ static const struct store_column table_trading_pairs_first_fields[] = {
 };
 static const struct store_statement table_trading_pairs_first = {
     .name = "table_trading_pairs_first",
-    .id = 521,
+    .id = 535,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -6549,7 +6726,7 @@ static const struct store_column table_trading_pairs_next_fields[] = {
 };
 static const struct store_statement table_trading_pairs_next = {
     .name = "table_trading_pairs_next",
-    .id = 522,
+    .id = 536,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -6574,7 +6751,7 @@ static const struct store_column table_trading_pairs_count_fields[] = {
 };
 static const struct store_statement table_trading_pairs_count = {
     .name = "table_trading_pairs_count",
-    .id = 523,
+    .id = 537,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_pairs",
@@ -6601,7 +6778,7 @@ static const struct store_column table_trading_pairs_insert_params[] = {
 };
 static const struct store_statement table_trading_pairs_insert = {
     .name = "table_trading_pairs_insert",
-    .id = 524,
+    .id = 538,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_pairs (pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum)\n"
@@ -6643,7 +6820,7 @@ static const struct store_column table_trading_snapshots_first_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_first = {
     .name = "table_trading_snapshots_first",
-    .id = 525,
+    .id = 539,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -6673,7 +6850,7 @@ static const struct store_column table_trading_snapshots_next_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_next = {
     .name = "table_trading_snapshots_next",
-    .id = 526,
+    .id = 540,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -6698,7 +6875,7 @@ static const struct store_column table_trading_snapshots_count_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_count = {
     .name = "table_trading_snapshots_count",
-    .id = 527,
+    .id = 541,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_snapshots",
@@ -6715,7 +6892,7 @@ static const struct store_column table_trading_snapshots_insert_params[] = {
 };
 static const struct store_statement table_trading_snapshots_insert = {
     .name = "table_trading_snapshots_insert",
-    .id = 528,
+    .id = 542,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_snapshots (seq, part, bytes)\n"
@@ -6752,7 +6929,7 @@ static const struct store_column table_trading_statistics_first_fields[] = {
 };
 static const struct store_statement table_trading_statistics_first = {
     .name = "table_trading_statistics_first",
-    .id = 529,
+    .id = 543,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -6786,7 +6963,7 @@ static const struct store_column table_trading_statistics_next_fields[] = {
 };
 static const struct store_statement table_trading_statistics_next = {
     .name = "table_trading_statistics_next",
-    .id = 530,
+    .id = 544,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -6811,7 +6988,7 @@ static const struct store_column table_trading_statistics_count_fields[] = {
 };
 static const struct store_statement table_trading_statistics_count = {
     .name = "table_trading_statistics_count",
-    .id = 531,
+    .id = 545,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_statistics",
@@ -6833,7 +7010,7 @@ static const struct store_column table_trading_statistics_insert_params[] = {
 };
 static const struct store_statement table_trading_statistics_insert = {
     .name = "table_trading_statistics_insert",
-    .id = 532,
+    .id = 546,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_statistics (pair, open, high, low, close, volume, notional, trades)\n"
@@ -6882,7 +7059,7 @@ static const struct store_column table_trading_trades_first_fields[] = {
 };
 static const struct store_statement table_trading_trades_first = {
     .name = "table_trading_trades_first",
-    .id = 533,
+    .id = 547,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -6923,7 +7100,7 @@ static const struct store_column table_trading_trades_next_fields[] = {
 };
 static const struct store_statement table_trading_trades_next = {
     .name = "table_trading_trades_next",
-    .id = 534,
+    .id = 548,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -6948,7 +7125,7 @@ static const struct store_column table_trading_trades_count_fields[] = {
 };
 static const struct store_statement table_trading_trades_count = {
     .name = "table_trading_trades_count",
-    .id = 535,
+    .id = 549,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_trades",
@@ -6977,7 +7154,7 @@ static const struct store_column table_trading_trades_insert_params[] = {
 };
 static const struct store_statement table_trading_trades_insert = {
     .name = "table_trading_trades_insert",
-    .id = 536,
+    .id = 550,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_trades (id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee)\n"
@@ -7022,7 +7199,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 537,
+    .id = 551,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -7052,7 +7229,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 538,
+    .id = 552,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -7077,7 +7254,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 539,
+    .id = 553,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -7095,7 +7272,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 540,
+    .id = 554,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -7116,7 +7293,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 541,
+    .id = 555,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -7136,7 +7313,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 542,
+    .id = 556,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -7169,7 +7346,7 @@ static const struct store_column table_webhook_endpoints_first_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_first = {
     .name = "table_webhook_endpoints_first",
-    .id = 543,
+    .id = 557,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -7201,7 +7378,7 @@ static const struct store_column table_webhook_endpoints_next_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_next = {
     .name = "table_webhook_endpoints_next",
-    .id = 544,
+    .id = 558,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -7226,7 +7403,7 @@ static const struct store_column table_webhook_endpoints_count_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_count = {
     .name = "table_webhook_endpoints_count",
-    .id = 545,
+    .id = 559,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM webhook_endpoints",
@@ -7246,7 +7423,7 @@ static const struct store_column table_webhook_endpoints_insert_params[] = {
 };
 static const struct store_statement table_webhook_endpoints_insert = {
     .name = "table_webhook_endpoints_insert",
-    .id = 546,
+    .id = 560,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_endpoints (endpoint_id, url, events, secret_version, rotated_at, created_at)\n"
@@ -7290,7 +7467,7 @@ static const struct store_column table_webhook_deliveries_first_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_first = {
     .name = "table_webhook_deliveries_first",
-    .id = 547,
+    .id = 561,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
@@ -7328,7 +7505,7 @@ static const struct store_column table_webhook_deliveries_next_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_next = {
     .name = "table_webhook_deliveries_next",
-    .id = 548,
+    .id = 562,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
@@ -7353,7 +7530,7 @@ static const struct store_column table_webhook_deliveries_count_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_count = {
     .name = "table_webhook_deliveries_count",
-    .id = 549,
+    .id = 563,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM webhook_deliveries",
@@ -7379,7 +7556,7 @@ static const struct store_column table_webhook_deliveries_insert_params[] = {
 };
 static const struct store_statement table_webhook_deliveries_insert = {
     .name = "table_webhook_deliveries_insert",
-    .id = 550,
+    .id = 564,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_deliveries (seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at)\n"
@@ -7400,7 +7577,7 @@ static const struct store_column table_webhook_deliveries_number_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_number = {
     .name = "table_webhook_deliveries_number",
-    .id = 551,
+    .id = 565,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM webhook_deliveries",
@@ -7420,7 +7597,7 @@ static const struct store_column table_webhook_deliveries_renumber_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_renumber = {
     .name = "table_webhook_deliveries_renumber",
-    .id = 552,
+    .id = 566,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -7537,7 +7714,7 @@ static const struct store_table sql_catalog_tables[] = {
     {
         .name = "chain_cursors",
         .columns = table_chain_cursors_columns,
-        .column_count = 6,
+        .column_count = 7,
         .key = table_chain_cursors_key,
         .key_count = 1,
         .rows_fresh = 0,
@@ -7545,6 +7722,18 @@ static const struct store_table sql_catalog_tables[] = {
         .next = &table_chain_cursors_next,
         .count = &table_chain_cursors_count,
         .insert = &table_chain_cursors_insert,
+    },
+    {
+        .name = "chain_expectations",
+        .columns = table_chain_expectations_columns,
+        .column_count = 18,
+        .key = table_chain_expectations_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_chain_expectations_first,
+        .next = &table_chain_expectations_next,
+        .count = &table_chain_expectations_count,
+        .insert = &table_chain_expectations_insert,
     },
     {
         .name = "chain_reorgs",
@@ -8146,6 +8335,16 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &chain_sql_events_kept,
     &chain_sql_events_prune,
     &chain_sql_events_range,
+    &chain_expect_sql_count,
+    &chain_expect_sql_found,
+    &chain_expect_sql_get,
+    &chain_expect_sql_insert,
+    &chain_expect_sql_lost,
+    &chain_expect_sql_prune,
+    &chain_expect_sql_reopen,
+    &chain_expect_sql_seen,
+    &chain_expect_sql_timed_out,
+    &chain_expect_sql_waiting,
     &chain_sql_reorg_insert,
     &chain_sql_source_insert,
     &chain_sql_sources_list,
@@ -8469,6 +8668,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_chain_cursors_next,
     &table_chain_cursors_count,
     &table_chain_cursors_insert,
+    &table_chain_expectations_first,
+    &table_chain_expectations_next,
+    &table_chain_expectations_count,
+    &table_chain_expectations_insert,
     &table_chain_reorgs_first,
     &table_chain_reorgs_next,
     &table_chain_reorgs_count,
@@ -11920,15 +12123,91 @@ static const struct store_migration sql_catalog_migrations[] = {
             "ALTER TABLE relay_intents DROP COLUMN caller_id;\n"
             "DROP TABLE relay_callers;",
     },
+    {
+        .version = 20,
+        .name = "chain_finality",
+        .checksum = "0807416c193aafd44140533844dfb9fa11d472bcc685765cc6d54b9f3cf69d87",
+        .up_sqlite =
+            "ALTER TABLE chain_cursors ADD COLUMN final_block INTEGER NOT NULL DEFAULT 0;",
+        .up_postgres =
+            "ALTER TABLE chain_cursors ADD COLUMN final_block BIGINT NOT NULL DEFAULT 0;",
+        .down_sqlite =
+            "ALTER TABLE chain_cursors DROP COLUMN final_block;",
+        .down_postgres =
+            "ALTER TABLE chain_cursors DROP COLUMN final_block;",
+    },
+    {
+        .version = 21,
+        .name = "chain_expectations",
+        .checksum = "36680fb45bf49b64de57488ff526db2c8e2e85830f2f18e46c29b76fe3c3f8fd",
+        .up_sqlite =
+            "CREATE TABLE chain_expectations (\n"
+            "    expectation_key TEXT NOT NULL PRIMARY KEY,\n"
+            "    chain_id INTEGER NOT NULL,\n"
+            "    contract_address BLOB CONSTRAINT contract_address_is_address CHECK (length(contract_address) = 20) NOT NULL,\n"
+            "    event_type TEXT NOT NULL,\n"
+            "    topic0 BLOB CONSTRAINT topic0_is_hash CHECK (length(topic0) = 32) NOT NULL,\n"
+            "    topic1 BLOB CONSTRAINT topic1_is_hash CHECK (length(topic1) = 32),\n"
+            "    topic2 BLOB CONSTRAINT topic2_is_hash CHECK (length(topic2) = 32),\n"
+            "    topic3 BLOB CONSTRAINT topic3_is_hash CHECK (length(topic3) = 32),\n"
+            "    transaction_hash BLOB CONSTRAINT transaction_hash_is_hash CHECK (length(transaction_hash) = 32),\n"
+            "    from_block INTEGER NOT NULL,\n"
+            "    state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 3),\n"
+            "    block_number INTEGER,\n"
+            "    log_index INTEGER,\n"
+            "    seen_in BLOB CONSTRAINT seen_in_is_hash CHECK (length(seen_in) = 32),\n"
+            "    node_block INTEGER,\n"
+            "    created_at INTEGER NOT NULL,\n"
+            "    since INTEGER NOT NULL,\n"
+            "    ended_at INTEGER\n"
+            ") STRICT;\n"
+            "CREATE INDEX idx_chain_expectations_waiting ON chain_expectations (chain_id, since)\n"
+            "    WHERE state = 1;\n"
+            "CREATE INDEX idx_chain_expectations_seen ON chain_expectations (chain_id, block_number)\n"
+            "    WHERE state = 2;\n"
+            "CREATE INDEX idx_chain_expectations_ended ON chain_expectations (ended_at)\n"
+            "    WHERE ended_at IS NOT NULL;",
+        .up_postgres =
+            "CREATE TABLE chain_expectations (\n"
+            "    expectation_key TEXT NOT NULL PRIMARY KEY,\n"
+            "    chain_id BIGINT NOT NULL,\n"
+            "    contract_address BYTEA CONSTRAINT contract_address_is_address CHECK (octet_length(contract_address) = 20) NOT NULL,\n"
+            "    event_type TEXT NOT NULL,\n"
+            "    topic0 BYTEA CONSTRAINT topic0_is_hash CHECK (octet_length(topic0) = 32) NOT NULL,\n"
+            "    topic1 BYTEA CONSTRAINT topic1_is_hash CHECK (octet_length(topic1) = 32),\n"
+            "    topic2 BYTEA CONSTRAINT topic2_is_hash CHECK (octet_length(topic2) = 32),\n"
+            "    topic3 BYTEA CONSTRAINT topic3_is_hash CHECK (octet_length(topic3) = 32),\n"
+            "    transaction_hash BYTEA CONSTRAINT transaction_hash_is_hash CHECK (octet_length(transaction_hash) = 32),\n"
+            "    from_block BIGINT NOT NULL,\n"
+            "    state BIGINT NOT NULL CHECK (state BETWEEN 1 AND 3),\n"
+            "    block_number BIGINT,\n"
+            "    log_index BIGINT,\n"
+            "    seen_in BYTEA CONSTRAINT seen_in_is_hash CHECK (octet_length(seen_in) = 32),\n"
+            "    node_block BIGINT,\n"
+            "    created_at TIMESTAMPTZ NOT NULL,\n"
+            "    since TIMESTAMPTZ NOT NULL,\n"
+            "    ended_at TIMESTAMPTZ\n"
+            ");\n"
+            "CREATE INDEX idx_chain_expectations_waiting ON chain_expectations (chain_id, since)\n"
+            "    WHERE state = 1;\n"
+            "CREATE INDEX idx_chain_expectations_seen ON chain_expectations (chain_id, block_number)\n"
+            "    WHERE state = 2;\n"
+            "CREATE INDEX idx_chain_expectations_ended ON chain_expectations (ended_at)\n"
+            "    WHERE ended_at IS NOT NULL;",
+        .down_sqlite =
+            "DROP TABLE chain_expectations;",
+        .down_postgres =
+            "DROP TABLE chain_expectations;",
+    },
 };
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 553,
+    .statement_count = 567,
     .migrations = sql_catalog_migrations,
-    .migration_count = 19,
+    .migration_count = 21,
     .tables = sql_catalog_tables,
-    .table_count = 53,
+    .table_count = 54,
     .partitioned = sql_catalog_partitioned,
     .partitioned_count = 4,
 };

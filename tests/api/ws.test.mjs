@@ -57,9 +57,10 @@ async function metric(daemon, name) {
 /** Makes some blocks with events of ours and some without any, and waits until they are on the chain. */
 async function happen(assets = 2) {
     for (let i = 0; i < assets; i++) {
-        const { id } = await host.post(`${V1}/assets`, assetBody(fresh('WS')), 201);
+        const id = fresh('WS');
+        await host.post(`${V1}/assets`, assetBody(id), 201);
         await host.rpc('anvil_mine', '0x1');
-        await host.until(`${V1}/assets/${id}`, (asset) => asset.status === 'active');
+        await host.until(`${V1}/assets/${id}`, (a) => a.status === 'active');
     }
     return host.provider.getBlockNumber();
 }

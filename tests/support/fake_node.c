@@ -534,7 +534,8 @@ static int fake_asked_block(const struct fake_call *c)
     bool is_final = v != NULL && v->type == JSON_STRING &&
                     (slice_equal_text(v->text, "safe") || slice_equal_text(v->text, "finalized"));
     if (is_final) {
-        return behind == 0 ? -1 : fake_find(c->node, c->head, number > behind ? number - behind : 0);
+        return behind == 0 ? -1
+                           : fake_find(c->node, c->head, number > behind ? number - behind : 0);
     }
     return fake_find(c->node, c->head, fake_tag(c, v));
 }

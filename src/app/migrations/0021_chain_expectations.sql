@@ -2,8 +2,8 @@
 
 -- up
 
--- state: 1 waiting, 2 seen, 3 timed out. A NULL topic or transaction is any. `node_block` is where a
--- node said that the event is, before it was applied.
+-- state: 1 waiting, 2 seen, 3 timed out. A NULL topic or transaction is any. `node_block` is where
+-- a node said that the event is, before it was applied.
 CREATE TABLE chain_expectations (
     expectation_key @text NOT NULL PRIMARY KEY,
     chain_id @i64 NOT NULL,

@@ -17,11 +17,12 @@
  *   never is applied all the same. Only who applies blocks listens.
  *
  * How far: `follow`
- *   latest (the default): up to the head, less `confirmations`. safe, finalized: up to the block that
- *   the node gives that name, and not nearer to the head than `confirmations` either. A node that does not know
- *   the name: `confirmations` count alone if there are any, and the status says so; with none the
- *   chain waits and says why. With safe or finalized the row of the cursor remembers up to where the
- *   chain was said to be so: a fork below is undone by nobody but a human (chain_resume).
+ *   latest (the default): up to the head, less `confirmations`. safe, finalized: up to the block
+ * that the node gives that name, and not nearer to the head than `confirmations` either. A node
+ * that does not know the name: `confirmations` count alone if there are any, and the status says
+ * so; with none the chain waits and says why. With safe or finalized the row of the cursor
+ * remembers up to where the chain was said to be so: a fork below is undone by nobody but a human
+ * (chain_resume).
  *
  * Followed contracts
  *   `chain_sources` rows: address, name of the binding (abi_contract), first block. Some come from
@@ -191,8 +192,8 @@ struct chain_options {
     void *expected_ctx;
     const char *const *ws_urls; /* those of the configuration, apart; copied */
     size_t ws_url_count;        /* 0: there is no stream */
-    bool leased;     /* other processes may follow the chain: work under a lease */
-    bool watch_only; /* others do: only know where it is */
+    bool leased;                /* other processes may follow the chain: work under a lease */
+    bool watch_only;            /* others do: only know where it is */
 };
 
 /*

@@ -227,8 +227,8 @@ static enum err record(struct store_tx *tx, const struct chain_expect_row *r, st
 }
 
 /* end_row writes the end, if the row still waits. */
-static enum err end_row(struct store_tx *tx, const struct chain_expect_row *r, chain_expect_fn ended,
-                        void *ctx, bool *out_ended, struct why *why)
+static enum err end_row(struct store_tx *tx, const struct chain_expect_row *r,
+                        chain_expect_fn ended, void *ctx, bool *out_ended, struct why *why)
 {
     struct store_query q;
     int64_t changed = 0;
@@ -309,8 +309,8 @@ static enum err match_row(struct store_tx *tx, struct chain_batch *batch,
             r->log_index = log->log_index;
             r->seen_in = log->tx_hash;
             bool ended = false;
-            enum err e = end_row(tx, r, batch->chain->expected, batch->chain->expected_ctx, &ended,
-                                 why);
+            enum err e =
+                end_row(tx, r, batch->chain->expected, batch->chain->expected_ctx, &ended, why);
             batch->seen_count += ended;
             return e;
         }

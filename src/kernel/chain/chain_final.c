@@ -1,9 +1,9 @@
 /*
  * chain_final.c: how far the chain is said to be final, when that decides what is applied.
  *
- * The tag is one node's word. So it only ever holds the cursor back: what is applied is confirmed as
- * ever, and `confirmations` count beside the tag. Where nobody knows the tag there is no guess that
- * is as good, so the chain falls back to confirmations only if some are configured.
+ * The tag is one node's word. So it only ever holds the cursor back: what is applied is confirmed
+ * as ever, and `confirmations` count beside the tag. Where nobody knows the tag there is no guess
+ * that is as good, so the chain falls back to confirmations only if some are configured.
  */
 #include "kernel/base/log.h"
 #include "kernel/chain/chain_internal.h"
@@ -50,7 +50,8 @@ enum err chain_final_look(struct chain *chain, const struct chain_position *at, 
     uint64_t number = 0;
     bool known = false;
     if (chain->follow == CHAIN_FOLLOW_LATEST ||
-        (chain->final_block > at->block && chain->final_block - at->block > chain->config.range_max)) {
+        (chain->final_block > at->block &&
+         chain->final_block - at->block > chain->config.range_max)) {
         return OK; /* far below what is final nothing has to be asked */
     }
     const char *tag = chain_follow_name(chain->follow);

@@ -90,9 +90,9 @@ struct chain {
     uint64_t final_limit; /* the tag's block; UINT64_MAX: none holds us back */
     uint64_t final_block; /* the same as a fact to be remembered; 0: nothing is known */
 
-    struct rpc_stream *stream;  /* or NULL */
-    _Atomic uint64_t told;      /* a block that was heard of since the last step; 0: none */
-    _Atomic int64_t told_usec;  /* when */
+    struct rpc_stream *stream; /* or NULL */
+    _Atomic uint64_t told;     /* a block that was heard of since the last step; 0: none */
+    _Atomic int64_t told_usec; /* when */
 
     bool opened;          /* this process has looked whether node and rows belong together */
     uint64_t span;        /* blocks that the node lets us ask for in one eth_getLogs */

@@ -293,12 +293,12 @@ static enum err run_halt(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct rollback *r = ctx;
     if (r->halted[0] == '\0') {
-    (void)snprintf(r->halted, sizeof r->halted,
-                   "block %llu is no longer canonical and no common block was found within "
-                   "chain.max_reorg_depth = %llu blocks; look at the chain, then run "
-                   "`freehold chain resume --from BLOCK`",
-                   (unsigned long long)r->at.block,
-                   (unsigned long long)r->chain->config.reorg_depth_max);
+        (void)snprintf(r->halted, sizeof r->halted,
+                       "block %llu is no longer canonical and no common block was found within "
+                       "chain.max_reorg_depth = %llu blocks; look at the chain, then run "
+                       "`freehold chain resume --from BLOCK`",
+                       (unsigned long long)r->at.block,
+                       (unsigned long long)r->chain->config.reorg_depth_max);
     }
     enum err e = verify_position(tx, r, why);
     if (e != OK) {
@@ -327,12 +327,13 @@ static enum err run_halt(struct store_tx *tx, void *ctx, struct why *why)
 /* What was said to stay did not: nothing that follows from it is taken back without a human. */
 static void say_final(struct rollback *r)
 {
-    (void)snprintf(r->halted, sizeof r->halted,
-                   "block %llu was applied as final (chain.follow = %s) and is no longer canonical; "
-                   "the last common block is %llu; look at the node and the chain, then run "
-                   "`freehold chain resume --from %llu`",
-                   (unsigned long long)r->at.final_block, chain_follow_name(r->chain->follow),
-                   (unsigned long long)r->fork.number, (unsigned long long)r->fork.number + 1);
+    (void)snprintf(
+        r->halted, sizeof r->halted,
+        "block %llu was applied as final (chain.follow = %s) and is no longer canonical; "
+        "the last common block is %llu; look at the node and the chain, then run "
+        "`freehold chain resume --from %llu`",
+        (unsigned long long)r->at.final_block, chain_follow_name(r->chain->follow),
+        (unsigned long long)r->fork.number, (unsigned long long)r->fork.number + 1);
 }
 
 static void note_reorg(struct chain *chain, const struct rollback *r)

@@ -10,6 +10,7 @@ static const struct store_column chain_sql_cursor_get_columns[] = {
     {"block_hash", STORE_HASH, false},
     {"genesis_hash", STORE_HASH, false},
     {"halted_why", STORE_TEXT, false},
+    {"final_block", STORE_I64, false},
     {"updated_at", STORE_TIME, false},
 };
 const struct store_statement chain_sql_cursor_get = {
@@ -17,15 +18,15 @@ const struct store_statement chain_sql_cursor_get = {
     .id = 28,
     .writes = false,
     .sqlite =
-        "SELECT block_number, block_hash, genesis_hash, halted_why, updated_at\n"
+        "SELECT block_number, block_hash, genesis_hash, halted_why, final_block, updated_at\n"
         "FROM chain_cursors WHERE chain_id = ?1",
     .postgres =
-        "SELECT block_number, block_hash, genesis_hash, halted_why, updated_at\n"
+        "SELECT block_number, block_hash, genesis_hash, halted_why, final_block, updated_at\n"
         "FROM chain_cursors WHERE chain_id = $1::bigint",
     .params = chain_sql_cursor_get_params,
     .param_count = 1,
     .columns = chain_sql_cursor_get_columns,
-    .column_count = 5,
+    .column_count = 6,
 };
 
 static const struct store_column chain_sql_totals_params[] = {
@@ -37,7 +38,7 @@ static const struct store_column chain_sql_totals_columns[] = {
 };
 const struct store_statement chain_sql_totals = {
     .name = "chain_totals",
-    .id = 42,
+    .id = 52,
     .writes = false,
     .sqlite =
         "SELECT (SELECT COUNT(*) FROM chain_reorgs r WHERE r.chain_id = ?1) AS reorgs,\n"
@@ -80,6 +81,7 @@ static const struct store_column chain_sql_cursor_move_params[] = {
     {"chain_id", STORE_I64, false},
     {"block_number", STORE_I64, false},
     {"block_hash", STORE_HASH, false},
+    {"final_block", STORE_I64, false},
     {"now", STORE_TIME, false},
     {"old_number", STORE_I64, false},
     {"old_hash", STORE_HASH, false},
@@ -90,16 +92,18 @@ const struct store_statement chain_sql_cursor_move = {
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors\n"
-        "SET block_number = ?2, block_hash = ?3, updated_at = ?4\n"
-        "WHERE chain_id = ?1 AND block_number = ?5 AND block_hash = ?6\n"
+        "SET block_number = ?2, block_hash = ?3, updated_at = ?5,\n"
+        "    final_block = CASE WHEN final_block > ?4 THEN final_block ELSE ?4 END\n"
+        "WHERE chain_id = ?1 AND block_number = ?6 AND block_hash = ?7\n"
         "    AND halted_why = ''",
     .postgres =
         "UPDATE chain_cursors\n"
-        "SET block_number = $2::bigint, block_hash = $3::bytea, updated_at = $4::timestamptz\n"
-        "WHERE chain_id = $1::bigint AND block_number = $5::bigint AND block_hash = $6::bytea\n"
+        "SET block_number = $2::bigint, block_hash = $3::bytea, updated_at = $5::timestamptz,\n"
+        "    final_block = CASE WHEN final_block > $4::bigint THEN final_block ELSE $4::bigint END\n"
+        "WHERE chain_id = $1::bigint AND block_number = $6::bigint AND block_hash = $7::bytea\n"
         "    AND halted_why = ''",
     .params = chain_sql_cursor_move_params,
-    .param_count = 6,
+    .param_count = 7,
 };
 
 static const struct store_column chain_sql_cursor_halt_params[] = {
@@ -131,11 +135,13 @@ const struct store_statement chain_sql_cursor_rewind = {
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors\n"
-        "SET block_number = ?2, block_hash = ?3, halted_why = '', updated_at = ?4\n"
+        "SET block_number = ?2, block_hash = ?3, halted_why = '', updated_at = ?4,\n"
+        "    final_block = CASE WHEN final_block > ?2 THEN ?2 ELSE final_block END\n"
         "WHERE chain_id = ?1",
     .postgres =
         "UPDATE chain_cursors\n"
-        "SET block_number = $2::bigint, block_hash = $3::bytea, halted_why = '', updated_at = $4::timestamptz\n"
+        "SET block_number = $2::bigint, block_hash = $3::bytea, halted_why = '', updated_at = $4::timestamptz,\n"
+        "    final_block = CASE WHEN final_block > $2::bigint THEN $2::bigint ELSE final_block END\n"
         "WHERE chain_id = $1::bigint",
     .params = chain_sql_cursor_rewind_params,
     .param_count = 4,
@@ -253,7 +259,7 @@ static const struct store_column chain_sql_source_insert_params[] = {
 };
 const struct store_statement chain_sql_source_insert = {
     .name = "chain_source_insert",
-    .id = 40,
+    .id = 50,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -277,7 +283,7 @@ static const struct store_column chain_sql_sources_list_columns[] = {
 };
 const struct store_statement chain_sql_sources_list = {
     .name = "chain_sources_list",
-    .id = 41,
+    .id = 51,
     .writes = false,
     .sqlite =
         "SELECT address, contract, from_block FROM chain_sources\n"
@@ -480,7 +486,7 @@ static const struct store_column chain_sql_reorg_insert_params[] = {
 };
 const struct store_statement chain_sql_reorg_insert = {
     .name = "chain_reorg_insert",
-    .id = 39,
+    .id = 49,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs\n"

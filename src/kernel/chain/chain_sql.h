@@ -8,7 +8,8 @@
 /*
  * chain_sql_cursor_get: The cursor of a chain.
  * Params: chain_id i64
- * Columns: block_number i64, block_hash hash, genesis_hash hash, halted_why text, updated_at time
+ * Columns: block_number i64, block_hash hash, genesis_hash hash, halted_why text, final_block i64,
+ * updated_at time
  */
 extern const struct store_statement chain_sql_cursor_get;
 
@@ -27,8 +28,10 @@ extern const struct store_statement chain_sql_totals;
 extern const struct store_statement chain_sql_cursor_insert;
 
 /*
- * chain_sql_cursor_move: Moves the cursor if it is still where the caller read it.
- * Params: chain_id i64, block_number i64, block_hash hash, now time, old_number i64, old_hash hash
+ * chain_sql_cursor_move: Moves the cursor if it is still where the caller read it; what was final
+ * stays so.
+ * Params: chain_id i64, block_number i64, block_hash hash, final_block i64, now time, old_number
+ * i64, old_hash hash
  */
 extern const struct store_statement chain_sql_cursor_move;
 

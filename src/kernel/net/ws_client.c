@@ -52,7 +52,8 @@ static enum err silent(const struct net_ws *ws, struct why *why)
                    (long long)(ws->options.dead_usec / 1000));
 }
 
-/* wait_for waits for the socket or for whoever wakes; returns whether the socket is why it ended. */
+/* wait_for waits for the socket or for whoever wakes; returns whether the socket is why it ended.
+ */
 static bool wait_for(const struct net_ws *ws, short events, int64_t usec)
 {
     struct pollfd p[2] = {
@@ -120,8 +121,8 @@ static ssize_t on_send(wslay_event_context_ptr ctx, const uint8_t *data, size_t 
         return (ssize_t)sent;
     }
     ws->gone = ws->gone || code != CURLE_AGAIN;
-    wslay_event_set_error(ctx, code == CURLE_AGAIN ? WSLAY_ERR_WOULDBLOCK
-                                                   : WSLAY_ERR_CALLBACK_FAILURE);
+    wslay_event_set_error(ctx,
+                          code == CURLE_AGAIN ? WSLAY_ERR_WOULDBLOCK : WSLAY_ERR_CALLBACK_FAILURE);
     return -1;
 }
 
@@ -162,7 +163,8 @@ static struct slice take_message(struct net_ws *ws, struct arena *arena)
 {
     size_t len = 0;
     memcpy(&len, ws->inbox + ws->inbox_taken, sizeof len);
-    struct slice message = slice_copy(arena, slice_of(ws->inbox + ws->inbox_taken + sizeof len, len));
+    struct slice message =
+        slice_copy(arena, slice_of(ws->inbox + ws->inbox_taken + sizeof len, len));
     ws->inbox_taken += sizeof len + len;
     if (!has_message(ws)) {
         mem_free(ws->inbox);
@@ -287,8 +289,8 @@ static enum err read_answer(struct net_ws *ws, const char *key, int64_t deadline
         if (code == CURLE_AGAIN) {
             (void)wait_for(ws, POLLIN, deadline - clock_mono_usec());
         } else if (code != CURLE_OK || got == 0) {
-            return ended(ws, ERR_UPSTREAM, "it closed the connection instead of opening a WebSocket",
-                         why);
+            return ended(ws, ERR_UPSTREAM,
+                         "it closed the connection instead of opening a WebSocket", why);
         }
         buf_add(&ws->early, piece, got);
         enum err e = ws_answer_read(buf_slice(&ws->early), key, &ws->early_used, &said);

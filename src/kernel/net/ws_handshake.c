@@ -71,12 +71,13 @@ static void write_request(struct arena *arena, const struct target *t, const cha
 {
     buf_format(out, "GET %s%s%s HTTP/1.1\r\nHost: %s%s%s\r\n", t->path, t->query ? "?" : "",
                t->query ? t->query : "", t->host, t->port ? ":" : "", t->port ? t->port : "");
-    buf_format(out, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                    "Sec-WebSocket-Key: %s\r\nUser-Agent: freehold\r\n", key);
+    buf_format(out,
+               "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+               "Sec-WebSocket-Key: %s\r\nUser-Agent: freehold\r\n",
+               key);
     if (t->user != NULL) {
         buf_add_text(out, "Authorization: Basic ");
-        encode_base64(out,
-                      slice_format(arena, "%s:%s", t->user, t->password ? t->password : ""));
+        encode_base64(out, slice_format(arena, "%s:%s", t->user, t->password ? t->password : ""));
         buf_add_text(out, "\r\n");
     }
     buf_add_text(out, "\r\n");
@@ -91,8 +92,8 @@ enum err ws_request_write(struct arena *arena, const char *url, const char *key,
         return why_set(why, ERR_CONFIG, "url", "the URL does not start with ws:// or wss://");
     }
     struct slice rest = slice_sub(text, secure ? 6 : 5, text.len);
-    struct slice http = slice_format(arena, "%s://%.*s", secure ? "https" : "http",
-                                     SLICE_ARG(rest));
+    struct slice http =
+        slice_format(arena, "%s://%.*s", secure ? "https" : "http", SLICE_ARG(rest));
     struct target t = {0};
     CURLU *u = curl_url();
     ASSERT(u != NULL);
@@ -140,9 +141,8 @@ static enum err read_status(struct slice line, struct why *why)
     struct slice version;
     struct slice rest;
     uint64_t status = 0;
-    bool is_http = slice_cut(line, ' ', &version, &rest) &&
-                   slice_equal_text(version, "HTTP/1.1") && rest.len >= 3 &&
-                   slice_parse_u64(slice_sub(rest, 0, 3), &status) == OK &&
+    bool is_http = slice_cut(line, ' ', &version, &rest) && slice_equal_text(version, "HTTP/1.1") &&
+                   rest.len >= 3 && slice_parse_u64(slice_sub(rest, 0, 3), &status) == OK &&
                    (rest.len == 3 || rest.ptr[3] == ' ');
     if (!is_http) {
         return why_set(why, ERR_UPSTREAM, NULL, "it does not speak HTTP/1.1");
@@ -219,11 +219,11 @@ enum err ws_answer_read(struct slice bytes, const char *key, size_t *out_used, s
     char accept[ACCEPT_TEXT_MAX];
     expected_accept(key, accept);
     enum err e = read_status(next_line(&rest), why);
-    for (struct slice line = SLICE_EMPTY; e == OK && (line = next_line(&rest)).len > 0;) {
+    for (struct slice line; e == OK && (line = next_line(&rest)).len > 0;) {
         struct slice name;
         struct slice value;
-        bool whole = slice_cut(line, ':', &name, &value) && name.len > 0 &&
-                     slice_trim(name).len == name.len;
+        bool whole =
+            slice_cut(line, ':', &name, &value) && name.len > 0 && slice_trim(name).len == name.len;
         if (!whole) {
             return why_set(why, ERR_UPSTREAM, NULL, "its answer has a malformed header");
         }

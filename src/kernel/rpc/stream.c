@@ -168,8 +168,8 @@ static void wake(struct rpc_stream *s)
 }
 
 /*
- * A wake is about what was the case then. Taken back before the flags are looked at, so that none is
- * lost and none keeps the thread from waiting.
+ * A wake is about what was the case then. Taken back before the flags are looked at, so that none
+ * is lost and none keeps the thread from waiting.
  */
 static void take_wake(const struct rpc_stream *s)
 {

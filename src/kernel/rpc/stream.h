@@ -1,20 +1,20 @@
 /*
  * stream.h: hearing of new blocks at once, over a WebSocket: eth_subscribe "newHeads".
  *
- * What a stream says is a reason to look, nothing more: no row, no header and no depth is taken from
- * it. Heads may come late, twice, in any order, of another fork, or never: whoever listens asks the
- * nodes of the pool and verifies what they say, and keeps asking now and then when nothing is heard.
- * So a stream that lies or breaks costs time, never a row.
+ * What a stream says is a reason to look, nothing more: no row, no header and no depth is taken
+ * from it. Heads may come late, twice, in any order, of another fork, or never: whoever listens
+ * asks the nodes of the pool and verifies what they say, and keeps asking now and then when nothing
+ * is heard. So a stream that lies or breaks costs time, never a row.
  *
  * One connection at a time, to the first endpoint (in the order of the configuration) that is not
- * cooling down; cool-down starts at 100 ms and doubles up to 30 s. While a later endpoint serves, the
- * earlier ones are tried again every minute, and taken before the later one is let go. An endpoint
- * is left when
+ * cooling down; cool-down starts at 100 ms and doubles up to 30 s. While a later endpoint serves,
+ * the earlier ones are tried again every minute, and taken before the later one is let go. An
+ * endpoint is left when
  *   - its chain id is another (asked on each connection, before the subscription),
  *   - it says something that is no JSON-RPC, more than 10,000 messages in a second, or one of more
  *     than a megabyte,
- *   - it is silent and does not answer a ping: STREAM_DEAD_USEC after it was last heard, which is how
- *     a connection is noticed that ended without a word,
+ *   - it is silent and does not answer a ping: STREAM_DEAD_USEC after it was last heard, which is
+ * how a connection is noticed that ended without a word,
  *   - it is alive and says nothing: rpc_stream_seen told of a block two seconds ago, and the stream
  *     has not.
  *
@@ -33,9 +33,9 @@ struct rpc_stream;
 
 struct rpc_stream_options {
     uint64_t chain_id;
-    const char *const *urls; /* ws(s)://…, primary first; copied */
-    size_t url_count;        /* 1 to RPC_ENDPOINTS_MAX */
-    int64_t timeout_usec;    /* of connecting, and of each answer */
+    const char *const *urls;                  /* ws(s)://…, primary first; copied */
+    size_t url_count;                         /* 1 to RPC_ENDPOINTS_MAX */
+    int64_t timeout_usec;                     /* of connecting, and of each answer */
     void (*told)(void *ctx, uint64_t number); /* a head was heard of; must not wait */
     void *ctx;
 };
@@ -75,8 +75,8 @@ struct rpc_stream_message {
 };
 
 /*
- * rpc_stream_message_read reads a notification of eth_subscribe, or sees that it is an answer, which
- * rpc_envelope_read reads. Errors: ERR_NODE_RESPONSE.
+ * rpc_stream_message_read reads a notification of eth_subscribe, or sees that it is an answer,
+ * which rpc_envelope_read reads. Errors: ERR_NODE_RESPONSE.
  */
 enum err rpc_stream_message_read(struct arena *arena, struct slice text,
                                  struct rpc_stream_message *out, struct why *why) ERR_CHECKED;

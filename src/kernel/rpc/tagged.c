@@ -17,7 +17,8 @@ static enum err accept_number(void *ctx, struct arena *arena, size_t index,
     }
     const struct json *number = json_find(result, "number");
     if (number == NULL) {
-        return why_set(why, ERR_NODE_RESPONSE, NULL, "The node answered with a block without number.");
+        return why_set(why, ERR_NODE_RESPONSE, NULL,
+                       "The node answered with a block without number.");
     }
     return rpc_read_u64(number, t->number, why);
 }

@@ -101,7 +101,7 @@ static void expect(const char *key, unsigned to, uint64_t tx)
 {
     struct why why = {0};
     struct address holder = address_of(to);
-    struct hash topic = topic_of(&holder), hash = tx_of(tx);
+    struct hash topic = topic_of(&holder), source = tx_of(tx), hash = fake_log_tx(&source);
     struct chain_expectation x = {
         .key = slice_text(key),
         .chain_id = FAKE_CHAIN_ID,
@@ -137,8 +137,7 @@ static struct chain_expect_row row_of(const char *key)
     return r.row;
 }
 
-#define AUDITED(action)                                                                            \
-    count_rows(&f, "SELECT COUNT(*) FROM audit_log WHERE action = '" action "'")
+#define AUDITED(action) count_rows(&f, "SELECT COUNT(*) FROM audit_log WHERE action = '" action "'")
 #define JOBS count_rows(&f, "SELECT COUNT(*) FROM jobs WHERE kind = 'chain.expectation'")
 
 static void it_comes(void **state)
@@ -156,7 +155,7 @@ static void it_comes(void **state)
     add(head, 1, 2, 10);
     settle(&f);
     struct chain_expect_row a = row_of("a"), b = row_of("b");
-    struct hash tx = tx_of(10);
+    struct hash source = tx_of(10), tx = fake_log_tx(&source);
     assert_int_equal(a.state, CHAIN_EXPECT_SEEN);
     assert_int_equal(a.block, 4);
     assert_int_equal(a.log_index, 0);
@@ -168,6 +167,7 @@ static void it_comes(void **state)
     settle(&f);
     assert_int_equal(row_of("b").block, 4);
     assert_int_equal(atomic_load(&told.seen), 2);
+    assert_int_equal(cursor_of(&f), 5);
 }
 
 static void what_was_there_before_does_not_count(void **state)
@@ -199,6 +199,7 @@ static void a_reorganisation_takes_it_back(void **state)
     assert_int_equal(row_of("a").state, CHAIN_EXPECT_SEEN);
     assert_int_equal(row_of("a").block, 5);
     assert_int_equal(atomic_load(&told.seen), 2);
+    assert_as_fresh(&f, node);
 }
 
 /* ---- the job ---- */

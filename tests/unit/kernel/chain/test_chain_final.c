@@ -1,4 +1,5 @@
-/* Following up to what the node calls safe or finalized, and what happens when that did not stay. */
+/* Following up to what the node calls safe or finalized, and what happens when that did not stay.
+ */
 #include "unit/kernel/chain/world.h"
 
 static const struct address NOBODY = {{0}};
@@ -105,7 +106,7 @@ static void a_node_that_does_not_know_the_tag(void **state)
     (void)extend(fake_node_ancestor(node, block, 14), 9, 2);
     settle(&f);
     assert_int_equal(count_rows(&f, "SELECT COUNT(*) FROM chain_reorgs"), 1);
-    behind(8);
+    behind(4);
     settle(&f);
     assert_false(status().final_unknown);
     assert_as_fresh(&f, node);
@@ -121,9 +122,12 @@ static void a_fork_below_what_was_final_halts(void **state)
     assert_int_equal(cursor_of(&f), 16);
     struct arena arena;
     arena_init(&arena, 0);
-    struct slice before = dump(&arena, f.s.path);
+    int64_t events = count_rows(&f, "SELECT COUNT(*) FROM blockchain_events");
     (void)extend(fake_node_ancestor(node, block, 14), 12, 2);
     assert_int_equal(step(&f, NULL, &why), ERR_CHAIN_HALTED);
+    assert_int_equal(cursor_of(&f), 16);
+    assert_int_equal(count_rows(&f, "SELECT COUNT(*) FROM blockchain_events"), events);
+    struct slice before = dump(&arena, f.s.path);
     assert_int_equal(step(&f, NULL, &why), ERR_CHAIN_HALTED);
     assert_non_null(strstr(why.text, "block 16 was applied as final (chain.follow = finalized)"));
     assert_non_null(strstr(why.text, "the last common block is 14"));

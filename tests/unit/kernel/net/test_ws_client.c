@@ -6,6 +6,7 @@
 #include <openssl/sha.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -271,11 +272,11 @@ static void what_ends_it(void **state)
     static const struct bad cases[] = {
         BAD("\x81\x7f\x00\x00\x00\x00\x10\x00\x00\x00xxxx", ERR_LIMIT, "more than 300000 bytes"),
         BAD("\x88\x02\x03\xe8", ERR_UPSTREAM, "closed the connection"),
-        BAD("\x83\x00", ERR_UPSTREAM, "breaks the protocol"), /* an opcode that nobody has */
-        BAD("\xc1\x00", ERR_UPSTREAM, "breaks the protocol"), /* an extension's bit */
+        BAD("\x83\x00", ERR_UPSTREAM, "breaks the protocol"),  /* an opcode that nobody has */
+        BAD("\xc1\x00", ERR_UPSTREAM, "breaks the protocol"),  /* an extension's bit */
         BAD("\x80\x01x", ERR_UPSTREAM, "breaks the protocol"), /* a part of nothing */
         BAD("\x81\x02\xff\xfe", ERR_UPSTREAM, "breaks the protocol"), /* no UTF-8 */
-        BAD("\x09\x00", ERR_UPSTREAM, "breaks the protocol"), /* half a ping */
+        BAD("\x09\x00", ERR_UPSTREAM, "breaks the protocol"),         /* half a ping */
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

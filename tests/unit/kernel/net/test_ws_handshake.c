@@ -84,8 +84,7 @@ static void answers(void **state)
         {"HTTP/1.1 1012 x\r\n" UPGRADE ACCEPT "\r\n", ERR_UPSTREAM, 0, false},
         {"HTTP/1.1 101 x\r\n" UPGRADE "\r\n", ERR_UPSTREAM, 0, false},
         {"HTTP/1.1 101 x\r\n" UPGRADE ACCEPT ACCEPT "\r\n", ERR_UPSTREAM, 0, false},
-        {"HTTP/1.1 101 x\r\n" UPGRADE
-         "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo\r\n\r\n",
+        {"HTTP/1.1 101 x\r\n" UPGRADE "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo\r\n\r\n",
          ERR_UPSTREAM, 0, false},
         {"HTTP/1.1 101 x\r\nUpgrade: websocket\r\n" ACCEPT "\r\n", ERR_UPSTREAM, 0, false},
         {"HTTP/1.1 101 x\r\nConnection: Upgrade\r\n" ACCEPT "\r\n", ERR_UPSTREAM, 0, false},
