@@ -12139,7 +12139,7 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 21,
         .name = "chain_expectations",
-        .checksum = "36680fb45bf49b64de57488ff526db2c8e2e85830f2f18e46c29b76fe3c3f8fd",
+        .checksum = "2201a72b876114822fd4849a6503bf13a29758ed916fc8f3f00cbdb9b2c35b3c",
         .up_sqlite =
             "CREATE TABLE chain_expectations (\n"
             "    expectation_key TEXT NOT NULL PRIMARY KEY,\n"
