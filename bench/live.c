@@ -33,6 +33,7 @@ struct bench {
     struct rpc_pool *rpc;
     struct chain *chain;
     struct address coin;
+    struct chain_source source; /* the follower keeps a pointer to it */
     uint64_t blocks;
     _Atomic int64_t heard_usec[BLOCKS_MAX]; /* by number */
 };
@@ -114,12 +115,12 @@ static void follow(struct bench *b, const char *ws_url)
         .undo_depth = 256,
         .range_max = 256,
     };
-    const struct chain_source source = {.address = b->coin, .contract = &abi_test_stablecoin};
+    b->source = (struct chain_source){.address = b->coin, .contract = &abi_test_stablecoin};
     const struct chain_options options = {
         .config = &config,
         .store = b->store,
         .rpc = b->rpc,
-        .sources = &source,
+        .sources = &b->source,
         .source_count = 1,
         .tables = &table,
         .table_count = 1,
