@@ -402,6 +402,8 @@ static enum err start_chain(struct service *s, struct why *why)
         .expected_ctx = s,
         .ws_urls = ws_urls,
         .ws_url_count = ws_url_count,
+        /* Half as many as batches: one is applied, some wait their turn. */
+        .readers = ((size_t)set->chain.backfill_window + 1) / 2,
         .leased = true,
         .watch_only = !has_role(s, ROLE_CHAIN),
     };
