@@ -259,6 +259,7 @@ static const struct store_table transfers_catalog_tables[] = {
         .key = table_transfers_balances_key,
         .key_count = 1,
         .rows_fresh = 0,
+        .projection = true,
         .first = &table_transfers_balances_first,
         .next = &table_transfers_balances_next,
         .count = &table_transfers_balances_count,

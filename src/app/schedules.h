@@ -24,7 +24,8 @@
  */
 size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
                             struct leasing *leasing, struct settings *settings,
-                            struct webhooks *webhooks, struct chain_expect_watch *expect,
+                            struct webhooks *webhooks, struct chain_reconciler *reconciler,
+                            struct chain_expect_watch *expect,
                             struct job_table out[SCHEDULES_TABLES_MAX]);
 
 #endif

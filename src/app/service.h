@@ -49,6 +49,7 @@ struct service {
     struct job_table job_tables[SCHEDULES_TABLES_MAX];
     struct ops_retention retention;
     struct chain_expect_watch expect;
+    struct chain_reconciler reconciler;
     struct audit_sealer *sealer;
     struct jobs *jobs;
     struct ops ops;

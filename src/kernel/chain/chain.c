@@ -56,6 +56,7 @@ struct chain *chain_new(const struct chain_options *options)
     atomic_init(&chain->span, chain->config.range_max);
     atomic_init(&chain->span_fit, chain->config.range_max);
     atomic_init(&chain->stride, chain->config.range_max);
+    chain->limit = UINT64_MAX;
     chain->leased = options->leased;
     chain->watch_only = options->watch_only;
     if (options->ws_url_count > 0) {
@@ -164,11 +165,17 @@ static void note_position(struct chain *chain, const struct chain_position *p)
     metric_set(&chain_metrics[CHAIN_METRIC_CURSOR], (int64_t)p->block);
     metric_set(&chain_metrics[CHAIN_METRIC_HALTED], p->halted_why[0] != '\0');
     (void)pthread_mutex_lock(&chain->lock);
+    bool resumed = chain->status.halted && p->halted_why[0] == '\0';
     chain->status.cursor_block = p->block;
     chain->status.cursor_hash = p->hash;
     chain->status.halted = p->halted_why[0] != '\0';
     memcpy(chain->status.halted_why, p->halted_why, sizeof chain->status.halted_why);
     (void)pthread_mutex_unlock(&chain->lock);
+    if (resumed) {
+        /* Another process may have done so, whose signals do not come here (store.h, beside). */
+        store_wake(chain->store, "chain_reorg");
+        store_wake(chain->store, "relay");
+    }
 }
 
 /*
@@ -239,6 +246,7 @@ static enum err write_batch(struct chain *chain, struct chain_batch *batch, int6
         const struct evm_header *last = &batch->headers[batch->header_count - 1];
         chain->followed_known = chain->followed_known && !batch->announced;
         chain->followed_at = last->hash;
+        chain->followed_usec = batch->moved_usec;
         note_applied(chain, batch, started);
     }
     return e;
@@ -314,6 +322,7 @@ static enum err advance(struct chain *chain, const struct chain_position *at, ui
 {
     uint64_t target = head > chain->config.confirmations ? head - chain->config.confirmations : 0;
     target = target < chain->final_limit ? target : chain->final_limit;
+    target = target < chain->limit ? target : chain->limit;
     uint64_t depth = chain->config.reorg_depth_max;
     uint64_t settled = head > depth ? head - depth : 0;
     settled = settled < target ? settled : target;
@@ -667,6 +676,11 @@ void chain_stop(struct chain *chain)
         chain_window_stop(chain->window);
     }
     release(chain);
+}
+
+void chain_limit(struct chain *chain, uint64_t block)
+{
+    chain->limit = block;
 }
 
 void chain_poke(struct chain *chain)

@@ -85,6 +85,7 @@ struct chain {
     size_t followed_count;
     bool followed_known;
     struct hash followed_at;
+    int64_t followed_usec;   /* of the cursor's row then: whoever sets rows right changes it */
     uint64_t followed_loads; /* counts how often they were read: what is read ahead has a copy */
 
     chain_expect_fn expected; /* or NULL */
@@ -94,6 +95,7 @@ struct chain {
     bool watch_only;
     struct store_hold hold; /* of the lease; its lease is NULL without one */
 
+    uint64_t limit; /* steps do not go beyond this block */
     enum chain_follow follow;
     uint64_t final_limit; /* the tag's block; UINT64_MAX: none holds us back */
     uint64_t final_block; /* the same as a fact to be remembered; 0: nothing is known */
@@ -158,8 +160,9 @@ struct chain_batch {
     size_t item_count;
     size_t seen_count; /* out: events that somebody waited for */
     size_t item_cap;
-    size_t bytes;   /* of the items */
-    bool announced; /* out: applying it has changed what is followed */
+    size_t bytes;       /* of the items */
+    bool announced;     /* out: applying it has changed what is followed */
+    int64_t moved_usec; /* out: of the cursor's row */
 };
 
 /* ---- chain_open.c ---- */

@@ -15,7 +15,7 @@ static const struct store_column chain_sql_cursor_get_columns[] = {
 };
 const struct store_statement chain_sql_cursor_get = {
     .name = "chain_cursor_get",
-    .id = 28,
+    .id = 29,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash, genesis_hash, halted_why, final_block, updated_at\n"
@@ -38,7 +38,7 @@ static const struct store_column chain_sql_totals_columns[] = {
 };
 const struct store_statement chain_sql_totals = {
     .name = "chain_totals",
-    .id = 52,
+    .id = 53,
     .writes = false,
     .sqlite =
         "SELECT (SELECT COUNT(*) FROM chain_reorgs r WHERE r.chain_id = ?1) AS reorgs,\n"
@@ -63,7 +63,7 @@ static const struct store_column chain_sql_cursor_insert_params[] = {
 };
 const struct store_statement chain_sql_cursor_insert = {
     .name = "chain_cursor_insert",
-    .id = 30,
+    .id = 31,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors\n"
@@ -88,7 +88,7 @@ static const struct store_column chain_sql_cursor_move_params[] = {
 };
 const struct store_statement chain_sql_cursor_move = {
     .name = "chain_cursor_move",
-    .id = 31,
+    .id = 32,
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors\n"
@@ -113,7 +113,7 @@ static const struct store_column chain_sql_cursor_halt_params[] = {
 };
 const struct store_statement chain_sql_cursor_halt = {
     .name = "chain_cursor_halt",
-    .id = 29,
+    .id = 30,
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors SET halted_why = ?2, updated_at = ?3 WHERE chain_id = ?1",
@@ -131,7 +131,7 @@ static const struct store_column chain_sql_cursor_rewind_params[] = {
 };
 const struct store_statement chain_sql_cursor_rewind = {
     .name = "chain_cursor_rewind",
-    .id = 32,
+    .id = 33,
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors\n"
@@ -203,7 +203,7 @@ static const struct store_column chain_sql_blocks_range_columns[] = {
 };
 const struct store_statement chain_sql_blocks_range = {
     .name = "chain_blocks_range",
-    .id = 27,
+    .id = 28,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM chain_blocks\n"
@@ -217,6 +217,28 @@ const struct store_statement chain_sql_blocks_range = {
     .param_count = 3,
     .columns = chain_sql_blocks_range_columns,
     .column_count = 2,
+};
+
+static const struct store_column chain_sql_blocks_oldest_params[] = {
+    {"chain_id", STORE_I64, false},
+};
+static const struct store_column chain_sql_blocks_oldest_columns[] = {
+    {"block_number", STORE_I64, false},
+};
+const struct store_statement chain_sql_blocks_oldest = {
+    .name = "chain_blocks_oldest",
+    .id = 26,
+    .writes = false,
+    .sqlite =
+        "SELECT block_number FROM chain_blocks\n"
+        "WHERE chain_id = ?1 ORDER BY block_number LIMIT 1",
+    .postgres =
+        "SELECT block_number FROM chain_blocks\n"
+        "WHERE chain_id = $1::bigint ORDER BY block_number LIMIT 1",
+    .params = chain_sql_blocks_oldest_params,
+    .param_count = 1,
+    .columns = chain_sql_blocks_oldest_columns,
+    .column_count = 1,
 };
 
 static const struct store_column chain_sql_blocks_cut_params[] = {
@@ -241,7 +263,7 @@ static const struct store_column chain_sql_blocks_prune_params[] = {
 };
 const struct store_statement chain_sql_blocks_prune = {
     .name = "chain_blocks_prune",
-    .id = 26,
+    .id = 27,
     .writes = true,
     .sqlite =
         "DELETE FROM chain_blocks WHERE chain_id = ?1 AND block_number < ?2",
@@ -259,7 +281,7 @@ static const struct store_column chain_sql_source_insert_params[] = {
 };
 const struct store_statement chain_sql_source_insert = {
     .name = "chain_source_insert",
-    .id = 50,
+    .id = 51,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -283,7 +305,7 @@ static const struct store_column chain_sql_sources_list_columns[] = {
 };
 const struct store_statement chain_sql_sources_list = {
     .name = "chain_sources_list",
-    .id = 51,
+    .id = 52,
     .writes = false,
     .sqlite =
         "SELECT address, contract, from_block FROM chain_sources\n"
@@ -312,7 +334,7 @@ static const struct store_column chain_sql_event_insert_params[] = {
 };
 const struct store_statement chain_sql_event_insert = {
     .name = "chain_event_insert",
-    .id = 33,
+    .id = 34,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events\n"
@@ -349,7 +371,7 @@ static const struct store_column chain_sql_events_range_columns[] = {
 };
 const struct store_statement chain_sql_events_range = {
     .name = "chain_events_range",
-    .id = 38,
+    .id = 39,
     .writes = false,
     .sqlite =
         "SELECT block_number, log_index, block_hash, transaction_hash, contract_address, event_type,\n"
@@ -375,7 +397,7 @@ static const struct store_column chain_sql_events_cut_params[] = {
 };
 const struct store_statement chain_sql_events_cut = {
     .name = "chain_events_cut",
-    .id = 35,
+    .id = 36,
     .writes = true,
     .sqlite =
         "DELETE FROM blockchain_events WHERE chain_id = ?1 AND block_number >= ?2",
@@ -394,7 +416,7 @@ static const struct store_column chain_sql_events_kept_columns[] = {
 };
 const struct store_statement chain_sql_events_kept = {
     .name = "chain_events_kept",
-    .id = 36,
+    .id = 37,
     .writes = false,
     .sqlite =
         "SELECT c.chain_id,\n"
@@ -428,7 +450,7 @@ static const struct store_column chain_sql_events_prune_params[] = {
 };
 const struct store_statement chain_sql_events_prune = {
     .name = "chain_events_prune",
-    .id = 37,
+    .id = 38,
     .writes = true,
     .sqlite =
         "DELETE FROM blockchain_events\n"
@@ -459,7 +481,7 @@ static const struct store_column chain_sql_events_below_columns[] = {
 };
 const struct store_statement chain_sql_events_below = {
     .name = "chain_events_below",
-    .id = 34,
+    .id = 35,
     .writes = false,
     .sqlite =
         "SELECT block_number FROM blockchain_events\n"
@@ -486,7 +508,7 @@ static const struct store_column chain_sql_reorg_insert_params[] = {
 };
 const struct store_statement chain_sql_reorg_insert = {
     .name = "chain_reorg_insert",
-    .id = 49,
+    .id = 50,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs\n"
