@@ -13,6 +13,8 @@
 /* While a stream announces blocks the head is looked at more seldom, but so often at least. */
 #define LIVE_POLL_FACTOR 4
 #define LIVE_POLL_USEC_MAX (2 * (int64_t)USEC_PER_SEC)
+/* The first answers are about so many blocks at most. */
+#define FIRST_BLOCKS 16
 /* While blocks are read ahead the head is looked at so often. Units: microseconds. */
 #define HEAD_USEC (1 * (int64_t)USEC_PER_SEC)
 
@@ -54,9 +56,12 @@ struct chain *chain_new(const struct chain_options *options)
     chain->expected = options->expected;
     chain->expected_ctx = options->expected_ctx;
     atomic_init(&chain->span, chain->config.range_max);
-    atomic_init(&chain->span_fit, chain->config.range_max);
-    atomic_init(&chain->stride, chain->config.range_max);
     chain->limit = UINT64_MAX;
+    /* How much blocks hold is not known yet. */
+    uint64_t first =
+        chain->config.range_max < FIRST_BLOCKS ? chain->config.range_max : FIRST_BLOCKS;
+    atomic_init(&chain->span_fit, first);
+    atomic_init(&chain->stride, first);
     chain->leased = options->leased;
     chain->watch_only = options->watch_only;
     if (options->ws_url_count > 0) {

@@ -29,10 +29,10 @@
 /* After so many answers for a full span a larger one is tried. */
 #define SPAN_GROW_AFTER 64
 /* Logs that one answer of eth_getLogs should have. */
-#define ANSWER_LOGS 4096
+#define ANSWER_LOGS 2048
 /* What the blocks of one piece burnt at most, unless it is a single one, where logs are proven:
  * what rpc_proven_logs holds at once. Units: gas. */
-#define PIECE_GAS_MAX 15000000
+#define PIECE_GAS_MAX 6000000
 /* A bloom with more bits set admits almost anything. Of 2048. */
 #define BLOOM_TELLING_BITS 128
 
@@ -119,7 +119,8 @@ static enum err take_log(struct collection *c, const struct evm_log *log,
                          sizeof *batch->items);
     item.log.data = slice_copy(batch->arena, log->data);
     batch->items[batch->item_count++] = item;
-    batch->bytes += 2 * sizeof item + log->data.len; /* lists double when they grow */
+    /* Lists double when they grow, and what the row says of it is text. */
+    batch->bytes += 2 * sizeof item + 4 * (EVM_TOPICS_MAX * HASH_BYTES + log->data.len);
     c->seen[index] = true;
     discover(c, &item);
     return OK;
@@ -500,7 +501,8 @@ void chain_collect_settle(struct chain *chain, struct chain_batch *batch)
 /* ---- the steps ---- */
 
 /* How many headers from c->from on make the next piece. */
-static size_t piece_of(const struct collection *c)
+static size_t piece_of(const struct collection *c, const struct chain_followed *contracts,
+                       size_t count)
 {
     const struct chain_batch *batch = c->batch;
     size_t left = batch->header_count - c->from;
@@ -514,7 +516,9 @@ static size_t piece_of(const struct collection *c)
     uint64_t gas = 0;
     size_t n = 0;
     while (n < left) {
-        uint64_t used = batch->headers[c->from + n].gas_used;
+        const struct evm_header *h = &batch->headers[c->from + n];
+        /* What holds nothing of ours is not asked for. */
+        uint64_t used = admits(c->chain, h, contracts, count) ? h->gas_used : 0;
         gas = used > UINT64_MAX - gas ? UINT64_MAX : gas + used;
         if (n > 0 && gas > PIECE_GAS_MAX) {
             break;
@@ -562,7 +566,7 @@ enum err chain_collect_read(struct chain *chain, struct chain_batch *batch, stru
     enum err e = OK;
     bool full = false;
     for (; e == OK && !full && c.from < batch->header_count; c.from = c.to) {
-        c.to = c.from + piece_of(&c);
+        c.to = c.from + piece_of(&c, contracts, count);
         e = read_logs(&c, contracts, count, why);
         full = batch->bytes_max > 0 && batch->bytes >= batch->bytes_max;
     }

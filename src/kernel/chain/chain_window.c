@@ -107,7 +107,7 @@ static struct range *range_new(uint64_t first, uint64_t last, uint64_t head)
     r->first = first;
     r->last = last;
     r->head = head;
-    arena_init(&r->arena, 64 * 1024);
+    arena_init(&r->arena, 256 * 1024);
     return r;
 }
 
@@ -191,9 +191,14 @@ static bool is_deep(struct chain *chain, struct range *r)
 
 static void write_data(struct chain_batch *batch)
 {
+    struct arena scratch;
+    arena_init(&scratch, 0);
     for (size_t i = 0; i < batch->item_count; i++) {
-        batch->items[i].data = chain_event_data(batch->arena, &batch->items[i]);
+        struct slice data = chain_event_data(&scratch, &batch->items[i]);
+        batch->items[i].data = slice_copy(batch->arena, data);
+        arena_clear(&scratch);
     }
+    arena_free(&scratch);
 }
 
 static enum err read_range(struct chain *chain, struct range *r, struct why *why)
@@ -447,8 +452,8 @@ enum err chain_window_next(struct chain_window *w, const struct chain_position *
 void chain_window_drop(struct chain_window *w)
 {
     lock(w);
+    ASSERT(w->first != NULL && w->first->state == RANGE_READ);
     struct range *r = w->first;
-    ASSERT(r != NULL && r->state == RANGE_READ);
     w->base = r->batch.headers[r->batch.header_count - 1].hash;
     w->first = r->next;
     w->count--;
