@@ -183,7 +183,8 @@ static enum err read_linked_headers(struct chain *chain, struct range *r, struct
 static bool is_deep(struct chain *chain, struct range *r)
 {
     const struct evm_header *last = &r->batch.headers[r->batch.header_count - 1];
-    uint64_t above = last->number + chain->config.undo_depth;
+    /* One more than are kept: with the head reached nothing is left of such a batch's undo step. */
+    uint64_t above = last->number + chain->config.undo_depth + 1;
     struct evm_header header;
     return above <= r->head && rpc_header(chain->rpc, &r->arena, above, &header, NULL) == OK &&
            rpc_confirm(chain->rpc, above, &header.hash, NULL) == OK;
