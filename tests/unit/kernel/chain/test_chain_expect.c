@@ -137,8 +137,24 @@ static struct chain_expect_row row_of(const char *key)
     return r.row;
 }
 
-#define AUDITED(action) count_rows(&f, "SELECT COUNT(*) FROM audit_log WHERE action = '" action "'")
-#define JOBS count_rows(&f, "SELECT COUNT(*) FROM jobs WHERE kind = 'chain.expectation'")
+/* count runs a query that yields one number, on either database. */
+static int64_t count(const char *sql)
+{
+    struct arena arena;
+    int64_t n = -1;
+    if (!support_on_postgres()) {
+        return count_rows(&f, sql);
+    }
+    arena_init(&arena, 0);
+    struct slice rows = support_store_rows(&f.s, &arena, sql), first, rest;
+    (void)slice_cut(rows, '|', &first, &rest);
+    assert_int_equal(slice_parse_i64(first, &n), OK);
+    arena_free(&arena);
+    return n;
+}
+
+#define AUDITED(action) count("SELECT COUNT(*) FROM audit_log WHERE action = '" action "'")
+#define JOBS count("SELECT COUNT(*) FROM jobs WHERE kind = 'chain.expectation'")
 
 static void it_comes(void **state)
 {
@@ -199,7 +215,9 @@ static void a_reorganisation_takes_it_back(void **state)
     assert_int_equal(row_of("a").state, CHAIN_EXPECT_SEEN);
     assert_int_equal(row_of("a").block, 5);
     assert_int_equal(atomic_load(&told.seen), 2);
-    assert_as_fresh(&f, node);
+    if (!support_on_postgres()) { /* dumps are of files */
+        assert_as_fresh(&f, node);
+    }
 }
 
 /* ---- the job ---- */
@@ -216,21 +234,23 @@ static void pass(int64_t seconds)
     char sql[256];
     struct why why = {0};
     struct jobs *jobs = NULL;
-    (void)snprintf(sql, sizeof sql, "UPDATE chain_expectations SET since = since - %lld",
-                   (long long)(seconds * USEC_PER_SEC));
+    const char *past = support_pick("%s = %s - %lld000000", "%s = %s - interval '%lld seconds'");
+    char set[96];
+    (void)snprintf(set, sizeof set, past, "since", "since", (long long)seconds);
+    (void)snprintf(sql, sizeof sql, "UPDATE chain_expectations SET %s", set);
     chain_free(f.chain);
     (void)support_store_change(&f.s, sql);
-    (void)snprintf(sql, sizeof sql, "UPDATE jobs SET run_at = run_at - %lld WHERE state = 1",
-                   (long long)(seconds * USEC_PER_SEC));
+    (void)snprintf(set, sizeof set, past, "run_at", "run_at", (long long)seconds);
+    (void)snprintf(sql, sizeof sql, "UPDATE jobs SET %s WHERE state = 1", set);
     (void)support_store_change(&f.s, sql);
     f.chain = NULL;
     join();
-    int64_t done = count_rows(&f, "SELECT COUNT(*) FROM jobs WHERE state = 3");
+    int64_t done = count("SELECT COUNT(*) FROM jobs WHERE state = 3");
     watch.rpc = f.pool;
     const struct job_table table = chain_expect_job_table(&watch);
     assert_int_equal(jobs_new(&jobs, f.s.store, &config, &table, 1, &why), OK);
     assert_int_equal(jobs_start(jobs, &why), OK);
-    while (count_rows(&f, "SELECT COUNT(*) FROM jobs WHERE state = 3") == done) {
+    while (count("SELECT COUNT(*) FROM jobs WHERE state = 3") == done) {
         clock_sleep_usec(5000);
     }
     jobs_stop(jobs);
@@ -252,7 +272,7 @@ static void it_does_not_come(void **state)
     assert_int_equal(atomic_load(&told.timed_out), 1);
     assert_false(told.at_node);
     assert_int_equal(AUDITED("chain.event_timed_out"), 1);
-    assert_int_equal(count_rows(&f, "SELECT COUNT(*) FROM jobs WHERE state = 1"), 0);
+    assert_int_equal(count("SELECT COUNT(*) FROM jobs WHERE state = 1"), 0);
     /* Nobody waits any more; the chain applies it all the same. */
     add(head, 1, 2, 10);
     settle(&f);
@@ -294,7 +314,7 @@ static void a_job_for_what_was_seen_ends(void **state)
     add(head, 1, 2, 10);
     settle(&f);
     pass(31);
-    assert_int_equal(count_rows(&f, "SELECT COUNT(*) FROM jobs WHERE state = 1"), 0);
+    assert_int_equal(count("SELECT COUNT(*) FROM jobs WHERE state = 1"), 0);
     assert_int_equal(row_of("a").state, CHAIN_EXPECT_SEEN);
 }
 
