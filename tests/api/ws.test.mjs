@@ -3,10 +3,13 @@
 // another. Whatever is announced, the rows are those of a daemon that polls the node alone.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Api, Daemon, SLOW, assetBody, fresh, sleep, typeBody } from './support.mjs';
-import { dump, eventually, objects } from '../support/program.mjs';
+import { dump, eventually, folder, objects } from '../support/program.mjs';
 import { WsProxy } from '../support/ws-proxy.mjs';
 
 const V1 = '/api/v1';
@@ -187,6 +190,29 @@ describe('a node that', () => {
             }
         });
     }
+
+    test('has a certificate of its own making is not spoken to', async () => {
+        const dir = folder();
+        const [key, cert] = ['key.pem', 'cert.pem'].map((name) => join(dir, name));
+        execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert,
+            '-days', '2', '-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'],
+        { stdio: 'ignore' });
+        const proxy = await WsProxy.start(host.daemon.rpc, 'none', '/v3/0123456789secret',
+            { key: readFileSync(key), cert: readFileSync(cert) });
+        const daemon = await follow(proxy.url);
+        try {
+            const said = await eventually(() => `refused:\n${daemon.log}`,
+                () => objects(daemon.log).find(({ event }) => event === 'rpc.stream_failed'));
+            assert.match(said.why, /certificate/);
+            await happen(1);
+            await sameRows(daemon);
+            assert.equal(proxy.connections, 0);
+            assert.ok(!daemon.log.includes('0123456789secret'), daemon.log);
+        } finally {
+            await daemon.stop();
+            await proxy.stop();
+        }
+    });
 
     test('speaks no WebSocket, or nothing at all, costs no block', async () => {
         const silent = createServer((socket) => socket.on('error', () => {}));

@@ -1,5 +1,6 @@
 // A proxy before a node's WebSocket that spoils what it announces: tests/api/ws.test.mjs.
 
+import { createServer } from 'node:https';
 import { WebSocket, WebSocketServer } from 'ws';
 
 const heads = (message) => message.method === 'eth_subscription';
@@ -52,15 +53,21 @@ export const faults = {
 };
 
 export class WsProxy {
-    /** Passes on what the node at `upstream` (http://…) says, with a fault that may change any time. */
-    static async start(upstream, fault = 'none', path = '') {
+    /**
+     * Passes on what the node at `upstream` (http://…) says, with a fault that may change any time; over
+     * TLS with `tls` { key, cert }.
+     */
+    static async start(upstream, fault = 'none', path = '', tls = undefined) {
         const proxy = new WsProxy();
         Object.assign(proxy, { upstream: upstream.replace(/^http/, 'ws'), fault, path, seen: 0,
             held: [], connections: 0, announced: 0, pairs: new Set() });
-        proxy.server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false });
+        proxy.secure = tls && createServer(tls);
+        proxy.server = new WebSocketServer({ perMessageDeflate: false,
+            ...(tls ? { server: proxy.secure } : { port: 0, host: '127.0.0.1' }) });
         proxy.server.on('connection', (client) => proxy.#join(client));
+        proxy.secure?.listen(0, '127.0.0.1');
         await new Promise((done) => { proxy.server.on('listening', done); });
-        proxy.origin = `ws://127.0.0.1:${proxy.server.address().port}`;
+        proxy.origin = `${tls ? 'wss' : 'ws'}://127.0.0.1:${proxy.server.address().port}`;
         proxy.url = proxy.origin + path;
         return proxy;
     }
@@ -110,6 +117,7 @@ export class WsProxy {
 
     stop() {
         this.pairs.forEach(({ client, node }) => { client.terminate(); node.terminate(); });
+        this.secure?.close();
         return new Promise((done) => { this.server.close(done); });
     }
 }

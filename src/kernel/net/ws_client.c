@@ -228,10 +228,13 @@ static enum err connect_failed(const struct net_ws *ws, CURLcode code, struct wh
         return why_set(why, ERR_NODE_TIMEOUT, NULL, "%s did not answer within %lld ms.", ws->origin,
                        (long long)(ws->options.timeout_usec / 1000));
     }
-    return ended(ws, ERR_UPSTREAM,
-                 code == CURLE_COULDNT_CONNECT ? "connection refused or unreachable"
-                                               : curl_easy_strerror(code),
-                 why);
+    const char *what = curl_easy_strerror(code);
+    if (code == CURLE_COULDNT_CONNECT) {
+        what = "connection refused or unreachable";
+    } else if (code == CURLE_PEER_FAILED_VERIFICATION) {
+        what = "its certificate is not one that is trusted here";
+    }
+    return ended(ws, ERR_UPSTREAM, what, why);
 }
 
 static enum err connect_to(struct net_ws *ws, const char *http_url, struct why *why)
