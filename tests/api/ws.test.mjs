@@ -14,10 +14,8 @@ import { WsProxy } from '../support/ws-proxy.mjs';
 
 const V1 = '/api/v1';
 
-/** What follows from the chain alone. */
-const PROJECTIONS = ['onchain_types', 'onchain_metadata', 'token_holders', 'token_balances',
-    'lease_offers', 'lease_bids', 'lease_nfts', 'revenue_rounds', 'revenue_claims', 'ledger_accounts',
-    'ledger_transfers', 'blockchain_events', 'chain_sources'];
+/** Of what follows from the chain alone: each event, and what events of all kinds add up to. */
+const PROJECTIONS = ['blockchain_events', 'chain_sources', 'token_balances', 'ledger_transfers'];
 
 let host;
 let settings;
