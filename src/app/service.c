@@ -370,9 +370,12 @@ static enum err tell_expected(struct store_tx *tx, void *ctx, const struct chain
         json_hex(&j, hash_slice(&row->seen_in));
     }
     json_end_object(&j);
-    enum err e = webhooks_emit(tx, seen ? "event.seen" : "event.timed_out",
-                               slice_format(&scratch, "expectation/%.*s", SLICE_ARG(row->key)),
-                               buf_slice(&data), why);
+    const struct webhooks_event event = {
+        .name = seen ? "event.seen" : "event.timed_out",
+        .subject = slice_format(&scratch, "expectation/%.*s", SLICE_ARG(row->key)),
+        .data = buf_slice(&data),
+    };
+    enum err e = webhooks_emit(tx, &event, 1, why);
     arena_free(&scratch);
     return e;
 }
