@@ -299,6 +299,7 @@ extern const struct store_statement relay_sql_intent_final;
 extern const struct store_statement relay_sql_intent_get;
 extern const struct store_statement relay_sql_intent_hurry;
 extern const struct store_statement relay_sql_intent_insert;
+extern const struct store_statement relay_sql_intent_lock;
 extern const struct store_statement relay_sql_intent_mined;
 extern const struct store_statement relay_sql_intent_put_caller;
 extern const struct store_statement relay_sql_intent_put_off;
@@ -341,6 +342,7 @@ extern const struct store_statement store_lease_sql_make;
 extern const struct store_statement store_lease_sql_neighbours;
 extern const struct store_statement store_lease_sql_processes;
 extern const struct store_statement store_lease_sql_take;
+extern const struct store_statement store_lease_sql_touch;
 extern const struct store_statement store_sql_migrations_add;
 extern const struct store_statement store_sql_migrations_create;
 extern const struct store_statement store_sql_migrations_list;
@@ -387,7 +389,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 364,
+    .id = 366,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -425,7 +427,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 365,
+    .id = 367,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -450,7 +452,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 366,
+    .id = 368,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -476,7 +478,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 367,
+    .id = 369,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -537,7 +539,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 368,
+    .id = 370,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -586,7 +588,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 369,
+    .id = 371,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -611,7 +613,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 370,
+    .id = 372,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -648,7 +650,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 371,
+    .id = 373,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -703,7 +705,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 372,
+    .id = 374,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -735,7 +737,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 373,
+    .id = 375,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -760,7 +762,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 374,
+    .id = 376,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -780,7 +782,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 375,
+    .id = 377,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -797,7 +799,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 376,
+    .id = 378,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -835,7 +837,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 377,
+    .id = 379,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -875,7 +877,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 378,
+    .id = 380,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -900,7 +902,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 379,
+    .id = 381,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -927,7 +929,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 380,
+    .id = 382,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -975,7 +977,7 @@ static const struct store_column table_backup_runs_first_fields[] = {
 };
 static const struct store_statement table_backup_runs_first = {
     .name = "table_backup_runs_first",
-    .id = 381,
+    .id = 383,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -1011,7 +1013,7 @@ static const struct store_column table_backup_runs_next_fields[] = {
 };
 static const struct store_statement table_backup_runs_next = {
     .name = "table_backup_runs_next",
-    .id = 382,
+    .id = 384,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -1036,7 +1038,7 @@ static const struct store_column table_backup_runs_count_fields[] = {
 };
 static const struct store_statement table_backup_runs_count = {
     .name = "table_backup_runs_count",
-    .id = 383,
+    .id = 385,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM backup_runs",
@@ -1059,7 +1061,7 @@ static const struct store_column table_backup_runs_insert_params[] = {
 };
 static const struct store_statement table_backup_runs_insert = {
     .name = "table_backup_runs_insert",
-    .id = 384,
+    .id = 386,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count)\n"
@@ -1105,7 +1107,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 385,
+    .id = 387,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1144,7 +1146,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 386,
+    .id = 388,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1169,7 +1171,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 387,
+    .id = 389,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -1194,7 +1196,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 388,
+    .id = 390,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -1236,7 +1238,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 389,
+    .id = 391,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1268,7 +1270,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 390,
+    .id = 392,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1293,7 +1295,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 391,
+    .id = 393,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -1312,7 +1314,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 392,
+    .id = 394,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -1350,7 +1352,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 393,
+    .id = 395,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
@@ -1383,7 +1385,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 394,
+    .id = 396,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
@@ -1408,7 +1410,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 395,
+    .id = 397,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -1429,7 +1431,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 396,
+    .id = 398,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block)\n"
@@ -1480,7 +1482,7 @@ static const struct store_column table_chain_expectations_first_fields[] = {
 };
 static const struct store_statement table_chain_expectations_first = {
     .name = "table_chain_expectations_first",
-    .id = 397,
+    .id = 399,
     .writes = false,
     .sqlite =
         "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
@@ -1524,7 +1526,7 @@ static const struct store_column table_chain_expectations_next_fields[] = {
 };
 static const struct store_statement table_chain_expectations_next = {
     .name = "table_chain_expectations_next",
-    .id = 398,
+    .id = 400,
     .writes = false,
     .sqlite =
         "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
@@ -1549,7 +1551,7 @@ static const struct store_column table_chain_expectations_count_fields[] = {
 };
 static const struct store_statement table_chain_expectations_count = {
     .name = "table_chain_expectations_count",
-    .id = 399,
+    .id = 401,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_expectations",
@@ -1581,7 +1583,7 @@ static const struct store_column table_chain_expectations_insert_params[] = {
 };
 static const struct store_statement table_chain_expectations_insert = {
     .name = "table_chain_expectations_insert",
-    .id = 400,
+    .id = 402,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_expectations (expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at)\n"
@@ -1633,7 +1635,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 401,
+    .id = 403,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1667,7 +1669,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 402,
+    .id = 404,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1692,7 +1694,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 403,
+    .id = 405,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -1714,7 +1716,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 404,
+    .id = 406,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -1735,7 +1737,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 405,
+    .id = 407,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -1755,7 +1757,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 406,
+    .id = 408,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1790,7 +1792,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 407,
+    .id = 409,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1821,7 +1823,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 408,
+    .id = 410,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1846,7 +1848,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 409,
+    .id = 411,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -1864,7 +1866,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 410,
+    .id = 412,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -1905,7 +1907,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 411,
+    .id = 413,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1944,7 +1946,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 412,
+    .id = 414,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1969,7 +1971,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 413,
+    .id = 415,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -1994,7 +1996,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 414,
+    .id = 416,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -2037,7 +2039,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 415,
+    .id = 417,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -2070,7 +2072,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 416,
+    .id = 418,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -2095,7 +2097,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 417,
+    .id = 419,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -2115,7 +2117,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 418,
+    .id = 420,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -2149,7 +2151,7 @@ static const struct store_column table_installation_first_fields[] = {
 };
 static const struct store_statement table_installation_first = {
     .name = "table_installation_first",
-    .id = 419,
+    .id = 421,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -2177,7 +2179,7 @@ static const struct store_column table_installation_next_fields[] = {
 };
 static const struct store_statement table_installation_next = {
     .name = "table_installation_next",
-    .id = 420,
+    .id = 422,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -2202,7 +2204,7 @@ static const struct store_column table_installation_count_fields[] = {
 };
 static const struct store_statement table_installation_count = {
     .name = "table_installation_count",
-    .id = 421,
+    .id = 423,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM installation",
@@ -2218,7 +2220,7 @@ static const struct store_column table_installation_insert_params[] = {
 };
 static const struct store_statement table_installation_insert = {
     .name = "table_installation_insert",
-    .id = 422,
+    .id = 424,
     .writes = true,
     .sqlite =
         "INSERT INTO installation (single, id)\n"
@@ -2250,7 +2252,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 423,
+    .id = 425,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2280,7 +2282,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 424,
+    .id = 426,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2305,7 +2307,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 425,
+    .id = 427,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -2323,7 +2325,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 426,
+    .id = 428,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired, spec)\n"
@@ -2356,7 +2358,7 @@ static const struct store_column table_job_queues_first_fields[] = {
 };
 static const struct store_statement table_job_queues_first = {
     .name = "table_job_queues_first",
-    .id = 427,
+    .id = 429,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2385,7 +2387,7 @@ static const struct store_column table_job_queues_next_fields[] = {
 };
 static const struct store_statement table_job_queues_next = {
     .name = "table_job_queues_next",
-    .id = 428,
+    .id = 430,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2410,7 +2412,7 @@ static const struct store_column table_job_queues_count_fields[] = {
 };
 static const struct store_statement table_job_queues_count = {
     .name = "table_job_queues_count",
-    .id = 429,
+    .id = 431,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_queues",
@@ -2427,7 +2429,7 @@ static const struct store_column table_job_queues_insert_params[] = {
 };
 static const struct store_statement table_job_queues_insert = {
     .name = "table_job_queues_insert",
-    .id = 430,
+    .id = 432,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated)\n"
@@ -2480,7 +2482,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 431,
+    .id = 433,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2530,7 +2532,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 432,
+    .id = 434,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2555,7 +2557,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 433,
+    .id = 435,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -2593,7 +2595,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 434,
+    .id = 436,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
@@ -2614,7 +2616,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 435,
+    .id = 437,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -2634,7 +2636,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 436,
+    .id = 438,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2690,7 +2692,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 437,
+    .id = 439,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2728,7 +2730,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 438,
+    .id = 440,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2753,7 +2755,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 439,
+    .id = 441,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -2776,7 +2778,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 440,
+    .id = 442,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -2820,7 +2822,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 441,
+    .id = 443,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2858,7 +2860,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 442,
+    .id = 444,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2883,7 +2885,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 443,
+    .id = 445,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -2906,7 +2908,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 444,
+    .id = 446,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -2951,7 +2953,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 445,
+    .id = 447,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2989,7 +2991,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 446,
+    .id = 448,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -3014,7 +3016,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 447,
+    .id = 449,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -3038,7 +3040,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 448,
+    .id = 450,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -3082,7 +3084,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 449,
+    .id = 451,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -3118,7 +3120,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 450,
+    .id = 452,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -3143,7 +3145,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 451,
+    .id = 453,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -3165,7 +3167,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 452,
+    .id = 454,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -3235,7 +3237,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 453,
+    .id = 455,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3297,7 +3299,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 454,
+    .id = 456,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3322,7 +3324,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 455,
+    .id = 457,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -3372,7 +3374,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 456,
+    .id = 458,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -3442,7 +3444,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 457,
+    .id = 459,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3476,7 +3478,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 458,
+    .id = 460,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3501,7 +3503,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 459,
+    .id = 461,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -3523,7 +3525,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 460,
+    .id = 462,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -3568,7 +3570,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 461,
+    .id = 463,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3607,7 +3609,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 462,
+    .id = 464,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3632,7 +3634,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 463,
+    .id = 465,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -3657,7 +3659,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 464,
+    .id = 466,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -3710,7 +3712,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 465,
+    .id = 467,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3752,7 +3754,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 466,
+    .id = 468,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3777,7 +3779,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 467,
+    .id = 469,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -3807,7 +3809,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 468,
+    .id = 470,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -3856,7 +3858,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 469,
+    .id = 471,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3892,7 +3894,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 470,
+    .id = 472,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3917,7 +3919,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 471,
+    .id = 473,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -3938,7 +3940,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 472,
+    .id = 474,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -3978,7 +3980,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 473,
+    .id = 475,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -4013,7 +4015,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 474,
+    .id = 476,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -4038,7 +4040,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 475,
+    .id = 477,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -4059,7 +4061,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 476,
+    .id = 478,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -4096,7 +4098,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 477,
+    .id = 479,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -4126,7 +4128,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 478,
+    .id = 480,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -4151,7 +4153,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 479,
+    .id = 481,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -4169,7 +4171,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 480,
+    .id = 482,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -4208,7 +4210,7 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 481,
+    .id = 483,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4243,7 +4245,7 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 482,
+    .id = 484,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4268,7 +4270,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 483,
+    .id = 485,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -4291,7 +4293,7 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 484,
+    .id = 486,
     .writes = true,
     .sqlite =
         "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
@@ -4329,7 +4331,7 @@ static const struct store_column table_relay_callers_first_fields[] = {
 };
 static const struct store_statement table_relay_callers_first = {
     .name = "table_relay_callers_first",
-    .id = 485,
+    .id = 487,
     .writes = false,
     .sqlite =
         "SELECT caller_id, next_nonce, updated_at\n"
@@ -4358,7 +4360,7 @@ static const struct store_column table_relay_callers_next_fields[] = {
 };
 static const struct store_statement table_relay_callers_next = {
     .name = "table_relay_callers_next",
-    .id = 486,
+    .id = 488,
     .writes = false,
     .sqlite =
         "SELECT caller_id, next_nonce, updated_at\n"
@@ -4383,7 +4385,7 @@ static const struct store_column table_relay_callers_count_fields[] = {
 };
 static const struct store_statement table_relay_callers_count = {
     .name = "table_relay_callers_count",
-    .id = 487,
+    .id = 489,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_callers",
@@ -4400,7 +4402,7 @@ static const struct store_column table_relay_callers_insert_params[] = {
 };
 static const struct store_statement table_relay_callers_insert = {
     .name = "table_relay_callers_insert",
-    .id = 488,
+    .id = 490,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_callers (caller_id, next_nonce, updated_at)\n"
@@ -4465,7 +4467,7 @@ static const struct store_column table_relay_intents_first_fields[] = {
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 489,
+    .id = 491,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
@@ -4527,7 +4529,7 @@ static const struct store_column table_relay_intents_next_fields[] = {
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 490,
+    .id = 492,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
@@ -4552,7 +4554,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 491,
+    .id = 493,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -4602,7 +4604,7 @@ static const struct store_column table_relay_intents_insert_params[] = {
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 492,
+    .id = 494,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id)\n"
@@ -4623,7 +4625,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 493,
+    .id = 495,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -4643,7 +4645,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 494,
+    .id = 496,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -4711,7 +4713,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 495,
+    .id = 497,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4747,7 +4749,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 496,
+    .id = 498,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4772,7 +4774,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 497,
+    .id = 499,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -4795,7 +4797,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 498,
+    .id = 500,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -4838,7 +4840,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 499,
+    .id = 501,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -4873,7 +4875,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 500,
+    .id = 502,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -4898,7 +4900,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 501,
+    .id = 503,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -4920,7 +4922,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 502,
+    .id = 504,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at)\n"
@@ -4959,7 +4961,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 503,
+    .id = 505,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4992,7 +4994,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 504,
+    .id = 506,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -5017,7 +5019,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 505,
+    .id = 507,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -5036,7 +5038,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 506,
+    .id = 508,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -5081,7 +5083,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 507,
+    .id = 509,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -5122,7 +5124,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 508,
+    .id = 510,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -5147,7 +5149,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 509,
+    .id = 511,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -5175,7 +5177,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 510,
+    .id = 512,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -5223,7 +5225,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 511,
+    .id = 513,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -5259,7 +5261,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 512,
+    .id = 514,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -5284,7 +5286,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 513,
+    .id = 515,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -5306,7 +5308,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 514,
+    .id = 516,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -5346,7 +5348,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 515,
+    .id = 517,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -5382,7 +5384,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 516,
+    .id = 518,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -5407,7 +5409,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 517,
+    .id = 519,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -5427,7 +5429,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 518,
+    .id = 520,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -5463,7 +5465,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 519,
+    .id = 521,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5495,7 +5497,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 520,
+    .id = 522,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5520,7 +5522,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 521,
+    .id = 523,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -5538,7 +5540,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 522,
+    .id = 524,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -5572,7 +5574,7 @@ static const struct store_column table_trading_balances_first_fields[] = {
 };
 static const struct store_statement table_trading_balances_first = {
     .name = "table_trading_balances_first",
-    .id = 523,
+    .id = 525,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -5603,7 +5605,7 @@ static const struct store_column table_trading_balances_next_fields[] = {
 };
 static const struct store_statement table_trading_balances_next = {
     .name = "table_trading_balances_next",
-    .id = 524,
+    .id = 526,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -5628,7 +5630,7 @@ static const struct store_column table_trading_balances_count_fields[] = {
 };
 static const struct store_statement table_trading_balances_count = {
     .name = "table_trading_balances_count",
-    .id = 525,
+    .id = 527,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_balances",
@@ -5646,7 +5648,7 @@ static const struct store_column table_trading_balances_insert_params[] = {
 };
 static const struct store_statement table_trading_balances_insert = {
     .name = "table_trading_balances_insert",
-    .id = 526,
+    .id = 528,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_balances (account, asset, total, locked)\n"
@@ -5686,7 +5688,7 @@ static const struct store_column table_trading_candles_first_fields[] = {
 };
 static const struct store_statement table_trading_candles_first = {
     .name = "table_trading_candles_first",
-    .id = 527,
+    .id = 529,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -5724,7 +5726,7 @@ static const struct store_column table_trading_candles_next_fields[] = {
 };
 static const struct store_statement table_trading_candles_next = {
     .name = "table_trading_candles_next",
-    .id = 528,
+    .id = 530,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -5749,7 +5751,7 @@ static const struct store_column table_trading_candles_count_fields[] = {
 };
 static const struct store_statement table_trading_candles_count = {
     .name = "table_trading_candles_count",
-    .id = 529,
+    .id = 531,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_candles",
@@ -5773,7 +5775,7 @@ static const struct store_column table_trading_candles_insert_params[] = {
 };
 static const struct store_statement table_trading_candles_insert = {
     .name = "table_trading_candles_insert",
-    .id = 530,
+    .id = 532,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_candles (pair, span_sec, begins, open, high, low, close, volume, notional, trades)\n"
@@ -5814,7 +5816,7 @@ static const struct store_column table_trading_cursor_first_fields[] = {
 };
 static const struct store_statement table_trading_cursor_first = {
     .name = "table_trading_cursor_first",
-    .id = 531,
+    .id = 533,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -5845,7 +5847,7 @@ static const struct store_column table_trading_cursor_next_fields[] = {
 };
 static const struct store_statement table_trading_cursor_next = {
     .name = "table_trading_cursor_next",
-    .id = 532,
+    .id = 534,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -5870,7 +5872,7 @@ static const struct store_column table_trading_cursor_count_fields[] = {
 };
 static const struct store_statement table_trading_cursor_count = {
     .name = "table_trading_cursor_count",
-    .id = 533,
+    .id = 535,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_cursor",
@@ -5889,7 +5891,7 @@ static const struct store_column table_trading_cursor_insert_params[] = {
 };
 static const struct store_statement table_trading_cursor_insert = {
     .name = "table_trading_cursor_insert",
-    .id = 534,
+    .id = 536,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_cursor (single, seq, venue_time, trades, places)\n"
@@ -5906,7 +5908,7 @@ static const struct store_statement table_trading_cursor_insert = {
 
 static const struct store_statement table_trading_cursor_clear = {
     .name = "table_trading_cursor_clear",
-    .id = 535,
+    .id = 537,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_cursor",
@@ -5935,7 +5937,7 @@ static const struct store_column table_trading_deltas_first_fields[] = {
 };
 static const struct store_statement table_trading_deltas_first = {
     .name = "table_trading_deltas_first",
-    .id = 536,
+    .id = 538,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -5967,7 +5969,7 @@ static const struct store_column table_trading_deltas_next_fields[] = {
 };
 static const struct store_statement table_trading_deltas_next = {
     .name = "table_trading_deltas_next",
-    .id = 537,
+    .id = 539,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -5992,7 +5994,7 @@ static const struct store_column table_trading_deltas_count_fields[] = {
 };
 static const struct store_statement table_trading_deltas_count = {
     .name = "table_trading_deltas_count",
-    .id = 538,
+    .id = 540,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_deltas",
@@ -6011,7 +6013,7 @@ static const struct store_column table_trading_deltas_insert_params[] = {
 };
 static const struct store_statement table_trading_deltas_insert = {
     .name = "table_trading_deltas_insert",
-    .id = 539,
+    .id = 541,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_deltas (pair, number, seq, changes, checksum)\n"
@@ -6047,7 +6049,7 @@ static const struct store_column table_trading_journal_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_first = {
     .name = "table_trading_journal_first",
-    .id = 540,
+    .id = 542,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -6078,7 +6080,7 @@ static const struct store_column table_trading_journal_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_next = {
     .name = "table_trading_journal_next",
-    .id = 541,
+    .id = 543,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -6103,7 +6105,7 @@ static const struct store_column table_trading_journal_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_count = {
     .name = "table_trading_journal_count",
-    .id = 542,
+    .id = 544,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal",
@@ -6122,7 +6124,7 @@ static const struct store_column table_trading_journal_insert_params[] = {
 };
 static const struct store_statement table_trading_journal_insert = {
     .name = "table_trading_journal_insert",
-    .id = 543,
+    .id = 545,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal (first_seq, next_seq, fence, chain_before, block)\n"
@@ -6162,7 +6164,7 @@ static const struct store_column table_trading_journal_limits_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_first = {
     .name = "table_trading_journal_limits_first",
-    .id = 544,
+    .id = 546,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -6197,7 +6199,7 @@ static const struct store_column table_trading_journal_limits_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_next = {
     .name = "table_trading_journal_limits_next",
-    .id = 545,
+    .id = 547,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -6222,7 +6224,7 @@ static const struct store_column table_trading_journal_limits_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_count = {
     .name = "table_trading_journal_limits_count",
-    .id = 546,
+    .id = 548,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal_limits",
@@ -6245,7 +6247,7 @@ static const struct store_column table_trading_journal_limits_insert_params[] = 
 };
 static const struct store_statement table_trading_journal_limits_insert = {
     .name = "table_trading_journal_limits_insert",
-    .id = 547,
+    .id = 549,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal_limits (single, pairs, assets, accounts, orders, balances, rights, holds, id_window)\n"
@@ -6285,7 +6287,7 @@ static const struct store_column table_trading_levels_first_fields[] = {
 };
 static const struct store_statement table_trading_levels_first = {
     .name = "table_trading_levels_first",
-    .id = 548,
+    .id = 550,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -6318,7 +6320,7 @@ static const struct store_column table_trading_levels_next_fields[] = {
 };
 static const struct store_statement table_trading_levels_next = {
     .name = "table_trading_levels_next",
-    .id = 549,
+    .id = 551,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -6343,7 +6345,7 @@ static const struct store_column table_trading_levels_count_fields[] = {
 };
 static const struct store_statement table_trading_levels_count = {
     .name = "table_trading_levels_count",
-    .id = 550,
+    .id = 552,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_levels",
@@ -6362,7 +6364,7 @@ static const struct store_column table_trading_levels_insert_params[] = {
 };
 static const struct store_statement table_trading_levels_insert = {
     .name = "table_trading_levels_insert",
-    .id = 551,
+    .id = 553,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_levels (pair, side, price, qty, orders)\n"
@@ -6401,7 +6403,7 @@ static const struct store_column table_trading_movements_first_fields[] = {
 };
 static const struct store_statement table_trading_movements_first = {
     .name = "table_trading_movements_first",
-    .id = 552,
+    .id = 554,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -6435,7 +6437,7 @@ static const struct store_column table_trading_movements_next_fields[] = {
 };
 static const struct store_statement table_trading_movements_next = {
     .name = "table_trading_movements_next",
-    .id = 553,
+    .id = 555,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -6460,7 +6462,7 @@ static const struct store_column table_trading_movements_count_fields[] = {
 };
 static const struct store_statement table_trading_movements_count = {
     .name = "table_trading_movements_count",
-    .id = 554,
+    .id = 556,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_movements",
@@ -6482,7 +6484,7 @@ static const struct store_column table_trading_movements_insert_params[] = {
 };
 static const struct store_statement table_trading_movements_insert = {
     .name = "table_trading_movements_insert",
-    .id = 555,
+    .id = 557,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_movements (seq, at, kind, id, account, receiver, asset, amount)\n"
@@ -6539,7 +6541,7 @@ static const struct store_column table_trading_orders_first_fields[] = {
 };
 static const struct store_statement table_trading_orders_first = {
     .name = "table_trading_orders_first",
-    .id = 556,
+    .id = 558,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -6588,7 +6590,7 @@ static const struct store_column table_trading_orders_next_fields[] = {
 };
 static const struct store_statement table_trading_orders_next = {
     .name = "table_trading_orders_next",
-    .id = 557,
+    .id = 559,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -6613,7 +6615,7 @@ static const struct store_column table_trading_orders_count_fields[] = {
 };
 static const struct store_statement table_trading_orders_count = {
     .name = "table_trading_orders_count",
-    .id = 558,
+    .id = 560,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_orders",
@@ -6650,7 +6652,7 @@ static const struct store_column table_trading_orders_insert_params[] = {
 };
 static const struct store_statement table_trading_orders_insert = {
     .name = "table_trading_orders_insert",
-    .id = 559,
+    .id = 561,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_orders (id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at)\n"
@@ -6712,7 +6714,7 @@ static const struct store_column table_trading_pairs_first_fields[] = {
 };
 static const struct store_statement table_trading_pairs_first = {
     .name = "table_trading_pairs_first",
-    .id = 560,
+    .id = 562,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -6751,7 +6753,7 @@ static const struct store_column table_trading_pairs_next_fields[] = {
 };
 static const struct store_statement table_trading_pairs_next = {
     .name = "table_trading_pairs_next",
-    .id = 561,
+    .id = 563,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -6776,7 +6778,7 @@ static const struct store_column table_trading_pairs_count_fields[] = {
 };
 static const struct store_statement table_trading_pairs_count = {
     .name = "table_trading_pairs_count",
-    .id = 562,
+    .id = 564,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_pairs",
@@ -6803,7 +6805,7 @@ static const struct store_column table_trading_pairs_insert_params[] = {
 };
 static const struct store_statement table_trading_pairs_insert = {
     .name = "table_trading_pairs_insert",
-    .id = 563,
+    .id = 565,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_pairs (pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum)\n"
@@ -6845,7 +6847,7 @@ static const struct store_column table_trading_snapshots_first_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_first = {
     .name = "table_trading_snapshots_first",
-    .id = 564,
+    .id = 566,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -6875,7 +6877,7 @@ static const struct store_column table_trading_snapshots_next_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_next = {
     .name = "table_trading_snapshots_next",
-    .id = 565,
+    .id = 567,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -6900,7 +6902,7 @@ static const struct store_column table_trading_snapshots_count_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_count = {
     .name = "table_trading_snapshots_count",
-    .id = 566,
+    .id = 568,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_snapshots",
@@ -6917,7 +6919,7 @@ static const struct store_column table_trading_snapshots_insert_params[] = {
 };
 static const struct store_statement table_trading_snapshots_insert = {
     .name = "table_trading_snapshots_insert",
-    .id = 567,
+    .id = 569,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_snapshots (seq, part, bytes)\n"
@@ -6954,7 +6956,7 @@ static const struct store_column table_trading_statistics_first_fields[] = {
 };
 static const struct store_statement table_trading_statistics_first = {
     .name = "table_trading_statistics_first",
-    .id = 568,
+    .id = 570,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -6988,7 +6990,7 @@ static const struct store_column table_trading_statistics_next_fields[] = {
 };
 static const struct store_statement table_trading_statistics_next = {
     .name = "table_trading_statistics_next",
-    .id = 569,
+    .id = 571,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -7013,7 +7015,7 @@ static const struct store_column table_trading_statistics_count_fields[] = {
 };
 static const struct store_statement table_trading_statistics_count = {
     .name = "table_trading_statistics_count",
-    .id = 570,
+    .id = 572,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_statistics",
@@ -7035,7 +7037,7 @@ static const struct store_column table_trading_statistics_insert_params[] = {
 };
 static const struct store_statement table_trading_statistics_insert = {
     .name = "table_trading_statistics_insert",
-    .id = 571,
+    .id = 573,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_statistics (pair, open, high, low, close, volume, notional, trades)\n"
@@ -7084,7 +7086,7 @@ static const struct store_column table_trading_trades_first_fields[] = {
 };
 static const struct store_statement table_trading_trades_first = {
     .name = "table_trading_trades_first",
-    .id = 572,
+    .id = 574,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -7125,7 +7127,7 @@ static const struct store_column table_trading_trades_next_fields[] = {
 };
 static const struct store_statement table_trading_trades_next = {
     .name = "table_trading_trades_next",
-    .id = 573,
+    .id = 575,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -7150,7 +7152,7 @@ static const struct store_column table_trading_trades_count_fields[] = {
 };
 static const struct store_statement table_trading_trades_count = {
     .name = "table_trading_trades_count",
-    .id = 574,
+    .id = 576,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_trades",
@@ -7179,7 +7181,7 @@ static const struct store_column table_trading_trades_insert_params[] = {
 };
 static const struct store_statement table_trading_trades_insert = {
     .name = "table_trading_trades_insert",
-    .id = 575,
+    .id = 577,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_trades (id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee)\n"
@@ -7224,7 +7226,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 576,
+    .id = 578,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -7254,7 +7256,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 577,
+    .id = 579,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -7279,7 +7281,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 578,
+    .id = 580,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -7297,7 +7299,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 579,
+    .id = 581,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -7318,7 +7320,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 580,
+    .id = 582,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -7338,7 +7340,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 581,
+    .id = 583,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -7371,7 +7373,7 @@ static const struct store_column table_webhook_endpoints_first_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_first = {
     .name = "table_webhook_endpoints_first",
-    .id = 582,
+    .id = 584,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -7403,7 +7405,7 @@ static const struct store_column table_webhook_endpoints_next_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_next = {
     .name = "table_webhook_endpoints_next",
-    .id = 583,
+    .id = 585,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -7428,7 +7430,7 @@ static const struct store_column table_webhook_endpoints_count_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_count = {
     .name = "table_webhook_endpoints_count",
-    .id = 584,
+    .id = 586,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM webhook_endpoints",
@@ -7448,7 +7450,7 @@ static const struct store_column table_webhook_endpoints_insert_params[] = {
 };
 static const struct store_statement table_webhook_endpoints_insert = {
     .name = "table_webhook_endpoints_insert",
-    .id = 585,
+    .id = 587,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_endpoints (endpoint_id, url, events, secret_version, rotated_at, created_at)\n"
@@ -7492,7 +7494,7 @@ static const struct store_column table_webhook_deliveries_first_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_first = {
     .name = "table_webhook_deliveries_first",
-    .id = 586,
+    .id = 588,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
@@ -7530,7 +7532,7 @@ static const struct store_column table_webhook_deliveries_next_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_next = {
     .name = "table_webhook_deliveries_next",
-    .id = 587,
+    .id = 589,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
@@ -7555,7 +7557,7 @@ static const struct store_column table_webhook_deliveries_count_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_count = {
     .name = "table_webhook_deliveries_count",
-    .id = 588,
+    .id = 590,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM webhook_deliveries",
@@ -7581,7 +7583,7 @@ static const struct store_column table_webhook_deliveries_insert_params[] = {
 };
 static const struct store_statement table_webhook_deliveries_insert = {
     .name = "table_webhook_deliveries_insert",
-    .id = 589,
+    .id = 591,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_deliveries (seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at)\n"
@@ -7602,7 +7604,7 @@ static const struct store_column table_webhook_deliveries_number_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_number = {
     .name = "table_webhook_deliveries_number",
-    .id = 590,
+    .id = 592,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM webhook_deliveries",
@@ -7622,7 +7624,7 @@ static const struct store_column table_webhook_deliveries_renumber_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_renumber = {
     .name = "table_webhook_deliveries_renumber",
-    .id = 591,
+    .id = 593,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -8632,6 +8634,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &relay_sql_intent_get,
     &relay_sql_intent_hurry,
     &relay_sql_intent_insert,
+    &relay_sql_intent_lock,
     &relay_sql_intent_mined,
     &relay_sql_intent_put_caller,
     &relay_sql_intent_put_off,
@@ -8674,6 +8677,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &store_lease_sql_neighbours,
     &store_lease_sql_processes,
     &store_lease_sql_take,
+    &store_lease_sql_touch,
     &store_sql_migrations_add,
     &store_sql_migrations_create,
     &store_sql_migrations_list,
@@ -12268,7 +12272,7 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 592,
+    .statement_count = 594,
     .migrations = sql_catalog_migrations,
     .migration_count = 21,
     .tables = sql_catalog_tables,
