@@ -234,14 +234,14 @@ static void pass(int64_t seconds)
     char sql[256];
     struct why why = {0};
     struct jobs *jobs = NULL;
-    const char *past = support_pick("%s = %s - %lld000000", "%s = %s - interval '%lld seconds'");
-    char set[96];
-    (void)snprintf(set, sizeof set, past, "since", "since", (long long)seconds);
-    (void)snprintf(sql, sizeof sql, "UPDATE chain_expectations SET %s", set);
+    const char *unit = support_pick("000000", " seconds'");
+    const char *by = support_pick("", "interval '");
+    (void)snprintf(sql, sizeof sql, "UPDATE chain_expectations SET since = since - %s%lld%s", by,
+                   (long long)seconds, unit);
     chain_free(f.chain);
     (void)support_store_change(&f.s, sql);
-    (void)snprintf(set, sizeof set, past, "run_at", "run_at", (long long)seconds);
-    (void)snprintf(sql, sizeof sql, "UPDATE jobs SET %s WHERE state = 1", set);
+    (void)snprintf(sql, sizeof sql, "UPDATE jobs SET run_at = run_at - %s%lld%s WHERE state = 1",
+                   by, (long long)seconds, unit);
     (void)support_store_change(&f.s, sql);
     f.chain = NULL;
     join();
