@@ -134,12 +134,13 @@ static bool stops_the_batch(enum err e)
     return err_retryable(e) || e == ERR_DB || e == ERR_CORRUPT;
 }
 
-static enum err apply_item(struct store_tx *tx, struct chain_batch *batch, struct chain_item *item,
-                           struct store_query *rows, struct arena *scratch, struct why *why)
+/* `id` is the event's, in the scratch arena. */
+static struct application prepare(struct chain_batch *batch, struct chain_item *item,
+                                  struct arena *scratch)
 {
     char tx_text[2 * HASH_BYTES + 3];
     hex_encode_to(hash_slice(&item->log.tx_hash), tx_text);
-    struct application a = {
+    return (struct application){
         .batch = batch,
         .item = item,
         .scratch = scratch,
@@ -155,26 +156,57 @@ static enum err apply_item(struct store_tx *tx, struct chain_batch *batch, struc
                                    item->log.log_index),
             },
     };
+}
+
+enum err chain_apply_again(struct store_tx *tx, struct chain_batch *batch, struct chain_item *item,
+                           struct arena *scratch, struct why *why)
+{
+    struct application a = prepare(batch, item, scratch);
+    return store_nested(tx, run_handlers, &a, why);
+}
+
+/* Keeps why the handlers refused, and has them asked again later. */
+static enum err note_refusal(struct store_tx *tx, struct chain_batch *batch,
+                             struct chain_item *item, enum err outcome, const struct why *refused,
+                             struct why *why)
+{
+    struct why *kept = arena_alloc(&batch->chain->step, sizeof *kept);
+    const struct chain_place place = {
+        .block = item->log.block_number,
+        .block_hash = item->log.block_hash,
+        .log_index = item->log.log_index,
+        .contract = item->log.address,
+    };
+    *kept = *refused;
+    item->outcome = outcome;
+    item->why = kept;
+    return chain_retry_want(tx, batch->chain->config.chain_id, &place, why);
+}
+
+static enum err apply_item(struct store_tx *tx, struct chain_batch *batch, struct chain_item *item,
+                           struct store_query *rows, struct arena *scratch, struct why *why)
+{
+    struct application a = prepare(batch, item, scratch);
     item->outcome = OK;
     item->why = NULL;
     if (item->event != NULL) {
-        struct why outcome_why = {0};
+        struct why refused = {0};
         enum err e = follow_announced(tx, &a, why);
         if (e != OK) {
             return e;
         }
-        e = store_nested(tx, run_handlers, &a, &outcome_why);
+        e = store_nested(tx, run_handlers, &a, &refused);
         if (e != OK && stops_the_batch(e)) {
             if (why != NULL) {
-                *why = outcome_why;
+                *why = refused;
             }
             return e;
         }
         if (e != OK) {
-            struct why *kept = arena_alloc(&batch->chain->step, sizeof *kept);
-            *kept = outcome_why;
-            item->outcome = e;
-            item->why = kept;
+            e = note_refusal(tx, batch, item, e, &refused, why);
+        }
+        if (e != OK) {
+            return e;
         }
     }
     add_event(rows, &a);

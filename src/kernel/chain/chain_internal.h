@@ -6,6 +6,7 @@
  *   chain_followed.c  which contracts are followed
  *   chain_collect.c   reading the logs of a range, without trusting that they belong together
  *   chain_apply.c     one batch as one transaction
+ *   chain_retry.c     events that were refused, once more
  *   chain_compare.c   are the stored events those of the chain?
  *   chain_reorg.c     finding a fork, undoing what is above it, halting, resuming
  */
@@ -101,6 +102,14 @@ struct chain_item {
     const struct why *why;         /* out: in the step's arena when they refused */
 };
 
+/* Where an event is. */
+struct chain_place {
+    uint64_t block;
+    struct hash block_hash;
+    uint32_t log_index;
+    struct address contract;
+};
+
 /* A range of blocks that is applied as one transaction. */
 struct chain_batch {
     struct chain *chain;
@@ -170,6 +179,19 @@ struct slice chain_event_data(struct arena *scratch, const struct chain_item *it
 
 /* chain_apply is the store function that applies a batch and moves the cursor. */
 enum err chain_apply(struct store_tx *tx, void *ctx, struct why *why) ERR_CHECKED;
+
+/*
+ * chain_apply_again runs the handlers of one item in a savepoint, in an open undo step. Errors: of
+ * the handlers, whose work is taken back then.
+ */
+enum err chain_apply_again(struct store_tx *tx, struct chain_batch *batch, struct chain_item *item,
+                           struct arena *scratch, struct why *why) ERR_CHECKED;
+
+/* chain_retry_want has a refused event tried again later. */
+enum err chain_retry_want(struct store_tx *tx, uint64_t chain_id, const struct chain_place *place,
+                          struct why *why) ERR_CHECKED;
+/* chain_retry_again has all refused events tried again, after a reorganisation. */
+enum err chain_retry_again(struct store_tx *tx, uint64_t chain_id, struct why *why) ERR_CHECKED;
 
 /* chain_block_put remembers a block. */
 enum err chain_block_put(struct store_tx *tx, uint64_t chain_id, const struct evm_header *header,
