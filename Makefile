@@ -64,8 +64,11 @@ help:
 ## make unit-postgres  the unit tests of what is stored, on a PostgreSQL of their own
 ## make soak-ledger random sequences on the ledger for long, on both databases
 ## make api-postgres   the black-box tests on one; make api runs them on SQLite
+## make sim         follower and relay in a made-up world: SEEDS=200, or SEED=n TRACE=1
+## make soak-sim    the same for long, SEEDS=5000
 ## make soak-jobs   100,000 jobs while processes and the database are killed: each done once
 ## make bench-jobs  the job queue beside BullMQ, pg-boss and graphile-worker
+## make bench-index a chain's events into rows, beside Ponder and a viem loop
 ## make run         the daemon on a development chain (Ctrl-C stops both)
 ## make check       format, layers, headers, banned calls, generated files, clang-tidy, cppcheck
 ## make bench       figures beside the peers (docs/performance.md)
@@ -117,7 +120,7 @@ unit: $(TEST_BIN)
 	@tools/run-units $(TEST_BIN)
 
 # What stands on the database, on a server of its own instead of SQLite.
-PG_TESTS := kernel/store/% kernel/chain/test_chain_prune kernel/backup/% kernel/audit/% kernel/inbox/% kernel/ledger/% kernel/jobs/% kernel/relay/% kernel/http/test_idempotency domain/leasing/% domain/trading/projections/% domain/trading/journal/test_journal_table domain/trading/venue/%
+PG_TESTS := kernel/store/% kernel/chain/test_chain_prune kernel/backup/% kernel/audit/% kernel/inbox/% kernel/ledger/% kernel/jobs/% kernel/relay/% kernel/webhooks/% kernel/http/test_idempotency domain/leasing/% domain/trading/projections/% domain/trading/journal/test_journal_table domain/trading/venue/%
 PG_TEST_BIN := $(filter $(PG_TESTS:%=$(B)/unit/%),$(TEST_BIN))
 # Those that stop the server, or count what it does, run while nobody else uses it.
 PG_ALONE = $(patsubst tests/unit/%.c,$(B)/unit/%,$(shell grep -lE '/server\.h"|"--do"' $(TEST_SRC)))
@@ -151,6 +154,31 @@ soak-jobs: $(B)/soak/jobs
 	@SOAK_RESTART='tools/with-postgres --do restart' \
 		tools/with-postgres sh -c 'SOAK_URL=$$TEST_POSTGRES_URL exec $(B)/soak/jobs'
 
+# --- follower and relay in a world that is made up; tests/sim/sim.h tells all about it -----------
+SIM_OBJ := $(patsubst tests/sim/%.c,$(B)/sim/%.o,$(sort $(wildcard tests/sim/*.c)))
+SEEDS ?= 200
+SEED ?=
+$(B)/sim/%.o: tests/sim/%.c
+	@mkdir -p $(@D)
+	@echo "  SIM     $<"
+	@$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/sim/sim: $(SIM_OBJ) $(LIB)
+	@$(CC) $(LDFLAGS) -o $@ $(SIM_OBJ) $(LIB) $(LDLIBS)
+
+.PHONY: sim soak-sim
+sim: $(B)/sim/sim
+	@$(B)/sim/sim $(if $(SEED),$(SEED) 1,1 $(SEEDS))
+
+# Other seeds each time, unless SEED says with which to begin.
+soak-sim: $(B)/sim/sim
+	@$(B)/sim/sim $(or $(SEED),$$(date +%s)00000) $(SEEDS) $$(nproc)
+
+# One seed, killed at each of its points in turn.
+.PHONY: sweep-sim
+sweep-sim: $(B)/sim/sim
+	@$(B)/sim/sim sweep $(or $(SEED),1) $$(nproc)
+
 # --- what users call ---------------------------------------------------------------------------
 SETUP := tools/setup
 
@@ -183,6 +211,12 @@ bench-jobs:
 	@bench/run --peers
 	@tools/with-postgres node bench/jobs.mjs $(RECORD)
 
+.PHONY: bench-index
+bench-index:
+	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/index
+	@bench/run --ponder
+	@tools/with-postgres node bench/index.mjs $(RECORD)
+
 .PHONY: bench-ledger
 bench-ledger:
 	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/ledger
@@ -194,7 +228,7 @@ bench-store:
 	@tools/with-postgres node bench/store.mjs $(RECORD)
 
 .PHONY: bench-relay
-bench-relay:
+bench-relay: all
 	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/relay
 	@tools/with-postgres node bench/relay.mjs $(RECORD)
 
@@ -240,4 +274,4 @@ diff: $(DIFF_BIN)
 clean:
 	@rm -rf build build-*
 
--include $(OBJ:.o=.d) $(B)/soak/jobs.d $(DIFF_BIN:=.d) $(TEST_BIN:=.d)
+-include $(OBJ:.o=.d) $(SIM_OBJ:.o=.d) $(B)/soak/jobs.d $(DIFF_BIN:=.d) $(TEST_BIN:=.d)

@@ -201,7 +201,7 @@ static enum err run_retry(struct store_tx *tx, void *ctx, struct why *why)
     if (e != OK) {
         return e;
     }
-    enum err outcome = chain_apply_again(tx, &r->batch, r->item, r->arena, &refused);
+    enum err outcome = chain_apply_again(tx, &r->batch, r->item, &refused);
     if (outcome == OK) {
         e = note_processed(tx, r, why);
     }

@@ -56,6 +56,22 @@ struct net_answer {
 void net_start(void);
 /* net_set_forbidden_check installs a function that says "not now" (inside a transaction). */
 void net_set_forbidden_check(bool (*forbidden)(void));
+
+/*
+ * What carries requests instead of the network. `run` answers as net_request_run does, on the
+ * thread of the caller.
+ */
+struct net_transport {
+    enum err (*run)(void *ctx, struct arena *arena, const struct net_request *request,
+                    struct net_answer *out, struct why *why);
+    void *ctx;
+};
+
+/*
+ * net_set_transport replaces the network of the process, before threads start; NULL restores it.
+ * Tests only.
+ */
+void net_set_transport(const struct net_transport *transport);
 /* net_client_new makes a client. Owns: the caller, net_client_free. */
 struct net_client *net_client_new(void);
 /* net_client_free closes all connections; NULL is fine. */
