@@ -53,8 +53,8 @@ void rpc_metrics_register(void);
 
 enum rpc_need {
     RPC_ANY,    /* one endpoint's word is enough */
-    RPC_MONEY,  /* a quorum when the pool has one configured */
-    RPC_SUBMIT, /* to as many endpoints as are configured for broadcasting */
+    RPC_MONEY,  /* the same answer from as many endpoints as the pool's quorum, if it has one */
+    RPC_SUBMIT, /* never asked of a second endpoint while the first may still answer */
 };
 
 enum rpc_role {
@@ -76,10 +76,11 @@ struct rpc_options {
     uint32_t attempts_max;
     uint32_t batch_max; /* calls in one HTTP request */
     size_t answer_bytes_max;
-    uint32_t rate_max; /* calls a second that one endpoint is asked; 0: as many as come */
-    uint32_t quorum;   /* endpoints that must have a block before it is believed; 0 is 1 */
-    bool trusted;      /* headers that cannot be verified are taken all the same */
-    bool measured;     /* the process's own pool: its endpoints have metrics by name */
+    uint32_t rate_max;      /* calls a second that one endpoint is asked; 0: as many as come */
+    uint32_t hedge_percent; /* of the calls, that may be asked of a second node; 0: none */
+    uint32_t quorum;        /* endpoints that must have a block before it is believed; 0 is 1 */
+    bool trusted;           /* headers that cannot be verified are taken all the same */
+    bool measured;          /* the process's own pool: its endpoints have metrics by name */
 };
 
 /*
@@ -93,12 +94,15 @@ void rpc_pool_free(struct rpc_pool *pool);
 struct rpc_call {
     const char *method;
     struct slice params;       /* JSON array text */
+    bool of_pool;              /* about a node's own pool: no quorum can agree about it */
+    bool once;                 /* a quorum that does not agree is not asked again after a moment */
     enum err err;              /* out: of this call alone */
     const struct json *result; /* out: NULL type when the node said null */
     struct why why;            /* out */
     struct slice error_data;   /* out: error.data as bytes when it is hex (revert data) */
     int64_t error_code;        /* out: error.code of the node */
     size_t served_by;          /* out: the endpoint whose answer this is, by its place */
+    bool disputed;             /* out: ERR_NODE_UNAVAILABLE because the nodes answer differently */
 };
 
 /*
@@ -179,7 +183,9 @@ enum err rpc_proven_logs(struct rpc_pool *pool, struct arena *arena,
                          const struct address *addresses, size_t address_count,
                          struct evm_log **out, size_t *out_count, struct why *why) ERR_CHECKED;
 
-/* rpc_eth_call runs eth_call. `block` NULL: latest. Errors: ERR_REVERTED with data in out_revert.
+/*
+ * rpc_eth_call runs eth_call, at a quorum. `block` NULL: latest. Errors: ERR_REVERTED with data in
+ * out_revert.
  */
 enum err rpc_eth_call(struct rpc_pool *pool, struct arena *arena, const struct address *from,
                       const struct address *to, struct slice data, const uint64_t *block,
@@ -191,10 +197,13 @@ enum err rpc_eth_call(struct rpc_pool *pool, struct arena *arena, const struct a
 enum err rpc_estimate_gas(struct rpc_pool *pool, struct arena *arena, const struct address *from,
                           const struct address *to, struct wei_amount value, struct slice data,
                           uint64_t *out_gas, struct slice *out_revert, struct why *why) ERR_CHECKED;
-/* rpc_nonce asks eth_getTransactionCount at "latest" or "pending". */
+/*
+ * rpc_nonce asks eth_getTransactionCount at "latest" (of a quorum) or "pending" (which each node
+ * has an own view of).
+ */
 enum err rpc_nonce(struct rpc_pool *pool, const struct address *account, bool pending,
                    uint64_t *out, struct why *why) ERR_CHECKED;
-/* rpc_balance asks eth_getBalance at latest. */
+/* rpc_balance asks eth_getBalance at latest, of a quorum. */
 enum err rpc_balance(struct rpc_pool *pool, const struct address *account, struct wei_amount *out,
                      struct why *why) ERR_CHECKED;
 /* rpc_code asks eth_getCode at latest. Owns: the arena. */
@@ -260,7 +269,10 @@ enum err rpc_send_many(struct rpc_pool *pool, struct arena *arena, const struct 
                        size_t count, enum rpc_verdict *out, struct why *why_each,
                        struct why *why) ERR_CHECKED;
 
-/* rpc_receipt asks for one receipt; *out_found false when not mined. */
+/*
+ * rpc_receipt asks for one receipt, of a quorum; *out_found false when it is not mined, or not the
+ * same at enough nodes.
+ */
 enum err rpc_receipt(struct rpc_pool *pool, struct arena *arena, const struct hash *tx,
                      struct evm_receipt *out, bool *out_found, struct why *why) ERR_CHECKED;
 /* rpc_receipts asks for several in one batch. */
