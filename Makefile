@@ -119,9 +119,12 @@ unit: $(TEST_BIN)
 # What stands on the database, on a server of its own instead of SQLite.
 PG_TESTS := kernel/store/% kernel/chain/test_chain_prune kernel/backup/% kernel/audit/% kernel/inbox/% kernel/ledger/% kernel/jobs/% kernel/relay/% kernel/http/test_idempotency domain/leasing/% domain/trading/projections/% domain/trading/journal/test_journal_table domain/trading/venue/%
 PG_TEST_BIN := $(filter $(PG_TESTS:%=$(B)/unit/%),$(TEST_BIN))
+# Those that stop the server, or count what it does, run while nobody else uses it.
+PG_ALONE = $(patsubst tests/unit/%.c,$(B)/unit/%,$(shell grep -lE '/server\.h"|"--do"' $(TEST_SRC)))
 .PHONY: unit-postgres
 unit-postgres: $(PG_TEST_BIN)
-	@TEST_DATABASE=postgres tools/with-postgres tools/run-units $(PG_TEST_BIN)
+	@TEST_DATABASE=postgres tools/with-postgres tools/run-units $(filter-out $(PG_ALONE),$(PG_TEST_BIN)) \
+	    --alone $(filter $(PG_ALONE),$(PG_TEST_BIN))
 
 # Random sequences for long; SOAK_SEEDS and SOAK_ROUNDS say how long.
 .PHONY: soak-ledger

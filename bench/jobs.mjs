@@ -213,7 +213,7 @@ function holdingText({ free, held }) {
     return `While a transaction holds its snapshot for ${HOLD} s (${whole(done)} jobs done meanwhile, none of `
         + `whose rows can be cleaned away): ${whole(mean(held.found.slice(0, 3)))} jobs a second enqueued and done at its `
         + `beginning, ${whole(last)} in its last third; without one ${whole(without)}. That is `
-        + `${((1 - last / without) * 100).toFixed(0)} % less. Server CPU for a job enqueued and `
+        + `${Math.abs((1 - last / without) * 100).toFixed(0)} % ${last < without ? 'less' : 'more'}. Server CPU for a job enqueued and `
         + `done: ${held.cpuUsec.toFixed(0)} µs, without one ${free.cpuUsec.toFixed(0)} µs.`;
 }
 

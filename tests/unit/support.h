@@ -15,7 +15,9 @@
 #define TESTS_UNIT_SUPPORT_H
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #if __has_include(<libpq-fe.h>)
@@ -122,16 +124,129 @@ static inline void support_store_migrate(struct support_store *s)
     }
 }
 
-/* support_store_open makes a folder with a migrated database and opens it. */
-static inline void support_store_open(struct support_store *s, const struct store_catalog *catalog)
+/*
+ * What the migrations of a catalog make, kept from the first store of a process for the others: a
+ * closed file, or a database that the server copies. Most of a test's time would go into migrating.
+ */
+struct support_template {
+    const struct store_catalog *catalog;
+    char path[64]; /* SQLite */
+    char name[48]; /* PostgreSQL */
+};
+
+struct support_templates {
+    pid_t owner; /* a child of the process shares them and does not remove them */
+    size_t count;
+    struct support_template all[8];
+};
+
+static inline struct support_templates *support_templates_get(void)
+{
+    static struct support_templates templates;
+    return &templates;
+}
+
+static inline void support_templates_drop(void)
+{
+    struct support_templates *t = support_templates_get();
+    for (size_t i = 0; t->owner == getpid() && i < t->count; i++) {
+        char sql[80];
+        if (t->all[i].path[0] != '\0') {
+            unlink(t->all[i].path);
+            continue;
+        }
+        snprintf(sql, sizeof(sql), "DROP DATABASE IF EXISTS \"%s\"", t->all[i].name);
+        support_postgres_run(sql);
+    }
+}
+
+static inline void support_copy_file(const char *from, const char *to)
+{
+    char bytes[1 << 16];
+    int in = open(from, O_RDONLY | O_CLOEXEC);
+    int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    ASSERT(in >= 0 && out >= 0);
+    for (ssize_t n = read(in, bytes, sizeof(bytes)); n != 0; n = read(in, bytes, sizeof(bytes))) {
+        ASSERT(n > 0 && write(out, bytes, (size_t)n) == n);
+    }
+    ASSERT(close(in) == 0 && close(out) == 0);
+}
+
+/* Fills the place of a prepared store from a template; false: there is none. */
+static inline bool support_template_use(const struct support_store *s)
+{
+    const struct support_templates *t = support_templates_get();
+    char text[160];
+    size_t i = 0;
+    while (i < t->count && t->all[i].catalog != s->catalog) {
+        i++;
+    }
+    if (i == t->count) {
+        return false;
+    }
+    if (s->name[0] == '\0') {
+        snprintf(text, sizeof(text), "%s/data", s->folder);
+        ASSERT(mkdir(text, 0700) == 0);
+        support_copy_file(t->all[i].path, s->path);
+        return true;
+    }
+    snprintf(text, sizeof(text), "DROP DATABASE \"%s\"", s->name);
+    support_postgres_run(text);
+    snprintf(text, sizeof(text), "CREATE DATABASE \"%s\" TEMPLATE \"%s\"", s->name, t->all[i].name);
+    support_postgres_run(text);
+    return true;
+}
+
+/* Keeps what a closed store holds as the template of its catalog. */
+static inline void support_template_keep(const struct support_store *s)
+{
+    struct support_templates *t = support_templates_get();
+    if (t->count == sizeof(t->all) / sizeof(t->all[0])) {
+        return;
+    }
+    if (t->count == 0) {
+        t->owner = getpid();
+        ASSERT(atexit(support_templates_drop) == 0);
+    }
+    struct support_template *template = &t->all[t->count];
+    *template = (struct support_template){.catalog = s->catalog};
+    if (s->name[0] == '\0') {
+        snprintf(template->path, sizeof(template->path), "/tmp/freehold-template-%ld-%zu.db",
+                 (long)getpid(), t->count);
+        support_copy_file(s->path, template->path);
+    } else {
+        char sql[160];
+        snprintf(template->name, sizeof(template->name), "template_%ld_%zu", (long)getpid(),
+                 t->count);
+        snprintf(sql, sizeof(sql), "CREATE DATABASE \"%s\" TEMPLATE \"%s\"", template->name,
+                 s->name);
+        support_postgres_run(sql);
+    }
+    t->count++;
+}
+
+/* support_store_begin opens a prepared store with a migrated database. */
+static inline void support_store_begin(struct support_store *s)
 {
     struct why why = {0};
-    support_store_prepare(s, catalog);
+    bool filled = support_template_use(s);
     enum err e = support_store_start(s, &why);
+    if (e == OK && !filled) {
+        support_store_migrate(s);
+        store_close(s->store);
+        support_template_keep(s);
+        e = support_store_start(s, &why);
+    }
     if (e != OK) {
         fail_msg("%s", why_text(&why, e));
     }
-    support_store_migrate(s);
+}
+
+/* support_store_open makes a folder with a migrated database and opens it. */
+static inline void support_store_open(struct support_store *s, const struct store_catalog *catalog)
+{
+    support_store_prepare(s, catalog);
+    support_store_begin(s);
 }
 
 /* support_store_reopen closes the store and opens it again. */

@@ -329,15 +329,10 @@ static void follower_join(struct follower *f)
 /* The tests lose no data to a power cut: most of them do not pay for fsync. */
 static void follower_open_with(struct follower *f, const char *url, struct chain_config config)
 {
-    struct why why = {0};
     *f = (struct follower){.config = config};
     support_store_prepare(&f->s, &world_catalog);
     f->s.config.synchronous = "normal";
-    enum err e = support_store_start(&f->s, &why);
-    if (e != OK) {
-        fail_msg("%s", why_text(&why, e));
-    }
-    support_store_migrate(&f->s);
+    support_store_begin(&f->s);
     f->pool = world_pool(url);
     follower_join(f);
 }

@@ -27,8 +27,7 @@ static int open_one(void **state)
     (void)state;
     support_store_prepare(&s, &sql_catalog);
     s.config.lease_usec = LEASE_USEC;
-    assert_int_equal(support_store_start(&s, NULL), OK);
-    support_store_migrate(&s);
+    support_store_begin(&s);
     assert_int_equal(store_leases_start(s.store, "match", "1", NULL), OK);
     return 0;
 }
