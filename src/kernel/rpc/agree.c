@@ -28,9 +28,9 @@
 #define BEHIND_MAX 3
 /* A node that is ahead of others claims blocks in so much less than their usual time: no chain. */
 #define PACE_TIMES 4
-/* Before the usual time is known: more than so many a second. */
+/* More blocks a second than this are looked after before they are believed. */
 #define PACE_BLOCKS_MAX 20
-/* A head may be so far in the future, or in the past and still be new. Units: seconds. */
+/* A head may be so far in the future. Units: seconds. */
 #define CLOCK_SEC_MAX 60
 /* From so many blocks on the time between two is measured anew. */
 #define PACE_BLOCKS_KEPT 100000
@@ -328,8 +328,7 @@ static bool is_impossible(const struct rpc_pool *pool, const struct rpc_node *no
                u256_mul(usual, u256_from_u64(blocks), &usual) == OK &&
                u256_compare(claimed, usual) < 0;
     }
-    bool is_new = now_sec - most->head_sec <= CLOCK_SEC_MAX;
-    return is_new && blocks > PACE_BLOCKS_MAX * ((uint64_t)sec + 1);
+    return false; /* how fast the chain is, is not known yet */
 }
 
 static void note_pace(struct rpc_pool *pool, const struct rpc_node *most)

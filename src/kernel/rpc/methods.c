@@ -384,9 +384,10 @@ static enum err run_code(struct rpc_pool *pool, struct arena *arena, const struc
     return e;
 }
 
-enum err rpc_eth_call(struct rpc_pool *pool, struct arena *arena, const struct address *from,
-                      const struct address *to, struct slice data, const uint64_t *block,
-                      struct slice *out, struct slice *out_revert, struct why *why)
+enum err rpc_eth_call(struct rpc_pool *pool, struct arena *arena, enum rpc_need need,
+                      const struct address *from, const struct address *to, struct slice data,
+                      const uint64_t *block, struct slice *out, struct slice *out_revert,
+                      struct why *why)
 {
     struct params p;
     struct json_out *j = params_begin(&p, arena);
@@ -394,7 +395,7 @@ enum err rpc_eth_call(struct rpc_pool *pool, struct arena *arena, const struct a
     json_number_or_latest(j, block);
     struct rpc_call call = {.method = "eth_call", .params = params_end(&p)};
     struct rpc_ask ask = {
-        .need = RPC_MONEY, .calls = &call, .count = 1, .accept = accept_bytes, .ctx = out};
+        .need = need, .calls = &call, .count = 1, .accept = accept_bytes, .ctx = out};
     return run_code(pool, arena, &ask, out_revert, why);
 }
 

@@ -183,8 +183,9 @@ void rpc_node_finish_why(const struct rpc_node *node, enum err err, struct why *
 enum err rpc_node_check_chain(struct rpc_pool *pool, struct rpc_node *node,
                               struct why *why) ERR_CHECKED;
 
-/* rpc_pool_lock and rpc_pool_unlock guard what is marked so above; never while asking. */
+/* rpc_pool_lock guards what is marked so above; never while asking. */
 void rpc_pool_lock(struct rpc_pool *pool);
+/* rpc_pool_unlock ends that. */
 void rpc_pool_unlock(struct rpc_pool *pool);
 
 /* ---- metrics by endpoint ---- */

@@ -13,7 +13,6 @@
 #include "kernel/base/check.h"
 #include "kernel/base/clock.h"
 #include "kernel/base/log.h"
-#include "kernel/crypto/hash.h"
 #include "kernel/rpc/leg.h"
 
 #define ROUNDS_MAX 4

@@ -184,12 +184,13 @@ enum err rpc_proven_logs(struct rpc_pool *pool, struct arena *arena,
                          struct evm_log **out, size_t *out_count, struct why *why) ERR_CHECKED;
 
 /*
- * rpc_eth_call runs eth_call, at a quorum. `block` NULL: latest. Errors: ERR_REVERTED with data in
- * out_revert.
+ * rpc_eth_call runs eth_call; RPC_MONEY where something is paid, or becomes true, by its result.
+ * `block` NULL: latest. Errors: ERR_REVERTED with data in out_revert.
  */
-enum err rpc_eth_call(struct rpc_pool *pool, struct arena *arena, const struct address *from,
-                      const struct address *to, struct slice data, const uint64_t *block,
-                      struct slice *out, struct slice *out_revert, struct why *why) ERR_CHECKED;
+enum err rpc_eth_call(struct rpc_pool *pool, struct arena *arena, enum rpc_need need,
+                      const struct address *from, const struct address *to, struct slice data,
+                      const uint64_t *block, struct slice *out, struct slice *out_revert,
+                      struct why *why) ERR_CHECKED;
 /*
  * rpc_estimate_gas runs eth_estimateGas at latest; `to` NULL creates a contract. Errors:
  * ERR_REVERTED with data in out_revert.
