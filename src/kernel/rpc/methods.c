@@ -118,6 +118,7 @@ enum err rpc_chain_id(struct rpc_pool *pool, uint64_t *out, struct why *why)
     }
     arena_free(&scratch);
     if (e == OK) {
+        rpc_survey(pool); /* what is asked next is not asked of one that is days behind */
         *out = pool->options.chain_id;
     }
     return e;

@@ -120,7 +120,10 @@ enum err rpc_call_one(struct rpc_pool *pool, struct arena *arena, enum rpc_need 
 enum err rpc_call_many(struct rpc_pool *pool, struct arena *arena, enum rpc_need need,
                        struct rpc_call *calls, size_t count, struct why *why) ERR_CHECKED;
 
-/* rpc_chain_id asks eth_chainId of every endpoint and compares. Errors: ERR_WRONG_CHAIN, … */
+/*
+ * rpc_chain_id asks eth_chainId of every endpoint and compares, then surveys them. Errors:
+ * ERR_WRONG_CHAIN, …
+ */
 enum err rpc_chain_id(struct rpc_pool *pool, uint64_t *out, struct why *why) ERR_CHECKED;
 /* rpc_block_number asks eth_blockNumber. */
 enum err rpc_block_number(struct rpc_pool *pool, uint64_t *out, struct why *why) ERR_CHECKED;
