@@ -64,6 +64,8 @@ help:
 ## make unit-postgres  the unit tests of what is stored, on a PostgreSQL of their own
 ## make soak-ledger random sequences on the ledger for long, on both databases
 ## make api-postgres   the black-box tests on one; make api runs them on SQLite
+## make sim         follower and relay in a made-up world: SEEDS=200, or SEED=n TRACE=1
+## make soak-sim    the same for long, SEEDS=5000
 ## make soak-jobs   100,000 jobs while processes and the database are killed: each done once
 ## make bench-jobs  the job queue beside BullMQ, pg-boss and graphile-worker
 ## make run         the daemon on a development chain (Ctrl-C stops both)
@@ -150,6 +152,31 @@ $(B)/soak/%: tests/soak/%.c $(LIB)
 soak-jobs: $(B)/soak/jobs
 	@SOAK_RESTART='tools/with-postgres --do restart' \
 		tools/with-postgres sh -c 'SOAK_URL=$$TEST_POSTGRES_URL exec $(B)/soak/jobs'
+
+# --- follower and relay in a world that is made up; tests/sim/sim.h tells all about it -----------
+SIM_OBJ := $(patsubst tests/sim/%.c,$(B)/sim/%.o,$(sort $(wildcard tests/sim/*.c)))
+SEEDS ?= 200
+SEED ?=
+$(B)/sim/%.o: tests/sim/%.c
+	@mkdir -p $(@D)
+	@echo "  SIM     $<"
+	@$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/sim/sim: $(SIM_OBJ) $(LIB)
+	@$(CC) $(LDFLAGS) -o $@ $(SIM_OBJ) $(LIB) $(LDLIBS)
+
+.PHONY: sim soak-sim
+sim: $(B)/sim/sim
+	@$(B)/sim/sim $(if $(SEED),$(SEED) 1,1 $(SEEDS))
+
+# Other seeds each time, unless SEED says with which to begin.
+soak-sim: $(B)/sim/sim
+	@$(B)/sim/sim $(or $(SEED),$$(date +%s)00000) $(SEEDS) $$(nproc)
+
+# One seed, killed at each of its points in turn.
+.PHONY: sweep-sim
+sweep-sim: $(B)/sim/sim
+	@$(B)/sim/sim sweep $(or $(SEED),1) $$(nproc)
 
 # --- what users call ---------------------------------------------------------------------------
 SETUP := tools/setup
@@ -240,4 +267,4 @@ diff: $(DIFF_BIN)
 clean:
 	@rm -rf build build-*
 
--include $(OBJ:.o=.d) $(B)/soak/jobs.d $(DIFF_BIN:=.d) $(TEST_BIN:=.d)
+-include $(OBJ:.o=.d) $(SIM_OBJ:.o=.d) $(B)/soak/jobs.d $(DIFF_BIN:=.d) $(TEST_BIN:=.d)

@@ -157,5 +157,7 @@ static enum err run_chain(struct cli *cli, struct store *store, const struct set
 enum err command_chain(struct cli *cli, struct why *why)
 {
     const char *word = cli_word(cli, 0);
-    return command_with_store(cli, word == NULL || strcmp(word, "resume") != 0, run_chain, why);
+    bool resumes = word != NULL && strcmp(word, "resume") == 0;
+    return resumes ? command_beside(cli, run_chain, why)
+                   : command_with_store(cli, true, run_chain, why);
 }

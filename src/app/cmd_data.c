@@ -6,6 +6,9 @@
 #include "app/settings.h"
 #include "gen/sql_all.h"
 
+/* Units: microseconds. */
+#define BESIDE_LEASE_USEC (120 * (int64_t)USEC_PER_SEC)
+
 enum err command_with_store(struct cli *cli, bool read_only, command_store_fn run, struct why *why)
 {
     struct settings settings;
@@ -15,6 +18,35 @@ enum err command_with_store(struct cli *cli, bool read_only, command_store_fn ru
     settings.store.read_only = read_only;
     if (e == OK) {
         e = store_open(&store, &settings.store, &sql_catalog, why);
+    }
+    if (e == OK) {
+        e = run(cli, store, &settings, why);
+    }
+    store_close(store);
+    settings_clear(&settings);
+    return e;
+}
+
+enum err command_beside(struct cli *cli, command_store_fn run, struct why *why)
+{
+    struct settings settings;
+    struct store *store = NULL;
+    struct store_version v = {0};
+    settings_init(&settings);
+    enum err e = settings_load(&settings, cli, why);
+    settings.store.beside = true;
+    /* A transaction here may rest while something else is read. */
+    settings.store.lease_usec = BESIDE_LEASE_USEC;
+    if (e == OK) {
+        e = store_open(&store, &settings.store, &sql_catalog, why);
+    }
+    if (e == OK) {
+        e = store_version_read(store, &v, why);
+    }
+    if (e == OK && v.applied != v.known) {
+        e = why_set(why, ERR_DB_VERSION, NULL,
+                    "The database is at version %u of %u: run freehold migrate up first.",
+                    v.applied, v.known);
     }
     if (e == OK) {
         e = run(cli, store, &settings, why);

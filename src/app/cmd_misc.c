@@ -11,6 +11,7 @@
 #include "kernel/backup/backup_runs.h"
 #include "kernel/base/hex.h"
 #include "kernel/base/metric.h"
+#include "kernel/chain/chain_reconcile.h"
 #include "kernel/crypto/keystore.h"
 #include "kernel/http/http.h"
 #include "kernel/ops/ops_doctor.h"
@@ -159,6 +160,7 @@ static void reference_metrics(struct buf *out)
     http_metrics_register();
     cache_metrics_register();
     ops_metrics_register();
+    chain_reconcile_metrics_register();
     store_lease_metrics_register();
     store_metrics_register();
     audit_metrics_register();
@@ -178,7 +180,7 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
                                         webhooks_http_table(NULL)};
     const struct chain_table events = leasing_chain_table(NULL);
     struct job_table jobs[SCHEDULES_TABLES_MAX];
-    size_t job_tables = schedules_job_tables(NULL, NULL, NULL, NULL, NULL, jobs);
+    size_t job_tables = schedules_job_tables(NULL, NULL, NULL, NULL, NULL, NULL, jobs);
     buf_format(out, "<!-- Written by `freehold reference %.*s`; do not edit. -->\n\n",
                SLICE_ARG(what));
     if (slice_equal_text(what, "errors")) {

@@ -15,6 +15,12 @@ typedef enum err (*command_store_fn)(struct cli *cli, struct store *store,
 enum err command_with_store(struct cli *cli, bool read_only, command_store_fn run,
                             struct why *why) ERR_CHECKED;
 
+/*
+ * command_beside runs a command that changes the configured database next to a running daemon. The
+ * schema must be the program's. Errors: ERR_DB_VERSION, of store_open, of `run`.
+ */
+enum err command_beside(struct cli *cli, command_store_fn run, struct why *why) ERR_CHECKED;
+
 /* command_serve runs the daemon until SIGINT or SIGTERM. */
 enum err command_serve(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_demo runs one of the demos. */
@@ -41,6 +47,10 @@ enum err command_jobs(struct cli *cli, struct why *why) ERR_CHECKED;
 enum err command_tx(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_chain shows a chain's cursor and resumes after a halt. */
 enum err command_chain(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_reindex builds what follows from the chain again, and compares. */
+enum err command_reindex(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_reconcile compares rows with what the chain says. */
+enum err command_reconcile(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_leases shows the processes on the database and what each of them has. */
 enum err command_leases(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_wallet manages keystore files. */

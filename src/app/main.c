@@ -113,6 +113,19 @@ static const struct cli_option chain_options[] = {
     {NULL, NULL, NULL},
 };
 
+static const struct cli_option reindex_options[] = {
+    {"from", "BLOCK", "Believe what follows from earlier blocks, as far as it can be undone."},
+    {"accept", NULL, "Set right what differs (default: only show it)."},
+    {"continue", NULL, "Go on with what an earlier run has built, instead of beginning anew."},
+    {NULL, NULL, NULL},
+};
+
+static const struct cli_option reconcile_options[] = {
+    {"dry-run", NULL, "Only show what differs (default)."},
+    {"fix", NULL, "Repair it, as each rule says."},
+    {NULL, NULL, NULL},
+};
+
 static const struct cli_option wallet_options[] = {
     {"dir", "DIR", "Keystore folder (default: wallets.keystore_dir)."},
     {"password-file", "FILE", "Password file (default: wallets.password_file)."},
@@ -149,6 +162,11 @@ const struct command cli_commands[] = {
     {"chain", "status|resume|verify",
      "Look at the followed chain, go on after a halt, compare the stored events with it.",
      chain_options, command_chain},
+    {"reindex", NULL,
+     "Build what follows from the chain again, beside a daemon at work, and compare.",
+     reindex_options, command_reindex},
+    {"reconcile", NULL, "Ask contracts and rows whether they agree, and repair what does not.",
+     reconcile_options, command_reconcile},
     {"leases", NULL, "List the processes on the database and who has what only one may do.", NULL,
      command_leases},
     {"wallet", "new|import|list", "Make, import or list the relay's encrypted keys.",

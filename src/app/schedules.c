@@ -122,6 +122,12 @@ static const struct job_cron crons[] = {
         .doc = "Warns before a wallet of the relay runs dry.",
     },
     {
+        .name = "ChainReconcile",
+        .kind = "chain.reconcile",
+        .cron = "0 */6 * * *",
+        .doc = "Asks contracts and rows whether they agree.",
+    },
+    {
         .name = "DatabaseBackup",
         .kind = "backup.daily",
         .cron = "0 3 * * *",
@@ -151,7 +157,8 @@ static const struct job_cron crons[] = {
 
 size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
                             struct leasing *leasing, struct settings *settings,
-                            struct webhooks *webhooks, struct job_table out[SCHEDULES_TABLES_MAX])
+                            struct webhooks *webhooks, struct chain_reconciler *reconciler,
+                            struct job_table out[SCHEDULES_TABLES_MAX])
 {
     const struct job_table tables[] = {
         {
@@ -165,6 +172,7 @@ size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
         leasing_job_table(leasing),
         backups_job_table(settings),
         webhooks_job_table(webhooks),
+        chain_reconcile_job_table(reconciler),
     };
     size_t count = sizeof tables / sizeof tables[0];
     ASSERT(count <= SCHEDULES_TABLES_MAX);

@@ -24,6 +24,7 @@
  */
 size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
                             struct leasing *leasing, struct settings *settings,
-                            struct webhooks *webhooks, struct job_table out[SCHEDULES_TABLES_MAX]);
+                            struct webhooks *webhooks, struct chain_reconciler *reconciler,
+                            struct job_table out[SCHEDULES_TABLES_MAX]);
 
 #endif

@@ -496,9 +496,11 @@ static enum err start_jobs(struct service *s, struct why *why)
         .inbox_usec = s->settings->inbox.retention_usec,
     };
     fill_ops(s);
+    s->reconciler = leasing_reconciler(s->leasing);
+    chain_reconcile_metrics_register();
     webhooks_init(&s->webhooks, &s->settings->webhooks, s->store, webhook_events);
     size_t count = schedules_job_tables(&s->ops, &s->retention, s->leasing, s->settings,
-                                        &s->webhooks, s->job_tables);
+                                        &s->webhooks, &s->reconciler, s->job_tables);
     enum err e = jobs_catalog_new(&s->boot, s->job_tables, count, &s->ops.jobs, why);
     if (e == OK && has_role(s, ROLE_JOBS)) {
         e = jobs_new(&s->jobs, s->store, &s->settings->jobs, s->job_tables, count, why);

@@ -48,6 +48,7 @@ struct service {
     struct chain *chain;
     struct job_table job_tables[SCHEDULES_TABLES_MAX];
     struct ops_retention retention;
+    struct chain_reconciler reconciler;
     struct audit_sealer *sealer;
     struct jobs *jobs;
     struct ops ops;

@@ -91,6 +91,7 @@ test('queues and schedules are those of the systems that are replaced', async ()
         SyncPoolStats: '*/15 * * * *', CleanupSessions: '0 0 * * *', HealthCheck: '*/5 * * * *',
         RelayerBalance: '*/10 * * * *', DatabaseBackup: '0 3 * * *', BackupVerification: '0 5 * * 0',
         BookingAutoComplete: '*/30 * * * *', BookingReconcile: '0 */6 * * *',
+        ChainReconcile: '0 */6 * * *',
     };
     for (const [name, cron] of Object.entries(times)) {
         assert.equal(schedules.get(name)?.cron, cron, name);

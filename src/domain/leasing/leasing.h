@@ -57,15 +57,16 @@
  *
  * Files: leasing_metadata (flatten, canonical hash), leasing_terms (digest, calldata, signatures),
  * leasing_revenue (pro rata): pure rules. leasing_rows: a lease as it is stored and shown.
- * leasing_chain*: events. leasing_routes, leasing_api*, leasing_schema: the API. leasing_watch:
- * what became of our transactions. leasing_jobs: background work. leasing_probe: questions at the
- * start.
+ * leasing_chain*: events. leasing_links, leasing_reconcile: rows without them. leasing_routes,
+ * leasing_api*, leasing_schema: the API. leasing_watch: what became of our transactions.
+ * leasing_jobs: background work. leasing_probe: questions at the start.
  */
 #ifndef DOMAIN_LEASING_LEASING_H
 #define DOMAIN_LEASING_LEASING_H
 
 #include "kernel/base/config.h"
 #include "kernel/chain/chain.h"
+#include "kernel/chain/chain_reconcile.h"
 #include "kernel/http/http.h"
 #include "kernel/jobs/jobs.h"
 #include "kernel/relay/relay.h"
@@ -136,6 +137,18 @@ enum err leasing_ask(struct leasing *leasing, enum leasing_question question,
 struct http_table leasing_http_table(struct leasing *leasing);
 struct chain_table leasing_chain_table(struct leasing *leasing);
 struct job_table leasing_job_table(struct leasing *leasing);
+/* leasing_linked_tables are those whose rows users own, though events set columns; NULL ends it. */
+extern const char *const leasing_linked_tables[];
+/*
+ * leasing_unlink takes from these rows what blocks above `block` had set, so that they wait for
+ * their events again: for forks that are older than the undo log. The tables that follow from the
+ * chain are as of `block` already. Errors: of the store.
+ */
+enum err leasing_unlink(struct store_tx *tx, void *ctx, uint64_t chain_id, uint64_t block,
+                        struct why *why) ERR_CHECKED;
+/* leasing_reconciler has the rules that compare rows with the contracts; see leasing_reconcile.c.
+ */
+struct chain_reconciler leasing_reconciler(struct leasing *leasing);
 /* leasing_sources lists the contracts to follow. Owns: the context. */
 const struct chain_source *leasing_sources(const struct leasing *leasing, size_t *out_count);
 /* leasing_policies lists what the relay may send for the domain's roles. Owns: the context. */

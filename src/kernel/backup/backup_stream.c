@@ -128,12 +128,6 @@ enum err backup_stream_run(const struct backup_source *source, backup_consume_fn
 
 /* ---- reading a store ---- */
 
-/* Where a table is read on: the key of the last row, with its memory. */
-struct position {
-    struct arena arena;
-    struct backup_value *key; /* NULL: at the beginning */
-};
-
 static void bind_key(struct store_query *q, const struct store_column *param,
                      const struct backup_value *v)
 {
@@ -164,7 +158,7 @@ static void bind_key(struct store_query *q, const struct store_column *param,
     }
 }
 
-static void remember(struct position *at, const struct store_table *table,
+static void remember(struct backup_position *at, const struct store_table *table,
                      const struct backup_row *row)
 {
     arena_clear(&at->arena);
@@ -175,8 +169,9 @@ static void remember(struct position *at, const struct store_table *table,
     }
 }
 
-static enum err read_batch(struct store_tx *tx, const struct store *store, struct position *at,
-                           size_t limit, struct backup_batch *batch, struct why *why)
+enum err backup_page_read(struct store_tx *tx, const struct store *store,
+                          struct backup_position *at, size_t limit, struct backup_batch *batch,
+                          struct why *why)
 {
     const struct store_table *table = batch->table;
     const struct store_statement *s = at->key == NULL ? table->first : table->next;
@@ -231,14 +226,14 @@ static enum err read_table(struct store_tx *tx, const struct store *store,
                            const struct store_table *table, struct backup_stream *to,
                            struct why *why)
 {
-    struct position at = {.key = NULL};
+    struct backup_position at = {.key = NULL};
     size_t limit = BATCH_ROWS_FIRST;
     bool ends = false;
     enum err e = OK;
     arena_init(&at.arena, 0);
     while (e == OK && !ends) {
         struct backup_batch *batch = backup_batch_new(table);
-        e = read_batch(tx, store, &at, limit, batch, why);
+        e = backup_page_read(tx, store, &at, limit, batch, why);
         ends = batch->ends;
         if (e == OK && ends) {
             e = read_number(tx, table, &batch->number, why);

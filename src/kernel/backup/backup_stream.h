@@ -40,6 +40,20 @@ enum err backup_stream_run(const struct backup_source *source, backup_consume_fn
 enum err backup_stream_push(struct backup_stream *to, struct backup_batch *batch,
                             struct why *why) ERR_CHECKED;
 
+/* Where a table is read on: the key of the last row, with its memory. */
+struct backup_position {
+    struct arena arena;
+    struct backup_value *key; /* NULL: at the beginning */
+};
+
+/*
+ * backup_page_read reads the next rows of the batch's table, `limit` of them or all that are left
+ * (`ends`), and moves the position. Errors: of the store.
+ */
+enum err backup_page_read(struct store_tx *tx, const struct store *store,
+                          struct backup_position *at, size_t limit, struct backup_batch *batch,
+                          struct why *why) ERR_CHECKED;
+
 /* What backup_stream_read_store reads: `ctx` of a source. */
 struct backup_store_source {
     struct store *store;

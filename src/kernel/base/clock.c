@@ -28,8 +28,8 @@ static int64_t system_mono_usec(void *ctx)
     return system_usec(CLOCK_MONOTONIC);
 }
 
-static const struct clock_source system_source = {system_wall_usec, system_mono_usec, NULL};
-static struct clock_source current = {system_wall_usec, system_mono_usec, NULL};
+static const struct clock_source system_source = {system_wall_usec, system_mono_usec, NULL, NULL};
+static struct clock_source current = {system_wall_usec, system_mono_usec, NULL, NULL};
 
 void clock_set_source(const struct clock_source *source)
 {
@@ -63,6 +63,10 @@ void clock_deadline(int64_t usec, struct timespec *out)
 void clock_sleep_usec(int64_t usec)
 {
     if (usec <= 0) {
+        return;
+    }
+    if (current.sleep_usec != NULL) {
+        current.sleep_usec(current.ctx, usec);
         return;
     }
     int64_t until;

@@ -19,6 +19,7 @@ struct clock_source {
     int64_t (*wall_usec)(void *ctx);
     int64_t (*mono_usec)(void *ctx);
     void *ctx;
+    void (*sleep_usec)(void *ctx, int64_t usec); /* NULL: sleeping takes real time */
 };
 
 /* clock_set_source replaces the clock of the process; NULL restores the system's. Tests only. */
@@ -39,7 +40,7 @@ int64_t clock_mono_usec(void);
  */
 void clock_deadline(int64_t usec, struct timespec *out);
 
-/* clock_sleep_usec sleeps in real time. */
+/* clock_sleep_usec sleeps: in real time, unless a replaced clock has sleeping of its own. */
 void clock_sleep_usec(int64_t usec);
 
 /*

@@ -40,6 +40,7 @@ struct chain *chain_new(const struct chain_options *options)
     chain->statics = options->sources;
     chain->static_count = options->source_count;
     chain->span = chain->config.range_max;
+    chain->limit = UINT64_MAX;
     chain->leased = options->leased;
     chain->watch_only = options->watch_only;
     arena_init(&chain->followed_arena, 0);
@@ -121,11 +122,17 @@ static void note_position(struct chain *chain, const struct chain_position *p)
     metric_set(&chain_metrics[CHAIN_METRIC_CURSOR], (int64_t)p->block);
     metric_set(&chain_metrics[CHAIN_METRIC_HALTED], p->halted_why[0] != '\0');
     (void)pthread_mutex_lock(&chain->lock);
+    bool resumed = chain->status.halted && p->halted_why[0] == '\0';
     chain->status.cursor_block = p->block;
     chain->status.cursor_hash = p->hash;
     chain->status.halted = p->halted_why[0] != '\0';
     memcpy(chain->status.halted_why, p->halted_why, sizeof chain->status.halted_why);
     (void)pthread_mutex_unlock(&chain->lock);
+    if (resumed) {
+        /* Another process may have done so, whose signals do not come here (store.h, beside). */
+        store_wake(chain->store, "chain_reorg");
+        store_wake(chain->store, "relay");
+    }
 }
 
 /*
@@ -198,6 +205,7 @@ static enum err apply_batch(struct chain *chain, struct chain_batch *batch, stru
         const struct evm_header *last = &batch->headers[batch->header_count - 1];
         chain->followed_known = chain->followed_known && batch->item_count == 0;
         chain->followed_at = last->hash;
+        chain->followed_usec = batch->moved_usec;
         note_applied(chain, batch, started);
     }
     return e;
@@ -207,6 +215,7 @@ static enum err advance(struct chain *chain, const struct chain_position *at, ui
                         bool *out_progress, struct why *why)
 {
     uint64_t target = head > chain->config.confirmations ? head - chain->config.confirmations : 0;
+    target = target < chain->limit ? target : chain->limit;
     uint64_t last = at->block + chain->config.range_max;
     last = last < target ? last : target;
     last = last > at->block ? last : at->block;
@@ -456,6 +465,11 @@ void chain_stop(struct chain *chain)
     (void)pthread_join(chain->thread, NULL);
     chain->running = false;
     release(chain);
+}
+
+void chain_limit(struct chain *chain, uint64_t block)
+{
+    chain->limit = block;
 }
 
 void chain_poke(struct chain *chain)

@@ -192,6 +192,9 @@ void chain_free(struct chain *chain);
  */
 enum err chain_sync_once(struct chain *chain, bool *out_progress, struct why *why) ERR_CHECKED;
 
+/* chain_limit keeps the next steps from going beyond a block. */
+void chain_limit(struct chain *chain, uint64_t block);
+
 /* chain_poke makes the loop look now (somebody knows that a block was mined). */
 void chain_poke(struct chain *chain);
 

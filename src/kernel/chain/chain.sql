@@ -61,6 +61,13 @@ SELECT block_number, block_hash FROM chain_blocks
 WHERE chain_id = :chain_id AND block_number BETWEEN :from_block AND :to_block
 ORDER BY block_number DESC;
 
+-- statement: chain_blocks_oldest
+-- doc: The oldest block that is remembered.
+-- params: chain_id i64
+-- columns: block_number i64
+SELECT block_number FROM chain_blocks
+WHERE chain_id = :chain_id ORDER BY block_number LIMIT 1;
+
 -- statement: chain_blocks_cut
 -- doc: Forgets blocks from a number on.
 -- params: chain_id i64, from_block i64

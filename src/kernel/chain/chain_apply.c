@@ -249,16 +249,17 @@ static enum err remember_blocks(struct store_tx *tx, const struct chain_batch *b
     return e == OK ? store_undo_prune(tx, config->chain_id, keep_from, why) : e;
 }
 
-static enum err move_cursor(struct store_tx *tx, const struct chain_batch *batch, struct why *why)
+static enum err move_cursor(struct store_tx *tx, struct chain_batch *batch, struct why *why)
 {
     const struct evm_header *last = &batch->headers[batch->header_count - 1];
     int64_t changed = 0;
     struct store_query q;
+    batch->moved_usec = clock_wall_usec();
     store_begin(&q, tx, &chain_sql_cursor_move);
     store_bind_i64(&q, "chain_id", (int64_t)batch->chain->config.chain_id);
     store_bind_i64(&q, "block_number", (int64_t)last->number);
     store_bind_bytes(&q, "block_hash", hash_slice(&last->hash));
-    store_bind_time(&q, "now", clock_wall_usec());
+    store_bind_time(&q, "now", batch->moved_usec);
     store_bind_i64(&q, "old_number", (int64_t)batch->from.block);
     store_bind_bytes(&q, "old_hash", hash_slice(&batch->from.hash));
     enum err e = store_finish(&q, &changed, why);

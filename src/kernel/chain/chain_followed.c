@@ -90,7 +90,8 @@ static enum err load(struct store_tx *tx, void *ctx, struct why *why)
 enum err chain_followed_load(struct chain *chain, const struct chain_position *at, struct why *why)
 {
     /* The rows are a function of the cursor, whoever moved it: another process, chain_resume. */
-    if (chain->followed_known && hash_equal(&chain->followed_at, &at->hash)) {
+    if (chain->followed_known && hash_equal(&chain->followed_at, &at->hash) &&
+        chain->followed_usec == at->updated_usec) {
         return OK;
     }
     chain->followed_known = false;
@@ -98,6 +99,7 @@ enum err chain_followed_load(struct chain *chain, const struct chain_position *a
     if (e == OK) {
         chain->followed_known = true;
         chain->followed_at = at->hash;
+        chain->followed_usec = at->updated_usec;
     }
     return e;
 }

@@ -71,11 +71,13 @@ struct chain {
     size_t followed_count;
     bool followed_known;
     struct hash followed_at;
+    int64_t followed_usec; /* of the cursor's row then: whoever sets rows right changes it */
 
     bool leased;
     bool watch_only;
     struct store_hold hold; /* of the lease; its lease is NULL without one */
 
+    uint64_t limit;       /* steps do not go beyond this block */
     bool opened;          /* this process has looked whether node and rows belong together */
     uint64_t span;        /* blocks that the node lets us ask for in one eth_getLogs */
     uint32_t span_good;   /* full-span answers since `span` was last changed */
@@ -108,6 +110,7 @@ struct chain_batch {
     size_t header_count;
     struct chain_item *items;
     size_t item_count;
+    int64_t moved_usec; /* out: of the cursor's row */
 };
 
 /* ---- chain_open.c ---- */

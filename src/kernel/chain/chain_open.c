@@ -112,6 +112,11 @@ static enum err read_base(struct opening *o, struct why *why)
 {
     uint64_t start = o->chain->config.start_block;
     uint64_t number = start > 0 ? start - 1 : 0;
+    if (number == 0) {
+        o->base = o->genesis; /* it is there: a node that says otherwise now has no say */
+        o->has_base = true;
+        return OK;
+    }
     enum err e = rpc_header(o->chain->rpc, &o->chain->step, number, &o->base, why);
     if (e == ERR_NOT_FOUND) {
         return why_set(why, ERR_CONFIG, "chain.start_block",

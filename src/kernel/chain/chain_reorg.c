@@ -25,7 +25,7 @@ struct rollback {
     bool moves_base;           /* even the block below the first applied one is another now */
     struct evm_header base;    /* the oldest remembered block, as it is now */
     uint64_t changes;          /* out */
-    char halted[WHY_TEXT_MAX]; /* out: what the row says */
+    char halted[WHY_TEXT_MAX]; /* what the row says */
 };
 
 static enum err read_range(struct store_tx *tx, void *ctx, struct why *why)
@@ -93,6 +93,50 @@ static enum err find_fork(struct chain *chain, const struct range_read *known, s
     }
     *out_finding = LOST;
     out->base = header;
+    return OK;
+}
+
+/* Where a fork is that is too deep to be undone without a human. */
+struct deep {
+    uint64_t oldest; /* of the remembered blocks */
+    bool found;
+    uint64_t fork; /* then: the newest of them that is still on the chain */
+};
+
+/*
+ * Looks for the fork among all remembered blocks, so that the sentence can say where to go on. The
+ * older a block is the likelier it is still there, so halving finds it. What a node cannot answer
+ * now counts as lost: whether to halt does not depend on it.
+ */
+static enum err find_deep(struct chain *chain, const struct chain_position *at, struct deep *out,
+                          struct why *why)
+{
+    uint64_t depth = chain->config.undo_depth;
+    struct range_read known = {
+        .chain = chain,
+        .from = at->block > depth ? at->block - depth : 0,
+        .to = at->block,
+    };
+    enum err e = store_read(chain->store, read_range, &known, why);
+    if (e != OK || known.count == 0) {
+        return e;
+    }
+    size_t low = 0;
+    size_t high = known.count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        struct evm_header header;
+        arena_clear(&chain->reading);
+        e = rpc_header(chain->rpc, &chain->reading, known.blocks[mid].number, &header, NULL);
+        if (e == OK && hash_equal(&header.hash, &known.blocks[mid].hash)) {
+            high = mid;
+        } else {
+            low = mid + 1;
+        }
+    }
+    out->oldest = known.blocks[known.count - 1].number;
+    out->found = high < known.count;
+    out->fork = out->found ? known.blocks[high].number : 0;
     return OK;
 }
 
@@ -286,15 +330,31 @@ static enum err run_rollback(struct store_tx *tx, void *ctx, struct why *why)
     return e;
 }
 
+/* What to do, as far as it can be known. */
+static void say_halted(struct rollback *r, const struct deep *deep)
+{
+    unsigned long long depth_max = r->chain->config.reorg_depth_max;
+    unsigned long long block = r->at.block;
+    if (deep->found) {
+        (void)snprintf(
+            r->halted, sizeof r->halted,
+            "block %llu is no longer canonical, and the last common block is %llu, more "
+            "than chain.max_reorg_depth = %llu blocks below; look at the chain, then run "
+            "`freehold chain resume --from %llu`",
+            block, (unsigned long long)deep->fork, depth_max, (unsigned long long)deep->fork + 1);
+        return;
+    }
+    (void)snprintf(r->halted, sizeof r->halted,
+                   "block %llu is no longer canonical, and no common block was found within "
+                   "chain.max_reorg_depth = %llu blocks nor among all that are remembered, from "
+                   "%llu on; look at the node and the chain, then run `freehold chain resume "
+                   "--from BLOCK`, or `freehold reindex --accept` if the fork is older",
+                   block, depth_max, (unsigned long long)deep->oldest);
+}
+
 static enum err run_halt(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct rollback *r = ctx;
-    (void)snprintf(r->halted, sizeof r->halted,
-                   "block %llu is no longer canonical and no common block was found within "
-                   "chain.max_reorg_depth = %llu blocks; look at the chain, then run "
-                   "`freehold chain resume --from BLOCK`",
-                   (unsigned long long)r->at.block,
-                   (unsigned long long)r->chain->config.reorg_depth_max);
     enum err e = verify_position(tx, r, why);
     if (e != OK) {
         return e;
@@ -356,7 +416,10 @@ enum err chain_reorg_handle(struct chain *chain, const struct chain_position *at
         return e;
     }
     if (finding == LOST) {
-        e = chain_write(chain, run_halt, &r, why);
+        struct deep deep = {0};
+        e = find_deep(chain, at, &deep, why);
+        say_halted(&r, &deep);
+        e = e == OK ? chain_write(chain, run_halt, &r, why) : e;
         return e != OK ? e : why_set(why, ERR_CHAIN_HALTED, NULL, "%s", r.halted);
     }
     e = chain_write(chain, run_rollback, &r, why);
@@ -374,6 +437,27 @@ struct resume {
     uint64_t from_block;
     struct slice by;
 };
+
+/* What was applied above a block that is forgotten cannot be undone one by one any more. */
+static enum err refuse_forgotten(struct store_tx *tx, const struct resume *r, struct why *why)
+{
+    uint64_t oldest = 0;
+    struct store_query q;
+    store_begin(&q, tx, &chain_sql_blocks_oldest);
+    store_bind_i64(&q, "chain_id", (int64_t)r->chain_id);
+    if (store_step(&q)) {
+        oldest = (uint64_t)store_get_i64(&q, "block_number");
+    }
+    enum err e = store_finish(&q, NULL, why);
+    return e != OK ? e
+                   : why_set(why, ERR_CONFLICT, "from",
+                             "block %llu is not remembered any more, so what follows it cannot be "
+                             "undone: the oldest that is remembered is %llu (chain.undo_depth); "
+                             "resume from %llu or later, or rebuild with `freehold reindex "
+                             "--accept`",
+                             (unsigned long long)r->from_block - 1, (unsigned long long)oldest,
+                             (unsigned long long)oldest + 1);
+}
 
 static enum err run_resume(struct store_tx *tx, void *ctx, struct why *why)
 {
@@ -402,16 +486,15 @@ static enum err run_resume(struct store_tx *tx, void *ctx, struct why *why)
         return e;
     }
     if (!found) {
-        return why_set(why, ERR_CONFLICT, "from",
-                       "block %llu is not remembered any more, so its successors cannot be "
-                       "undone; choose a later block or rebuild with an empty database",
-                       (unsigned long long)fork.number);
+        return refuse_forgotten(tx, r, why);
     }
     uint64_t changes = 0;
     e = rewind_rows(tx, r->chain_id, &fork, &changes, why);
     if (e == OK) {
         store_notify(tx, "chain");
         store_notify(tx, "chain_poke");
+        store_notify(tx, "chain_reorg"); /* transactions may have fallen out */
+        store_notify(tx, "relay");
         const struct turn turn = {
             .action = &actions[ACTION_RESUMED],
             .by = r->by,

@@ -14,7 +14,7 @@ static const struct store_column chain_sql_cursor_get_columns[] = {
 };
 const struct store_statement chain_sql_cursor_get = {
     .name = "chain_cursor_get",
-    .id = 28,
+    .id = 29,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash, genesis_hash, halted_why, updated_at\n"
@@ -37,7 +37,7 @@ static const struct store_column chain_sql_totals_columns[] = {
 };
 const struct store_statement chain_sql_totals = {
     .name = "chain_totals",
-    .id = 42,
+    .id = 43,
     .writes = false,
     .sqlite =
         "SELECT (SELECT COUNT(*) FROM chain_reorgs r WHERE r.chain_id = ?1) AS reorgs,\n"
@@ -62,7 +62,7 @@ static const struct store_column chain_sql_cursor_insert_params[] = {
 };
 const struct store_statement chain_sql_cursor_insert = {
     .name = "chain_cursor_insert",
-    .id = 30,
+    .id = 31,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors\n"
@@ -86,7 +86,7 @@ static const struct store_column chain_sql_cursor_move_params[] = {
 };
 const struct store_statement chain_sql_cursor_move = {
     .name = "chain_cursor_move",
-    .id = 31,
+    .id = 32,
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors\n"
@@ -109,7 +109,7 @@ static const struct store_column chain_sql_cursor_halt_params[] = {
 };
 const struct store_statement chain_sql_cursor_halt = {
     .name = "chain_cursor_halt",
-    .id = 29,
+    .id = 30,
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors SET halted_why = ?2, updated_at = ?3 WHERE chain_id = ?1",
@@ -127,7 +127,7 @@ static const struct store_column chain_sql_cursor_rewind_params[] = {
 };
 const struct store_statement chain_sql_cursor_rewind = {
     .name = "chain_cursor_rewind",
-    .id = 32,
+    .id = 33,
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors\n"
@@ -197,7 +197,7 @@ static const struct store_column chain_sql_blocks_range_columns[] = {
 };
 const struct store_statement chain_sql_blocks_range = {
     .name = "chain_blocks_range",
-    .id = 27,
+    .id = 28,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM chain_blocks\n"
@@ -211,6 +211,28 @@ const struct store_statement chain_sql_blocks_range = {
     .param_count = 3,
     .columns = chain_sql_blocks_range_columns,
     .column_count = 2,
+};
+
+static const struct store_column chain_sql_blocks_oldest_params[] = {
+    {"chain_id", STORE_I64, false},
+};
+static const struct store_column chain_sql_blocks_oldest_columns[] = {
+    {"block_number", STORE_I64, false},
+};
+const struct store_statement chain_sql_blocks_oldest = {
+    .name = "chain_blocks_oldest",
+    .id = 26,
+    .writes = false,
+    .sqlite =
+        "SELECT block_number FROM chain_blocks\n"
+        "WHERE chain_id = ?1 ORDER BY block_number LIMIT 1",
+    .postgres =
+        "SELECT block_number FROM chain_blocks\n"
+        "WHERE chain_id = $1::bigint ORDER BY block_number LIMIT 1",
+    .params = chain_sql_blocks_oldest_params,
+    .param_count = 1,
+    .columns = chain_sql_blocks_oldest_columns,
+    .column_count = 1,
 };
 
 static const struct store_column chain_sql_blocks_cut_params[] = {
@@ -235,7 +257,7 @@ static const struct store_column chain_sql_blocks_prune_params[] = {
 };
 const struct store_statement chain_sql_blocks_prune = {
     .name = "chain_blocks_prune",
-    .id = 26,
+    .id = 27,
     .writes = true,
     .sqlite =
         "DELETE FROM chain_blocks WHERE chain_id = ?1 AND block_number < ?2",
@@ -253,7 +275,7 @@ static const struct store_column chain_sql_source_insert_params[] = {
 };
 const struct store_statement chain_sql_source_insert = {
     .name = "chain_source_insert",
-    .id = 40,
+    .id = 41,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -277,7 +299,7 @@ static const struct store_column chain_sql_sources_list_columns[] = {
 };
 const struct store_statement chain_sql_sources_list = {
     .name = "chain_sources_list",
-    .id = 41,
+    .id = 42,
     .writes = false,
     .sqlite =
         "SELECT address, contract, from_block FROM chain_sources\n"
@@ -306,7 +328,7 @@ static const struct store_column chain_sql_event_insert_params[] = {
 };
 const struct store_statement chain_sql_event_insert = {
     .name = "chain_event_insert",
-    .id = 33,
+    .id = 34,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events\n"
@@ -343,7 +365,7 @@ static const struct store_column chain_sql_events_range_columns[] = {
 };
 const struct store_statement chain_sql_events_range = {
     .name = "chain_events_range",
-    .id = 38,
+    .id = 39,
     .writes = false,
     .sqlite =
         "SELECT block_number, log_index, block_hash, transaction_hash, contract_address, event_type,\n"
@@ -369,7 +391,7 @@ static const struct store_column chain_sql_events_cut_params[] = {
 };
 const struct store_statement chain_sql_events_cut = {
     .name = "chain_events_cut",
-    .id = 35,
+    .id = 36,
     .writes = true,
     .sqlite =
         "DELETE FROM blockchain_events WHERE chain_id = ?1 AND block_number >= ?2",
@@ -388,7 +410,7 @@ static const struct store_column chain_sql_events_kept_columns[] = {
 };
 const struct store_statement chain_sql_events_kept = {
     .name = "chain_events_kept",
-    .id = 36,
+    .id = 37,
     .writes = false,
     .sqlite =
         "SELECT c.chain_id,\n"
@@ -422,7 +444,7 @@ static const struct store_column chain_sql_events_prune_params[] = {
 };
 const struct store_statement chain_sql_events_prune = {
     .name = "chain_events_prune",
-    .id = 37,
+    .id = 38,
     .writes = true,
     .sqlite =
         "DELETE FROM blockchain_events\n"
@@ -453,7 +475,7 @@ static const struct store_column chain_sql_events_below_columns[] = {
 };
 const struct store_statement chain_sql_events_below = {
     .name = "chain_events_below",
-    .id = 34,
+    .id = 35,
     .writes = false,
     .sqlite =
         "SELECT block_number FROM blockchain_events\n"
@@ -480,7 +502,7 @@ static const struct store_column chain_sql_reorg_insert_params[] = {
 };
 const struct store_statement chain_sql_reorg_insert = {
     .name = "chain_reorg_insert",
-    .id = 39,
+    .id = 40,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs\n"

@@ -65,6 +65,13 @@ extern const struct store_statement chain_sql_block_get;
 extern const struct store_statement chain_sql_blocks_range;
 
 /*
+ * chain_sql_blocks_oldest: The oldest block that is remembered.
+ * Params: chain_id i64
+ * Columns: block_number i64
+ */
+extern const struct store_statement chain_sql_blocks_oldest;
+
+/*
  * chain_sql_blocks_cut: Forgets blocks from a number on.
  * Params: chain_id i64, from_block i64
  */

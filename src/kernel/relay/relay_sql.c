@@ -11,7 +11,7 @@ static const struct store_column relay_sql_wallet_get_columns[] = {
 };
 const struct store_statement relay_sql_wallet_get = {
     .name = "relay_wallet_get",
-    .id = 283,
+    .id = 308,
     .writes = true,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
@@ -33,7 +33,7 @@ static const struct store_column relay_sql_wallet_next_columns[] = {
 };
 const struct store_statement relay_sql_wallet_next = {
     .name = "relay_wallet_next",
-    .id = 284,
+    .id = 309,
     .writes = false,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
@@ -53,7 +53,7 @@ static const struct store_column relay_sql_wallet_put_params[] = {
 };
 const struct store_statement relay_sql_wallet_put = {
     .name = "relay_wallet_put",
-    .id = 285,
+    .id = 310,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -76,7 +76,7 @@ static const struct store_column relay_sql_wallet_put_pooled_params[] = {
 };
 const struct store_statement relay_sql_wallet_put_pooled = {
     .name = "relay_wallet_put_pooled",
-    .id = 288,
+    .id = 313,
     .writes = true,
     .sqlite =
         "UPDATE relay_wallets SET pooled = ?3\n"
@@ -97,7 +97,7 @@ static const struct store_column relay_sql_wallet_put_balance_params[] = {
 };
 const struct store_statement relay_sql_wallet_put_balance = {
     .name = "relay_wallet_put_balance",
-    .id = 286,
+    .id = 311,
     .writes = true,
     .sqlite =
         "UPDATE relay_wallets SET balance = ?3, low = ?4, balance_at = ?5\n"
@@ -115,7 +115,7 @@ static const struct store_column relay_sql_wallet_put_low_params[] = {
 };
 const struct store_statement relay_sql_wallet_put_low = {
     .name = "relay_wallet_put_low",
-    .id = 287,
+    .id = 312,
     .writes = true,
     .sqlite =
         "UPDATE relay_wallets SET low = TRUE\n"
@@ -141,7 +141,7 @@ static const struct store_column relay_sql_wallets_list_columns[] = {
 };
 const struct store_statement relay_sql_wallets_list = {
     .name = "relay_wallets_list",
-    .id = 289,
+    .id = 314,
     .writes = false,
     .sqlite =
         "SELECT w.address, w.next_nonce, w.pooled, w.low, w.balance, w.balance_at,\n"
@@ -176,7 +176,7 @@ static const struct store_column relay_sql_pool_waiting_columns[] = {
 };
 const struct store_statement relay_sql_pool_waiting = {
     .name = "relay_pool_waiting",
-    .id = 276,
+    .id = 301,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id FROM relay_intents i\n"
@@ -203,7 +203,7 @@ static const struct store_column relay_sql_pool_assign_params[] = {
 };
 const struct store_statement relay_sql_pool_assign = {
     .name = "relay_pool_assign",
-    .id = 275,
+    .id = 300,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET wallet = ?2, pool = 2, try_at = ?3\n"
@@ -227,7 +227,7 @@ static const struct store_column relay_sql_refills_since_columns[] = {
 };
 const struct store_statement relay_sql_refills_since = {
     .name = "relay_refills_since",
-    .id = 279,
+    .id = 304,
     .writes = false,
     .sqlite =
         "SELECT to_address, value, state FROM relay_intents\n"
@@ -263,7 +263,7 @@ static const struct store_column relay_sql_intent_insert_params[] = {
 };
 const struct store_statement relay_sql_intent_insert = {
     .name = "relay_intent_insert",
-    .id = 260,
+    .id = 285,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents\n"
@@ -296,7 +296,7 @@ static const struct store_column relay_sql_intent_by_key_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_key = {
     .name = "relay_intent_by_key",
-    .id = 254,
+    .id = 279,
     .writes = false,
     .sqlite =
         "SELECT intent_id, content_hash FROM relay_intents WHERE intent_key = ?1",
@@ -339,7 +339,7 @@ static const struct store_column relay_sql_intent_get_columns[] = {
 };
 const struct store_statement relay_sql_intent_get = {
     .name = "relay_intent_get",
-    .id = 258,
+    .id = 283,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -394,7 +394,7 @@ static const struct store_column relay_sql_intents_list_columns[] = {
 };
 const struct store_statement relay_sql_intents_list = {
     .name = "relay_intents_list",
-    .id = 272,
+    .id = 297,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -438,7 +438,7 @@ static const struct store_column relay_sql_intent_by_hash_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_hash = {
     .name = "relay_intent_by_hash",
-    .id = 253,
+    .id = 278,
     .writes = false,
     .sqlite =
         "SELECT intent_id FROM relay_attempts WHERE transaction_hash = ?1",
@@ -477,7 +477,7 @@ static const struct store_column relay_sql_queued_list_columns[] = {
 };
 const struct store_statement relay_sql_queued_list = {
     .name = "relay_queued_list",
-    .id = 278,
+    .id = 303,
     .writes = false,
     .sqlite =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
@@ -558,7 +558,7 @@ static const struct store_column relay_sql_inflight_count_columns[] = {
 };
 const struct store_statement relay_sql_inflight_count = {
     .name = "relay_inflight_count",
-    .id = 252,
+    .id = 277,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS inflight FROM relay_intents\n"
@@ -580,7 +580,7 @@ static const struct store_column relay_sql_intent_sign_params[] = {
 };
 const struct store_statement relay_sql_intent_sign = {
     .name = "relay_intent_sign",
-    .id = 269,
+    .id = 294,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -606,7 +606,7 @@ static const struct store_column relay_sql_intent_resign_params[] = {
 };
 const struct store_statement relay_sql_intent_resign = {
     .name = "relay_intent_resign",
-    .id = 266,
+    .id = 291,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -637,7 +637,7 @@ static const struct store_column relay_sql_attempt_insert_params[] = {
 };
 const struct store_statement relay_sql_attempt_insert = {
     .name = "relay_attempt_insert",
-    .id = 245,
+    .id = 270,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts\n"
@@ -664,7 +664,7 @@ static const struct store_column relay_sql_attempt_is_filler_columns[] = {
 };
 const struct store_statement relay_sql_attempt_is_filler = {
     .name = "relay_attempt_is_filler",
-    .id = 246,
+    .id = 271,
     .writes = false,
     .sqlite =
         "SELECT t.filler, i.cancelling\n"
@@ -706,7 +706,7 @@ static const struct store_column relay_sql_open_list_columns[] = {
 };
 const struct store_statement relay_sql_open_list = {
     .name = "relay_open_list",
-    .id = 274,
+    .id = 299,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at,\n"
@@ -745,7 +745,7 @@ static const struct store_column relay_sql_attempts_list_columns[] = {
 };
 const struct store_statement relay_sql_attempts_list = {
     .name = "relay_attempts_list",
-    .id = 248,
+    .id = 273,
     .writes = false,
     .sqlite =
         "SELECT attempt, transaction_hash FROM relay_attempts\n"
@@ -773,7 +773,7 @@ static const struct store_column relay_sql_attempts_detail_columns[] = {
 };
 const struct store_statement relay_sql_attempts_detail = {
     .name = "relay_attempts_detail",
-    .id = 247,
+    .id = 272,
     .writes = false,
     .sqlite =
         "SELECT attempt, transaction_hash, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -797,7 +797,7 @@ static const struct store_column relay_sql_attempt_content_columns[] = {
 };
 const struct store_statement relay_sql_attempt_content = {
     .name = "relay_attempt_content",
-    .id = 244,
+    .id = 269,
     .writes = false,
     .sqlite =
         "SELECT to_address, value, data FROM relay_intents WHERE intent_id = ?1",
@@ -817,7 +817,7 @@ static const struct store_column relay_sql_intent_sent_params[] = {
 };
 const struct store_statement relay_sql_intent_sent = {
     .name = "relay_intent_sent",
-    .id = 268,
+    .id = 293,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 3, sent_at = ?4, try_at = ?3, updated_at = ?4\n"
@@ -836,7 +836,7 @@ static const struct store_column relay_sql_intent_retry_at_params[] = {
 };
 const struct store_statement relay_sql_intent_retry_at = {
     .name = "relay_intent_retry_at",
-    .id = 267,
+    .id = 292,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET try_at = ?3\n"
@@ -856,7 +856,7 @@ static const struct store_column relay_sql_intent_put_off_params[] = {
 };
 const struct store_statement relay_sql_intent_put_off = {
     .name = "relay_intent_put_off",
-    .id = 263,
+    .id = 288,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET try_at = ?2, tries = ?3, updated_at = ?4\n"
@@ -884,7 +884,7 @@ static const struct store_column relay_sql_intent_mined_params[] = {
 };
 const struct store_statement relay_sql_intent_mined = {
     .name = "relay_intent_mined",
-    .id = 261,
+    .id = 286,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -912,7 +912,7 @@ static const struct store_column relay_sql_intent_unmined_params[] = {
 };
 const struct store_statement relay_sql_intent_unmined = {
     .name = "relay_intent_unmined",
-    .id = 271,
+    .id = 296,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -938,7 +938,7 @@ static const struct store_column relay_sql_intent_final_params[] = {
 };
 const struct store_statement relay_sql_intent_final = {
     .name = "relay_intent_final",
-    .id = 257,
+    .id = 282,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET final = TRUE, updated_at = ?2\n"
@@ -958,7 +958,7 @@ static const struct store_column relay_sql_intent_fail_params[] = {
 };
 const struct store_statement relay_sql_intent_fail = {
     .name = "relay_intent_fail",
-    .id = 256,
+    .id = 281,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -981,7 +981,7 @@ static const struct store_column relay_sql_intent_replaced_params[] = {
 };
 const struct store_statement relay_sql_intent_replaced = {
     .name = "relay_intent_replaced",
-    .id = 265,
+    .id = 290,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -1009,7 +1009,7 @@ static const struct store_column relay_sql_nonce_holder_columns[] = {
 };
 const struct store_statement relay_sql_nonce_holder = {
     .name = "relay_nonce_holder",
-    .id = 273,
+    .id = 298,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler\n"
@@ -1031,7 +1031,7 @@ static const struct store_column relay_sql_intent_reopen_params[] = {
 };
 const struct store_statement relay_sql_intent_reopen = {
     .name = "relay_intent_reopen",
-    .id = 264,
+    .id = 289,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -1051,7 +1051,7 @@ static const struct store_column relay_sql_intent_cancel_params[] = {
 };
 const struct store_statement relay_sql_intent_cancel = {
     .name = "relay_intent_cancel",
-    .id = 255,
+    .id = 280,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 8, final = TRUE, updated_at = ?2\n"
@@ -1069,7 +1069,7 @@ static const struct store_column relay_sql_intent_take_back_params[] = {
 };
 const struct store_statement relay_sql_intent_take_back = {
     .name = "relay_intent_take_back",
-    .id = 270,
+    .id = 295,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET cancelling = TRUE, updated_at = ?2\n"
@@ -1087,7 +1087,7 @@ static const struct store_column relay_sql_intent_hurry_params[] = {
 };
 const struct store_statement relay_sql_intent_hurry = {
     .name = "relay_intent_hurry",
-    .id = 259,
+    .id = 284,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -1114,7 +1114,7 @@ static const struct store_column relay_sql_unfinal_deep_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_deep = {
     .name = "relay_unfinal_deep",
-    .id = 280,
+    .id = 305,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
@@ -1145,7 +1145,7 @@ static const struct store_column relay_sql_unfinal_fresh_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_fresh = {
     .name = "relay_unfinal_fresh",
-    .id = 281,
+    .id = 306,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
@@ -1176,7 +1176,7 @@ static const struct store_column relay_sql_unfinal_intents_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_intents = {
     .name = "relay_unfinal_intents",
-    .id = 282,
+    .id = 307,
     .writes = false,
     .sqlite =
         "SELECT intent_id, transaction_hash FROM relay_intents\n"
@@ -1201,7 +1201,7 @@ static const struct store_column relay_sql_queue_counts_columns[] = {
 };
 const struct store_statement relay_sql_queue_counts = {
     .name = "relay_queue_counts",
-    .id = 277,
+    .id = 302,
     .writes = false,
     .sqlite =
         "SELECT COALESCE(SUM(CASE WHEN state = 1 THEN 1 ELSE 0 END), 0) AS queued,\n"
@@ -1225,7 +1225,7 @@ static const struct store_column relay_sql_caller_next_columns[] = {
 };
 const struct store_statement relay_sql_caller_next = {
     .name = "relay_caller_next",
-    .id = 250,
+    .id = 275,
     .writes = false,
     .sqlite =
         "SELECT next_nonce FROM relay_callers WHERE caller_id = ?1",
@@ -1244,7 +1244,7 @@ static const struct store_column relay_sql_caller_put_params[] = {
 };
 const struct store_statement relay_sql_caller_put = {
     .name = "relay_caller_put",
-    .id = 251,
+    .id = 276,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_callers (caller_id, next_nonce, updated_at)\n"
@@ -1268,7 +1268,7 @@ static const struct store_column relay_sql_intent_put_caller_params[] = {
 };
 const struct store_statement relay_sql_intent_put_caller = {
     .name = "relay_intent_put_caller",
-    .id = 262,
+    .id = 287,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET caller_id = ?2 WHERE intent_id = ?1",
@@ -1287,7 +1287,7 @@ static const struct store_column relay_sql_caller_asked_columns[] = {
 };
 const struct store_statement relay_sql_caller_asked = {
     .name = "relay_caller_asked",
-    .id = 249,
+    .id = 274,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS asked FROM relay_intents\n"

@@ -226,10 +226,11 @@ static const char session_sql[] =
     " set_config('bytea_output', 'hex', false),"
     " set_config('standard_conforming_strings', 'on', false),"
     " set_config('enable_seqscan', $4, false), set_config('jit', 'off', false),"
+    " set_config('search_path', coalesce($5, current_setting('search_path')), false),"
     " current_setting('server_encoding') = 'UTF8',"
     " to_regclass('schema_migrations') IS NULL";
 
-enum { ANSWER_UTF8 = 10, ANSWER_NEW };
+enum { ANSWER_UTF8 = 11, ANSWER_NEW };
 
 static bool answered_true(const PGresult *result, int column)
 {
@@ -264,8 +265,8 @@ static enum err set_session(struct store_conn *conn, const struct store_config *
     int64_t idle_usec = conn->for_writing ? config->lease_usec / 2 : config->statement_usec;
     snprintf(idle_msec, sizeof(idle_msec), "%lld", (long long)(idle_usec / USEC_PER_MSEC));
     const char *const values[] = {statement_msec, lock_msec, idle_msec,
-                                  conn->for_writing ? "off" : "on"};
-    PGresult *result = PQexecParams(conn->pq, session_sql, 4, NULL, values, NULL, NULL, 0);
+                                  conn->for_writing ? "off" : "on", config->schema};
+    PGresult *result = PQexecParams(conn->pq, session_sql, 5, NULL, values, NULL, NULL, 0);
     enum err e = PQresultStatus(result) == PGRES_TUPLES_OK
                      ? judge_database(conn, result, config->read_only, why)
                      : pg_fail(conn, result, "session", why);

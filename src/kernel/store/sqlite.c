@@ -348,6 +348,20 @@ static enum err open_writer(struct store_conn *conn, const struct store_config *
     return e == OK ? check_whole(conn, badly, why) : e;
 }
 
+/* Opens to write between the transactions of the owner, if there is one. */
+static enum err open_beside(struct store_conn *conn, const struct store_config *config,
+                            struct why *why)
+{
+    if (access(conn->path, F_OK) != 0) {
+        return why_set(why, ERR_NOT_FOUND, "store.url", "There is no database at %s.", conn->path);
+    }
+    enum err e = open_file(conn, why);
+    if (e == OK) {
+        e = configure(conn, config, true, why);
+    }
+    return e == OK ? check_owner(conn, true, why) : e;
+}
+
 /* Opens beside the writer of this process or, read only, beside the owner of another. */
 static enum err open_reader(struct store_conn *conn, const struct store_config *config,
                             struct why *why)
@@ -370,8 +384,10 @@ static enum err sqlite_open(struct store_conn **out, const struct store_config *
     conn->cache_len = catalog->statement_count;
     conn->cache = mem_alloc((conn->cache_len + 1) * sizeof(conn->cache[0]));
     enum err e = parse_path(config->url, &conn->path, why);
-    if (e == OK) {
-        e = for_writing ? open_writer(conn, config, why) : open_reader(conn, config, why);
+    if (e == OK && for_writing) {
+        e = config->beside ? open_beside(conn, config, why) : open_writer(conn, config, why);
+    } else if (e == OK) {
+        e = open_reader(conn, config, why);
     }
     if (e != OK) {
         sqlite_close(conn);

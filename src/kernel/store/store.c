@@ -189,7 +189,7 @@ static enum err open_connections(struct store *store, struct why *why)
 {
     const struct store_driver *driver = store->driver;
     enum err e = OK;
-    store->is_new = !store->read_only;
+    store->is_new = !store->read_only && !store->config.beside;
     if (driver->single_writer && !store->read_only) {
         e = driver->open(&store->writer, &store->config, store->catalog, true, why);
     } else if (!store->read_only) {

@@ -74,7 +74,9 @@
  *
  * A crash at any point leaves the last commit. A database that is newer than the program, or whose
  * applied migration was edited, is refused (ERR_DB_VERSION). A second embedded process on the same
- * file is refused (ERR_LOCKED).
+ * file is refused (ERR_LOCKED), but for an operator's command that says `beside`: it writes single
+ * transactions between those of the owner, whom SQLite's own locks make wait for so long. The owner
+ * hears no signal of it and finds the rows when it looks again.
  *
  * Threads: all functions may be called from any thread; a transaction belongs to the thread that
  * runs the function.
@@ -153,6 +155,7 @@ struct store_table {
     const uint16_t *key; /* of `columns`, in the order of the primary key */
     uint16_t key_count;
     uint64_t rows_fresh; /* that the migrations put there */
+    bool projection;     /* follows from a chain: has triggers that write the undo log */
     const struct store_statement *first;
     const struct store_statement *next;
     const struct store_statement *count;
@@ -194,6 +197,8 @@ struct store_config {
     const char *synchronous; /* SQLite: full | normal */
     bool read_only;          /* not a row: no writer, no lock, next to a running owner */
     bool passive;            /* not a row: read_only, and no file of SQLite's changes or appears */
+    bool beside;             /* not a row: SQLite: write next to a running owner, without a lock */
+    const char *schema; /* not a row: PostgreSQL: look for tables in this schema; NULL: as is */
 };
 
 /* store_config_rows are the rows of section "store". */

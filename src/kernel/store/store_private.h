@@ -4,8 +4,8 @@
  * store.c opens and closes, tx.c runs functions (on the writer thread, or on a connection of a
  * pool), pool.c lends connections, query.c runs statements, listener.c carries signals between
  * processes, store_lease.c and store_keeper.c see to work that one process does, undo_text.c turns
- * inverses into the words of another database, migrate.c, undo.c and signal.c do what their names
- * say, sqlite.c and postgres.c are the drivers.
+ * inverses into the words of another database, store_repair.c and store_shadow.c serve rebuilding,
+ * migrate.c, undo.c and signal.c do what their names say, sqlite.c and postgres.c are the drivers.
  *
  * Locks: `queue_lock` guards the queue of writes and the statistics, a pool's `lock` its idle
  * connections, `outage.lock` when to connect again, `signal_lock` the channels, the listener's
@@ -228,6 +228,15 @@ void store_tx_fail(struct store_tx *tx, enum err e, const struct why *why);
 enum err store_undo_translate(const struct store_catalog *catalog, struct arena *arena,
                               struct slice statement, bool to_postgres, struct slice *out,
                               struct why *why) ERR_CHECKED;
+
+struct store_cell;
+/*
+ * store_repair_text writes the statement that gives the row with the key of `wrong` the values of
+ * `right` that differ, or deletes it (NULL). Owns: the arena. Errors: ERR_CORRUPT.
+ */
+enum err store_repair_text(bool postgres, struct arena *arena, const struct store_table *table,
+                           const struct store_cell *right, const struct store_cell *wrong,
+                           const bool *differs, struct slice *out, struct why *why) ERR_CHECKED;
 
 /* store_signal_publish bumps the channels whose bits are set. */
 void store_signal_publish(struct store *store, uint32_t channels);

@@ -7,12 +7,14 @@
  *     INSERT INTO "t" ("c", …) [OVERRIDING SYSTEM VALUE] VALUES (v, …)
  *
  * with literals of the columns' types. The portable form is the one that SQLite's triggers write.
- * What stands here reads either form into typed values and writes the other one.
+ * What stands here reads either form into typed values and writes the other one. store_repair.c
+ * writes statements of the same forms from values.
  */
 #include "kernel/base/check.h"
 #include "kernel/base/clock.h"
 #include "kernel/base/hex.h"
 #include "kernel/store/store_private.h"
+#include "kernel/store/store_repair.h"
 
 #define USEC_PER_DAY (86400ll * USEC_PER_SEC)
 /* What PostgreSQL can keep: 4713 BC to 294276; we write years 1 to 294276. */
@@ -525,6 +527,58 @@ enum err store_undo_translate(const struct store_catalog *catalog, struct arena 
     if (!take_inverse(&r, inverse) || !write_inverse(&text, inverse, to_postgres)) {
         return why_set(why, ERR_CORRUPT, "statement",
                        "An inverse of the undo log is none that a trigger of ours writes.");
+    }
+    *out = buf_slice(&text);
+    return OK;
+}
+
+/* ---- a row set right ---- */
+
+static bool is_key(const struct store_table *table, uint16_t column)
+{
+    for (uint16_t i = 0; i < table->key_count; i++) {
+        if (table->key[i] == column) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_term(struct inverse *inverse, uint16_t column, const struct store_cell *cell)
+{
+    const struct store_column *c = &inverse->table->columns[column];
+    inverse->terms[inverse->count++] = (struct term){
+        .column = c,
+        .value = {.type = c->type,
+                  .is_null = cell->is_null,
+                  .i64 = cell->i64,
+                  .bytes = cell->bytes,
+                  .u256 = cell->u256},
+    };
+}
+
+enum err store_repair_text(bool postgres, struct arena *arena, const struct store_table *table,
+                           const struct store_cell *right, const struct store_cell *wrong,
+                           const bool *differs, struct slice *out, struct why *why)
+{
+    struct inverse *inverse = arena_alloc(arena, sizeof(*inverse));
+    struct buf text;
+    inverse->table = table;
+    inverse->verb = right != NULL ? VERB_UPDATE : VERB_DELETE;
+    for (uint16_t i = 0; right != NULL && i < table->column_count; i++) {
+        if (differs[i] && !is_key(table, i)) {
+            add_term(inverse, i, &right[i]);
+        }
+    }
+    inverse->set_count = inverse->count;
+    for (uint16_t i = 0; i < table->key_count; i++) {
+        add_term(inverse, table->key[i], &wrong[table->key[i]]);
+    }
+    buf_init(&text, arena, 512);
+    ASSERT(right == NULL || inverse->set_count > 0);
+    if (!write_inverse(&text, inverse, postgres)) {
+        return why_set(why, ERR_CORRUPT, NULL, "A row of %s holds a time that is none.",
+                       table->name);
     }
     *out = buf_slice(&text);
     return OK;

@@ -20,7 +20,7 @@ static int64_t plain_mono(void *ctx)
     return t.tv_sec * (int64_t)USEC_PER_SEC + t.tv_nsec / 1000;
 }
 
-static const struct clock_source shifted = {shifted_wall, plain_mono, NULL};
+static const struct clock_source shifted = {.wall_usec = shifted_wall, .mono_usec = plain_mono};
 
 #define HOUR (3600 * (int64_t)USEC_PER_SEC)
 

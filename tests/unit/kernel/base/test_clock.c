@@ -178,11 +178,17 @@ static int64_t manual_mono(void *ctx)
     return manual_usec;
 }
 
+static void manual_sleep(void *ctx, int64_t usec)
+{
+    (void)ctx;
+    manual_usec += usec;
+}
+
 static void the_source_can_be_replaced(void **state)
 {
     {
         static int64_t offset_usec = 5;
-        struct clock_source manual = {manual_wall, manual_mono, &offset_usec};
+        struct clock_source manual = {manual_wall, manual_mono, &offset_usec, manual_sleep};
         clock_set_source(&manual);
         memset(&manual, 0, sizeof manual); /* the source was copied */
     }
@@ -195,6 +201,11 @@ static void the_source_can_be_replaced(void **state)
     assert_true(clock_wall_sec() == -1);
     manual_usec = -1000006;
     assert_true(clock_wall_sec() == -2);
+    clock_sleep_usec(7200 * (int64_t)USEC_PER_SEC);
+    assert_true(clock_mono_usec() == INT64_C(7198999994));
+    clock_sleep_usec(0);
+    clock_sleep_usec(-1);
+    assert_true(clock_mono_usec() == INT64_C(7198999994));
     clock_set_source(NULL);
     assert_true(clock_wall_usec() > INT64_C(1700000000) * USEC_PER_SEC);
 }

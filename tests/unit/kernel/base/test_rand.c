@@ -123,7 +123,7 @@ static int64_t fixed_clock(void *ctx)
 /* The ULID specification's own example: 1469918176385 ms is written 01ARYZ6S41. */
 static void ids_begin_with_their_time(void **state)
 {
-    static const struct clock_source source = {fixed_clock, fixed_clock, NULL};
+    static const struct clock_source source = {.wall_usec = fixed_clock, .mono_usec = fixed_clock};
     clock_set_source(&source);
     char id[RAND_ID_MAX];
     fixed_usec = INT64_C(1469918176385999);

@@ -40,7 +40,7 @@ static int teardown(void **state)
 
 static void a_file_is_named_like_geths_private_and_readable_again(void **state)
 {
-    static const struct clock_source source = {fixed_now, fixed_now, NULL};
+    static const struct clock_source source = {.wall_usec = fixed_now, .mono_usec = fixed_now};
     struct secret key, back, pass;
     struct address address, again;
     struct slice json, path = SLICE_EMPTY;

@@ -469,6 +469,33 @@ static void test_many_threads_share_a_client(void **state)
     script_stop(s);
 }
 
+static enum err carry(void *ctx, struct arena *arena, const struct net_request *request,
+                      struct net_answer *out, struct why *why)
+{
+    unsigned *carried = ctx;
+    ++*carried;
+    *out = (struct net_answer){.status = 200, .body = slice_copy(arena, request->body)};
+    return *carried < 2 ? OK : why_set(why, ERR_UPSTREAM, NULL, "%s is gone", request->url);
+}
+
+static void test_transport_can_be_replaced(void **state)
+{
+    struct fixture *f = *state;
+    unsigned carried = 0;
+    struct net_transport transport = {carry, &carried};
+    struct net_request request = post_to("http://nowhere.invalid");
+    net_set_transport(&transport);
+    memset(&transport, 0, sizeof(transport)); /* it was copied */
+    assert_int_equal(run(f, &request), OK);
+    assert_true(slice_equal_text(f->answer.body, "{\"a\":1}"));
+    assert_int_equal(run(f, &request), ERR_UPSTREAM);
+    assert_string_equal(f->why.text, "http://nowhere.invalid is gone");
+    net_set_transport(NULL);
+    request.url = "http://127.0.0.1:1";
+    assert_int_equal(run(f, &request), ERR_UPSTREAM);
+    assert_int_equal(carried, 2);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -490,6 +517,7 @@ int main(void)
         TEST(test_origin),
         TEST(test_bugs_abort),
         TEST(test_many_threads_share_a_client),
+        TEST(test_transport_can_be_replaced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
