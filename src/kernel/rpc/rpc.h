@@ -2,11 +2,17 @@
  * rpc.h: talking to EVM nodes.
  *
  * A pool holds the endpoints of one chain in order (primary, fallbacks, backups) and answers each
- * call from the best healthy one. Today's policy: calls go to the first endpoint that is not
- * cooling down; a transport failure, timeout, 429 or 5xx cools it down (exponential, Retry-After
- * obeyed) and the call moves on to the next, up to `attempts_max` in all; an error object of the
- * node is an answer and is not retried. Health, quorum, hedging and subscriptions arrive behind
- * this same header: callers state what they need (`enum rpc_need`) instead of naming an endpoint.
+ * call from the best that is ready: of those of one role from the one that is clearly faster and
+ * fails less, if there is one. A transport failure, timeout, 429 or 5xx cools an endpoint down
+ * (exponential, Retry-After obeyed) and the call moves on to the next, up to `attempts_max` in all;
+ * an error object of the node is an answer and is not retried. Callers state what they need (`enum
+ * rpc_need`) instead of naming an endpoint.
+ *
+ * A read goes to a second endpoint too when the first takes longer than it usually does, and the
+ * first good answer counts (`hedge_percent`); what is sent is never sent so. Reads that money
+ * depends on (RPC_MONEY) need the same answer from as many endpoints as the quorum, if there is one
+ * above 1. With one endpoint, or without either, requests go out one after the other, on the thread
+ * of the caller, and in no other order than that of the calls.
  *
  * The chain id of every endpoint is checked before its first use and after each failure; when a
  * request had to open a new connection, it is checked again before that answer is believed. A node
@@ -28,7 +34,8 @@
  * all have spent theirs, a call waits.
  *
  * Endpoints that disagree: rpc_confirm is how a caller hears what the others think of a block, and
- * rpc_survey how an endpoint that fell behind is left alone until it has caught up.
+ * rpc_survey how an endpoint that is behind, or further ahead than can be, is left alone. All are
+ * asked side by side, and one that hangs is not waited for.
  *
  * Answers are bounded (bytes, depth, nodes). Results live in the caller's arena. Thread safe. Of a
  * URL, sentences and log lines show scheme, host and port only, and what a node says is searched
@@ -125,7 +132,10 @@ enum err rpc_call_many(struct rpc_pool *pool, struct arena *arena, enum rpc_need
  * ERR_WRONG_CHAIN, …
  */
 enum err rpc_chain_id(struct rpc_pool *pool, uint64_t *out, struct why *why) ERR_CHECKED;
-/* rpc_block_number asks eth_blockNumber. */
+/*
+ * rpc_block_number asks eth_blockNumber. Of several endpoints, a number that is far beyond what
+ * they had a moment ago is held against what they have now.
+ */
 enum err rpc_block_number(struct rpc_pool *pool, uint64_t *out, struct why *why) ERR_CHECKED;
 /*
  * rpc_header asks eth_getBlockByNumber without transactions and verifies the hash. Errors:
@@ -149,8 +159,9 @@ enum err rpc_headers(struct rpc_pool *pool, struct arena *arena, uint64_t first,
 enum err rpc_confirm(struct rpc_pool *pool, uint64_t number, const struct hash *hash,
                      struct why *why) ERR_CHECKED;
 /*
- * rpc_survey asks all endpoints for their newest blocks, every two seconds at most. One
- * that is several blocks behind another is asked nothing while that one is ready.
+ * rpc_survey asks all endpoints for their newest blocks, every two seconds at most, and now and
+ * then what else they know. One that is several blocks behind another is asked nothing while that
+ * one is ready; nor is one whose blocks beyond those of most cannot have been made in their time.
  */
 void rpc_survey(struct rpc_pool *pool);
 
@@ -285,7 +296,9 @@ enum err rpc_receipts(struct rpc_pool *pool, struct arena *arena, const struct h
                       struct why *why) ERR_CHECKED;
 
 /* rpc_health appends
- * {"endpoints":[{"url","role","healthy","failures","latencyUsec","behind","lies"}]} members. */
+ * {"endpoints":[{"url","role","healthy","failures","latencyUsec","latencyP95Usec","head","behind",
+ * "ahead","lies","batchMax","blockReceipts","finalizedTag","safeTag","logRangeTaken",
+ * "logRangeRefused"}]} members; what is not known yet is null. */
 void rpc_health(struct rpc_pool *pool, struct json_out *j);
 
 #endif
