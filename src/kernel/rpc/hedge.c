@@ -89,7 +89,8 @@ void rpc_hedge_over(struct rpc_pool *pool, bool won, const struct rpc_leg *first
     rpc_pool_lock(pool);
     /* It would have taken longer, nobody knows how much. */
     rpc_latency_add(&node->latency[first->count > 1], waited);
-    bool hangs = ++node->races_lost >= LOST_MAX;
+    /* One that failed before and has not worked since is given no second chance. */
+    bool hangs = ++node->races_lost >= LOST_MAX || node->failures > 0;
     node->races_lost = hangs ? 0 : node->races_lost;
     rpc_pool_unlock(pool);
     if (hangs) {

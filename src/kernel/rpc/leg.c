@@ -143,6 +143,7 @@ static void end(struct rpc_leg *leg, enum err e)
 
 static void take_chain(struct rpc_leg *leg)
 {
+    leg->err = OK;
     rpc_node_set_chain_right(leg->pool, leg->node);
     leg->phase = leg->phase == RPC_LEG_CHAIN && leg->count > 0 ? RPC_LEG_CALLS : RPC_LEG_OVER;
 }

@@ -1,6 +1,10 @@
 #include "kernel/base/check.h"
+#include "kernel/base/clock.h"
 #include "kernel/evm/address.h"
 #include "kernel/rpc/leg.h"
+
+/* How long the other endpoints may take to say their chain id when one has. */
+#define CHECK_USEC ((int64_t)USEC_PER_SEC)
 
 /* ---- parameters ------------------------------------------------------------------------------ */
 
@@ -80,21 +84,24 @@ enum err rpc_node_check_chain(struct rpc_pool *pool, struct rpc_node *node, stru
     return leg.err;
 }
 
-/* check_all asks all endpoints side by side: how long it takes is up to the slowest alone. */
+/*
+ * check_all asks all endpoints side by side. When one has answered, those that take much longer are
+ * not waited for: they are asked again before their first use.
+ */
 static void check_all(struct rpc_pool *pool, struct arena *arena, struct rpc_leg *legs)
 {
     struct rpc_flight flight;
-    if (pool->count == 1) {
-        legs[0] = (struct rpc_leg){.pool = pool, .node = &pool->nodes[0], .arena = arena};
-        rpc_leg_run(&legs[0]);
-        return;
-    }
+    int64_t wait = INT64_MAX / 2;
+    const struct rpc_leg *over = NULL;
     rpc_flight_init(&flight, pool);
     for (size_t i = 0; i < pool->count; i++) {
         legs[i] = (struct rpc_leg){.pool = pool, .node = &pool->nodes[i], .arena = arena};
+        legs[i].err = why_set(&legs[i].why, ERR_NODE_TIMEOUT, NULL, "%s did not answer in time.",
+                              pool->nodes[i].origin);
         rpc_flight_add(&flight, &legs[i]);
     }
-    while (rpc_flight_wait(&flight, INT64_MAX / 2) != NULL) {
+    while ((over = rpc_flight_wait(&flight, wait)) != NULL) {
+        wait = over->err == OK ? CHECK_USEC : wait;
     }
     rpc_flight_clear(&flight);
 }
@@ -106,7 +113,12 @@ enum err rpc_chain_id(struct rpc_pool *pool, uint64_t *out, struct why *why)
     struct rpc_leg *legs = arena_alloc_array(&scratch, pool->count, sizeof(*legs));
     const struct rpc_leg *bad = NULL;
     bool answered = false;
-    check_all(pool, &scratch, legs);
+    if (pool->count == 1) {
+        legs[0] = (struct rpc_leg){.pool = pool, .node = &pool->nodes[0], .arena = &scratch};
+        rpc_leg_run(&legs[0]);
+    } else {
+        check_all(pool, &scratch, legs);
+    }
     for (size_t i = 0; i < pool->count; i++) {
         answered = answered || legs[i].err == OK;
         bool worse = legs[i].err != OK && (bad == NULL || bad->err != ERR_WRONG_CHAIN);

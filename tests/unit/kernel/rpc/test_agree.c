@@ -387,6 +387,18 @@ static void test_a_block_that_the_first_lacks_is_asked_elsewhere(void **state)
     assert_int_equal(count, BLOCKS - 5);
 }
 
+/* A start does not wait for a node that hangs, if another one answers. */
+static void test_the_chain_id_is_asked_side_by_side(void **state)
+{
+    struct world *w = *state;
+    uint64_t id = 0;
+    (void)fixture_node(w->f, STEPS({.mode = SCRIPT_SILENCE, .body = ""}), 1, NULL);
+    add(w, BLOCKS, 0);
+    w->f->options.timeout_usec = 3600 * (int64_t)USEC_PER_SEC;
+    assert_int_equal(rpc_chain_id(pool_of(w), &id, &w->f->why), OK);
+    assert_int_equal(id, CHAIN_ID);
+}
+
 /* ---- threads ---- */
 
 static void *vote(void *arg)
@@ -441,6 +453,7 @@ int main(void)
         TEST(test_many_blocks_at_once_are_followed),
         TEST(test_a_head_that_goes_back_is_told),
         TEST(test_a_block_that_the_first_lacks_is_asked_elsewhere),
+        TEST(test_the_chain_id_is_asked_side_by_side),
         TEST(test_votes_of_many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

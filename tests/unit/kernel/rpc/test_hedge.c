@@ -74,6 +74,11 @@ static void test_one_that_is_always_silent_is_left_alone(void **state)
     assert_int_equal(pool_of(f)->nodes[0].failures, 1);
     assert_true(pool_of(f)->nodes[0].cool_until_usec > 0);
     assert_int_equal(script_requests(first), 3);
+    fixture_advance(30 * SECOND);
+    assert_int_equal(call(f, &c), OK); /* it has no second chance until it has worked */
+    assert_text(&c, "second");
+    assert_int_equal(pool_of(f)->nodes[0].failures, 2);
+    assert_int_equal(script_requests(first), 4);
 }
 
 static void test_the_first_may_still_be_first(void **state)
