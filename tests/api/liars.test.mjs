@@ -141,7 +141,7 @@ describe('alone', () => {
 
 describe('a node that answers with rubbish', () => {
     for (const lie of ['huge', 'gzip', 'html', 'cut', 'ids', 'numbers', 'topics', 'nulls',
-        'removed']) {
+        'removed', 'silent']) {
         test(`(${lie}) costs neither a row nor memory`, async () => {
             const liar = await Liar.start(host.daemon.rpc, lie);
             const daemon = await follow(`${liar.url},${host.daemon.rpc}`);

@@ -190,6 +190,8 @@ export class Liar {
         case 'gzip': // 200 MB once unpacked
             reply.setHeader('content-encoding', 'gzip').end(gzipSync(Buffer.alloc(200 << 20, ' ')));
             break;
+        case 'silent':
+            break;
         case 'html':
             reply.setHeader('content-type', 'text/html').end('<html>Service unavailable</html>');
             break;
