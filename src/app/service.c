@@ -389,32 +389,46 @@ static const char *const webhook_events[] = {
     "transaction.cancelled", "transaction.final",  NULL,
 };
 
-static enum err tell_others(struct store_tx *tx, const struct relay_row *row, struct why *why)
+static struct webhooks_event event_of(struct arena *arena, const struct relay_row *row)
 {
-    struct arena scratch;
     struct buf data;
     struct json_out j;
-    char event[40];
-    arena_init(&scratch, 0);
-    buf_init(&data, &scratch, 1024);
+    buf_init(&data, arena, 1024);
     json_out_init(&j, &data);
     relay_row_json(&j, row);
-    (void)snprintf(event, sizeof event, "transaction.%s",
-                   row->final && row->has_block ? "final" : relay_state_text(row->state));
-    enum err e =
-        webhooks_emit(tx, event, slice_format(&scratch, "transaction/%.*s", SLICE_ARG(row->id)),
-                      buf_slice(&data), why);
+    bool is_final = row->final && row->has_block;
+    return (struct webhooks_event){
+        .name = slice_cstr(arena, slice_format(arena, "transaction.%s",
+                                               is_final ? "final" : relay_state_text(row->state))),
+        .subject = slice_format(arena, "transaction/%.*s", SLICE_ARG(row->id)),
+        .data = buf_slice(&data),
+    };
+}
+
+static enum err tell_others(struct store_tx *tx, const struct relay_row *rows, size_t count,
+                            struct why *why)
+{
+    struct arena scratch;
+    arena_init(&scratch, 0);
+    struct webhooks_event *events = arena_alloc_array(&scratch, count, sizeof *events);
+    for (size_t i = 0; i < count; i++) {
+        events[i] = event_of(&scratch, &rows[i]);
+    }
+    enum err e = webhooks_emit(tx, events, count, why);
     arena_free(&scratch);
     return e;
 }
 
 /* Who follows the relay's transactions: the domain that wanted them, then those outside. */
-static enum err watch_relay(struct store_tx *tx, void *ctx, const struct relay_row *row,
-                            struct why *why)
+static enum err watch_relay(struct store_tx *tx, void *ctx, const struct relay_row *rows,
+                            size_t count, struct why *why)
 {
     struct service *s = ctx;
-    enum err e = leasing_watch(tx, s->leasing, row, why);
-    return e == OK ? tell_others(tx, row, why) : e;
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < count; i++) {
+        e = leasing_watch(tx, s->leasing, &rows[i], why);
+    }
+    return e == OK ? tell_others(tx, rows, count, why) : e;
 }
 
 static enum err start_relay(struct service *s, struct why *why)

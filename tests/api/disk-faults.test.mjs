@@ -8,7 +8,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { compare, healthy, load } from './faults.mjs';
+import { compare, health, healthy, load } from './faults.mjs';
 import { Api, Daemon, assetBody, fresh, leaseBody, sleep, typeBody } from './support.mjs';
 import { Disk } from '../support/disk.mjs';
 import { ON_POSTGRES, eventually } from '../support/program.mjs';
@@ -37,6 +37,10 @@ async function breakUnderLoad(target, assetId, { code, fail, mend, mayDie = fals
             assert.equal(leases.length, 5);
             const one = await target.get(`${V1}/leases/${counts.acknowledged[0]}`);
             assert.equal(one.leaseId, counts.acknowledged[0]);
+            const { status, parts } = await health(target);
+            assert.notEqual(status, 'healthy');
+            assert.equal(parts.database.writes, false, JSON.stringify(parts.database));
+            assert.equal(parts.database.reads, true, JSON.stringify(parts.database));
         } catch (error) {
             assert.ok(mayDie && error instanceof TypeError, error.stack); // of fetch
             await eventually('it ends', died);

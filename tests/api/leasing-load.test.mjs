@@ -39,11 +39,13 @@ async function readyApi(settings) {
     return { api, assetId };
 }
 
-describe('200 leases by 50 clients', () => {
+describe('200 leases by 50 clients, minted by all wallets of a pool', () => {
     let api;
     let assetId;
 
-    before(async () => { ({ api, assetId } = await readyApi({})); });
+    before(async () => {
+        ({ api, assetId } = await readyApi({ 'wallets.pool': 'all', 'leasing.mint_by_pool': true }));
+    });
     after(() => api?.stop());
 
     test('are all minted, each by a transaction of its own', async () => {
@@ -54,6 +56,9 @@ describe('200 leases by 50 clients', () => {
         assert.equal(new Set(done.map((l) => l.onChain.tokenId)).size, 200);
         assert.equal(await api.call(api.contracts.leaseFactory, 'leaseId() view returns (uint256)'), 200n);
         assert.doesNotMatch(api.daemon.log, /nonce too|"level":"(error|broken)"|replaced/);
+        const wallets = rows(api.daemon.database,
+            "SELECT DISTINCT wallet FROM relay_intents WHERE purpose = 'leasing.mint_lease'");
+        assert.equal(wallets.length, 5);
     });
 });
 

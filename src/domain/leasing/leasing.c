@@ -36,6 +36,16 @@ const struct config_row leasing_config_rows[] = {
         .max = 3650 * (uint64_t)DAY_USEC,
         .doc = "How long a lease may be signed and minted when the request names no deadline.",
     },
+    {
+        .key = "leasing.mint_by_pool",
+        .type = CONFIG_BOOL,
+        .offset = offsetof(struct leasing_config, mint_by_pool),
+        .default_ = "false",
+        .doc =
+            "Whether leases are minted by the wallets of wallets.pool instead of the lessor's or "
+            "the registrar's: anybody who has both signatures may. Without a pool nothing "
+            "changes.",
+    },
 };
 const size_t leasing_config_row_count = sizeof leasing_config_rows / sizeof leasing_config_rows[0];
 

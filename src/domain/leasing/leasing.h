@@ -81,6 +81,7 @@ struct leasing_config {
     const char *marketplace;
     const char *registrar;           /* wallet with REGISTRAR_ROLE and DEFAULT_ADMIN_ROLE */
     int64_t signature_validity_usec; /* default deadline of a lease intent */
+    bool mint_by_pool;
 };
 
 /* leasing_config_rows are the rows of section "leasing". */

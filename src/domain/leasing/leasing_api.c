@@ -75,6 +75,7 @@ enum err leasing_effect_submit(struct store_tx *tx, struct arena *arena, const s
                                 : effect->key,
         .chain_id = l->chain_id,
         .wallet = effect->wallet,
+        .pooled = effect->pooled,
         .has_to = true,
         .to = effect->to,
         .value = wei_of(U256_ZERO),

@@ -57,6 +57,7 @@ struct leasing_effect {
     const char *purpose;
     struct slice key;
     struct address wallet;
+    bool pooled; /* any wallet of the relay's pool: `wallet` is not looked at */
     struct address to;
     struct slice data;
     struct slice after;

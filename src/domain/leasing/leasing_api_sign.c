@@ -129,13 +129,18 @@ static enum err verify_signature(struct sign_request *r, struct why *why)
                    : e;
 }
 
-/* Anybody who has both signatures may mint: the lessor's wallet, or else the registrar's. */
+/*
+ * Anybody who has both signatures may mint, the only call of leasing that does not look at who
+ * makes it: a wallet of the pool where that is wanted, the lessor's wallet, or else the
+ * registrar's.
+ */
 static void choose_wallet(struct sign_request *r)
 {
     const struct leasing *l = r->leasing;
     bool lessor = relay_has_wallet(l->relay, &r->lease.lessor);
     bool registrar = l->has_registrar && relay_has_wallet(l->relay, &l->registrar);
-    r->ours = lessor || registrar;
+    r->effect.pooled = l->config.mint_by_pool && relay_has_pool(l->relay);
+    r->ours = lessor || registrar || r->effect.pooled;
     r->effect.wallet = lessor || !registrar ? r->lease.lessor : l->registrar;
 }
 

@@ -43,29 +43,47 @@ static void bind_or_null(struct store_query *q, const char *name, struct slice t
     }
 }
 
-enum err audit_write(struct store_tx *tx, const struct audit_entry *entry, struct why *why)
+static void bind_entry(struct store_query *q, const struct audit_entry *entry)
 {
     ASSERT(entry->action != NULL);
     ASSERT(entry->subject.len > 0);
     char id[RAND_ID_MAX];
-    struct store_query q;
     rand_id("au", id);
-    store_begin(&q, tx, &audit_sql_insert);
-    store_bind_text(&q, "id", slice_text(id));
-    store_bind_time(&q, "created_at", clock_wall_usec());
-    store_bind_i64(&q, "actor_kind", (int64_t)entry->actor_kind);
-    store_bind_text(&q, "actor", entry->actor.len > 0 ? entry->actor : SLICE_LIT(""));
-    store_bind_text(&q, "action", slice_text(entry->action->name));
-    store_bind_text(&q, "subject", entry->subject);
-    store_bind_i64(&q, "outcome", entry->outcome != 0 ? (int64_t)entry->outcome : AUDIT_DONE);
-    store_bind_json(&q, "details", entry->details.len > 0 ? entry->details : SLICE_LIT("{}"));
-    bind_or_null(&q, "request_id", entry->request_id);
+    store_bind_text(q, "id", slice_text(id));
+    store_bind_time(q, "created_at", clock_wall_usec());
+    store_bind_i64(q, "actor_kind", (int64_t)entry->actor_kind);
+    store_bind_text(q, "actor", entry->actor.len > 0 ? entry->actor : SLICE_LIT(""));
+    store_bind_text(q, "action", slice_text(entry->action->name));
+    store_bind_text(q, "subject", entry->subject);
+    store_bind_i64(q, "outcome", entry->outcome != 0 ? (int64_t)entry->outcome : AUDIT_DONE);
+    store_bind_json(q, "details", entry->details.len > 0 ? entry->details : SLICE_LIT("{}"));
+    bind_or_null(q, "request_id", entry->request_id);
     if (entry->job_id != 0) {
-        store_bind_i64(&q, "job_id", entry->job_id);
+        store_bind_i64(q, "job_id", entry->job_id);
     } else {
-        store_bind_null(&q, "job_id");
+        store_bind_null(q, "job_id");
     }
-    bind_or_null(&q, "transaction_id", entry->transaction_id);
+    bind_or_null(q, "transaction_id", entry->transaction_id);
+}
+
+enum err audit_write(struct store_tx *tx, const struct audit_entry *entry, struct why *why)
+{
+    struct store_query q;
+    store_begin(&q, tx, &audit_sql_insert);
+    bind_entry(&q, entry);
+    store_notify(tx, "audit");
+    return store_finish(&q, NULL, why);
+}
+
+enum err audit_write_many(struct store_tx *tx, const struct audit_entry *entries, size_t count,
+                          struct why *why)
+{
+    struct store_query q;
+    store_begin_rows(&q, tx, &audit_sql_insert);
+    for (size_t i = 0; i < count; i++) {
+        bind_entry(&q, &entries[i]);
+        store_row(&q);
+    }
     store_notify(tx, "audit");
     return store_finish(&q, NULL, why);
 }

@@ -87,6 +87,9 @@ struct audit_entry {
 /* audit_write records a change in its transaction. Errors: those of the store. */
 enum err audit_write(struct store_tx *tx, const struct audit_entry *entry,
                      struct why *why) ERR_CHECKED;
+/* audit_write_many is audit_write for many changes of one transaction, in their order. */
+enum err audit_write_many(struct store_tx *tx, const struct audit_entry *entries, size_t count,
+                          struct why *why) ERR_CHECKED;
 
 /* ---- the head ---- */
 

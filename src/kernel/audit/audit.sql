@@ -2,6 +2,7 @@
 
 -- statement: audit_insert
 -- doc: writes a row that is not sealed yet
+-- rows: set
 -- params: id text, created_at time, actor_kind i64, actor text, action text, subject text
 -- params: outcome i64, details json, request_id text?, job_id i64?, transaction_id text?
 INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details,

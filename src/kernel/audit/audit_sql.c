@@ -29,6 +29,12 @@ const struct store_statement audit_sql_insert = {
         "    request_id, job_id, transaction_id)\n"
         "VALUES ($1::text, $2::timestamptz, $3::bigint, $4::text, $5::text, $6::text, $7::bigint, $8::jsonb,\n"
         "    $9::text, $10::bigint, $11::text)",
+    .rows = STORE_ROWS_SET,
+    .postgres_rows =
+        "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details,\n"
+        "    request_id, job_id, transaction_id)\n"
+        "SELECT r.p_id, r.p_created_at, r.p_actor_kind, r.p_actor, r.p_action, r.p_subject, r.p_outcome, r.p_details,\n"
+        "    r.p_request_id, r.p_job_id, r.p_transaction_id FROM unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::jsonb[], $9::text[], $10::bigint[], $11::text[]) AS r (p_id, p_created_at, p_actor_kind, p_actor, p_action, p_subject, p_outcome, p_details, p_request_id, p_job_id, p_transaction_id)",
     .params = audit_sql_insert_params,
     .param_count = 11,
 };

@@ -31,6 +31,7 @@ static enum health worse(enum health a, enum health b)
 struct database_look {
     int64_t dead;
     uint64_t chain_id; /* in */
+    bool read;         /* what follows was read */
     size_t wallets_low;
     int64_t backup_usec; /* of the last good one; 0: there is none */
     int64_t verified_usec;
@@ -84,9 +85,23 @@ static enum health database_part(struct ops *ops, struct json_out *j, enum healt
                                  struct database_look *look)
 {
     struct why why = {0};
+    struct store_writing writing;
     enum err e = store_read(ops->store, look_at_database, look, &why);
-    enum health h = e == OK ? HEALTHY : UNHEALTHY;
-    part(j, "database", h, e == OK ? NULL : why_text(&why, e));
+    store_writing_look(ops->store, &writing);
+    look->read = e == OK;
+    if (e == OK && writing.own != OK) {
+        e = why_set(&why, writing.own, NULL, "nothing can be written: %s",
+                    why_text(&writing.own_why, writing.own));
+    }
+    enum health h = e != OK ? UNHEALTHY : writing.others != OK ? DEGRADED : HEALTHY;
+    part(j, "database", h,
+         e != OK                ? why_text(&why, e)
+         : writing.others != OK ? err_sentence(writing.others)
+                                : NULL);
+    json_key(j, "reads");
+    json_bool(j, look->read);
+    json_key(j, "writes");
+    json_bool(j, h == HEALTHY);
     json_key(j, "url");
     json_text(j, store_url_shown(ops->store));
     json_end_object(j);
@@ -95,11 +110,11 @@ static enum health database_part(struct ops *ops, struct json_out *j, enum healt
 }
 
 /* The head is for whoever keeps it elsewhere: `freehold audit verify --head`. */
-static void audit_part(struct json_out *j, enum health database, const struct audit_head *head)
+static void audit_part(struct json_out *j, bool read, const struct audit_head *head)
 {
     char text[AUDIT_PLACE_TEXT_MAX];
-    part(j, "audit", database, NULL);
-    if (database == HEALTHY) {
+    part(j, "audit", read ? HEALTHY : UNHEALTHY, NULL);
+    if (read) {
         audit_place_format(&head->place, text);
         json_key(j, "head");
         json_text(j, text);
@@ -245,7 +260,7 @@ enum err ops_health(struct http_call *call, struct why *why)
     json_out_init(&p, &parts);
     json_begin_object(&p);
     all = worse(all, database_part(ops, &p, &jobs, &look));
-    audit_part(&p, all, &look.audit);
+    audit_part(&p, look.read, &look.audit);
     all = worse(all, chain_part(ops, &p));
     all = worse(all, relay_part(ops, &p, &look));
     all = worse(all, cache_part(ops, &p));

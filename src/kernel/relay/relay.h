@@ -38,10 +38,12 @@
  * coin; while it is queued and its wallet runs low, it is given to another one. What has a nonce
  * stays where it is. A pool without any wallet that could send leaves intents waiting.
  *
- * Order: intents of one wallet are signed by priority, and within one in the order of submission
- * among those that are ready. While urgent ones fill the wallet's places, others wait.
- * `after` holds an intent back until another one is MINED (approve before bid). Fillings apart, an
- * intent whose look failed (a node in trouble) is overtaken.
+ * Order: intents of one wallet are signed by rank, and within one in the order of submission among
+ * those that are ready. The rank is the priority, one higher after relay.aging in the queue and two
+ * after twice that. So an urgent one goes before all that is young, and nothing waits for ever:
+ * what has reached the highest rank is overtaken by nothing that was submitted after it. `after`
+ * holds an intent back until another one is MINED (approve before bid). Fillings apart, an intent
+ * whose look failed (a node in trouble) is overtaken.
  *
  * A simulation that reverts is made again before it is believed, after a look at what was mined,
  * and not while something submitted before is under way or was mined since the look before: after a
@@ -73,7 +75,9 @@
  * The signer decodes the calldata again and checks policy rows: (role, contract, function) must be
  * allowed and the calldata be the one encoding of its arguments; native coin only where the row
  * says so; gas below the cap. The role comes from who submitted, not from the payload. What a
- * signer returns is read back before it is stored.
+ * signer returns is read back before it is stored. All this happens each time that bytes are made,
+ * from the rows as they are then: what somebody changed in the database is not signed, and what the
+ * policy allowed once and does not any more gets a filler instead of higher fees.
  *
  * Somebody else with the key moves the nonce: seen at the start and before each signing, so that
  * only what was signed by then can be REPLACED. That is believed after half a minute in which no
@@ -239,6 +243,7 @@ struct relay_config {
     uint64_t gas_limit_max;
     uint64_t gas_margin_percent;
     uint64_t caller_rate; /* transactions that one caller may ask for in a minute */
+    int64_t aging_usec;   /* after which a queued intent counts as of the next priority; 0: never */
     uint64_t final_depth; /* blocks on top after which a receipt is not looked at again */
 };
 
@@ -250,11 +255,12 @@ enum err relay_config_check(const struct relay_config *config, uint64_t chain_id
                             struct why *why) ERR_CHECKED;
 
 /*
- * Called inside the transaction in which the relay changes an intent's state, so that a domain can
- * follow it; not by relay_cancel of a queued intent, whose caller knows.
+ * Called inside the transaction in which the relay changes the states of intents, with the rows
+ * that changed, so that a domain can follow them; not by relay_cancel of a queued intent, whose
+ * caller knows. That transaction is READ COMMITTED on PostgreSQL (store_read_committed).
  */
-typedef enum err (*relay_watch_fn)(struct store_tx *tx, void *ctx, const struct relay_row *row,
-                                   struct why *why);
+typedef enum err (*relay_watch_fn)(struct store_tx *tx, void *ctx, const struct relay_row *rows,
+                                   size_t count, struct why *why);
 
 /*
  * The wallet that refills others. With the role RELAY_ROLE_TREASURY it may send plain coin, at most
@@ -322,6 +328,9 @@ enum err relay_submit(struct store_tx *tx, struct arena *arena, const struct rel
  * moment ago).
  */
 bool relay_has_wallet(const struct relay *relay, const struct address *address);
+
+/* relay_has_pool says whether this process knows of wallets that share work. */
+bool relay_has_pool(const struct relay *relay);
 
 /* A wallet as its row tells. */
 struct relay_wallet_row {

@@ -2,10 +2,10 @@
  * relay_assign.c: nonces and bytes for those that passed.
  *
  * Bytes are made between transactions, from the wallet's row as it was read. The storing
- * transaction reads that row again: what it says must be what the bytes were made from, and each
- * intent must still be queued. From the first one that is not, the wallet's other bytes of this
- * pass have nonces with a hole before them, so they are dropped. Nobody has seen them but the
- * signer.
+ * transaction locks that row: what it says must be what the bytes were made from. Then it locks the
+ * intents: each must still be queued. From the first one that is not, the wallet's other bytes of
+ * this pass have nonces with a hole before them, so they are dropped. Nobody has seen them but the
+ * signer. What is left is stored, for all wallets together.
  */
 #include "kernel/base/check.h"
 #include "kernel/base/log.h"
@@ -123,7 +123,11 @@ static void make_bytes(const struct relay_queue *queue, struct relay_turn *turn,
         .value = c->value,
         .data = c->data,
     };
-    enum err e = relay_sign(relay, &c->wallet, &c->content, &c->raw, &c->hash, &c->why);
+    enum err e = relay_sign(relay, &c->wallet, c->role, &c->content, &c->raw, &c->hash, &c->why);
+    if (e == ERR_POLICY_REFUSED) {
+        relay_fail(c, e);
+        return;
+    }
     if (e != OK) {
         /* A signer that is away must not hold up the other wallets; no nonce was taken. */
         relay_put_off(c, e, RELAY_RETRY_USEC);
@@ -146,6 +150,7 @@ enum err relay_assign(struct relay_queue *queue, struct why *why)
     for (size_t i = 0; i < queue->turn_count; i++) {
         struct relay_turn *t = &queue->turns[i];
         t->next = t->stored > t->next ? t->stored : t->next;
+        t->first = t->next;
     }
     for (size_t i = 0; i < queue->count; i++) {
         struct relay_candidate *c = &queue->items[i];
@@ -159,61 +164,149 @@ enum err relay_assign(struct relay_queue *queue, struct why *why)
 
 /* ---- in the transaction ---- */
 
-static enum err store_state(struct store_tx *tx, const struct relay_candidate *c, bool *out_done,
-                            struct why *why)
+static bool has_bytes(const struct relay_candidate *c)
 {
-    int64_t changed = 0;
-    struct store_query q;
-    store_begin(&q, tx, &relay_sql_intent_sign);
-    store_bind_text(&q, "intent_id", c->id);
-    store_bind_i64(&q, "nonce", (int64_t)c->content.nonce);
-    store_bind_bytes(&q, "transaction_hash", hash_slice(&c->hash));
-    store_bind_time(&q, "now", clock_wall_usec());
-    enum err e = store_finish(&q, &changed, why);
-    *out_done = e == OK && changed > 0;
+    return c->fate == RELAY_SIGN && c->raw.len > 0;
+}
+
+/*
+ * The row must say what it said when the bytes were made. A nonce that the node knows of and the
+ * row does not is somebody else's. It stays locked, so that all bytes of the turn are behind it.
+ */
+static enum err lock_turns(struct relay_queue *queue, struct store_tx *tx, struct why *why)
+{
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < queue->turn_count; i++) {
+        struct relay_turn *t = &queue->turns[i];
+        uint64_t next = 0;
+        t->broken = false;
+        t->taken = t->first;
+        if (t->next > t->first) {
+            e = relay_nonce_at_least(tx, queue->relay->chain_id, t->address, t->first, &next, why);
+            t->broken = e == OK && next != t->first;
+        }
+    }
     return e;
 }
 
 /*
- * The row must say what it said when the bytes were made, or stand where the bytes before these
- * have moved it. A nonce that the node knows of and the row does not is somebody else's.
+ * Locks the intents whose bytes may be stored: up to the first of each wallet that is not queued
+ * any more (cancelled meanwhile), because its nonce is not taken. `told` gets their rows.
  */
-static enum err check_turn(struct relay_queue *queue, struct store_tx *tx, struct relay_turn *turn,
-                           uint64_t nonce, struct why *why)
+static enum err lock_intents(struct relay_queue *queue, struct store_tx *tx,
+                             struct relay_told *told, struct why *why)
 {
-    uint64_t next = 0;
-    enum err e = relay_nonce_at_least(tx, queue->relay->chain_id, turn->address, nonce, &next, why);
-    turn->broken = turn->broken || (e == OK && next != nonce);
+    struct store_query q;
+    store_begin_rows(&q, tx, &relay_sql_intent_lock);
+    for (size_t i = 0; i < queue->count; i++) {
+        struct relay_candidate *c = &queue->items[i];
+        c->locked = has_bytes(c) && !turn_of(queue, &c->wallet)->broken;
+        if (c->locked) {
+            store_bind_text(&q, "intent_id", c->id);
+            store_row(&q);
+        }
+    }
+    bool more = store_step(&q);
+    struct relay_row row;
+    if (more) {
+        relay_row_take(&q, told->arena, &row);
+    }
+    for (size_t i = 0; i < queue->count; i++) {
+        struct relay_candidate *c = &queue->items[i];
+        if (!c->locked) {
+            continue;
+        }
+        struct relay_turn *t = turn_of(queue, &c->wallet);
+        bool found = more && slice_equal(row.id, c->id);
+        c->locked = found && !t->broken;
+        t->broken = !c->locked;
+        if (c->locked) {
+            *relay_told_add(told) = row;
+        }
+        more = found ? store_step(&q) : more;
+        if (found && more) {
+            relay_row_take(&q, told->arena, &row);
+        }
+    }
+    return store_finish(&q, NULL, why);
+}
+
+/* Writes states; what is told is what was locked, with that. */
+static enum err store_states(struct relay_queue *queue, struct store_tx *tx,
+                             struct relay_told *told, struct why *why)
+{
+    int64_t now = clock_wall_usec();
+    int64_t changed = 0;
+    size_t n = 0;
+    struct store_query q;
+    store_begin_rows(&q, tx, &relay_sql_intent_sign);
+    for (size_t i = 0; i < queue->count; i++) {
+        const struct relay_candidate *c = &queue->items[i];
+        if (!c->locked) {
+            continue;
+        }
+        store_bind_text(&q, "intent_id", c->id);
+        store_bind_i64(&q, "nonce", (int64_t)c->content.nonce);
+        store_bind_bytes(&q, "transaction_hash", hash_slice(&c->hash));
+        store_bind_time(&q, "now", now);
+        store_row(&q);
+        struct relay_row *row = &told->rows[n++];
+        row->state = RELAY_SIGNED;
+        row->has_nonce = true;
+        row->nonce = c->content.nonce;
+        row->has_hash = true;
+        row->hash = c->hash;
+        row->attempts = 1;
+        row->updated_usec = now;
+    }
+    enum err e = store_finish(&q, &changed, why);
+    ASSERT(e != OK || (size_t)changed == n); /* they are locked */
     return e;
 }
 
-enum err relay_store_signed(struct relay_queue *queue, struct store_tx *tx,
-                            struct relay_candidate *c, struct why *why)
+static enum err store_bytes(struct relay_queue *queue, struct store_tx *tx, struct why *why)
 {
-    struct relay *relay = queue->relay;
-    struct relay_turn *turn = turn_of(queue, &c->wallet);
-    ASSERT(turn != NULL);
-    if (c->raw.len == 0 || turn->broken) {
-        return OK;
+    struct store_query q;
+    store_begin_rows(&q, tx, &relay_sql_attempt_insert);
+    for (size_t i = 0; i < queue->count; i++) {
+        const struct relay_candidate *c = &queue->items[i];
+        if (c->locked) {
+            relay_attempt_bind(&q, c->id, 1, &c->content, false, c->raw, &c->hash);
+            store_row(&q);
+            turn_of(queue, &c->wallet)->taken = c->content.nonce + 1;
+        }
     }
-    uint64_t nonce = c->content.nonce;
-    enum err e = check_turn(queue, tx, turn, nonce, why);
-    if (e != OK || turn->broken) {
-        return e;
+    return store_finish(&q, NULL, why);
+}
+
+enum err relay_store_signed(struct relay_queue *queue, struct store_tx *tx, struct why *why)
+{
+    struct relay_told told;
+    relay_told_init(&told, &queue->relay->step, queue->count);
+    for (size_t i = 0; i < queue->count; i++) {
+        queue->items[i].locked = false;
     }
-    bool done = false;
-    e = store_state(tx, c, &done, why);
-    if (e != OK || !done) {
-        turn->broken = true; /* cancelled meanwhile: its nonce was not taken */
-        return e;
-    }
-    e = relay_attempt_put(tx, c->id, 1, &c->content, false, c->raw, &c->hash, why);
+    enum err e = lock_turns(queue, tx, why);
     if (e == OK) {
-        e = relay_nonce_put(tx, relay->chain_id, &c->wallet, nonce + 1, why);
+        e = lock_intents(queue, tx, &told, why);
     }
     if (e == OK) {
-        e = relay_tell(relay, tx, c->id, why);
+        e = store_states(queue, tx, &told, why);
     }
-    c->done = e == OK;
+    if (e == OK) {
+        e = store_bytes(queue, tx, why);
+    }
+    for (size_t i = 0; e == OK && i < queue->turn_count; i++) {
+        const struct relay_turn *t = &queue->turns[i];
+        if (t->taken > t->first) {
+            e = relay_nonce_put(tx, queue->relay->chain_id, t->address, t->taken, why);
+        }
+    }
+    if (e == OK) {
+        e = relay_tell_all(queue->relay, tx, &told, why);
+    }
+    for (size_t i = 0; e == OK && i < queue->count; i++) {
+        queue->items[i].done = queue->items[i].locked;
+    }
     return e;
 }

@@ -90,32 +90,29 @@ static void write_facts(struct json_out *j, const struct relay_row *row)
     if (row->error_code.len > 0) {
         json_key(j, "code");
         json_string(j, row->error_code);
+        json_key(j, "error");
+        json_string(j, row->error);
     }
     json_end_object(j);
 }
 
-static enum err write(struct store_tx *tx, const struct audit_action *action,
-                      const struct relay_row *row, enum audit_outcome outcome, struct why *why)
+static struct audit_entry make_entry(struct arena *arena, const struct audit_action *action,
+                                     const struct relay_row *row, enum audit_outcome outcome)
 {
-    struct arena scratch;
     struct buf details;
     struct json_out j;
-    arena_init(&scratch, 2048);
-    buf_init(&details, &scratch, 1024);
+    buf_init(&details, arena, 512);
     json_out_init(&j, &details);
     write_facts(&j, row);
-    const struct audit_entry entry = {
+    return (struct audit_entry){
         .action = action,
         .actor_kind = AUDIT_SYSTEM,
         .actor = SLICE_LIT("relay"),
-        .subject = slice_format(&scratch, "transaction/%.*s", SLICE_ARG(row->id)),
+        .subject = slice_format(arena, "transaction/%.*s", SLICE_ARG(row->id)),
         .outcome = outcome,
         .details = buf_slice(&details),
         .transaction_id = row->id,
     };
-    enum err e = audit_write(tx, &entry, why);
-    arena_free(&scratch);
-    return e;
 }
 
 enum err relay_audit_submitted(struct store_tx *tx, const struct relay_intent *intent,
@@ -131,12 +128,24 @@ enum err relay_audit_submitted(struct store_tx *tx, const struct relay_intent *i
         .to = intent->to,
         .value = intent->value,
     };
-    return write(tx, &actions[ACTION_SUBMITTED], &row, AUDIT_DONE, why);
+    struct arena scratch;
+    arena_init(&scratch, 2048);
+    const struct audit_entry entry =
+        make_entry(&scratch, &actions[ACTION_SUBMITTED], &row, AUDIT_DONE);
+    enum err e = audit_write(tx, &entry, why);
+    arena_free(&scratch);
+    return e;
 }
 
-enum err relay_audit_state(struct store_tx *tx, const struct relay_row *row, struct why *why)
+enum err relay_audit_states(struct store_tx *tx, struct arena *arena, const struct relay_row *rows,
+                            size_t count, struct why *why)
 {
-    ASSERT(row->state >= RELAY_QUEUED && row->state <= RELAY_CANCELLED);
-    const struct audit_action *action = row->final ? &actions[ACTION_FINAL] : &actions[row->state];
-    return write(tx, action, row, outcome_of(row->state), why);
+    struct audit_entry *entries = arena_alloc_array(arena, count, sizeof *entries);
+    for (size_t i = 0; i < count; i++) {
+        const struct relay_row *row = &rows[i];
+        ASSERT(row->state >= RELAY_QUEUED && row->state <= RELAY_CANCELLED);
+        entries[i] = make_entry(arena, row->final ? &actions[ACTION_FINAL] : &actions[row->state],
+                                row, outcome_of(row->state));
+    }
+    return audit_write_many(tx, entries, count, why);
 }

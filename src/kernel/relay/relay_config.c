@@ -39,6 +39,9 @@ const struct config_row relay_config_rows[] = {
         "What is added to the node's gas estimate."),
     ROW("relay.caller_rate", CONFIG_U64, caller_rate, "10", 1, 1000000,
         "Transactions that one user may ask for in a minute."),
+    ROW("relay.aging", CONFIG_DURATION, aging_usec, "60s", 0, 86400000000,
+        "A transaction that waits for so long to be signed goes with those of the next higher "
+        "priority, and after as long again with those of the highest; 0 is never."),
     ROW("relay.final_depth", CONFIG_U64, final_depth, "64", 0, 100000,
         "Blocks on top of a receipt before it is no longer looked at."),
 };

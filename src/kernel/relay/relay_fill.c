@@ -106,6 +106,15 @@ static enum err reopen(struct store_tx *tx, const struct fill *f, struct why *wh
     return store_finish(&q, NULL, why);
 }
 
+/* The block of its receipt is gone: its own bytes are sent again. */
+static enum err take_back(struct store_tx *tx, const struct fill *f, struct why *why)
+{
+    struct relay_told told;
+    relay_told_init(&told, &f->relay->step, 1);
+    enum err e = relay_told_run(&told, tx, &relay_sql_intent_unmined, &f->holder.id, 1, why);
+    return e == OK ? relay_tell_all(f->relay, tx, &told, why) : e;
+}
+
 static enum err run_fill(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct fill *f = ctx;
@@ -121,11 +130,11 @@ static enum err run_fill(struct store_tx *tx, void *ctx, struct why *why)
     if (!h->held) {
         e = insert_filling(tx, f, why);
     } else if (h->mined) {
-        e = relay_run_by_id(tx, &relay_sql_intent_unmined, h->id, why);
+        e = take_back(tx, f, why);
     } else {
         e = reopen(tx, f, why);
     }
-    if (e == OK) {
+    if (e == OK && !h->mined) {
         e = relay_tell(f->relay, tx, f->holder.id, why);
     }
     f->done = e == OK;
@@ -153,7 +162,7 @@ enum err relay_fill(struct relay *relay, const struct address *wallet, uint64_t 
         .fee_priority = offer.priority,
     };
     relay_filler_make(&f.content, wallet);
-    e = relay_sign(relay, wallet, &f.content, &f.raw, &f.hash, why);
+    e = relay_sign(relay, wallet, SLICE_LIT("relay"), &f.content, &f.raw, &f.hash, why);
     if (e == OK) {
         e = relay_write_one(relay, wallet, run_fill, &f, why);
     }

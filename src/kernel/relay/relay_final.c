@@ -84,30 +84,51 @@ static void add_touched(struct watch *w, const struct touched *item)
     w->items[w->count++] = *item;
 }
 
+static bool is_looked_for(const struct watched *b)
+{
+    return b->deep || b->changed;
+}
+
+static const struct watched *block_of(const struct watch *w, uint64_t number,
+                                      const struct hash *hash)
+{
+    for (size_t i = 0; i < w->block_count; i++) {
+        const struct watched *b = &w->blocks[i];
+        if (is_looked_for(b) && b->number == number && hash_equal(&b->hash, hash)) {
+            return b;
+        }
+    }
+    return NULL;
+}
+
 static enum err load_intents(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct watch *w = ctx;
-    enum err e = OK;
+    struct store_query q;
     w->count = 0;
-    for (size_t i = 0; e == OK && i < w->block_count; i++) {
+    store_begin_rows(&q, tx, &relay_sql_unfinal_intents);
+    for (size_t i = 0; i < w->block_count; i++) {
         const struct watched *b = &w->blocks[i];
-        if (!b->deep && !b->changed) {
-            continue;
+        if (is_looked_for(b)) {
+            store_bind_i64(&q, "chain_id", (int64_t)w->relay->chain_id);
+            store_bind_i64(&q, "block_number", (int64_t)b->number);
+            store_bind_bytes(&q, "block_hash", hash_slice(&b->hash));
+            store_row(&q);
         }
-        struct store_query q;
-        store_begin(&q, tx, &relay_sql_unfinal_intents);
-        store_bind_i64(&q, "chain_id", (int64_t)w->relay->chain_id);
-        store_bind_i64(&q, "block_number", (int64_t)b->number);
-        store_bind_bytes(&q, "block_hash", hash_slice(&b->hash));
-        while (store_step(&q)) {
-            struct touched t = {.block = b->number, .fate = b->changed ? GONE : FINAL};
-            t.id = store_get_text(&q, "intent_id", &w->relay->step);
-            store_get_fixed(&q, "transaction_hash", t.tx.bytes, HASH_BYTES);
-            add_touched(w, &t);
-        }
-        e = store_finish(&q, NULL, why);
     }
-    return e;
+    while (store_step(&q)) {
+        struct touched t = {.fate = FINAL};
+        struct hash hash = {{0}};
+        t.id = store_get_text(&q, "intent_id", &w->relay->step);
+        store_get_fixed(&q, "transaction_hash", t.tx.bytes, HASH_BYTES);
+        t.block = (uint64_t)store_get_i64(&q, "block_number");
+        store_get_fixed(&q, "block_hash", hash.bytes, HASH_BYTES);
+        const struct watched *b = block_of(w, t.block, &hash);
+        ASSERT(b != NULL);
+        t.fate = b->changed ? GONE : FINAL;
+        add_touched(w, &t);
+    }
+    return store_finish(&q, NULL, why);
 }
 
 /* ---- asking ---- */
@@ -190,32 +211,49 @@ static enum err ask_receipts(struct watch *w, struct why *why)
 
 /* ---- storing ---- */
 
+static size_t ids_of(const struct watch *w, enum fate fate, struct slice *out)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < w->count; i++) {
+        if (w->items[i].fate == fate) {
+            out[count++] = w->items[i].id;
+        }
+    }
+    return count;
+}
+
+static enum err store_moved(struct watch *w, struct store_tx *tx, struct why *why)
+{
+    struct relay_landing *list = arena_alloc_array(&w->relay->step, w->count + 1, sizeof *list);
+    size_t count = 0;
+    for (size_t i = 0; i < w->count; i++) {
+        if (w->items[i].fate == MOVED) {
+            list[count++] =
+                (struct relay_landing){.id = w->items[i].id, .receipt = &w->items[i].receipt};
+        }
+    }
+    return count > 0 ? relay_landings_put(w->relay, tx, list, count, why) : OK;
+}
+
 static enum err store_fates(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct watch *w = ctx;
-    enum err e = OK;
-    for (size_t i = 0; e == OK && i < w->count; i++) {
-        const struct touched *t = &w->items[i];
-        enum relay_state state = 0;
-        switch (t->fate) {
-        case KEEP:
-            break;
-        case FINAL:
-            e = relay_run_by_id(tx, &relay_sql_intent_final, t->id, why);
-            break;
-        case GONE:
-            e = relay_run_by_id(tx, &relay_sql_intent_unmined, t->id, why);
-            store_notify(tx, "relay");
-            break;
-        case MOVED:
-            e = relay_receipt_put(w->relay, tx, t->id, &t->receipt, &state, why);
-            break;
-        }
-        if (e == OK && (t->fate == FINAL || t->fate == GONE)) {
-            e = relay_tell(w->relay, tx, t->id, why);
-        }
+    struct slice *ids = arena_alloc_array(&w->relay->step, w->count + 1, sizeof *ids);
+    struct relay_told told;
+    relay_told_init(&told, &w->relay->step, w->count);
+    size_t count = ids_of(w, FINAL, ids);
+    enum err e = relay_told_run(&told, tx, &relay_sql_intent_final, ids, count, why);
+    count = ids_of(w, GONE, ids);
+    if (e == OK) {
+        e = relay_told_run(&told, tx, &relay_sql_intent_unmined, ids, count, why);
     }
-    return e;
+    if (count > 0) {
+        store_notify(tx, "relay"); /* they are sent again */
+    }
+    if (e == OK) {
+        e = relay_tell_all(w->relay, tx, &told, why);
+    }
+    return e == OK ? store_moved(w, tx, why) : e;
 }
 
 static void report(const struct watch *w)

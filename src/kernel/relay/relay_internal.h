@@ -3,6 +3,7 @@
  *
  *   relay.c         the pass, the thread, wallets against the chain at the start
  *   relay_rows.c    submitting, reading, cancelling, hurrying, waiting
+ *   relay_tell.c    what became of intents, told to the audit log and to the watcher
  *   relay_json.c    intents as JSON
  *   relay_pool.c    which wallet sends what any may send; wallets as rows
  *   relay_queue.c   queued intents: judged, simulated, signed or failed
@@ -214,6 +215,21 @@ struct relay_version {
     uint64_t bump_permille; /* 0: no node has the old bytes, the fees of today will do */
 };
 
+/* Intents as they are after a change that is to be told. */
+struct relay_told {
+    struct arena *arena;
+    struct relay_row *rows;
+    size_t count;
+    size_t cap;
+};
+
+/* A receipt of one of an intent's versions. */
+struct relay_landing {
+    struct slice id;
+    const struct evm_receipt *receipt;
+    enum relay_state outcome; /* out: what the intent became; 0: its row was not touched */
+};
+
 /* The leases that a write of several wallets needs. */
 struct relay_holds {
     struct store_hold *list; /* in the arena of the step */
@@ -244,7 +260,11 @@ void relay_holds_init(struct relay *relay, struct relay_holds *out);
 /* relay_holds_add adds the lease under which we work on a wallet; NULL: on none. */
 void relay_holds_add(const struct relay *relay, struct relay_holds *holds,
                      const struct address *wallet);
-/* relay_write is store_write, refused when one of the leases is another process's (ERR_FENCED). */
+/*
+ * relay_write is store_write at READ COMMITTED (decision 0024), refused when one of the leases is
+ * another process's (ERR_FENCED): `fn` locks what it decides on, or compares it in the statement
+ * that changes it.
+ */
 enum err relay_write(struct relay *relay, const struct relay_holds *holds, store_fn fn, void *ctx,
                      struct why *why) ERR_CHECKED;
 /* relay_write_one is relay_write under the lease of one wallet; NULL: of none. */
@@ -304,12 +324,20 @@ enum err relay_fee_raise(const struct relay *relay, const struct relay_offer *no
 /* ---- relay_sign.c ---- */
 
 /*
- * relay_sign has the bytes made and reads them back: they must say what was asked for and be
- * signed by the wallet. Errors: ERR_UNKNOWN_WALLET, ERR_CRYPTO, those of the signer.
+ * relay_sign is the only way to a signature. It looks at the policy of the role once more, whatever
+ * was looked at before and wherever the content comes from; only an empty transfer to the wallet
+ * itself is nobody's. Then it has the bytes made and reads them back: they must say what was asked
+ * for and be signed by the wallet. Errors: ERR_POLICY_REFUSED, ERR_UNKNOWN_WALLET, ERR_CRYPTO,
+ * those of the signer.
  */
-enum err relay_sign(struct relay *relay, const struct address *wallet, const struct tx *content,
-                    struct slice *out_raw, struct hash *out_hash, struct why *why) ERR_CHECKED;
+enum err relay_sign(struct relay *relay, const struct address *wallet, struct slice role,
+                    const struct tx *content, struct slice *out_raw, struct hash *out_hash,
+                    struct why *why) ERR_CHECKED;
 
+/* relay_attempt_bind gives one version of signed bytes to the statement that stores it. */
+void relay_attempt_bind(struct store_query *q, struct slice id, uint32_t attempt,
+                        const struct tx *content, bool filler, struct slice raw,
+                        const struct hash *hash);
 /* relay_attempt_put stores one version of signed bytes. */
 enum err relay_attempt_put(struct store_tx *tx, struct slice id, uint32_t attempt,
                            const struct tx *content, bool filler, struct slice raw,
@@ -336,6 +364,8 @@ enum err relay_fill(struct relay *relay, const struct address *wallet, uint64_t 
 
 /* relay_pass_pool gives intents that any wallet may send to wallets. */
 enum err relay_pass_pool(struct relay *relay, bool *out_progress, struct why *why) ERR_CHECKED;
+/* relay_bind_ages binds the times by which the ranks of queued intents are reckoned. */
+void relay_bind_ages(const struct relay *relay, struct store_query *q, int64_t now_usec);
 /* relay_pass_queued judges, simulates and signs queued intents. */
 enum err relay_pass_queued(struct relay *relay, bool *out_progress, struct why *why) ERR_CHECKED;
 /* relay_pass_open sends signed bytes, looks for receipts and after what is stuck. */
@@ -369,23 +399,40 @@ enum err relay_take_receipts(struct relay *relay, struct relay_open *items, size
 enum err relay_find_receipts(struct relay *relay, struct relay_open *items, size_t count,
                              size_t *out_found, struct why *why) ERR_CHECKED;
 
-/*
- * relay_receipt_put stores what a receipt says of an intent and tells the watcher.
- * *out_state is what it became, 0 when the row was not touched.
- */
-enum err relay_receipt_put(const struct relay *relay, struct store_tx *tx, struct slice id,
-                           const struct evm_receipt *receipt, enum relay_state *out_state,
-                           struct why *why) ERR_CHECKED;
+/* relay_landings_put stores what receipts say of intents and tells of it. */
+enum err relay_landings_put(struct relay *relay, struct store_tx *tx, struct relay_landing *list,
+                            size_t count, struct why *why) ERR_CHECKED;
 
 /* relay_wallet_low notes that a node found a wallet without the coin for a transaction. */
 enum err relay_wallet_low(struct store_tx *tx, uint64_t chain_id, const struct address *wallet,
                           struct why *why) ERR_CHECKED;
 
-/* relay_run_by_id runs a statement that has the parameters intent_id and now. */
+/* relay_run_by_id runs a statement that has the parameters intent_id and now, and answers nothing.
+ */
 enum err relay_run_by_id(struct store_tx *tx, const struct store_statement *statement,
                          struct slice id, struct why *why) ERR_CHECKED;
 
-/* relay_tell records the state that an intent came to, and tells the watcher. */
+/* ---- relay_tell.c ---- */
+
+/* relay_row_take reads the columns of an intent. Owns: the arena. */
+void relay_row_take(struct store_query *q, struct arena *arena, struct relay_row *out);
+/* relay_told_init makes room for `cap` rows. Owns: the arena. */
+void relay_told_init(struct relay_told *told, struct arena *arena, size_t cap);
+/* relay_told_add returns the next row, to be filled. */
+struct relay_row *relay_told_add(struct relay_told *told);
+/* relay_told_take adds the row that a statement has answered. */
+struct relay_row *relay_told_take(struct relay_told *told, struct store_query *q);
+/*
+ * relay_told_run runs a statement, which has the parameters intent_id and now and answers with
+ * rows, for each of the ids, and adds what it answers.
+ */
+enum err relay_told_run(struct relay_told *told, struct store_tx *tx,
+                        const struct store_statement *statement, const struct slice *ids,
+                        size_t count, struct why *why) ERR_CHECKED;
+/* relay_tell_all records the states that intents came to, and tells the watcher. */
+enum err relay_tell_all(const struct relay *relay, struct store_tx *tx,
+                        const struct relay_told *told, struct why *why) ERR_CHECKED;
+/* relay_tell reads one intent and does so for it. */
 enum err relay_tell(const struct relay *relay, struct store_tx *tx, struct slice id,
                     struct why *why) ERR_CHECKED;
 
@@ -396,7 +443,7 @@ enum err relay_tell(const struct relay *relay, struct store_tx *tx, struct slice
 enum err relay_nonce_at_least(struct store_tx *tx, uint64_t chain_id, const struct address *wallet,
                               uint64_t nonce, uint64_t *out_next, struct why *why) ERR_CHECKED;
 
-/* relay_nonce_put sets the wallet's next nonce. */
+/* relay_nonce_put raises the wallet's next nonce. */
 enum err relay_nonce_put(struct store_tx *tx, uint64_t chain_id, const struct address *wallet,
                          uint64_t nonce, struct why *why) ERR_CHECKED;
 
@@ -415,8 +462,8 @@ enum err relay_counts(struct relay *relay, const struct address *const *wallets,
 /* relay_audit_submitted records a new intent in its transaction. */
 enum err relay_audit_submitted(struct store_tx *tx, const struct relay_intent *intent,
                                struct slice id, struct why *why) ERR_CHECKED;
-/* relay_audit_state records the state that an intent came to, in the transaction of that. */
-enum err relay_audit_state(struct store_tx *tx, const struct relay_row *row,
-                           struct why *why) ERR_CHECKED;
+/* relay_audit_states records the states that intents came to, in the transaction of that. */
+enum err relay_audit_states(struct store_tx *tx, struct arena *arena, const struct relay_row *rows,
+                            size_t count, struct why *why) ERR_CHECKED;
 
 #endif

@@ -142,7 +142,7 @@ void relay_holds_add(const struct relay *relay, struct relay_holds *holds,
 enum err relay_write(struct relay *relay, const struct relay_holds *holds, store_fn fn, void *ctx,
                      struct why *why)
 {
-    return store_lease_write(relay->store, holds->list, holds->count, fn, ctx, why);
+    return store_lease_write_committed(relay->store, holds->list, holds->count, fn, ctx, why);
 }
 
 enum err relay_write_one(struct relay *relay, const struct address *wallet, store_fn fn, void *ctx,

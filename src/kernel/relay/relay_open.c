@@ -78,58 +78,73 @@ static bool due(const struct relay_open *o, int64_t now)
     return o->try_usec <= now || o->try_usec > now + RELAY_FAR_USEC;
 }
 
-static enum err mark_sent(struct store_tx *tx, const struct relay_open *o, bool *out_done,
-                          struct why *why)
+/* Whatever a node said, the bytes have a time at which they are sent again; 0: they count as sent.
+ */
+static int64_t pause_of(enum rpc_verdict verdict)
 {
-    int64_t now = clock_wall_usec();
-    int64_t changed = 0;
-    struct store_query q;
-    store_begin(&q, tx, &relay_sql_intent_sent);
-    store_bind_text(&q, "intent_id", o->id);
-    store_bind_i64(&q, "attempt", o->attempt);
-    store_bind_time(&q, "try_at", now + RELAY_RESEND_USEC);
-    store_bind_time(&q, "now", now);
-    enum err e = store_finish(&q, &changed, why);
-    *out_done = e == OK && changed > 0;
-    return e;
-}
-
-static enum err retry_at(struct store_tx *tx, const struct relay_open *o, int64_t pause_usec,
-                         struct why *why)
-{
-    struct store_query q;
-    store_begin(&q, tx, &relay_sql_intent_retry_at);
-    store_bind_text(&q, "intent_id", o->id);
-    store_bind_i64(&q, "attempt", o->attempt);
-    store_bind_time(&q, "try_at", clock_wall_usec() + pause_usec);
-    return store_finish(&q, NULL, why);
-}
-
-/* Whatever a node said, the bytes have a time at which they are sent again. */
-static enum err store_verdict(struct relay *relay, struct store_tx *tx, const struct relay_open *o,
-                              struct why *why)
-{
-    bool done = false;
-    enum err e = OK;
-    switch (o->verdict) {
+    switch (verdict) {
     case RPC_SENT:
     case RPC_NONCE_TOO_LOW: /* mined, by our bytes or by others: receipts tell */
-        e = mark_sent(tx, o, &done, why);
-        if (e == OK && done && o->state == RELAY_SIGNED) {
-            e = relay_tell(relay, tx, o->id, why);
-        }
-        return e;
+        return 0;
     case RPC_INSUFFICIENT_FUNDS:
-        e = relay_wallet_low(tx, relay->chain_id, &o->wallet, why);
-        return e == OK ? retry_at(tx, o, RELAY_RETRY_USEC, why) : e;
     case RPC_NONCE_TOO_HIGH:
     case RPC_TRY_AGAIN:
-        return retry_at(tx, o, RELAY_RETRY_USEC, why);
+        return RELAY_RETRY_USEC;
     case RPC_UNDERPRICED:
     case RPC_REFUSED:
-        return retry_at(tx, o, RELAY_RESEND_USEC, why);
+        break;
     }
-    return e;
+    return RELAY_RESEND_USEC;
+}
+
+/* Marks what a node took, and tells of those that it took for the first time. */
+static enum err store_sent(struct open_set *set, struct store_tx *tx, struct why *why)
+{
+    int64_t now = clock_wall_usec();
+    struct relay_told told;
+    relay_told_init(&told, &set->relay->step, set->count);
+    struct store_query q;
+    store_begin_rows(&q, tx, &relay_sql_intent_sent);
+    for (size_t i = 0; i < set->count; i++) {
+        const struct relay_open *o = &set->items[i];
+        if (o->verdict_known && pause_of(o->verdict) == 0) {
+            store_bind_text(&q, "intent_id", o->id);
+            store_bind_i64(&q, "attempt", o->attempt);
+            store_bind_time(&q, "try_at", now + RELAY_RESEND_USEC);
+            store_bind_time(&q, "now", now);
+            store_row(&q);
+        }
+    }
+    size_t at = 0;
+    while (store_step(&q)) {
+        const struct relay_row *row = relay_told_take(&told, &q);
+        while (at < set->count && !slice_equal(set->items[at].id, row->id)) {
+            at++; /* they come in order, without those that somebody else changed */
+        }
+        ASSERT(at < set->count);
+        if (set->items[at].state != RELAY_SIGNED) {
+            told.count--; /* that was told when it happened */
+        }
+    }
+    enum err e = store_finish(&q, NULL, why);
+    return e == OK ? relay_tell_all(set->relay, tx, &told, why) : e;
+}
+
+static enum err store_pauses(const struct open_set *set, struct store_tx *tx, struct why *why)
+{
+    int64_t now = clock_wall_usec();
+    struct store_query q;
+    store_begin_rows(&q, tx, &relay_sql_intent_retry_at);
+    for (size_t i = 0; i < set->count; i++) {
+        const struct relay_open *o = &set->items[i];
+        if (o->verdict_known && pause_of(o->verdict) > 0) {
+            store_bind_text(&q, "intent_id", o->id);
+            store_bind_i64(&q, "attempt", o->attempt);
+            store_bind_time(&q, "try_at", now + pause_of(o->verdict));
+            store_row(&q);
+        }
+    }
+    return store_finish(&q, NULL, why);
 }
 
 /* The leases under which the intents of a set are written. */
@@ -146,10 +161,16 @@ static void add_holds(const struct open_set *set, struct relay_holds *holds)
 static enum err store_verdicts(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct open_set *set = ctx;
-    enum err e = OK;
+    enum err e = store_sent(set, tx, why);
+    if (e == OK) {
+        e = store_pauses(set, tx, why);
+    }
     for (size_t i = 0; e == OK && i < set->count; i++) {
-        if (set->items[i].verdict_known) {
-            e = store_verdict(set->relay, tx, &set->items[i], why);
+        const struct relay_open *o = &set->items[i];
+        bool same = i > 0 && address_equal(&o->wallet, &o[-1].wallet) && o[-1].verdict_known &&
+                    o[-1].verdict == o->verdict; /* it was noted a moment ago */
+        if (o->verdict_known && o->verdict == RPC_INSUFFICIENT_FUNDS && !same) {
+            e = relay_wallet_low(tx, set->relay->chain_id, &o->wallet, why);
         }
     }
     return e;

@@ -13,6 +13,11 @@
 /* Intents that are given out in one pass. */
 #define ASSIGN_MAX 512
 
+bool relay_has_pool(const struct relay *relay)
+{
+    return relay->pool_count > 0;
+}
+
 /* ---- rows ---- */
 
 static void take_wallet(struct store_query *q, struct relay_wallet_row *out)
@@ -127,6 +132,7 @@ static enum err load_giving(struct store_tx *tx, void *ctx, struct why *why)
     struct store_query q;
     store_begin(&q, tx, &relay_sql_pool_waiting);
     store_bind_i64(&q, "chain_id", (int64_t)g->relay->chain_id);
+    relay_bind_ages(g->relay, &q, clock_wall_usec());
     store_bind_i64(&q, "max_rows", ASSIGN_MAX);
     while (store_step(&q)) {
         ASSERT(g->count < ASSIGN_MAX);

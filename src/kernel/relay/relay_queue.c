@@ -31,6 +31,13 @@ static void read_candidate(struct store_query *q, struct arena *arena, struct re
     c->behind = store_get_bool(q, "behind");
 }
 
+void relay_bind_ages(const struct relay *relay, struct store_query *q, int64_t now_usec)
+{
+    int64_t aging = relay->config.aging_usec;
+    store_bind_time(q, "aged", aging > 0 ? now_usec - aging : 0);
+    store_bind_time(q, "aged_twice", aging > 0 ? now_usec - 2 * aging : 0);
+}
+
 static enum err load(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct relay_queue *queue = ctx;
@@ -47,6 +54,7 @@ static enum err load(struct store_tx *tx, void *ctx, struct why *why)
     store_bind_i64(&q, "chain_id", (int64_t)relay->chain_id);
     store_bind_time(&q, "now", now);
     store_bind_time(&q, "far", now + RELAY_FAR_USEC);
+    relay_bind_ages(relay, &q, now);
     store_bind_i64(&q, "inflight_max", (int64_t)relay->config.inflight_max);
     store_bind_i64(&q, "max_rows", (int64_t)cap);
     while (store_step(&q)) {
@@ -149,17 +157,15 @@ static enum err store_later(const struct relay_queue *queue, struct store_tx *tx
 static enum err store_fates(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct relay_queue *queue = ctx;
-    enum err e = OK;
-    for (size_t i = 0; i < queue->turn_count; i++) {
-        queue->turns[i].broken = false;
+    for (size_t i = 0; i < queue->count; i++) {
+        queue->items[i].done = false;
     }
+    enum err e = relay_store_signed(queue, tx, why);
     for (size_t i = 0; e == OK && i < queue->count; i++) {
         struct relay_candidate *c = &queue->items[i];
-        c->done = false;
         switch (c->fate) {
         case RELAY_SIGN:
-            e = relay_store_signed(queue, tx, c, why);
-            break;
+            break; /* stored with the others */
         case RELAY_FAIL:
             e = store_failed(queue->relay, tx, c, why);
             break;

@@ -45,15 +45,18 @@ struct relay_candidate {
     struct tx content;
     struct slice raw; /* empty: no place in this pass */
     struct hash hash;
+    bool locked; /* storing: its bytes are stored in this transaction */
 };
 
 /* A wallet of the candidates. */
 struct relay_turn {
     const struct address *address;
     uint64_t stored;    /* next nonce of its row when the bytes were made */
+    uint64_t first;     /* what the first bytes of the pass get */
     uint64_t next;      /* what the next bytes get */
     uint64_t under_way; /* signed or sent */
     bool broken;        /* storing: a nonce was not taken, so none behind it may be */
+    uint64_t taken;     /* storing: the one behind those that were */
 };
 
 struct relay_queue {
@@ -78,10 +81,10 @@ enum err relay_simulate(struct relay_queue *queue, struct why *why) ERR_CHECKED;
 enum err relay_assign(struct relay_queue *queue, struct why *why) ERR_CHECKED;
 
 /*
- * relay_store_signed stores a candidate's bytes, if its wallet and itself are as they were when the
- * bytes were made; else nothing, and the next pass makes others.
+ * relay_store_signed stores the bytes of candidates whose wallet and who themselves are as they
+ * were when the bytes were made, and marks them done; for others the next pass makes new ones.
  */
 enum err relay_store_signed(struct relay_queue *queue, struct store_tx *tx,
-                            struct relay_candidate *c, struct why *why) ERR_CHECKED;
+                            struct why *why) ERR_CHECKED;
 
 #endif

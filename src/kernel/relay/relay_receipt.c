@@ -82,25 +82,34 @@ enum err relay_find_receipts(struct relay *relay, struct relay_open *items, size
     return e;
 }
 
-/* What the mined bytes were, and what their receipt means for the intent. */
-static enum err read_version(struct store_tx *tx, const struct hash *hash, bool *out_filler,
-                             bool *out_cancelling, struct why *why)
+/* What the mined bytes were. */
+struct version {
+    bool filler;
+    bool cancelling;
+};
+
+static enum err read_versions(struct store_tx *tx, const struct relay_landing *list, size_t count,
+                              struct version *out, struct why *why)
 {
-    bool filler = false;
-    bool cancelling = false;
+    size_t at = 0;
     struct store_query q;
-    store_begin(&q, tx, &relay_sql_attempt_is_filler);
-    store_bind_bytes(&q, "transaction_hash", hash_slice(hash));
-    if (store_step(&q)) {
-        filler = store_get_bool(&q, "filler");
-        cancelling = store_get_bool(&q, "cancelling");
+    store_begin_rows(&q, tx, &relay_sql_attempt_is_filler);
+    for (size_t i = 0; i < count; i++) {
+        store_bind_bytes(&q, "transaction_hash", hash_slice(&list[i].receipt->tx_hash));
+        store_row(&q);
     }
-    enum err e = store_finish_one(&q, "transaction", why);
-    if (e == OK) {
-        *out_filler = filler;
-        *out_cancelling = cancelling;
+    while (store_step(&q)) {
+        struct hash hash = {{0}};
+        store_get_fixed(&q, "transaction_hash", hash.bytes, HASH_BYTES);
+        struct version v = {.filler = store_get_bool(&q, "filler"),
+                            .cancelling = store_get_bool(&q, "cancelling")};
+        while (at < count && !hash_equal(&hash, &list[at].receipt->tx_hash)) {
+            at++;
+        }
+        ASSERT(at < count); /* they come in order */
+        out[at++] = v;
     }
-    return e;
+    return store_finish(&q, NULL, why);
 }
 
 /* A filler that was mined means that the intent itself never will be. */
@@ -112,68 +121,93 @@ static enum relay_state state_after(const struct evm_receipt *r, bool filler, bo
     return r->succeeded ? RELAY_MINED : RELAY_REVERTED;
 }
 
-enum err relay_receipt_put(const struct relay *relay, struct store_tx *tx, struct slice id,
-                           const struct evm_receipt *r, enum relay_state *out_state,
-                           struct why *why)
+static void bind_receipt(struct store_query *q, struct slice id, const struct evm_receipt *r,
+                         enum relay_state state, bool filler)
 {
-    bool filler = false;
-    bool cancelling = false;
-    *out_state = 0;
-    enum err e = read_version(tx, &r->tx_hash, &filler, &cancelling, why);
-    if (e != OK) {
-        return e;
-    }
-    enum relay_state state = state_after(r, filler, cancelling);
-    int64_t changed = 0;
-    struct store_query q;
-    store_begin(&q, tx, &relay_sql_intent_mined);
-    store_bind_text(&q, "intent_id", id);
-    store_bind_i64(&q, "state", (int64_t)state);
-    store_bind_bytes(&q, "transaction_hash", hash_slice(&r->tx_hash));
-    store_bind_i64(&q, "block_number", (int64_t)r->block_number);
-    store_bind_bytes(&q, "block_hash", hash_slice(&r->block_hash));
-    store_bind_i64(&q, "gas_used", (int64_t)r->gas_used);
-    store_bind_u256(&q, "gas_price", wei_raw(r->gas_price));
+    store_bind_text(q, "intent_id", id);
+    store_bind_i64(q, "state", (int64_t)state);
+    store_bind_bytes(q, "transaction_hash", hash_slice(&r->tx_hash));
+    store_bind_i64(q, "block_number", (int64_t)r->block_number);
+    store_bind_bytes(q, "block_hash", hash_slice(&r->block_hash));
+    store_bind_i64(q, "gas_used", (int64_t)r->gas_used);
+    store_bind_u256(q, "gas_price", wei_raw(r->gas_price));
     if (r->has_contract) {
-        store_bind_bytes(&q, "contract", address_slice(&r->contract));
+        store_bind_bytes(q, "contract", address_slice(&r->contract));
     } else {
-        store_bind_null(&q, "contract");
+        store_bind_null(q, "contract");
     }
     if (state == RELAY_REVERTED) {
-        store_bind_text(&q, "error_code", slice_text(err_code(ERR_REVERTED)));
-        store_bind_text(&q, "error",
+        store_bind_text(q, "error_code", slice_text(err_code(ERR_REVERTED)));
+        store_bind_text(q, "error",
                         SLICE_LIT("the transaction was mined and reverted; its state was "
                                   "overtaken between simulation and execution"));
     } else {
-        store_bind_null(&q, "error_code");
-        store_bind_null(&q, "error");
+        store_bind_null(q, "error_code");
+        store_bind_null(q, "error");
     }
-    store_bind_bool(&q, "filler", filler);
-    store_bind_time(&q, "now", clock_wall_usec());
-    e = store_finish(&q, &changed, why);
-    if (e == OK && changed > 0) {
-        *out_state = state;
-        e = relay_tell(relay, tx, id, why);
+    store_bind_bool(q, "filler", filler);
+    store_bind_time(q, "now", clock_wall_usec());
+}
+
+enum err relay_landings_put(struct relay *relay, struct store_tx *tx, struct relay_landing *list,
+                            size_t count, struct why *why)
+{
+    struct version *versions = arena_alloc_array(&relay->step, count + 1, sizeof *versions);
+    struct relay_told told;
+    relay_told_init(&told, &relay->step, count);
+    enum err e = read_versions(tx, list, count, versions, why);
+    if (e != OK) {
+        return e;
     }
-    return e;
+    struct store_query q;
+    store_begin_rows(&q, tx, &relay_sql_intent_mined);
+    for (size_t i = 0; i < count; i++) {
+        enum relay_state state =
+            state_after(list[i].receipt, versions[i].filler, versions[i].cancelling);
+        list[i].outcome = 0;
+        bind_receipt(&q, list[i].id, list[i].receipt, state, versions[i].filler);
+        store_row(&q);
+    }
+    size_t at = 0;
+    while (store_step(&q)) {
+        const struct relay_row *row = relay_told_take(&told, &q);
+        while (at < count && !slice_equal(list[at].id, row->id)) {
+            at++; /* they come in order, without those that are not open any more */
+        }
+        ASSERT(at < count);
+        list[at].outcome = row->state;
+    }
+    e = store_finish(&q, NULL, why);
+    return e == OK ? relay_tell_all(relay, tx, &told, why) : e;
 }
 
 struct found {
     struct relay *relay;
     struct relay_open *items;
     size_t count;
+    struct relay_landing *landings;
+    size_t *owner; /* of a landing */
+    size_t landing_count;
 };
+
+static void find_landings(struct found *f)
+{
+    f->landings = arena_alloc_array(&f->relay->step, f->count, sizeof *f->landings);
+    f->owner = arena_alloc_array(&f->relay->step, f->count, sizeof *f->owner);
+    for (size_t i = 0; i < f->count; i++) {
+        struct relay_open *o = &f->items[i];
+        if (o->found) {
+            f->owner[f->landing_count] = i;
+            f->landings[f->landing_count++] =
+                (struct relay_landing){.id = o->id, .receipt = &o->receipt};
+        }
+    }
+}
 
 static enum err store_receipts(struct store_tx *tx, void *ctx, struct why *why)
 {
     const struct found *f = ctx;
-    enum err e = OK;
-    for (size_t i = 0; e == OK && i < f->count; i++) {
-        struct relay_open *o = &f->items[i];
-        if (o->found) {
-            e = relay_receipt_put(f->relay, tx, o->id, &o->receipt, &o->outcome, why);
-        }
-    }
+    enum err e = relay_landings_put(f->relay, tx, f->landings, f->landing_count, why);
     if (e == OK) {
         store_notify(tx, "relay");      /* intents may have waited for these */
         store_notify(tx, "chain_poke"); /* their events can be read */
@@ -222,13 +256,16 @@ enum err relay_take_receipts(struct relay *relay, struct relay_open *items, size
     if (e != OK || found == 0) {
         return e;
     }
+    find_landings(&f);
     e = relay_write(relay, holds, store_receipts, &f, why);
     if (e != OK) {
         return e;
     }
-    for (size_t i = 0; i < count; i++) {
-        if (items[i].outcome != 0) {
-            report_receipt(&items[i]);
+    for (size_t i = 0; i < f.landing_count; i++) {
+        struct relay_open *o = &items[f.owner[i]];
+        o->outcome = f.landings[i].outcome;
+        if (o->outcome != 0) {
+            report_receipt(o);
         }
     }
     *out_progress = true;

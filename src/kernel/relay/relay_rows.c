@@ -119,40 +119,6 @@ enum err relay_submit(struct store_tx *tx, struct arena *arena, const struct rel
     return OK;
 }
 
-static void take_row(struct store_query *q, struct arena *arena, struct relay_row *out)
-{
-    memset(out, 0, sizeof *out);
-    out->id = store_get_text(q, "intent_id", arena);
-    out->key = store_get_text(q, "intent_key", arena);
-    out->chain_id = (uint64_t)store_get_i64(q, "chain_id");
-    store_get_fixed(q, "wallet", out->wallet.bytes, ADDRESS_BYTES);
-    out->has_to = !store_is_null(q, "to_address");
-    store_get_fixed(q, "to_address", out->to.bytes, ADDRESS_BYTES);
-    out->value = wei_of(store_get_u256(q, "value"));
-    out->purpose = store_get_text(q, "purpose", arena);
-    out->state = (enum relay_state)store_get_i64(q, "state");
-    out->final = store_get_bool(q, "final");
-    out->has_nonce = !store_is_null(q, "nonce");
-    out->nonce = (uint64_t)store_get_i64(q, "nonce");
-    out->has_hash = !store_is_null(q, "transaction_hash");
-    store_get_fixed(q, "transaction_hash", out->hash.bytes, HASH_BYTES);
-    out->attempts = (uint32_t)store_get_i64(q, "attempts");
-    out->priority = (enum relay_priority)store_get_i64(q, "priority");
-    out->cancelling = store_get_bool(q, "cancelling");
-    out->unassigned = store_get_i64(q, "pool") == 1;
-    out->has_block = !store_is_null(q, "block_number");
-    out->block_number = (uint64_t)store_get_i64(q, "block_number");
-    store_get_fixed(q, "block_hash", out->block_hash.bytes, HASH_BYTES);
-    out->gas_used = (uint64_t)store_get_i64(q, "gas_used");
-    out->gas_price = wei_of(store_get_u256(q, "gas_price"));
-    out->has_contract = !store_is_null(q, "contract");
-    store_get_fixed(q, "contract", out->contract.bytes, ADDRESS_BYTES);
-    out->error_code = store_get_text(q, "error_code", arena);
-    out->error = store_get_text(q, "error", arena);
-    out->created_usec = store_get_time(q, "created_at");
-    out->updated_usec = store_get_time(q, "updated_at");
-}
-
 enum err relay_get(struct store_tx *tx, struct arena *arena, struct slice id, struct relay_row *out,
                    struct why *why)
 {
@@ -161,7 +127,7 @@ enum err relay_get(struct store_tx *tx, struct arena *arena, struct slice id, st
     store_begin(&q, tx, &relay_sql_intent_get);
     store_bind_text(&q, "intent_id", id);
     if (store_step(&q)) {
-        take_row(&q, arena, &row);
+        relay_row_take(&q, arena, &row);
     }
     enum err e = store_finish_one(&q, "transaction", why);
     if (e == OK) {
@@ -236,7 +202,7 @@ enum err relay_list(struct store_tx *tx, struct arena *arena, const struct relay
     bind_filter(&q, filter);
     while (store_step(&q)) {
         ASSERT(count < filter->limit);
-        take_row(&q, arena, &rows[count++]);
+        relay_row_take(&q, arena, &rows[count++]);
     }
     enum err e = store_finish(&q, NULL, why);
     if (e == OK) {
@@ -303,14 +269,15 @@ static bool is_signed(enum relay_state state)
     return state == RELAY_SIGNED || state == RELAY_SENT;
 }
 
-static enum err cancel_queued(struct store_tx *tx, struct relay_row *row, struct why *why)
+static enum err cancel_queued(struct store_tx *tx, struct arena *scratch, struct relay_row *row,
+                              struct why *why)
 {
     bool changed = false;
     enum err e = run_changing(tx, &relay_sql_intent_cancel, row->id, &changed, why);
     store_notify(tx, "relay_state");
     if (e == OK && changed) {
         row->state = RELAY_CANCELLED;
-        e = relay_audit_state(tx, row, why);
+        e = relay_audit_states(tx, scratch, row, 1, why);
     }
     return e;
 }
@@ -334,7 +301,7 @@ enum err relay_cancel(struct store_tx *tx, struct slice id, struct why *why)
     struct relay_row row;
     enum err e = relay_get(tx, &scratch, id, &row, why);
     if (e == OK && row.state == RELAY_QUEUED) {
-        e = cancel_queued(tx, &row, why);
+        e = cancel_queued(tx, &scratch, &row, why);
     } else if (e == OK && is_signed(row.state)) {
         e = take_back(tx, &row, why);
     } else if (e == OK && row.state != RELAY_CANCELLED) {
@@ -358,24 +325,6 @@ enum err relay_hurry(struct store_tx *tx, struct slice id, struct why *why)
     if (e == OK) {
         e = run_changing(tx, &relay_sql_intent_hurry, id, &changed, why);
         store_notify(tx, "relay");
-    }
-    arena_free(&scratch);
-    return e;
-}
-
-enum err relay_tell(const struct relay *relay, struct store_tx *tx, struct slice id,
-                    struct why *why)
-{
-    store_notify(tx, "relay_state");
-    struct arena scratch;
-    arena_init(&scratch, 4096);
-    struct relay_row row;
-    enum err e = relay_get(tx, &scratch, id, &row, why);
-    if (e == OK) {
-        e = relay_audit_state(tx, &row, why);
-    }
-    if (e == OK && relay->watch != NULL) {
-        e = relay->watch(tx, relay->watch_ctx, &row, why);
     }
     arena_free(&scratch);
     return e;

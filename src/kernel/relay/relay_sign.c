@@ -16,8 +16,30 @@ static bool same_content(const struct tx *a, const struct tx *b)
            slice_equal(a->data, b->data);
 }
 
-enum err relay_sign(struct relay *relay, const struct address *wallet, const struct tx *content,
-                    struct slice *out_raw, struct hash *out_hash, struct why *why)
+/* An empty transfer to the wallet itself: it takes a nonce, and has no other effect. */
+static bool is_filler(const struct address *wallet, const struct tx *content)
+{
+    return content->has_to && address_equal(&content->to, wallet) && content->data.len == 0 &&
+           u256_is_zero(wei_raw(content->value));
+}
+
+static enum err check_content(struct relay *relay, const struct address *wallet, struct slice role,
+                              const struct tx *content, struct why *why)
+{
+    if (content->gas_limit > relay->config.gas_limit_max) {
+        return why_set(why, ERR_POLICY_REFUSED, NULL,
+                       "the gas limit of %llu is above relay.max_gas",
+                       (unsigned long long)content->gas_limit);
+    }
+    return is_filler(wallet, content)
+               ? OK
+               : relay_policy_check(relay, &relay->step, wallet, role, content->has_to,
+                                    &content->to, content->value, content->data, why);
+}
+
+enum err relay_sign(struct relay *relay, const struct address *wallet, struct slice role,
+                    const struct tx *content, struct slice *out_raw, struct hash *out_hash,
+                    struct why *why)
 {
     const struct relay_signer *signer = relay_signer_find(relay, wallet);
     if (signer == NULL) {
@@ -27,7 +49,11 @@ enum err relay_sign(struct relay *relay, const struct address *wallet, const str
     }
     struct slice raw = SLICE_EMPTY;
     struct hash hash = {{0}};
-    enum err e = signer->sign(signer->ctx, &relay->step, content, &raw, &hash, why);
+    enum err e = check_content(relay, wallet, role, content, why);
+    if (e != OK) {
+        return e;
+    }
+    e = signer->sign(signer->ctx, &relay->step, content, &raw, &hash, why);
     if (e != OK) {
         return e;
     }
@@ -45,21 +71,28 @@ enum err relay_sign(struct relay *relay, const struct address *wallet, const str
     return OK;
 }
 
+void relay_attempt_bind(struct store_query *q, struct slice id, uint32_t attempt,
+                        const struct tx *content, bool filler, struct slice raw,
+                        const struct hash *hash)
+{
+    store_bind_text(q, "intent_id", id);
+    store_bind_i64(q, "attempt", attempt);
+    store_bind_bytes(q, "transaction_hash", hash_slice(hash));
+    store_bind_bytes(q, "raw", raw);
+    store_bind_u256(q, "fee_max", wei_raw(content->fee_max));
+    store_bind_u256(q, "fee_priority", wei_raw(content->fee_priority));
+    store_bind_i64(q, "gas_limit", (int64_t)content->gas_limit);
+    store_bind_bool(q, "filler", filler);
+    store_bind_time(q, "now", clock_wall_usec());
+}
+
 enum err relay_attempt_put(struct store_tx *tx, struct slice id, uint32_t attempt,
                            const struct tx *content, bool filler, struct slice raw,
                            const struct hash *hash, struct why *why)
 {
     struct store_query q;
     store_begin(&q, tx, &relay_sql_attempt_insert);
-    store_bind_text(&q, "intent_id", id);
-    store_bind_i64(&q, "attempt", attempt);
-    store_bind_bytes(&q, "transaction_hash", hash_slice(hash));
-    store_bind_bytes(&q, "raw", raw);
-    store_bind_u256(&q, "fee_max", wei_raw(content->fee_max));
-    store_bind_u256(&q, "fee_priority", wei_raw(content->fee_priority));
-    store_bind_i64(&q, "gas_limit", (int64_t)content->gas_limit);
-    store_bind_bool(&q, "filler", filler);
-    store_bind_time(&q, "now", clock_wall_usec());
+    relay_attempt_bind(&q, id, attempt, content, filler, raw, hash);
     return store_finish(&q, NULL, why);
 }
 
@@ -70,7 +103,10 @@ struct resign {
     const struct relay_open *open;
     const struct relay_version *version;
     struct tx content;
+    struct slice role;
     bool filler;
+    enum err fill; /* as in the version, or the policy's refusal of what the rows say now */
+    const struct why *fill_why;
     struct slice raw;
     struct hash hash;
     bool done;
@@ -89,6 +125,7 @@ struct reading {
     struct arena *arena;
     struct slice id;
     struct tx *out;
+    struct slice *out_role;
 };
 
 /* What an intent wants does not change, so that it may be read before the transaction that stores.
@@ -104,6 +141,7 @@ static enum err read_content(struct store_tx *tx, void *ctx, struct why *why)
         store_get_fixed(&q, "to_address", r->out->to.bytes, ADDRESS_BYTES);
         r->out->value = wei_of(store_get_u256(&q, "value"));
         r->out->data = store_get_bytes(&q, "data", r->arena);
+        *r->out_role = store_get_text(&q, "role", r->arena);
     }
     return store_finish_one(&q, "transaction", why);
 }
@@ -117,9 +155,9 @@ static enum err update_resigned(struct store_tx *tx, const struct resign *r, boo
     store_bind_text(&q, "intent_id", r->open->id);
     store_bind_i64(&q, "attempt", r->open->attempt);
     store_bind_bytes(&q, "transaction_hash", hash_slice(&r->hash));
-    if (r->version->fill != OK) {
-        store_bind_text(&q, "error_code", slice_text(err_code(r->version->fill)));
-        store_bind_text(&q, "error", slice_text(why_text(r->version->why, r->version->fill)));
+    if (r->fill != OK) {
+        store_bind_text(&q, "error_code", slice_text(err_code(r->fill)));
+        store_bind_text(&q, "error", slice_text(why_text(r->fill_why, r->fill)));
     } else {
         store_bind_null(&q, "error_code");
         store_bind_null(&q, "error");
@@ -163,7 +201,8 @@ static enum err make_content(struct relay *relay, struct resign *r, const struct
         relay_filler_make(&r->content, &r->open->wallet);
         return OK;
     }
-    struct reading reading = {.arena = &relay->step, .id = r->open->id, .out = &r->content};
+    struct reading reading = {
+        .arena = &relay->step, .id = r->open->id, .out = &r->content, .out_role = &r->role};
     return store_read(relay->store, read_content, &reading, why);
 }
 
@@ -172,8 +211,32 @@ static void report_resigned(const struct resign *r)
     metric_add(&relay_metrics[RELAY_METRIC_SIGNED], 1);
     metric_add(&relay_metrics[r->filler ? RELAY_METRIC_FILLED : RELAY_METRIC_BUMPED], 1);
     LOG(LOG_WARN, "relay.resigned", log_slice("tx", r->open->id), log_u64("nonce", r->open->nonce),
-        log_u64("attempt", r->open->attempt + 1), log_bool("filler", r->filler),
-        log_err(r->version->fill));
+        log_u64("attempt", r->open->attempt + 1), log_bool("filler", r->filler), log_err(r->fill));
+}
+
+/*
+ * Has the bytes made. What the policy does not allow (any more) is not signed again: the nonce gets
+ * an empty transfer.
+ */
+static enum err make_version(struct relay *relay, struct resign *r, const struct relay_offer *offer,
+                             struct why *refusal, struct why *why)
+{
+    enum err e = make_content(relay, r, offer, why);
+    if (e != OK) {
+        return e;
+    }
+    e = relay_sign(relay, &r->open->wallet, r->role, &r->content, &r->raw, &r->hash, refusal);
+    if (e == ERR_POLICY_REFUSED && !r->filler) {
+        r->filler = true;
+        r->fill = e;
+        r->fill_why = refusal;
+        relay_filler_make(&r->content, &r->open->wallet);
+        return relay_sign(relay, &r->open->wallet, r->role, &r->content, &r->raw, &r->hash, why);
+    }
+    if (e != OK && why != NULL) {
+        *why = *refusal;
+    }
+    return e;
 }
 
 enum err relay_resign(struct relay *relay, const struct relay_open *open,
@@ -182,7 +245,10 @@ enum err relay_resign(struct relay *relay, const struct relay_open *open,
     struct resign r = {.relay = relay,
                        .open = open,
                        .version = version,
-                       .filler = version->fill != OK || open->filling};
+                       .filler = version->fill != OK || open->filling,
+                       .fill = version->fill,
+                       .fill_why = version->why};
+    struct why refusal = {0};
     struct relay_fee fee;
     struct relay_offer offer;
     *out_done = false;
@@ -194,10 +260,7 @@ enum err relay_resign(struct relay *relay, const struct relay_open *open,
     e = relay_fee_raise(relay, &offer, open->fee_max, open->fee_priority, version->bump_permille,
                         &offer, why);
     if (e == OK) {
-        e = make_content(relay, &r, &offer, why);
-    }
-    if (e == OK) {
-        e = relay_sign(relay, &open->wallet, &r.content, &r.raw, &r.hash, why);
+        e = make_version(relay, &r, &offer, &refusal, why);
     }
     if (e == OK) {
         e = relay_write_one(relay, &open->wallet, store_resigned, &r, why);

@@ -11,13 +11,13 @@ static const struct store_column relay_sql_wallet_get_columns[] = {
 };
 const struct store_statement relay_sql_wallet_get = {
     .name = "relay_wallet_get",
-    .id = 308,
+    .id = 309,
     .writes = true,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
     .postgres =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = $1::bigint AND address = $2::bytea\n"
-        "FOR UPDATE",
+        "FOR NO KEY UPDATE",
     .params = relay_sql_wallet_get_params,
     .param_count = 2,
     .columns = relay_sql_wallet_get_columns,
@@ -33,7 +33,7 @@ static const struct store_column relay_sql_wallet_next_columns[] = {
 };
 const struct store_statement relay_sql_wallet_next = {
     .name = "relay_wallet_next",
-    .id = 309,
+    .id = 310,
     .writes = false,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
@@ -53,18 +53,20 @@ static const struct store_column relay_sql_wallet_put_params[] = {
 };
 const struct store_statement relay_sql_wallet_put = {
     .name = "relay_wallet_put",
-    .id = 310,
+    .id = 311,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
         "VALUES (?1, ?2, ?3, ?4)\n"
         "ON CONFLICT (chain_id, address)\n"
-        "DO UPDATE SET next_nonce = EXCLUDED.next_nonce, updated_at = EXCLUDED.updated_at",
+        "DO UPDATE SET next_nonce = EXCLUDED.next_nonce, updated_at = EXCLUDED.updated_at\n"
+        "WHERE relay_wallets.next_nonce < EXCLUDED.next_nonce",
     .postgres =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
         "VALUES ($1::bigint, $2::bytea, $3::bigint, $4::timestamptz)\n"
         "ON CONFLICT (chain_id, address)\n"
-        "DO UPDATE SET next_nonce = EXCLUDED.next_nonce, updated_at = EXCLUDED.updated_at",
+        "DO UPDATE SET next_nonce = EXCLUDED.next_nonce, updated_at = EXCLUDED.updated_at\n"
+        "WHERE relay_wallets.next_nonce < EXCLUDED.next_nonce",
     .params = relay_sql_wallet_put_params,
     .param_count = 4,
 };
@@ -76,7 +78,7 @@ static const struct store_column relay_sql_wallet_put_pooled_params[] = {
 };
 const struct store_statement relay_sql_wallet_put_pooled = {
     .name = "relay_wallet_put_pooled",
-    .id = 313,
+    .id = 314,
     .writes = true,
     .sqlite =
         "UPDATE relay_wallets SET pooled = ?3\n"
@@ -97,7 +99,7 @@ static const struct store_column relay_sql_wallet_put_balance_params[] = {
 };
 const struct store_statement relay_sql_wallet_put_balance = {
     .name = "relay_wallet_put_balance",
-    .id = 311,
+    .id = 312,
     .writes = true,
     .sqlite =
         "UPDATE relay_wallets SET balance = ?3, low = ?4, balance_at = ?5\n"
@@ -115,7 +117,7 @@ static const struct store_column relay_sql_wallet_put_low_params[] = {
 };
 const struct store_statement relay_sql_wallet_put_low = {
     .name = "relay_wallet_put_low",
-    .id = 312,
+    .id = 313,
     .writes = true,
     .sqlite =
         "UPDATE relay_wallets SET low = TRUE\n"
@@ -141,7 +143,7 @@ static const struct store_column relay_sql_wallets_list_columns[] = {
 };
 const struct store_statement relay_sql_wallets_list = {
     .name = "relay_wallets_list",
-    .id = 314,
+    .id = 315,
     .writes = false,
     .sqlite =
         "SELECT w.address, w.next_nonce, w.pooled, w.low, w.balance, w.balance_at,\n"
@@ -169,6 +171,8 @@ const struct store_statement relay_sql_wallets_list = {
 
 static const struct store_column relay_sql_pool_waiting_params[] = {
     {"chain_id", STORE_I64, false},
+    {"aged", STORE_TIME, false},
+    {"aged_twice", STORE_TIME, false},
     {"max_rows", STORE_I64, false},
 };
 static const struct store_column relay_sql_pool_waiting_columns[] = {
@@ -176,22 +180,26 @@ static const struct store_column relay_sql_pool_waiting_columns[] = {
 };
 const struct store_statement relay_sql_pool_waiting = {
     .name = "relay_pool_waiting",
-    .id = 301,
+    .id = 302,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id FROM relay_intents i\n"
         "LEFT JOIN relay_wallets w ON w.chain_id = i.chain_id AND w.address = i.wallet\n"
         "WHERE i.chain_id = ?1 AND i.state = 1 AND (i.pool = 1 OR (i.pool = 2 AND w.low))\n"
-        "ORDER BY i.priority DESC, i.seq\n"
-        "LIMIT ?2",
+        "ORDER BY CASE WHEN i.priority = 3 OR i.created_at <= ?3\n"
+        "                  OR (i.priority = 2 AND i.created_at <= ?2) THEN 3\n"
+        "              WHEN i.priority = 2 OR i.created_at <= ?2 THEN 2 ELSE 1 END DESC, i.seq\n"
+        "LIMIT ?4",
     .postgres =
         "SELECT i.intent_id FROM relay_intents i\n"
         "LEFT JOIN relay_wallets w ON w.chain_id = i.chain_id AND w.address = i.wallet\n"
         "WHERE i.chain_id = $1::bigint AND i.state = 1 AND (i.pool = 1 OR (i.pool = 2 AND w.low))\n"
-        "ORDER BY i.priority DESC, i.seq\n"
-        "LIMIT $2::bigint",
+        "ORDER BY CASE WHEN i.priority = 3 OR i.created_at <= $3::timestamptz\n"
+        "                  OR (i.priority = 2 AND i.created_at <= $2::timestamptz) THEN 3\n"
+        "              WHEN i.priority = 2 OR i.created_at <= $2::timestamptz THEN 2 ELSE 1 END DESC, i.seq\n"
+        "LIMIT $4::bigint",
     .params = relay_sql_pool_waiting_params,
-    .param_count = 2,
+    .param_count = 4,
     .columns = relay_sql_pool_waiting_columns,
     .column_count = 1,
 };
@@ -203,14 +211,14 @@ static const struct store_column relay_sql_pool_assign_params[] = {
 };
 const struct store_statement relay_sql_pool_assign = {
     .name = "relay_pool_assign",
-    .id = 300,
+    .id = 301,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET wallet = ?2, pool = 2, try_at = ?3\n"
-        "WHERE intent_id = ?1 AND state = 1 AND pool > 0 AND wallet <> ?2",
+        "WHERE intent_id = ?1 AND state + 0 = 1 AND pool > 0 AND wallet <> ?2",
     .postgres =
         "UPDATE relay_intents SET wallet = $2::bytea, pool = 2, try_at = $3::timestamptz\n"
-        "WHERE intent_id = $1::text AND state = 1 AND pool > 0 AND wallet <> $2::bytea",
+        "WHERE intent_id = $1::text AND state + 0 = 1 AND pool > 0 AND wallet <> $2::bytea",
     .params = relay_sql_pool_assign_params,
     .param_count = 3,
 };
@@ -227,7 +235,7 @@ static const struct store_column relay_sql_refills_since_columns[] = {
 };
 const struct store_statement relay_sql_refills_since = {
     .name = "relay_refills_since",
-    .id = 304,
+    .id = 305,
     .writes = false,
     .sqlite =
         "SELECT to_address, value, state FROM relay_intents\n"
@@ -357,6 +365,56 @@ const struct store_statement relay_sql_intent_get = {
     .column_count = 24,
 };
 
+static const struct store_column relay_sql_intent_lock_params[] = {
+    {"intent_id", STORE_TEXT, false},
+};
+static const struct store_column relay_sql_intent_lock_columns[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"intent_key", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"wallet", STORE_ADDRESS, false},
+    {"to_address", STORE_ADDRESS, true},
+    {"value", STORE_U256, false},
+    {"purpose", STORE_TEXT, false},
+    {"state", STORE_I64, false},
+    {"final", STORE_BOOL, false},
+    {"nonce", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"attempts", STORE_I64, false},
+    {"priority", STORE_I64, false},
+    {"cancelling", STORE_BOOL, false},
+    {"pool", STORE_I64, false},
+    {"block_number", STORE_I64, true},
+    {"block_hash", STORE_HASH, true},
+    {"gas_used", STORE_I64, true},
+    {"gas_price", STORE_U256, true},
+    {"contract", STORE_ADDRESS, true},
+    {"error_code", STORE_TEXT, true},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+const struct store_statement relay_sql_intent_lock = {
+    .name = "relay_intent_lock",
+    .id = 286,
+    .writes = true,
+    .sqlite =
+        "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
+        "       transaction_hash, attempts, priority, cancelling, pool, block_number, block_hash, gas_used,\n"
+        "       gas_price, contract, error_code, error, created_at, updated_at\n"
+        "FROM relay_intents WHERE intent_id = ?1 AND state + 0 = 1",
+    .postgres =
+        "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
+        "       transaction_hash, attempts, priority, cancelling, pool, block_number, block_hash, gas_used,\n"
+        "       gas_price, contract, error_code, error, created_at, updated_at\n"
+        "FROM relay_intents WHERE intent_id = $1::text AND state + 0 = 1\n"
+        "FOR NO KEY UPDATE",
+    .params = relay_sql_intent_lock_params,
+    .param_count = 1,
+    .columns = relay_sql_intent_lock_columns,
+    .column_count = 24,
+};
+
 static const struct store_column relay_sql_intents_list_params[] = {
     {"state", STORE_I64, false},
     {"open_only", STORE_BOOL, false},
@@ -394,7 +452,7 @@ static const struct store_column relay_sql_intents_list_columns[] = {
 };
 const struct store_statement relay_sql_intents_list = {
     .name = "relay_intents_list",
-    .id = 297,
+    .id = 298,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -456,6 +514,8 @@ static const struct store_column relay_sql_queued_list_params[] = {
     {"chain_id", STORE_I64, false},
     {"now", STORE_TIME, false},
     {"far", STORE_TIME, false},
+    {"aged", STORE_TIME, false},
+    {"aged_twice", STORE_TIME, false},
     {"inflight_max", STORE_I64, false},
     {"max_rows", STORE_I64, false},
 };
@@ -477,13 +537,13 @@ static const struct store_column relay_sql_queued_list_columns[] = {
 };
 const struct store_statement relay_sql_queued_list = {
     .name = "relay_queued_list",
-    .id = 303,
+    .id = 304,
     .writes = false,
     .sqlite =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
         "       r.deadline, r.priority, r.tries, r.after_state, r.after_id,\n"
-        "       (EXISTS (SELECT 1 FROM relay_intents e\n"
-        "                WHERE e.chain_id = ?3 AND e.state IN (2, 3) AND e.seq < r.seq)\n"
+        "       (COALESCE(r.seq > (SELECT MIN(e.seq) FROM relay_intents e\n"
+        "                          WHERE e.chain_id = ?3 AND e.state IN (2, 3)), FALSE)\n"
         "        OR (r.tries > 0\n"
         "            AND EXISTS (SELECT 1 FROM relay_intents e\n"
         "                        WHERE e.chain_id = ?3 AND NOT e.final\n"
@@ -492,10 +552,15 @@ const struct store_statement relay_sql_queued_list = {
         "FROM (\n"
         "    SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,\n"
         "           i.gas_limit, i.updated_at, i.deadline, i.priority, i.tries, a.state AS after_state,\n"
-        "           i.after_id,\n"
-        "           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.priority DESC, i.seq) AS place\n"
-        "    FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id\n"
-        "    WHERE i.chain_id = ?3 AND i.state = 1 AND i.pool <> 1\n"
+        "           i.after_id, i.rank,\n"
+        "           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.rank DESC, i.seq) AS place\n"
+        "    FROM (\n"
+        "        SELECT q.*, CASE WHEN q.priority = 3 OR q.created_at <= ?7\n"
+        "                             OR (q.priority = 2 AND q.created_at <= ?6) THEN 3\n"
+        "                         WHEN q.priority = 2 OR q.created_at <= ?6 THEN 2 ELSE 1 END AS rank\n"
+        "        FROM relay_intents q WHERE q.chain_id = ?3 AND q.state = 1\n"
+        "    ) i LEFT JOIN relay_intents a ON a.intent_id = i.after_id\n"
+        "    WHERE i.pool <> 1\n"
         "        AND (?1 = ''\n"
         "            OR i.wallet IN (SELECT h.address FROM relay_holders h\n"
         "                            WHERE h.chain_id = ?3 AND h.owner = ?1)\n"
@@ -508,14 +573,14 @@ const struct store_statement relay_sql_queued_list = {
         "    SELECT wallet, COUNT(*) AS open FROM relay_intents\n"
         "    WHERE chain_id = ?3 AND state IN (2, 3) GROUP BY wallet\n"
         ") o ON o.wallet = r.wallet\n"
-        "WHERE r.place + COALESCE(o.open, 0) <= ?6\n"
-        "ORDER BY r.place, r.priority DESC, r.seq\n"
-        "LIMIT ?7",
+        "WHERE r.place + COALESCE(o.open, 0) <= ?8\n"
+        "ORDER BY r.place, r.rank DESC, r.seq\n"
+        "LIMIT ?9",
     .postgres =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
         "       r.deadline, r.priority, r.tries, r.after_state, r.after_id,\n"
-        "       (EXISTS (SELECT 1 FROM relay_intents e\n"
-        "                WHERE e.chain_id = $3::bigint AND e.state IN (2, 3) AND e.seq < r.seq)\n"
+        "       (COALESCE(r.seq > (SELECT MIN(e.seq) FROM relay_intents e\n"
+        "                          WHERE e.chain_id = $3::bigint AND e.state IN (2, 3)), FALSE)\n"
         "        OR (r.tries > 0\n"
         "            AND EXISTS (SELECT 1 FROM relay_intents e\n"
         "                        WHERE e.chain_id = $3::bigint AND NOT e.final\n"
@@ -524,10 +589,15 @@ const struct store_statement relay_sql_queued_list = {
         "FROM (\n"
         "    SELECT i.seq, i.intent_id, i.wallet, i.to_address, i.value, i.data, i.role, i.purpose,\n"
         "           i.gas_limit, i.updated_at, i.deadline, i.priority, i.tries, a.state AS after_state,\n"
-        "           i.after_id,\n"
-        "           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.priority DESC, i.seq) AS place\n"
-        "    FROM relay_intents i LEFT JOIN relay_intents a ON a.intent_id = i.after_id\n"
-        "    WHERE i.chain_id = $3::bigint AND i.state = 1 AND i.pool <> 1\n"
+        "           i.after_id, i.rank,\n"
+        "           ROW_NUMBER() OVER (PARTITION BY i.wallet ORDER BY i.rank DESC, i.seq) AS place\n"
+        "    FROM (\n"
+        "        SELECT q.*, CASE WHEN q.priority = 3 OR q.created_at <= $7::timestamptz\n"
+        "                             OR (q.priority = 2 AND q.created_at <= $6::timestamptz) THEN 3\n"
+        "                         WHEN q.priority = 2 OR q.created_at <= $6::timestamptz THEN 2 ELSE 1 END AS rank\n"
+        "        FROM relay_intents q WHERE q.chain_id = $3::bigint AND q.state = 1\n"
+        "    ) i LEFT JOIN relay_intents a ON a.intent_id = i.after_id\n"
+        "    WHERE i.pool <> 1\n"
         "        AND ($1::text = ''\n"
         "            OR i.wallet IN (SELECT h.address FROM relay_holders h\n"
         "                            WHERE h.chain_id = $3::bigint AND h.owner = $1::text)\n"
@@ -540,11 +610,11 @@ const struct store_statement relay_sql_queued_list = {
         "    SELECT wallet, COUNT(*) AS open FROM relay_intents\n"
         "    WHERE chain_id = $3::bigint AND state IN (2, 3) GROUP BY wallet\n"
         ") o ON o.wallet = r.wallet\n"
-        "WHERE r.place + COALESCE(o.open, 0) <= $6::bigint\n"
-        "ORDER BY r.place, r.priority DESC, r.seq\n"
-        "LIMIT $7::bigint",
+        "WHERE r.place + COALESCE(o.open, 0) <= $8::bigint\n"
+        "ORDER BY r.place, r.rank DESC, r.seq\n"
+        "LIMIT $9::bigint",
     .params = relay_sql_queued_list_params,
-    .param_count = 7,
+    .param_count = 9,
     .columns = relay_sql_queued_list_columns,
     .column_count = 14,
 };
@@ -580,18 +650,18 @@ static const struct store_column relay_sql_intent_sign_params[] = {
 };
 const struct store_statement relay_sql_intent_sign = {
     .name = "relay_intent_sign",
-    .id = 294,
+    .id = 295,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
         "SET state = 2, nonce = ?2, transaction_hash = ?3, attempts = 1, tries = 0,\n"
         "    updated_at = ?4, try_at = ?4\n"
-        "WHERE intent_id = ?1 AND state = 1",
+        "WHERE intent_id = ?1 AND state + 0 = 1",
     .postgres =
         "UPDATE relay_intents\n"
         "SET state = 2, nonce = $2::bigint, transaction_hash = $3::bytea, attempts = 1, tries = 0,\n"
         "    updated_at = $4::timestamptz, try_at = $4::timestamptz\n"
-        "WHERE intent_id = $1::text AND state = 1",
+        "WHERE intent_id = $1::text AND state + 0 = 1",
     .params = relay_sql_intent_sign_params,
     .param_count = 4,
 };
@@ -606,20 +676,20 @@ static const struct store_column relay_sql_intent_resign_params[] = {
 };
 const struct store_statement relay_sql_intent_resign = {
     .name = "relay_intent_resign",
-    .id = 291,
+    .id = 292,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
         "SET state = 2, transaction_hash = ?3, attempts = attempts + 1, hurried = FALSE,\n"
         "    error_code = COALESCE(?4, error_code), error = COALESCE(?5, error),\n"
         "    updated_at = ?6, try_at = ?6\n"
-        "WHERE intent_id = ?1 AND state IN (2, 3) AND attempts = ?2",
+        "WHERE intent_id = ?1 AND state + 0 IN (2, 3) AND attempts = ?2",
     .postgres =
         "UPDATE relay_intents\n"
         "SET state = 2, transaction_hash = $3::bytea, attempts = attempts + 1, hurried = FALSE,\n"
         "    error_code = COALESCE($4::text, error_code), error = COALESCE($5::text, error),\n"
         "    updated_at = $6::timestamptz, try_at = $6::timestamptz\n"
-        "WHERE intent_id = $1::text AND state IN (2, 3) AND attempts = $2::bigint",
+        "WHERE intent_id = $1::text AND state + 0 IN (2, 3) AND attempts = $2::bigint",
     .params = relay_sql_intent_resign_params,
     .param_count = 6,
 };
@@ -651,6 +721,13 @@ const struct store_statement relay_sql_attempt_insert = {
         "     created_at)\n"
         "VALUES ($1::text, $2::bigint, $3::bytea, $4::bytea, $5::numeric, $6::numeric, $7::bigint,\n"
         "        $8::boolean, $9::timestamptz)",
+    .rows = STORE_ROWS_SET,
+    .postgres_rows =
+        "INSERT INTO relay_attempts\n"
+        "    (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler,\n"
+        "     created_at)\n"
+        "SELECT r.p_intent_id, r.p_attempt, r.p_transaction_hash, r.p_raw, r.p_fee_max, r.p_fee_priority, r.p_gas_limit,\n"
+        "        r.p_filler, r.p_now FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[], $5::numeric[], $6::numeric[], $7::bigint[], $8::boolean[], $9::timestamptz[]) AS r (p_intent_id, p_attempt, p_transaction_hash, p_raw, p_fee_max, p_fee_priority, p_gas_limit, p_filler, p_now)",
     .params = relay_sql_attempt_insert_params,
     .param_count = 9,
 };
@@ -659,6 +736,7 @@ static const struct store_column relay_sql_attempt_is_filler_params[] = {
     {"transaction_hash", STORE_HASH, false},
 };
 static const struct store_column relay_sql_attempt_is_filler_columns[] = {
+    {"transaction_hash", STORE_HASH, false},
     {"filler", STORE_BOOL, false},
     {"cancelling", STORE_BOOL, false},
 };
@@ -667,17 +745,17 @@ const struct store_statement relay_sql_attempt_is_filler = {
     .id = 271,
     .writes = false,
     .sqlite =
-        "SELECT t.filler, i.cancelling\n"
+        "SELECT t.transaction_hash, t.filler, i.cancelling\n"
         "FROM relay_attempts t JOIN relay_intents i ON i.intent_id = t.intent_id\n"
         "WHERE t.transaction_hash = ?1",
     .postgres =
-        "SELECT t.filler, i.cancelling\n"
+        "SELECT t.transaction_hash, t.filler, i.cancelling\n"
         "FROM relay_attempts t JOIN relay_intents i ON i.intent_id = t.intent_id\n"
         "WHERE t.transaction_hash = $1::bytea",
     .params = relay_sql_attempt_is_filler_params,
     .param_count = 1,
     .columns = relay_sql_attempt_is_filler_columns,
-    .column_count = 2,
+    .column_count = 3,
 };
 
 static const struct store_column relay_sql_open_list_params[] = {
@@ -706,7 +784,7 @@ static const struct store_column relay_sql_open_list_columns[] = {
 };
 const struct store_statement relay_sql_open_list = {
     .name = "relay_open_list",
-    .id = 299,
+    .id = 300,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at,\n"
@@ -794,19 +872,20 @@ static const struct store_column relay_sql_attempt_content_columns[] = {
     {"to_address", STORE_ADDRESS, true},
     {"value", STORE_U256, false},
     {"data", STORE_BYTES, false},
+    {"role", STORE_TEXT, false},
 };
 const struct store_statement relay_sql_attempt_content = {
     .name = "relay_attempt_content",
     .id = 269,
     .writes = false,
     .sqlite =
-        "SELECT to_address, value, data FROM relay_intents WHERE intent_id = ?1",
+        "SELECT to_address, value, data, role FROM relay_intents WHERE intent_id = ?1",
     .postgres =
-        "SELECT to_address, value, data FROM relay_intents WHERE intent_id = $1::text",
+        "SELECT to_address, value, data, role FROM relay_intents WHERE intent_id = $1::text",
     .params = relay_sql_attempt_content_params,
     .param_count = 1,
     .columns = relay_sql_attempt_content_columns,
-    .column_count = 3,
+    .column_count = 4,
 };
 
 static const struct store_column relay_sql_intent_sent_params[] = {
@@ -815,18 +894,52 @@ static const struct store_column relay_sql_intent_sent_params[] = {
     {"try_at", STORE_TIME, false},
     {"now", STORE_TIME, false},
 };
+static const struct store_column relay_sql_intent_sent_columns[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"intent_key", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"wallet", STORE_ADDRESS, false},
+    {"to_address", STORE_ADDRESS, true},
+    {"value", STORE_U256, false},
+    {"purpose", STORE_TEXT, false},
+    {"state", STORE_I64, false},
+    {"final", STORE_BOOL, false},
+    {"nonce", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"attempts", STORE_I64, false},
+    {"priority", STORE_I64, false},
+    {"cancelling", STORE_BOOL, false},
+    {"pool", STORE_I64, false},
+    {"block_number", STORE_I64, true},
+    {"block_hash", STORE_HASH, true},
+    {"gas_used", STORE_I64, true},
+    {"gas_price", STORE_U256, true},
+    {"contract", STORE_ADDRESS, true},
+    {"error_code", STORE_TEXT, true},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
 const struct store_statement relay_sql_intent_sent = {
     .name = "relay_intent_sent",
-    .id = 293,
+    .id = 294,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 3, sent_at = ?4, try_at = ?3, updated_at = ?4\n"
-        "WHERE intent_id = ?1 AND state IN (2, 3) AND attempts = ?2",
+        "WHERE intent_id = ?1 AND state + 0 IN (2, 3) AND attempts = ?2\n"
+        "RETURNING intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
+        "          transaction_hash, attempts, priority, cancelling, pool, block_number, block_hash,\n"
+        "          gas_used, gas_price, contract, error_code, error, created_at, updated_at",
     .postgres =
         "UPDATE relay_intents SET state = 3, sent_at = $4::timestamptz, try_at = $3::timestamptz, updated_at = $4::timestamptz\n"
-        "WHERE intent_id = $1::text AND state IN (2, 3) AND attempts = $2::bigint",
+        "WHERE intent_id = $1::text AND state + 0 IN (2, 3) AND attempts = $2::bigint\n"
+        "RETURNING intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
+        "          transaction_hash, attempts, priority, cancelling, pool, block_number, block_hash,\n"
+        "          gas_used, gas_price, contract, error_code, error, created_at, updated_at",
     .params = relay_sql_intent_sent_params,
     .param_count = 4,
+    .columns = relay_sql_intent_sent_columns,
+    .column_count = 24,
 };
 
 static const struct store_column relay_sql_intent_retry_at_params[] = {
@@ -836,14 +949,14 @@ static const struct store_column relay_sql_intent_retry_at_params[] = {
 };
 const struct store_statement relay_sql_intent_retry_at = {
     .name = "relay_intent_retry_at",
-    .id = 292,
+    .id = 293,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET try_at = ?3\n"
-        "WHERE intent_id = ?1 AND state IN (2, 3) AND attempts = ?2",
+        "WHERE intent_id = ?1 AND state + 0 IN (2, 3) AND attempts = ?2",
     .postgres =
         "UPDATE relay_intents SET try_at = $3::timestamptz\n"
-        "WHERE intent_id = $1::text AND state IN (2, 3) AND attempts = $2::bigint",
+        "WHERE intent_id = $1::text AND state + 0 IN (2, 3) AND attempts = $2::bigint",
     .params = relay_sql_intent_retry_at_params,
     .param_count = 3,
 };
@@ -856,14 +969,14 @@ static const struct store_column relay_sql_intent_put_off_params[] = {
 };
 const struct store_statement relay_sql_intent_put_off = {
     .name = "relay_intent_put_off",
-    .id = 288,
+    .id = 289,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET try_at = ?2, tries = ?3, updated_at = ?4\n"
-        "WHERE intent_id = ?1 AND state = 1",
+        "WHERE intent_id = ?1 AND state + 0 = 1",
     .postgres =
         "UPDATE relay_intents SET try_at = $2::timestamptz, tries = $3::bigint, updated_at = $4::timestamptz\n"
-        "WHERE intent_id = $1::text AND state = 1",
+        "WHERE intent_id = $1::text AND state + 0 = 1",
     .params = relay_sql_intent_put_off_params,
     .param_count = 4,
 };
@@ -882,9 +995,35 @@ static const struct store_column relay_sql_intent_mined_params[] = {
     {"filler", STORE_BOOL, false},
     {"now", STORE_TIME, false},
 };
+static const struct store_column relay_sql_intent_mined_columns[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"intent_key", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"wallet", STORE_ADDRESS, false},
+    {"to_address", STORE_ADDRESS, true},
+    {"value", STORE_U256, false},
+    {"purpose", STORE_TEXT, false},
+    {"state", STORE_I64, false},
+    {"final", STORE_BOOL, false},
+    {"nonce", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"attempts", STORE_I64, false},
+    {"priority", STORE_I64, false},
+    {"cancelling", STORE_BOOL, false},
+    {"pool", STORE_I64, false},
+    {"block_number", STORE_I64, true},
+    {"block_hash", STORE_HASH, true},
+    {"gas_used", STORE_I64, true},
+    {"gas_price", STORE_U256, true},
+    {"contract", STORE_ADDRESS, true},
+    {"error_code", STORE_TEXT, true},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
 const struct store_statement relay_sql_intent_mined = {
     .name = "relay_intent_mined",
-    .id = 286,
+    .id = 287,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -893,7 +1032,10 @@ const struct store_statement relay_sql_intent_mined = {
         "    error_code = CASE WHEN ?11 THEN error_code ELSE ?9 END,\n"
         "    error = CASE WHEN ?11 THEN error ELSE ?10 END,\n"
         "    final = FALSE, updated_at = ?12\n"
-        "WHERE intent_id = ?1 AND state IN (2, 3, 4, 5, 6, 8) AND nonce IS NOT NULL",
+        "WHERE intent_id = ?1 AND state + 0 IN (2, 3, 4, 5, 6, 8) AND nonce IS NOT NULL\n"
+        "RETURNING intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
+        "          transaction_hash, attempts, priority, cancelling, pool, block_number, block_hash,\n"
+        "          gas_used, gas_price, contract, error_code, error, created_at, updated_at",
     .postgres =
         "UPDATE relay_intents\n"
         "SET state = $2::bigint, transaction_hash = $3::bytea, block_number = $4::bigint,\n"
@@ -901,18 +1043,49 @@ const struct store_statement relay_sql_intent_mined = {
         "    error_code = CASE WHEN $11::boolean THEN error_code ELSE $9::text END,\n"
         "    error = CASE WHEN $11::boolean THEN error ELSE $10::text END,\n"
         "    final = FALSE, updated_at = $12::timestamptz\n"
-        "WHERE intent_id = $1::text AND state IN (2, 3, 4, 5, 6, 8) AND nonce IS NOT NULL",
+        "WHERE intent_id = $1::text AND state + 0 IN (2, 3, 4, 5, 6, 8) AND nonce IS NOT NULL\n"
+        "RETURNING intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
+        "          transaction_hash, attempts, priority, cancelling, pool, block_number, block_hash,\n"
+        "          gas_used, gas_price, contract, error_code, error, created_at, updated_at",
     .params = relay_sql_intent_mined_params,
     .param_count = 12,
+    .columns = relay_sql_intent_mined_columns,
+    .column_count = 24,
 };
 
 static const struct store_column relay_sql_intent_unmined_params[] = {
     {"intent_id", STORE_TEXT, false},
     {"now", STORE_TIME, false},
 };
+static const struct store_column relay_sql_intent_unmined_columns[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"intent_key", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"wallet", STORE_ADDRESS, false},
+    {"to_address", STORE_ADDRESS, true},
+    {"value", STORE_U256, false},
+    {"purpose", STORE_TEXT, false},
+    {"state", STORE_I64, false},
+    {"final", STORE_BOOL, false},
+    {"nonce", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"attempts", STORE_I64, false},
+    {"priority", STORE_I64, false},
+    {"cancelling", STORE_BOOL, false},
+    {"pool", STORE_I64, false},
+    {"block_number", STORE_I64, true},
+    {"block_hash", STORE_HASH, true},
+    {"gas_used", STORE_I64, true},
+    {"gas_price", STORE_U256, true},
+    {"contract", STORE_ADDRESS, true},
+    {"error_code", STORE_TEXT, true},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
 const struct store_statement relay_sql_intent_unmined = {
     .name = "relay_intent_unmined",
-    .id = 296,
+    .id = 297,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -920,21 +1093,55 @@ const struct store_statement relay_sql_intent_unmined = {
         "    contract = NULL, deadline = NULL, final = FALSE, updated_at = ?2, try_at = ?2,\n"
         "    error_code = CASE WHEN state IN (6, 8) THEN error_code END,\n"
         "    error = CASE WHEN state IN (6, 8) THEN error END\n"
-        "WHERE intent_id = ?1 AND state IN (4, 5, 6, 8) AND block_number IS NOT NULL",
+        "WHERE intent_id = ?1 AND state + 0 IN (4, 5, 6, 8) AND block_number IS NOT NULL\n"
+        "RETURNING intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
+        "          transaction_hash, attempts, priority, cancelling, pool, block_number, block_hash,\n"
+        "          gas_used, gas_price, contract, error_code, error, created_at, updated_at",
     .postgres =
         "UPDATE relay_intents\n"
         "SET state = 2, block_number = NULL, block_hash = NULL, gas_used = NULL, gas_price = NULL,\n"
         "    contract = NULL, deadline = NULL, final = FALSE, updated_at = $2::timestamptz, try_at = $2::timestamptz,\n"
         "    error_code = CASE WHEN state IN (6, 8) THEN error_code END,\n"
         "    error = CASE WHEN state IN (6, 8) THEN error END\n"
-        "WHERE intent_id = $1::text AND state IN (4, 5, 6, 8) AND block_number IS NOT NULL",
+        "WHERE intent_id = $1::text AND state + 0 IN (4, 5, 6, 8) AND block_number IS NOT NULL\n"
+        "RETURNING intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
+        "          transaction_hash, attempts, priority, cancelling, pool, block_number, block_hash,\n"
+        "          gas_used, gas_price, contract, error_code, error, created_at, updated_at",
     .params = relay_sql_intent_unmined_params,
     .param_count = 2,
+    .columns = relay_sql_intent_unmined_columns,
+    .column_count = 24,
 };
 
 static const struct store_column relay_sql_intent_final_params[] = {
     {"intent_id", STORE_TEXT, false},
     {"now", STORE_TIME, false},
+};
+static const struct store_column relay_sql_intent_final_columns[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"intent_key", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"wallet", STORE_ADDRESS, false},
+    {"to_address", STORE_ADDRESS, true},
+    {"value", STORE_U256, false},
+    {"purpose", STORE_TEXT, false},
+    {"state", STORE_I64, false},
+    {"final", STORE_BOOL, false},
+    {"nonce", STORE_I64, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"attempts", STORE_I64, false},
+    {"priority", STORE_I64, false},
+    {"cancelling", STORE_BOOL, false},
+    {"pool", STORE_I64, false},
+    {"block_number", STORE_I64, true},
+    {"block_hash", STORE_HASH, true},
+    {"gas_used", STORE_I64, true},
+    {"gas_price", STORE_U256, true},
+    {"contract", STORE_ADDRESS, true},
+    {"error_code", STORE_TEXT, true},
+    {"error", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
 };
 const struct store_statement relay_sql_intent_final = {
     .name = "relay_intent_final",
@@ -942,12 +1149,20 @@ const struct store_statement relay_sql_intent_final = {
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET final = TRUE, updated_at = ?2\n"
-        "WHERE intent_id = ?1 AND state IN (4, 5, 6, 8) AND NOT final",
+        "WHERE intent_id = ?1 AND state + 0 IN (4, 5, 6, 8) AND COALESCE(final, TRUE) = FALSE\n"
+        "RETURNING intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
+        "          transaction_hash, attempts, priority, cancelling, pool, block_number, block_hash,\n"
+        "          gas_used, gas_price, contract, error_code, error, created_at, updated_at",
     .postgres =
         "UPDATE relay_intents SET final = TRUE, updated_at = $2::timestamptz\n"
-        "WHERE intent_id = $1::text AND state IN (4, 5, 6, 8) AND NOT final",
+        "WHERE intent_id = $1::text AND state + 0 IN (4, 5, 6, 8) AND COALESCE(final, TRUE) = FALSE\n"
+        "RETURNING intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
+        "          transaction_hash, attempts, priority, cancelling, pool, block_number, block_hash,\n"
+        "          gas_used, gas_price, contract, error_code, error, created_at, updated_at",
     .params = relay_sql_intent_final_params,
     .param_count = 2,
+    .columns = relay_sql_intent_final_columns,
+    .column_count = 24,
 };
 
 static const struct store_column relay_sql_intent_fail_params[] = {
@@ -963,11 +1178,11 @@ const struct store_statement relay_sql_intent_fail = {
     .sqlite =
         "UPDATE relay_intents\n"
         "SET state = 6, final = TRUE, error_code = ?2, error = ?3, updated_at = ?4\n"
-        "WHERE intent_id = ?1 AND state = 1",
+        "WHERE intent_id = ?1 AND state + 0 = 1",
     .postgres =
         "UPDATE relay_intents\n"
         "SET state = 6, final = TRUE, error_code = $2::text, error = $3::text, updated_at = $4::timestamptz\n"
-        "WHERE intent_id = $1::text AND state = 1",
+        "WHERE intent_id = $1::text AND state + 0 = 1",
     .params = relay_sql_intent_fail_params,
     .param_count = 4,
 };
@@ -981,16 +1196,16 @@ static const struct store_column relay_sql_intent_replaced_params[] = {
 };
 const struct store_statement relay_sql_intent_replaced = {
     .name = "relay_intent_replaced",
-    .id = 290,
+    .id = 291,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
         "SET state = 7, final = TRUE, error_code = ?3, error = ?4, updated_at = ?5\n"
-        "WHERE intent_id = ?1 AND state IN (2, 3) AND attempts = ?2",
+        "WHERE intent_id = ?1 AND state + 0 IN (2, 3) AND attempts = ?2",
     .postgres =
         "UPDATE relay_intents\n"
         "SET state = 7, final = TRUE, error_code = $3::text, error = $4::text, updated_at = $5::timestamptz\n"
-        "WHERE intent_id = $1::text AND state IN (2, 3) AND attempts = $2::bigint",
+        "WHERE intent_id = $1::text AND state + 0 IN (2, 3) AND attempts = $2::bigint",
     .params = relay_sql_intent_replaced_params,
     .param_count = 5,
 };
@@ -1009,8 +1224,8 @@ static const struct store_column relay_sql_nonce_holder_columns[] = {
 };
 const struct store_statement relay_sql_nonce_holder = {
     .name = "relay_nonce_holder",
-    .id = 298,
-    .writes = false,
+    .id = 299,
+    .writes = true,
     .sqlite =
         "SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler\n"
         "FROM relay_intents i JOIN relay_attempts t ON t.intent_id = i.intent_id AND t.attempt = i.attempts\n"
@@ -1018,7 +1233,8 @@ const struct store_statement relay_sql_nonce_holder = {
     .postgres =
         "SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler\n"
         "FROM relay_intents i JOIN relay_attempts t ON t.intent_id = i.intent_id AND t.attempt = i.attempts\n"
-        "WHERE i.chain_id = $1::bigint AND i.wallet = $2::bytea AND i.nonce = $3::bigint",
+        "WHERE i.chain_id = $1::bigint AND i.wallet = $2::bytea AND i.nonce = $3::bigint\n"
+        "FOR NO KEY UPDATE OF i",
     .params = relay_sql_nonce_holder_params,
     .param_count = 3,
     .columns = relay_sql_nonce_holder_columns,
@@ -1031,16 +1247,16 @@ static const struct store_column relay_sql_intent_reopen_params[] = {
 };
 const struct store_statement relay_sql_intent_reopen = {
     .name = "relay_intent_reopen",
-    .id = 289,
+    .id = 290,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
         "SET state = 2, final = FALSE, updated_at = ?2, try_at = ?2\n"
-        "WHERE intent_id = ?1 AND state IN (6, 7, 8)",
+        "WHERE intent_id = ?1 AND state + 0 IN (6, 7, 8)",
     .postgres =
         "UPDATE relay_intents\n"
         "SET state = 2, final = FALSE, updated_at = $2::timestamptz, try_at = $2::timestamptz\n"
-        "WHERE intent_id = $1::text AND state IN (6, 7, 8)",
+        "WHERE intent_id = $1::text AND state + 0 IN (6, 7, 8)",
     .params = relay_sql_intent_reopen_params,
     .param_count = 2,
 };
@@ -1055,10 +1271,10 @@ const struct store_statement relay_sql_intent_cancel = {
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 8, final = TRUE, updated_at = ?2\n"
-        "WHERE intent_id = ?1 AND state = 1",
+        "WHERE intent_id = ?1 AND state + 0 = 1",
     .postgres =
         "UPDATE relay_intents SET state = 8, final = TRUE, updated_at = $2::timestamptz\n"
-        "WHERE intent_id = $1::text AND state = 1",
+        "WHERE intent_id = $1::text AND state + 0 = 1",
     .params = relay_sql_intent_cancel_params,
     .param_count = 2,
 };
@@ -1069,14 +1285,14 @@ static const struct store_column relay_sql_intent_take_back_params[] = {
 };
 const struct store_statement relay_sql_intent_take_back = {
     .name = "relay_intent_take_back",
-    .id = 295,
+    .id = 296,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET cancelling = TRUE, updated_at = ?2\n"
-        "WHERE intent_id = ?1 AND state IN (2, 3)",
+        "WHERE intent_id = ?1 AND state + 0 IN (2, 3)",
     .postgres =
         "UPDATE relay_intents SET cancelling = TRUE, updated_at = $2::timestamptz\n"
-        "WHERE intent_id = $1::text AND state IN (2, 3)",
+        "WHERE intent_id = $1::text AND state + 0 IN (2, 3)",
     .params = relay_sql_intent_take_back_params,
     .param_count = 2,
 };
@@ -1093,12 +1309,12 @@ const struct store_statement relay_sql_intent_hurry = {
         "UPDATE relay_intents\n"
         "SET priority = 3, hurried = (state <> 1), try_at = CASE WHEN state = 1 THEN ?2 ELSE try_at END,\n"
         "    updated_at = ?2\n"
-        "WHERE intent_id = ?1 AND state IN (1, 2, 3)",
+        "WHERE intent_id = ?1 AND state + 0 IN (1, 2, 3)",
     .postgres =
         "UPDATE relay_intents\n"
         "SET priority = 3, hurried = (state <> 1), try_at = CASE WHEN state = 1 THEN $2::timestamptz ELSE try_at END,\n"
         "    updated_at = $2::timestamptz\n"
-        "WHERE intent_id = $1::text AND state IN (1, 2, 3)",
+        "WHERE intent_id = $1::text AND state + 0 IN (1, 2, 3)",
     .params = relay_sql_intent_hurry_params,
     .param_count = 2,
 };
@@ -1114,7 +1330,7 @@ static const struct store_column relay_sql_unfinal_deep_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_deep = {
     .name = "relay_unfinal_deep",
-    .id = 305,
+    .id = 306,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
@@ -1145,7 +1361,7 @@ static const struct store_column relay_sql_unfinal_fresh_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_fresh = {
     .name = "relay_unfinal_fresh",
-    .id = 306,
+    .id = 307,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
@@ -1173,23 +1389,25 @@ static const struct store_column relay_sql_unfinal_intents_params[] = {
 static const struct store_column relay_sql_unfinal_intents_columns[] = {
     {"intent_id", STORE_TEXT, false},
     {"transaction_hash", STORE_HASH, false},
+    {"block_number", STORE_I64, false},
+    {"block_hash", STORE_HASH, false},
 };
 const struct store_statement relay_sql_unfinal_intents = {
     .name = "relay_unfinal_intents",
-    .id = 307,
+    .id = 308,
     .writes = false,
     .sqlite =
-        "SELECT intent_id, transaction_hash FROM relay_intents\n"
+        "SELECT intent_id, transaction_hash, block_number, block_hash FROM relay_intents\n"
         "WHERE chain_id = ?1 AND NOT final AND state IN (4, 5, 6, 8)\n"
         "    AND block_number = ?2 AND block_hash = ?3",
     .postgres =
-        "SELECT intent_id, transaction_hash FROM relay_intents\n"
+        "SELECT intent_id, transaction_hash, block_number, block_hash FROM relay_intents\n"
         "WHERE chain_id = $1::bigint AND NOT final AND state IN (4, 5, 6, 8)\n"
         "    AND block_number = $2::bigint AND block_hash = $3::bytea",
     .params = relay_sql_unfinal_intents_params,
     .param_count = 3,
     .columns = relay_sql_unfinal_intents_columns,
-    .column_count = 2,
+    .column_count = 4,
 };
 
 static const struct store_column relay_sql_queue_counts_params[] = {
@@ -1201,7 +1419,7 @@ static const struct store_column relay_sql_queue_counts_columns[] = {
 };
 const struct store_statement relay_sql_queue_counts = {
     .name = "relay_queue_counts",
-    .id = 302,
+    .id = 303,
     .writes = false,
     .sqlite =
         "SELECT COALESCE(SUM(CASE WHEN state = 1 THEN 1 ELSE 0 END), 0) AS queued,\n"
@@ -1268,7 +1486,7 @@ static const struct store_column relay_sql_intent_put_caller_params[] = {
 };
 const struct store_statement relay_sql_intent_put_caller = {
     .name = "relay_intent_put_caller",
-    .id = 287,
+    .id = 288,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET caller_id = ?2 WHERE intent_id = ?1",

@@ -20,7 +20,7 @@ extern const struct store_statement relay_sql_wallet_get;
 extern const struct store_statement relay_sql_wallet_next;
 
 /*
- * relay_sql_wallet_put: Sets the next nonce of a wallet.
+ * relay_sql_wallet_put: Raises the next nonce of a wallet; a wallet without a row gets one.
  * Params: chain_id i64, address address, next_nonce i64, now time
  */
 extern const struct store_statement relay_sql_wallet_put;
@@ -53,8 +53,8 @@ extern const struct store_statement relay_sql_wallets_list;
 
 /*
  * relay_sql_pool_waiting: Queued intents of the pool that have no wallet yet, or one that runs low,
- * urgent ones first.
- * Params: chain_id i64, max_rows i64
+ * urgent ones first (as in relay_queued_list).
+ * Params: chain_id i64, aged time, aged_twice time, max_rows i64
  * Columns: intent_id text
  */
 extern const struct store_statement relay_sql_pool_waiting;
@@ -100,6 +100,17 @@ extern const struct store_statement relay_sql_intent_by_key;
 extern const struct store_statement relay_sql_intent_get;
 
 /*
+ * relay_sql_intent_lock: A queued intent; locked until the transaction ends.
+ * Params: intent_id text
+ * Columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?,
+ * value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?, attempts
+ * i64, priority i64, cancelling bool, pool i64, block_number i64?, block_hash hash?, gas_used i64?,
+ * gas_price u256?, contract address?, error_code text?, error text?, created_at time, updated_at
+ * time
+ */
+extern const struct store_statement relay_sql_intent_lock;
+
+/*
  * relay_sql_intents_list: Intents below a position, newest first; state 0 means any, as do an empty
  * purpose and NULL.
  * Params: state i64, open_only bool, purpose text, wallet address?, transaction_hash hash?,
@@ -121,13 +132,14 @@ extern const struct store_statement relay_sql_intent_by_hash;
 
 /*
  * relay_sql_queued_list: Queued intents to look at now, one wallet after the other in turns: those
- * of each wallet in order of priority and age, as many as may still be signed. What they wait for
+ * of each wallet in order of rank and age, as many as may still be signed. The rank of an intent is
+ * its priority, one more since it is `aged`, two more since it is `aged_twice`. What they wait for
  * is told by its state; `behind` says that something submitted before is still under way, or was
  * mined or fell out since the intent was looked at last. A time far ahead was written before the
  * clock was put back. With an owner, only of wallets that it holds and, if it watches, of those
  * that nobody has claimed.
- * Params: owner text, watches bool, chain_id i64, now time, far time, inflight_max i64, max_rows
- * i64
+ * Params: owner text, watches bool, chain_id i64, now time, far time, aged time, aged_twice time,
+ * inflight_max i64, max_rows i64
  * Columns: intent_id text, wallet address, to_address address?, value u256, data bytes, role text,
  * purpose text, gas_limit i64, deadline time?, priority i64, tries i64, after_state i64?, after_id
  * text?, behind bool
@@ -166,7 +178,7 @@ extern const struct store_statement relay_sql_attempt_insert;
  * relay_sql_attempt_is_filler: Whether a version of an intent only takes its nonce, and whether
  * that was asked for.
  * Params: transaction_hash hash
- * Columns: filler bool, cancelling bool
+ * Columns: transaction_hash hash, filler bool, cancelling bool
  */
 extern const struct store_statement relay_sql_attempt_is_filler;
 
@@ -198,13 +210,18 @@ extern const struct store_statement relay_sql_attempts_detail;
 /*
  * relay_sql_attempt_content: What an intent wants, for signing another version.
  * Params: intent_id text
- * Columns: to_address address?, value u256, data bytes
+ * Columns: to_address address?, value u256, data bytes, role text
  */
 extern const struct store_statement relay_sql_attempt_content;
 
 /*
  * relay_sql_intent_sent: A node took the bytes; they are sent again at a time.
  * Params: intent_id text, attempt i64, try_at time, now time
+ * Columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?,
+ * value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?, attempts
+ * i64, priority i64, cancelling bool, pool i64, block_number i64?, block_hash hash?, gas_used i64?,
+ * gas_price u256?, contract address?, error_code text?, error text?, created_at time, updated_at
+ * time
  */
 extern const struct store_statement relay_sql_intent_sent;
 
@@ -226,6 +243,11 @@ extern const struct store_statement relay_sql_intent_put_off;
  * Params: intent_id text, state i64, transaction_hash hash, block_number i64, block_hash hash,
  * gas_used i64, gas_price u256, contract address?, error_code text?, error text?, filler bool, now
  * time
+ * Columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?,
+ * value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?, attempts
+ * i64, priority i64, cancelling bool, pool i64, block_number i64?, block_hash hash?, gas_used i64?,
+ * gas_price u256?, contract address?, error_code text?, error text?, created_at time, updated_at
+ * time
  */
 extern const struct store_statement relay_sql_intent_mined;
 
@@ -233,12 +255,22 @@ extern const struct store_statement relay_sql_intent_mined;
  * relay_sql_intent_unmined: The block fell out: the same bytes are sent again. A deadline that was
  * met stays met.
  * Params: intent_id text, now time
+ * Columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?,
+ * value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?, attempts
+ * i64, priority i64, cancelling bool, pool i64, block_number i64?, block_hash hash?, gas_used i64?,
+ * gas_price u256?, contract address?, error_code text?, error text?, created_at time, updated_at
+ * time
  */
 extern const struct store_statement relay_sql_intent_unmined;
 
 /*
  * relay_sql_intent_final: Deep enough: it is not looked at again.
  * Params: intent_id text, now time
+ * Columns: intent_id text, intent_key text, chain_id i64, wallet address, to_address address?,
+ * value u256, purpose text, state i64, final bool, nonce i64?, transaction_hash hash?, attempts
+ * i64, priority i64, cancelling bool, pool i64, block_number i64?, block_hash hash?, gas_used i64?,
+ * gas_price u256?, contract address?, error_code text?, error text?, created_at time, updated_at
+ * time
  */
 extern const struct store_statement relay_sql_intent_final;
 
@@ -255,7 +287,8 @@ extern const struct store_statement relay_sql_intent_fail;
 extern const struct store_statement relay_sql_intent_replaced;
 
 /*
- * relay_sql_nonce_holder: The intent that a nonce of a wallet belongs to.
+ * relay_sql_nonce_holder: The intent that a nonce of a wallet belongs to; locked until the
+ * transaction ends.
  * Params: chain_id i64, wallet address, nonce i64
  * Columns: intent_id text, state i64, attempts i64, mined bool, filler bool
  */
@@ -305,7 +338,7 @@ extern const struct store_statement relay_sql_unfinal_fresh;
 /*
  * relay_sql_unfinal_intents: The mined intents of a block that are not final yet.
  * Params: chain_id i64, block_number i64, block_hash hash
- * Columns: intent_id text, transaction_hash hash
+ * Columns: intent_id text, transaction_hash hash, block_number i64, block_hash hash
  */
 extern const struct store_statement relay_sql_unfinal_intents;
 

@@ -160,6 +160,7 @@ static void init_locks(struct store *store)
     init_turn(&store->turn);
     ASSERT(pthread_mutex_init(&store->outage.lock, NULL) == 0);
     ASSERT(pthread_mutex_init(&store->signal_lock, NULL) == 0);
+    ASSERT(pthread_mutex_init(&store->writing.lock, NULL) == 0);
 }
 
 /* Gives back a store whose threads have ended; connections that were not opened are NULL. */
@@ -176,6 +177,7 @@ static void store_free(struct store *store)
         pthread_cond_destroy(&store->channels[i].changed);
     }
     pthread_mutex_destroy(&store->signal_lock);
+    pthread_mutex_destroy(&store->writing.lock);
     pthread_mutex_destroy(&store->outage.lock);
     pthread_rwlock_destroy(&store->turn);
     pthread_cond_destroy(&store->queue_left);

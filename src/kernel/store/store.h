@@ -420,6 +420,23 @@ enum err store_undo_export(const struct store *store, struct arena *arena, struc
 enum err store_undo_import(const struct store *store, struct arena *arena, struct slice statement,
                            struct slice *out, struct why *why) ERR_CHECKED;
 
+/* ---- whether writing works ---- */
+
+/*
+ * A disk that is full or turned read-only answers reads as ever. What tells of it: a little write
+ * of the store's own, which on a server the keeper of leases makes all the time, and in a file
+ * whoever looks, every ten seconds at most (every second while it fails); and what the database
+ * answered to the writes of others.
+ */
+struct store_writing {
+    enum err own; /* of the last write of our own; OK: it is on the disk, or there was none */
+    struct why own_why;
+    enum err others; /* the last refusal of the last five seconds, OK: there was none */
+};
+
+/* store_writing_look tells how writing goes. It may write, and take as long as that does. */
+void store_writing_look(struct store *store, struct store_writing *out);
+
 /* ---- statistics ---- */
 
 /* Connections of one purpose. */

@@ -295,7 +295,12 @@ static enum err make_round(struct round *r, struct why *why)
     int64_t valid = alone ? INT64_MAX : clock_mono_usec() + store->config.lease_usec;
     enum err e = OK;
     if (!alone) {
-        e = write_now(store, beat, store, why);
+        struct why detail = {0};
+        e = write_now(store, beat, store, &detail);
+        store_writing_note_own(store, e, &detail);
+        if (e != OK) {
+            *why = detail;
+        }
     }
     if (e == OK) {
         e = look_now(r, why);

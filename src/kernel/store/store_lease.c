@@ -149,6 +149,7 @@ struct fenced {
     size_t count;
     store_fn fn;
     void *ctx;
+    bool committed; /* at READ COMMITTED: the fences are locked, whoever reads them */
     size_t refused; /* out: the one that is another's; `count` when there is none */
 };
 
@@ -180,6 +181,9 @@ static enum err run_fenced(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct fenced *f = ctx;
     f->refused = f->count;
+    if (f->committed) {
+        store_read_committed(tx);
+    }
     for (size_t i = 0; i < f->count; i++) {
         enum err e = check(tx, f->process_id, &f->holds[i], why);
         if (e != OK) {
@@ -190,29 +194,33 @@ static enum err run_fenced(struct store_tx *tx, void *ctx, struct why *why)
     return f->fn(tx, f->ctx, why);
 }
 
-enum err store_lease_write(struct store *store, const struct store_hold *holds, size_t count,
-                           store_fn fn, void *ctx, struct why *why)
+static enum err write_fenced(struct store *store, struct fenced *f, struct why *why)
 {
-    if (count == 0) {
-        return store_write(store, fn, ctx, why);
-    }
-    struct fenced f = {
-        .process_id = store->leases.process_id,
-        .holds = holds,
-        .count = count,
-        .fn = fn,
-        .ctx = ctx,
-        .refused = count,
-    };
     struct why detail = {0};
-    enum err e = store_write(store, run_fenced, &f, &detail);
-    if (e == ERR_FENCED && f.refused < count) {
-        store_keeper_fenced(store, &holds[f.refused], &detail);
+    f->process_id = store->leases.process_id;
+    f->refused = f->count;
+    enum err e = store_write(store, run_fenced, f, &detail);
+    if (e == ERR_FENCED && f->refused < f->count) {
+        store_keeper_fenced(store, &f->holds[f->refused], &detail);
     }
     if (e != OK && why != NULL) {
         *why = detail;
     }
     return e;
+}
+
+enum err store_lease_write(struct store *store, const struct store_hold *holds, size_t count,
+                           store_fn fn, void *ctx, struct why *why)
+{
+    struct fenced f = {.holds = holds, .count = count, .fn = fn, .ctx = ctx};
+    return write_fenced(store, &f, why);
+}
+
+enum err store_lease_write_committed(struct store *store, const struct store_hold *holds,
+                                     size_t count, store_fn fn, void *ctx, struct why *why)
+{
+    struct fenced f = {.holds = holds, .count = count, .fn = fn, .ctx = ctx, .committed = true};
+    return write_fenced(store, &f, why);
 }
 
 /* ---- reading ---- */

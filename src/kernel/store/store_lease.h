@@ -88,6 +88,13 @@ const char *store_lease_name(const struct store_lease *lease);
  */
 enum err store_lease_write(struct store *store, const struct store_hold *holds, size_t count,
                            store_fn fn, void *ctx, struct why *why) ERR_CHECKED;
+/*
+ * store_lease_write_committed is store_lease_write for a function that keeps to the rules of
+ * store_read_committed, and runs at that level.
+ */
+enum err store_lease_write_committed(struct store *store, const struct store_hold *holds,
+                                     size_t count, store_fn fn, void *ctx,
+                                     struct why *why) ERR_CHECKED;
 
 /* ---- what is known of others ---- */
 

@@ -15,6 +15,13 @@ VALUES (:process_id, :host, :pid, :place, :roles, :version, :lease_usec,
 -- both
 ON CONFLICT (process_id) DO UPDATE SET until = EXCLUDED.until;
 
+-- statement: store_lease_touch
+-- doc: Writes a little, to find out whether that is possible. In a file nobody reads `until`; it
+-- doc: only has to differ, because what does not change is not written.
+-- params: process_id text
+UPDATE processes SET until = (SELECT c.at FROM database_clock c)
+WHERE process_id = :process_id;
+
 -- statement: store_lease_neighbours
 -- doc: The processes whose pids mean something here.
 -- params: place text

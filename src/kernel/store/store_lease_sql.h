@@ -12,6 +12,13 @@
 extern const struct store_statement store_lease_sql_beat;
 
 /*
+ * store_lease_sql_touch: Writes a little, to find out whether that is possible. In a file nobody
+ * reads `until`; it only has to differ, because what does not change is not written.
+ * Params: process_id text
+ */
+extern const struct store_statement store_lease_sql_touch;
+
+/*
  * store_lease_sql_neighbours: The processes whose pids mean something here.
  * Params: place text
  * Columns: process_id text, pid i64

@@ -130,6 +130,17 @@ struct store_leases {
     size_t look_cap;
 };
 
+/* How writing goes; see store_writing_look. Times are monotonic. */
+struct store_writing_state {
+    pthread_mutex_t lock;
+    enum err own;
+    struct why own_why;
+    int64_t own_usec;    /* when the last one ended; 0: there was none */
+    int64_t asking_usec; /* since when one is under way; 0: none is */
+    enum err refused;
+    int64_t refused_usec;
+};
+
 struct store {
     struct arena boot;
     struct store_config config; /* its texts are in `boot` */
@@ -164,7 +175,14 @@ struct store {
     pthread_mutex_t signal_lock;
     struct store_channel channels[STORE_CHANNEL_MAX];
     size_t channel_count;
+
+    struct store_writing_state writing;
 };
+
+/* store_writing_note notes how a write of somebody's ended. */
+void store_writing_note(struct store *store, enum err e);
+/* store_writing_note_own notes how a write of our own ended. */
+void store_writing_note_own(struct store *store, enum err e, const struct why *why);
 
 /* store_writer_start starts the writer thread. Errors: ERR_DB_UNAVAILABLE. */
 enum err store_writer_start(struct store *store, struct why *why) ERR_CHECKED;

@@ -221,6 +221,9 @@ static void answer(struct store *store, struct store_request *batch, int64_t sta
         notified |= r->notified;
     }
     store_signal_publish(store, notified);
+    for (const struct store_request *r = batch; r != NULL; r = r->next) {
+        store_writing_note(store, r->result);
+    }
 
     pthread_mutex_lock(&store->queue_lock);
     bool committed = false;
@@ -472,6 +475,7 @@ enum err store_write_in(struct store *store, struct store_pool *pool, store_fn f
         detail = (struct why){0};
         e = write_once(store, pool, fn, ctx, reason == STORE_RERUN_RACE, &reason, &detail);
     }
+    store_writing_note(store, e);
     leave(store, e, &reruns, started);
     if (e != OK && why != NULL) {
         *why = detail;

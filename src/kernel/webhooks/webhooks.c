@@ -232,18 +232,30 @@ enum err webhooks_emit_to(struct store_tx *tx, struct arena *arena,
     return jobs_enqueue(tx, &job, NULL, why);
 }
 
-enum err webhooks_emit(struct store_tx *tx, const char *event, struct slice subject,
-                       struct slice data, struct why *why)
+static enum err emit_one(struct store_tx *tx, struct arena *arena,
+                         const struct webhook_endpoint *endpoints, size_t count,
+                         const struct webhooks_event *event, struct why *why)
+{
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < count; i++) {
+        if (webhooks_wants(endpoints[i].events, slice_text(event->name))) {
+            e = webhooks_emit_to(tx, arena, &endpoints[i], event->name, event->subject, event->data,
+                                 why);
+        }
+    }
+    return e;
+}
+
+enum err webhooks_emit(struct store_tx *tx, const struct webhooks_event *events, size_t count,
+                       struct why *why)
 {
     struct arena scratch;
     struct webhook_endpoint *endpoints = NULL;
-    size_t count = 0;
+    size_t endpoint_count = 0;
     arena_init(&scratch, 0);
-    enum err e = webhooks_endpoints(tx, &scratch, &endpoints, &count, why);
-    for (size_t i = 0; e == OK && i < count; i++) {
-        if (webhooks_wants(endpoints[i].events, slice_text(event))) {
-            e = webhooks_emit_to(tx, &scratch, &endpoints[i], event, subject, data, why);
-        }
+    enum err e = webhooks_endpoints(tx, &scratch, &endpoints, &endpoint_count, why);
+    for (size_t i = 0; e == OK && endpoint_count > 0 && i < count; i++) {
+        e = emit_one(tx, &scratch, endpoints, endpoint_count, &events[i], why);
     }
     arena_free(&scratch);
     return e;

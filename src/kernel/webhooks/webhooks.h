@@ -61,12 +61,15 @@ void webhooks_init(struct webhooks *webhooks, const struct webhooks_config *conf
 /* webhooks_clear closes the connections. */
 void webhooks_clear(struct webhooks *webhooks);
 
-/*
- * webhooks_emit writes the deliveries of an event in the caller's transaction. `event` is
- * "transaction.mined", `subject` what it is about ("transaction/tx_…"), `data` a JSON value.
- */
-enum err webhooks_emit(struct store_tx *tx, const char *event, struct slice subject,
-                       struct slice data, struct why *why) ERR_CHECKED;
+struct webhooks_event {
+    const char *name;     /* "transaction.mined" */
+    struct slice subject; /* what it is about: "transaction/tx_…" */
+    struct slice data;    /* a JSON value */
+};
+
+/* webhooks_emit writes the deliveries of events, in their order, in the caller's transaction. */
+enum err webhooks_emit(struct store_tx *tx, const struct webhooks_event *events, size_t count,
+                       struct why *why) ERR_CHECKED;
 
 #define WEBHOOKS_SECRET_TEXT_MAX 72 /* "whsec_" and 64 hex digits */
 #define WEBHOOKS_SIGNATURE_TEXT_MAX 200

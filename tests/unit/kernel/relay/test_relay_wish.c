@@ -235,6 +235,90 @@ static void urgent_ones_go_first(void **state)
     }
 }
 
+/* A flood: more urgent ones come each minute than the wallet has places for. */
+static void flood(size_t minute)
+{
+    for (size_t i = 0; i < 4; i++) {
+        struct relay_intent intent =
+            plain(slice_cstr(&w.arena, slice_format(&w.arena, "flood/%zu/%zu", minute, i)));
+        intent.priority = RELAY_HIGH;
+        (void)submit(&intent);
+    }
+}
+
+/* Lives through minutes with a flood, in each of which a block takes what fills the wallet. */
+static int minutes_until_sent(struct slice id)
+{
+    for (int minute = 0; minute < 60; minute++) {
+        flood((size_t)minute);
+        settle();
+        if (row_of(id).state != RELAY_QUEUED) {
+            return minute;
+        }
+        mine();
+        push(60 * SECONDS);
+    }
+    return -1;
+}
+
+static void under_a_flood_nothing_waits_for_ever(void **state)
+{
+    static const struct {
+        enum relay_priority priority;
+        int64_t aging_usec;
+        int minutes;
+    } cases[] = {
+        /*
+         * Two places, four urgent ones a minute. One of normal priority is of the highest rank
+         * after ten minutes, and then the oldest of all; one of low priority after twenty.
+         */
+        {RELAY_HIGH, 600 * SECONDS, 0},
+        {RELAY_NORMAL, 600 * SECONDS, 10},
+        {RELAY_LOW, 600 * SECONDS, 20},
+        {RELAY_NORMAL, 0, -1},
+    };
+    (void)teardown(state);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        (void)setup(state);
+        w.config.inflight_max = 2;
+        w.config.aging_usec = cases[i].aging_usec;
+        world_renew();
+        struct relay_intent intent = plain("patient");
+        intent.priority = cases[i].priority;
+        assert_int_equal(minutes_until_sent(submit(&intent)), cases[i].minutes);
+        if (i + 1 < sizeof cases / sizeof cases[0]) {
+            (void)teardown(state);
+        }
+    }
+}
+
+/* ---- rows that somebody changed ---- */
+
+static void what_was_changed_in_the_rows_is_not_signed(void **state)
+{
+    (void)state;
+    struct slice id = submit_plain("a");
+    settle();
+    assert_state(id, RELAY_SENT);
+    /* approve(address,uint256), which the role may not call, instead of transfer */
+    (void)support_store_rows(&w.s, &w.arena,
+                             support_pick("UPDATE relay_intents SET data = "
+                                          "CAST(x'095ea7b3' || substr(data, 5) AS BLOB)",
+                                          "UPDATE relay_intents SET data = "
+                                          "'\\x095ea7b3'::bytea || substr(data, 5)"));
+    assert_int_equal(hurry(id), OK);
+    settle();
+    assert_true(version_of(id, 2).filler);
+    assert_error(id, ERR_POLICY_REFUSED, "payer");
+    /* The bytes that were signed before may still be mined; here the others are. */
+    mine();
+    settle();
+    assert_state(id, RELAY_FAILED);
+    struct fake_mined mined[2];
+    assert_int_equal(mined_of(wallet(0), mined, 2), 1);
+    assert_true(address_equal(&mined[0].to, wallet(0)));
+}
+
 /* ---- deadlines ---- */
 
 static void a_deadline_takes_back_what_was_not_mined(void **state)
@@ -319,6 +403,8 @@ int main(int argc, char **argv)
         TEST(a_reorganisation_does_not_revive_the_cancelled),
         TEST(a_sent_transaction_is_hurried_once),
         TEST(urgent_ones_go_first),
+        TEST(under_a_flood_nothing_waits_for_ever),
+        TEST(what_was_changed_in_the_rows_is_not_signed),
         TEST(a_deadline_takes_back_what_was_not_mined),
         TEST(a_deadline_that_was_met_stays_met),
         TEST(an_evicted_middle_is_sent_again_at_once),

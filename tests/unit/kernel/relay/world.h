@@ -128,12 +128,9 @@ struct world {
 
 static struct world w;
 
-static enum err watch(struct store_tx *tx, void *ctx, const struct relay_row *row, struct why *why)
+/* Called with the lock held. */
+static void see(struct world *world, const struct relay_row *row)
 {
-    (void)tx;
-    (void)why;
-    struct world *world = ctx;
-    pthread_mutex_lock(&world->lock);
     if (world->seen_count == world->seen_cap) {
         world->seen_cap = world->seen_cap > 0 ? world->seen_cap * 2 : 64;
         world->seen = world->seen == NULL
@@ -144,6 +141,18 @@ static enum err watch(struct store_tx *tx, void *ctx, const struct relay_row *ro
     (void)snprintf(s->id, sizeof s->id, "%.*s", SLICE_ARG(row->id));
     s->state = row->state;
     s->final = row->final;
+}
+
+static enum err watch(struct store_tx *tx, void *ctx, const struct relay_row *rows, size_t count,
+                      struct why *why)
+{
+    (void)tx;
+    (void)why;
+    struct world *world = ctx;
+    pthread_mutex_lock(&world->lock);
+    for (size_t i = 0; i < count; i++) {
+        see(world, &rows[i]);
+    }
     pthread_mutex_unlock(&world->lock);
     return OK;
 }
