@@ -110,7 +110,10 @@ static void take_answer(struct rpc_call *call, const struct view *view)
     const struct rpc_call *answer = view->answer;
     call->err = answer->err;
     call->result = answer->result;
-    call->why = answer->err == OK ? (struct why){.err = OK} : answer->why;
+    call->why = answer->why;
+    if (answer->err == OK) {
+        call->why = (struct why){.err = OK};
+    }
     call->error_data = answer->error_data;
     call->error_code = answer->error_code;
     call->served_by = (size_t)__builtin_ctzll(view->members);
