@@ -46,7 +46,9 @@
  * it is dropped and the next step begins at the row. The last `reorg_depth_max` blocks below the
  * head are never read ahead. Memory: a batch ends before it holds more than some MiB of logs.
  *   Blocks of a batch above which as many nodes as the quorum have `undo_depth` blocks more are
- *   undone together or not at all: its last block is the only one that is remembered.
+ *   undone together or not at all: its last block is the only one that is remembered. A follower
+ *   whose inverses another installation is to take (ops_reindex.h) has no readers, so that they are
+ *   of single blocks.
  *
  * Blocks that we remember
  *   `chain_blocks` keeps number, hash and parent of the last `undo_depth` blocks. When the block
