@@ -184,6 +184,28 @@ static enum err compare_blocks(struct watch *w, struct why *why)
     return OK;
 }
 
+/*
+ * Final is for ever, and how deep a block lies is the word of one node. The newest block that it
+ * speaks of must be there, and be the same for as many as the pool asks for; until then nothing
+ * becomes final.
+ */
+static void doubt_head(struct watch *w, uint64_t head)
+{
+    struct relay *relay = w->relay;
+    struct evm_header header;
+    bool deep = false;
+    for (size_t i = 0; i < w->block_count; i++) {
+        deep = deep || w->blocks[i].deep;
+    }
+    if (!deep || (rpc_header(relay->rpc, &relay->step, head, &header, NULL) == OK &&
+                  rpc_confirm(relay->rpc, head, &header.hash, NULL) == OK)) {
+        return;
+    }
+    for (size_t i = 0; i < w->block_count; i++) {
+        w->blocks[i].deep = false;
+    }
+}
+
 /* What became of the intents of blocks that changed. */
 static enum err ask_receipts(struct watch *w, struct why *why)
 {
@@ -282,6 +304,9 @@ static enum err run_watch(struct watch *w, bool *out_progress, struct why *why)
         return e;
     }
     e = compare_blocks(w, why);
+    if (e == OK) {
+        doubt_head(w, head);
+    }
     if (e == OK) {
         e = store_read(relay->store, load_intents, w, why);
     }
