@@ -196,6 +196,7 @@ struct chain_config {
     const char *ws_urls;         /* comma-separated, primary first: where new blocks are heard of */
     uint64_t rpc_rate;           /* calls a second an endpoint; 0: no limit */
     uint64_t rpc_answer_max;     /* units: bytes */
+    uint64_t rpc_hedge;          /* of a hundred reads, that may be asked of a second node too */
     uint64_t quorum;             /* nodes that must have a block before it is applied */
     const char *verify;          /* full, headers or trusted */
     int64_t rpc_timeout_usec;

@@ -147,12 +147,16 @@ static enum err compare_blocks(struct watch *w, struct why *why)
     for (size_t i = 0; i < w->block_count; i++) {
         calls[i] =
             (struct rpc_call){.method = "eth_getBlockByNumber",
+                              .once = true,
                               .params = slice_format(&relay->step, "[\"0x%llx\",false]",
                                                      (unsigned long long)w->blocks[i].number)};
     }
-    enum err e = rpc_call_many(relay->rpc, &relay->step, RPC_ANY, calls, w->block_count, why);
+    enum err e = rpc_call_many(relay->rpc, &relay->step, RPC_MONEY, calls, w->block_count, why);
     bool missing = false;
     for (size_t i = 0; e == OK && i < w->block_count; i++) {
+        if (calls[i].disputed) {
+            continue; /* it is neither deep nor gone until the nodes agree */
+        }
         if (calls[i].err != OK && why != NULL) {
             *why = calls[i].why;
         }
@@ -168,6 +172,11 @@ static enum err compare_blocks(struct watch *w, struct why *why)
     for (size_t i = 0; i < w->block_count; i++) {
         struct watched *b = &w->blocks[i];
         struct hash hash;
+        if (calls[i].disputed) {
+            b->changed = false;
+            b->deep = false;
+            continue;
+        }
         bool there = block_hash_of(calls[i].result, &hash);
         b->changed = there ? !hash_equal(&hash, &b->hash) : gone;
         b->deep = b->deep && there && !b->changed;
