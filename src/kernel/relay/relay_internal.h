@@ -61,6 +61,8 @@
 #define RELAY_FAR_USEC (5 * 60 * (int64_t)USEC_PER_SEC)
 /* Whoever had a wallet may be away for this long before its queued intents fail: a day. */
 #define RELAY_AWAY_USEC (86400 * (int64_t)USEC_PER_SEC)
+/* Intents that one transaction stores: whoever submits meanwhile waits for no more of them. */
+#define RELAY_STORED_MAX 64
 /* How often mined intents are looked at until they are final. Units: microseconds. */
 #define RELAY_RECHECK_USEC (2 * (int64_t)USEC_PER_SEC)
 
