@@ -68,6 +68,7 @@ help:
 ## make soak-sim    the same for long, SEEDS=5000
 ## make soak-jobs   100,000 jobs while processes and the database are killed: each done once
 ## make bench-jobs  the job queue beside BullMQ, pg-boss and graphile-worker
+## make bench-index a chain's events into rows, beside Ponder and a viem loop
 ## make run         the daemon on a development chain (Ctrl-C stops both)
 ## make check       format, layers, headers, banned calls, generated files, clang-tidy, cppcheck
 ## make bench       figures beside the peers (docs/performance.md)
@@ -209,6 +210,12 @@ bench-jobs:
 	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/jobs
 	@bench/run --peers
 	@tools/with-postgres node bench/jobs.mjs $(RECORD)
+
+.PHONY: bench-index
+bench-index:
+	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/index
+	@bench/run --ponder
+	@tools/with-postgres node bench/index.mjs $(RECORD)
 
 .PHONY: bench-ledger
 bench-ledger:

@@ -188,6 +188,7 @@ static enum err make_chain(struct parts *p, struct chain_table *table, struct wh
             .rpc = p->pool,
             .tables = table,
             .table_count = 1,
+            .readers = 0, /* inverses of single blocks fit whatever the installation remembers */
         };
         options.sources = leasing_sources(p->leasing, &options.source_count);
         p->chain = chain_new(&options);

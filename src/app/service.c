@@ -351,6 +351,8 @@ static enum err start_chain(struct service *s, struct why *why)
         .source_count = source_count,
         .tables = table,
         .table_count = 1,
+        /* Half as many as batches: one is applied, some wait their turn. */
+        .readers = ((size_t)set->chain.backfill_window + 1) / 2,
         .leased = true,
         .watch_only = !has_role(s, ROLE_CHAIN),
     };

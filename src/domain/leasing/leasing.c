@@ -14,6 +14,13 @@
         .default_ = default__, .doc = doc_                                                         \
     }
 
+#define START_ROW(key_, member_)                                                                   \
+    {                                                                                              \
+        .key = key_, .type = CONFIG_U64, .offset = offsetof(struct leasing_config, member_),       \
+        .default_ = "0", .min = 0, .max = 0,                                                       \
+        .doc = "First block in which the contract may have logs; 0: chain.start_block."            \
+    }
+
 #define DAY_USEC (INT64_C(86400) * USEC_PER_SEC)
 
 const struct config_row leasing_config_rows[] = {
@@ -25,6 +32,9 @@ const struct config_row leasing_config_rows[] = {
         "Contract of the lease factory: the verifying contract of lease signatures."),
     ROW("leasing.marketplace", CONFIG_ADDRESS, marketplace, NULL,
         "Contract of the marketplace, which holds bids and pays revenue."),
+    START_ROW("leasing.asset_registry_start_block", asset_registry_start_block),
+    START_ROW("leasing.lease_factory_start_block", lease_factory_start_block),
+    START_ROW("leasing.marketplace_start_block", marketplace_start_block),
     ROW("leasing.registrar", CONFIG_ADDRESS, registrar, NULL,
         "Wallet that creates asset types and registers assets; it holds the registry's roles."),
     {
@@ -88,12 +98,15 @@ static enum err read_config(struct leasing *l, struct why *why)
     return e;
 }
 
+/* A contract is followed from its own block on; before that of the chain nothing is read. */
 static void follow(struct leasing *l, const struct address *address,
-                   const struct abi_contract *contract, uint64_t start_block)
+                   const struct abi_contract *contract, uint64_t own_start, uint64_t chain_start)
 {
     ASSERT(l->source_count < LEASING_SOURCES);
-    l->sources[l->source_count++] = (struct chain_source){
-        .address = *address, .contract = contract, .start_block = start_block};
+    l->sources[l->source_count++] =
+        (struct chain_source){.address = *address,
+                              .contract = contract,
+                              .start_block = own_start > chain_start ? own_start : chain_start};
 }
 
 static void allow(struct leasing *l, const char *role, const struct address *address,
@@ -144,9 +157,11 @@ enum err leasing_new(const struct leasing_options *options, struct leasing **out
         return e;
     }
     (void)snprintf(l->book, sizeof l->book, "stable/%llu", (unsigned long long)l->chain_id);
-    follow(l, &l->registry, &abi_asset_registry, options->start_block);
-    follow(l, &l->factory, &abi_lease_factory, options->start_block);
-    follow(l, &l->marketplace, &abi_marketplace, options->start_block);
+    const struct leasing_config *c = &l->config;
+    uint64_t start = options->start_block;
+    follow(l, &l->registry, &abi_asset_registry, c->asset_registry_start_block, start);
+    follow(l, &l->factory, &abi_lease_factory, c->lease_factory_start_block, start);
+    follow(l, &l->marketplace, &abi_marketplace, c->marketplace_start_block, start);
     set_policies(l);
     *out = l;
     return OK;

@@ -79,6 +79,9 @@ struct leasing_config {
     const char *asset_registry;
     const char *lease_factory;
     const char *marketplace;
+    uint64_t asset_registry_start_block; /* 0: that of the chain */
+    uint64_t lease_factory_start_block;
+    uint64_t marketplace_start_block;
     const char *registrar;           /* wallet with REGISTRAR_ROLE and DEFAULT_ADMIN_ROLE */
     int64_t signature_validity_usec; /* default deadline of a lease intent */
     bool mint_by_pool;

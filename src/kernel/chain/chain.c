@@ -10,6 +10,10 @@
 #define WATCH_USEC_MIN (1 * (int64_t)USEC_PER_SEC)
 /* Waiting time after a failure doubles up to this. Units: microseconds. */
 #define BACKOFF_USEC_MAX (10 * (int64_t)USEC_PER_SEC)
+/* The first answers are about so many blocks at most. */
+#define FIRST_BLOCKS 16
+/* While blocks are read ahead the head is looked at so often. Units: microseconds. */
+#define HEAD_USEC (1 * (int64_t)USEC_PER_SEC)
 
 static void check_tables(const struct chain_options *o)
 {
@@ -39,7 +43,12 @@ struct chain *chain_new(const struct chain_options *options)
     chain->table_count = options->table_count;
     chain->statics = options->sources;
     chain->static_count = options->source_count;
-    chain->span = chain->config.range_max;
+    atomic_init(&chain->span, chain->config.range_max);
+    /* How much blocks hold is not known yet. */
+    uint64_t first =
+        chain->config.range_max < FIRST_BLOCKS ? chain->config.range_max : FIRST_BLOCKS;
+    atomic_init(&chain->span_fit, first);
+    atomic_init(&chain->stride, first);
     chain->limit = UINT64_MAX;
     chain->leased = options->leased;
     chain->watch_only = options->watch_only;
@@ -47,6 +56,10 @@ struct chain *chain_new(const struct chain_options *options)
     arena_init(&chain->step, 256 * 1024);
     arena_init(&chain->reading, 0);
     (void)pthread_mutex_init(&chain->lock, NULL);
+    if (chain->config.backfill_window > 1 && options->readers > 0) {
+        chain->window =
+            chain_window_new(chain, (size_t)chain->config.backfill_window, options->readers);
+    }
     chain->status.chain_id = chain->config.chain_id;
     chain->status.verify = chain->verify;
     return chain;
@@ -58,6 +71,7 @@ void chain_free(struct chain *chain)
         return;
     }
     ASSERT(!chain->running);
+    chain_window_free(chain->window);
     arena_free(&chain->followed_arena);
     arena_free(&chain->step);
     arena_free(&chain->reading);
@@ -73,6 +87,13 @@ enum err chain_write(struct chain *chain, store_fn fn, void *ctx, struct why *wh
     return store_lease_write(chain->store, &chain->hold, holds, fn, ctx, why);
 }
 
+static void forget_window(struct chain *chain)
+{
+    if (chain->window != NULL) {
+        chain_window_discard(chain->window);
+    }
+}
+
 /* Says whether the next step is ours to make, and forgets what was true of an earlier hold. */
 static bool take_hold(struct chain *chain)
 {
@@ -82,6 +103,7 @@ static bool take_hold(struct chain *chain)
         if (fence != chain->hold.fence) {
             chain->opened = false;
             chain->followed_known = false;
+            forget_window(chain);
         }
         chain->hold.fence = fence;
         owned = fence != 0;
@@ -193,17 +215,14 @@ static void note_applied(struct chain *chain, const struct chain_batch *batch, i
     (void)pthread_mutex_unlock(&chain->lock);
 }
 
-static enum err apply_batch(struct chain *chain, struct chain_batch *batch, struct why *why)
+static enum err write_batch(struct chain *chain, struct chain_batch *batch, int64_t started,
+                            struct why *why)
 {
-    int64_t started = clock_mono_usec();
-    enum err e = chain_collect(chain, batch, why);
+    enum err e = chain_write(chain, chain_apply, batch, why);
     if (e == OK) {
-        e = chain_write(chain, chain_apply, batch, why);
-    }
-    if (e == OK) {
-        /* Without an event nothing new is followed: what is loaded is right for the new cursor. */
+        /* Where nothing new is followed, what is loaded is right for the new cursor. */
         const struct evm_header *last = &batch->headers[batch->header_count - 1];
-        chain->followed_known = chain->followed_known && batch->item_count == 0;
+        chain->followed_known = chain->followed_known && !batch->announced;
         chain->followed_at = last->hash;
         chain->followed_usec = batch->moved_usec;
         note_applied(chain, batch, started);
@@ -211,15 +230,90 @@ static enum err apply_batch(struct chain *chain, struct chain_batch *batch, stru
     return e;
 }
 
+/* What waited for its turn may have left the chain meanwhile: its last block is looked at again. */
+static enum err is_still_there(struct chain *chain, const struct chain_batch *batch, bool *out_is,
+                               struct why *why)
+{
+    const struct evm_header *last = &batch->headers[batch->header_count - 1];
+    struct evm_header now = {.hash = last->hash};
+    enum err e = OK;
+    if (clock_mono_usec() - batch->read_usec > HEAD_USEC) {
+        arena_clear(&chain->reading);
+        e = rpc_header(chain->rpc, &chain->reading, last->number, &now, why);
+    }
+    *out_is = e == OK && hash_equal(&now.hash, &last->hash);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+/*
+ * Applies the next range of those that are read ahead. Without progress and without an error there
+ * is none that continues the cursor.
+ */
+static enum err advance_window(struct chain *chain, const struct chain_position *at,
+                               uint64_t settled, bool *out_progress, struct why *why)
+{
+    int64_t started = clock_mono_usec();
+    struct chain_batch *batch = NULL;
+    chain_window_aim(chain->window, at, settled);
+    if (!chain_window_covers(chain->window, at)) {
+        return OK;
+    }
+    enum err e = chain_window_next(chain->window, at, &batch, why);
+    bool is_there = false;
+    if (e == OK && batch != NULL) {
+        e = is_still_there(chain, batch, &is_there, why);
+    }
+    if (e != OK || !is_there) {
+        chain_window_discard(chain->window);
+        return e;
+    }
+    if (batch->followed_load != chain->followed_loads) {
+        e = chain_collect_missing(chain, batch, why);
+    }
+    if (e == OK) {
+        chain_collect_settle(chain, batch);
+        e = write_batch(chain, batch, started, why);
+    }
+    if (e == OK) {
+        metric_add(&chain_metrics[CHAIN_METRIC_READ_AHEAD], 1);
+        chain_window_drop(chain->window);
+    } else {
+        chain_window_discard(chain->window);
+    }
+    *out_progress = e == OK;
+    return e;
+}
+
+/*
+ * Blocks are read ahead where no reorganisation is expected any more, and where there is more to
+ * read than one range: the newest blocks are read when they are applied.
+ */
+static bool reads_ahead(struct chain *chain, const struct chain_position *at, uint64_t settled)
+{
+    return chain->window != NULL && settled > at->block &&
+           (chain_window_covers(chain->window, at) ||
+            settled - at->block > chain->config.range_max);
+}
+
 static enum err advance(struct chain *chain, const struct chain_position *at, uint64_t head,
                         bool *out_progress, struct why *why)
 {
     uint64_t target = head > chain->config.confirmations ? head - chain->config.confirmations : 0;
     target = target < chain->limit ? target : chain->limit;
+    uint64_t depth = chain->config.reorg_depth_max;
+    uint64_t settled = head > depth ? head - depth : 0;
+    settled = settled < target ? settled : target;
+    if (reads_ahead(chain, at, settled)) {
+        enum err e = advance_window(chain, at, settled, out_progress, why);
+        if (e != OK || *out_progress) {
+            return e;
+        }
+    }
     uint64_t last = at->block + chain->config.range_max;
     last = last < target ? last : target;
     last = last > at->block ? last : at->block;
-    struct chain_batch batch = {.chain = chain, .from = *at, .head = head};
+    struct chain_batch batch = {
+        .chain = chain, .from = *at, .head = head, .bytes_max = CHAIN_BATCH_BYTES_MAX};
     bool forked = false;
     enum err e = read_headers(chain, at, last, &batch, &forked, why);
     if (e != OK || (!forked && batch.header_count == 0)) {
@@ -228,7 +322,11 @@ static enum err advance(struct chain *chain, const struct chain_position *at, ui
     if (forked) {
         return chain_reorg_handle(chain, at, out_progress, why);
     }
-    e = apply_batch(chain, &batch, why);
+    int64_t started = clock_mono_usec();
+    e = chain_collect(chain, &batch, why);
+    if (e == OK) {
+        e = write_batch(chain, &batch, started, why);
+    }
     *out_progress = e == OK;
     return e;
 }
@@ -283,6 +381,25 @@ static enum err look_below(struct chain *chain, const struct chain_position *at,
     return e;
 }
 
+/* Far below the head it is enough to look at it now and then. */
+static enum err look_at_head(struct chain *chain, const struct chain_position *at, struct why *why)
+{
+    uint64_t head = 0;
+    int64_t now = clock_mono_usec();
+    if (chain->window != NULL && now - chain->head_usec < HEAD_USEC &&
+        chain_window_covers(chain->window, at)) {
+        return OK;
+    }
+    rpc_survey(chain->rpc);
+    enum err e = rpc_block_number(chain->rpc, &head, why);
+    if (e == OK) {
+        chain->head = head;
+        chain->head_usec = now;
+        note_head(chain, head);
+    }
+    return e;
+}
+
 struct position_read {
     uint64_t chain_id;
     struct chain_position position;
@@ -309,16 +426,14 @@ enum err chain_sync_once(struct chain *chain, bool *out_progress, struct why *wh
     if (at->halted_why[0] != '\0') {
         return why_set(why, ERR_CHAIN_HALTED, NULL, "%s", at->halted_why);
     }
-    uint64_t head = 0;
     e = chain_followed_load(chain, at, why);
     if (e == OK) {
-        rpc_survey(chain->rpc);
-        e = rpc_block_number(chain->rpc, &head, why);
+        e = look_at_head(chain, at, why);
     }
     if (e != OK) {
         return e;
     }
-    note_head(chain, head);
+    uint64_t head = chain->head;
     return head < at->block ? look_below(chain, at, head, out_progress, why)
                             : advance(chain, at, head, out_progress, why);
 }
@@ -402,8 +517,8 @@ static void *run(void *ctx)
             continue;
         }
         enum err e = chain_sync_once(chain, &progress, &why);
-        if (e == ERR_FENCED) {
-            continue; /* the keeper has said so */
+        if (e == ERR_FENCED || e == ERR_STOPPING) {
+            continue; /* the keeper has said so; chain_stop has */
         }
         note_step(chain, e, progress, &why);
         bool failed_before = last != OK;
@@ -416,6 +531,13 @@ static void *run(void *ctx)
         (void)store_wait(chain->store, "chain_poke", &seen, pause);
     }
     return NULL;
+}
+
+static void interrupt_window(struct chain *chain, bool on)
+{
+    if (chain->window != NULL) {
+        chain_window_interrupt(chain->window, on);
+    }
 }
 
 static void release(struct chain *chain)
@@ -442,6 +564,7 @@ enum err chain_start(struct chain *chain, struct why *why)
     if (e == OK) {
         note_position(chain, &at);
         atomic_store(&chain->stopping, false);
+        interrupt_window(chain, false);
         if (pthread_create(&chain->thread, NULL, run, chain) != 0) {
             e = why_set(why, ERR_INTERNAL, NULL, "no thread for following the chain");
         }
@@ -461,9 +584,13 @@ void chain_stop(struct chain *chain)
         return;
     }
     atomic_store(&chain->stopping, true);
+    interrupt_window(chain, true);
     store_wake(chain->store, "chain_poke");
     (void)pthread_join(chain->thread, NULL);
     chain->running = false;
+    if (chain->window != NULL) {
+        chain_window_stop(chain->window);
+    }
     release(chain);
 }
 

@@ -13,8 +13,10 @@
  *   the configuration; a chain_discovery row says which event announces another one (a token that
  *   the registry created). A contract is followed from the first log of the block of its
  *   announcement on, because a factory's child logs before its factory announces it, and it is so
- *   whatever the handlers of the announcement say. A contract that is new in the configuration
- *   when blocks were already applied without it is refused: its events would be missing.
+ *   whatever the handlers of the announcement say. Before its first block nothing is asked about a
+ *   contract. One that is new in the configuration when blocks from its first one on were already
+ *   applied without it is refused: its events would be missing, and to apply them afterwards would
+ *   be another order than the chain's, in which handlers may find other rows.
  *
  * What is believed of a node: `verify`
  *   full (the default): nothing. Headers are hashed again and must link. A block whose bloom does
@@ -31,7 +33,22 @@
  *   ours, must be the same at as many nodes as the quorum and not another at more (rpc_confirm).
  *   A node that is found lying is benched by the pool and its answer dropped whole: no row comes
  *   from it. Without another node the cursor stays, and the status says why. A range that a node
- *   refuses is halved.
+ *   refuses is halved, down to one block, and grows again; one whose answers are large or small
+ *   becomes shorter or longer.
+ *
+ * Reading ahead
+ *   Far below the head, where reading takes longer than applying or as long, `readers` threads
+ * read, decode and prove the next `backfill_window` batches while the chain's thread applies the
+ * first of them, in order (chain_window.c). Nothing of that is durable and nothing of it is
+ * believed before its turn: the batch must continue the cursor, and the batches behind it must
+ * continue it as far as they are there; contracts that were announced since it was read are looked
+ * for in it. An error, a fork, a cursor that somebody else moved, a database that refuses: all of
+ * it is dropped and the next step begins at the row. The last `reorg_depth_max` blocks below the
+ * head are never read ahead. Memory: a batch ends before it holds more than some MiB of logs.
+ *   Blocks of a batch above which as many nodes as the quorum have `undo_depth` blocks more are
+ *   undone together or not at all: its last block is the only one that is remembered. A follower
+ *   whose inverses another installation is to take (ops_reindex.h) has no readers, so that they are
+ *   of single blocks.
  *
  * Blocks that we remember
  *   `chain_blocks` keeps number, hash and parent of the last `undo_depth` blocks. When the block
@@ -46,9 +63,9 @@
  * Invariant: after any history of reorgs, crashes and restarts the projections equal those of a
  * fresh index of the canonical chain.
  *
- * Crash points: before the commit: nothing happened, the range is read again. After: the cursor
- * is past it. There is no state outside the database: two processes may follow one chain into one
- * database, and each batch is applied by one of them.
+ * Crash points: before the commit: nothing happened, the range is read again, and so is what was
+ * read ahead of it. After: the cursor is past it. There is no state outside the database: two
+ * processes may follow one chain into one database, and each batch is applied by one of them.
  *
  * Many processes: with `leased` the thread works while it holds the lease "chain/<id>", and its
  * writes are refused when it does not (store_lease.h). Without the lease it stands by: it follows
@@ -61,6 +78,8 @@
  * something of the database: they stop the batch, and it is tried again.
  *
  * Threads: handlers run on the store's writer thread inside the transaction: no network there.
+ * Threads that read ahead see neither database nor handlers. Without them (`readers` or
+ * `backfill_window` 0) a step does everything on the thread that calls it.
  */
 #ifndef KERNEL_CHAIN_CHAIN_H
 #define KERNEL_CHAIN_CHAIN_H
@@ -80,7 +99,7 @@ struct chain_event {
     const struct evm_log *log;
     const struct abi_event *event;
     int64_t block_time_usec;
-    struct arena *scratch; /* cleared after the event */
+    struct arena *scratch; /* cleared after the event, or those that came with it */
     struct slice id;       /* "<chain>/<tx hash>/<log index>": key for ledger and jobs */
     void *ctx;             /* of the table */
 };
@@ -89,11 +108,30 @@ struct chain_event {
 typedef enum err (*chain_apply_fn)(struct store_tx *tx, const struct chain_event *event,
                                    struct why *why);
 
+/* Most events that a handler takes at once. */
+#define CHAIN_MANY_MAX 4096
+
+/*
+ * A handler may also take many events at once, for the sake of speed: those of one kind that follow
+ * one another, in order, of one block or, far below the head, of several. What it leaves must be
+ * what `apply` leaves, called for one after another. When it refuses, its work is rolled back and
+ * they are applied one by one, so that the event which is to blame is told from the others.
+ */
+typedef enum err (*chain_apply_many_fn)(struct store_tx *tx, const struct chain_event *events,
+                                        size_t count, struct why *why);
+
 struct chain_handler {
     const struct abi_contract *contract;
     const struct abi_event *event;
     chain_apply_fn apply;
     const char *doc;
+};
+
+/* Says that the handler of an event takes many at once, as well. */
+struct chain_many {
+    const struct abi_contract *contract;
+    const struct abi_event *event;
+    chain_apply_many_fn apply;
 };
 
 /* Says that an event of a followed contract announces another contract to follow. */
@@ -107,6 +145,8 @@ struct chain_discovery {
 struct chain_table {
     const struct chain_handler *handlers;
     size_t handler_count;
+    const struct chain_many *many;
+    size_t many_count;
     const struct chain_discovery *discoveries;
     size_t discovery_count;
     void *ctx;
@@ -137,8 +177,9 @@ struct chain_config {
     uint64_t confirmations;
     uint64_t reorg_depth_alert; /* deeper ones are undone and reported as an error */
     uint64_t reorg_depth_max;
-    uint64_t undo_depth; /* blocks kept for undo, >= reorg_depth_max + confirmations */
-    uint64_t range_max;  /* blocks of one eth_getLogs */
+    uint64_t undo_depth;      /* blocks kept for undo, >= reorg_depth_max + confirmations */
+    uint64_t range_max;       /* blocks of one batch */
+    uint64_t backfill_window; /* batches that are read ahead; 0 and 1: none */
     uint64_t start_block;
     int64_t event_retention_usec; /* 0: for ever */
 };
@@ -158,6 +199,7 @@ struct chain_options {
     size_t source_count;
     const struct chain_table *tables;
     size_t table_count;
+    size_t readers;  /* threads that read ahead, as far as chain.backfill_window allows; 0: none */
     bool leased;     /* other processes may follow the chain: work under a lease */
     bool watch_only; /* others do: only know where it is */
 };

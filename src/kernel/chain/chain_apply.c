@@ -41,6 +41,19 @@ static enum err run_handlers(struct store_tx *tx, void *ctx, struct why *why)
     return OK;
 }
 
+static bool has_handler(const struct chain *chain, const struct chain_item *item)
+{
+    for (size_t t = 0; t < chain->table_count; t++) {
+        for (size_t i = 0; i < chain->tables[t].handler_count; i++) {
+            const struct chain_handler *h = &chain->tables[t].handlers[i];
+            if (h->event == item->event && h->contract == item->contract) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /*
  * Follows what the event announces. Outside of the handlers' savepoint: which contracts are
  * followed must not depend on what a handler thinks of the announcement.
@@ -58,11 +71,13 @@ static enum err follow_announced(struct store_tx *tx, const struct application *
                 continue;
             }
             struct address child = abi_to_address(&values[d->address_input]);
+            bool added = false;
             enum err e = chain_follow(tx, chain->config.chain_id, &child, d->child,
-                                      a->item->log.block_number, NULL, why);
+                                      a->item->log.block_number, &added, why);
             if (e != OK) {
                 return e;
             }
+            a->batch->announced = a->batch->announced || added;
         }
     }
     return OK;
@@ -114,7 +129,8 @@ static void add_event(struct store_query *rows, const struct application *a)
     store_bind_bytes(rows, "transaction_hash", hash_slice(&log->tx_hash));
     store_bind_bytes(rows, "contract_address", address_slice(&log->address));
     store_bind_text(rows, "event_type", chain_event_type(a->item));
-    store_bind_json(rows, "event_data", chain_event_data(a->scratch, a->item));
+    store_bind_json(rows, "event_data",
+                    a->item->data.len > 0 ? a->item->data : chain_event_data(a->scratch, a->item));
     store_bind_bool(rows, "processed", outcome == OK);
     if (outcome == OK) {
         store_bind_null(rows, "error");
@@ -134,27 +150,40 @@ static bool stops_the_batch(enum err e)
     return err_retryable(e) || e == ERR_DB || e == ERR_CORRUPT;
 }
 
-static enum err apply_item(struct store_tx *tx, struct chain_batch *batch, struct chain_item *item,
-                           struct store_query *rows, struct arena *scratch, struct why *why)
+/* What applying takes along: the rows that go to the database together, memory of one event. */
+struct applying {
+    struct store_tx *tx;
+    struct chain_batch *batch;
+    struct store_query rows;
+    struct arena scratch;
+};
+
+static struct application application_of(struct applying *to, struct chain_item *item)
 {
     char tx_text[2 * HASH_BYTES + 3];
+    uint64_t chain_id = to->batch->chain->config.chain_id;
     hex_encode_to(hash_slice(&item->log.tx_hash), tx_text);
-    struct application a = {
-        .batch = batch,
+    return (struct application){
+        .batch = to->batch,
         .item = item,
-        .scratch = scratch,
+        .scratch = &to->scratch,
         .event =
             {
-                .chain_id = batch->chain->config.chain_id,
+                .chain_id = chain_id,
                 .log = &item->log,
                 .event = item->event,
-                .block_time_usec = block_time_usec(batch, item->log.block_number),
-                .scratch = scratch,
-                .id = slice_format(scratch, "%llu/%s/%u",
-                                   (unsigned long long)batch->chain->config.chain_id, tx_text,
-                                   item->log.log_index),
+                .block_time_usec = block_time_usec(to->batch, item->log.block_number),
+                .scratch = &to->scratch,
+                .id = slice_format(&to->scratch, "%llu/%s/%u", (unsigned long long)chain_id,
+                                   tx_text, item->log.log_index),
             },
     };
+}
+
+static enum err apply_item(struct applying *to, struct chain_item *item, struct why *why)
+{
+    struct store_tx *tx = to->tx;
+    struct application a = application_of(to, item);
     item->outcome = OK;
     item->why = NULL;
     if (item->event != NULL) {
@@ -163,7 +192,8 @@ static enum err apply_item(struct store_tx *tx, struct chain_batch *batch, struc
         if (e != OK) {
             return e;
         }
-        e = store_nested(tx, run_handlers, &a, &outcome_why);
+        e = has_handler(to->batch->chain, item) ? store_nested(tx, run_handlers, &a, &outcome_why)
+                                                : OK;
         if (e != OK && stops_the_batch(e)) {
             if (why != NULL) {
                 *why = outcome_why;
@@ -171,37 +201,160 @@ static enum err apply_item(struct store_tx *tx, struct chain_batch *batch, struc
             return e;
         }
         if (e != OK) {
-            struct why *kept = arena_alloc(&batch->chain->step, sizeof *kept);
+            struct why *kept = arena_alloc(to->batch->arena, sizeof *kept);
             *kept = outcome_why;
             item->outcome = e;
             item->why = kept;
         }
     }
-    add_event(rows, &a);
+    add_event(&to->rows, &a);
     return OK;
 }
 
+/* ---- many events at a time ---- */
+
+/* Events that one handler takes together. */
+struct run {
+    const struct chain_many *many;
+    struct chain_event *events;
+    size_t count;
+};
+
+/* Whether a table has to do with an event beside taking many of it. */
+static size_t others_of(const struct chain_table *table, const struct chain_item *item)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < table->discovery_count; i++) {
+        const struct chain_discovery *d = &table->discoveries[i];
+        count += d->event == item->event && d->contract == item->contract ? 2 : 0;
+    }
+    for (size_t i = 0; i < table->handler_count; i++) {
+        const struct chain_handler *h = &table->handlers[i];
+        count += h->event == item->event && h->contract == item->contract;
+    }
+    return count;
+}
+
+/* Who takes many of an item's event, if its handler does and nobody else has to do with it. */
+static const struct chain_many *many_of(const struct chain *chain, const struct chain_item *item,
+                                        void **out_ctx)
+{
+    const struct chain_many *found = NULL;
+    size_t others = 0;
+    for (size_t t = 0; item->event != NULL && t < chain->table_count; t++) {
+        const struct chain_table *table = &chain->tables[t];
+        others += others_of(table, item);
+        for (size_t i = 0; i < table->many_count; i++) {
+            const struct chain_many *m = &table->many[i];
+            if (m->event == item->event && m->contract == item->contract) {
+                found = m;
+                *out_ctx = table->ctx;
+            }
+        }
+    }
+    return others == 1 ? found : NULL;
+}
+
+static enum err run_many(struct store_tx *tx, void *ctx, struct why *why)
+{
+    const struct run *run = ctx;
+    return run->many->apply(tx, run->events, run->count, why);
+}
+
+static enum err apply_one_by_one(struct applying *to, struct chain_item *items, size_t count,
+                                 struct why *why)
+{
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < count; i++) {
+        e = apply_item(to, &items[i], why);
+        arena_clear(&to->scratch);
+    }
+    return e;
+}
+
+/* All of them, or each by itself, so that one that is refused is told from the others. */
+static enum err apply_run(struct applying *to, const struct chain_many *many, void *ctx,
+                          struct chain_item *items, size_t count, struct why *why)
+{
+    struct why outcome_why = {0};
+    struct application *all = arena_alloc_array(&to->scratch, count, sizeof *all);
+    struct run run = {.many = many, .count = count};
+    run.events = arena_alloc_array(&to->scratch, count, sizeof *run.events);
+    for (size_t i = 0; i < count; i++) {
+        items[i].outcome = OK;
+        items[i].why = NULL;
+        all[i] = application_of(to, &items[i]);
+        all[i].event.ctx = ctx;
+        run.events[i] = all[i].event;
+    }
+    enum err e = store_nested(to->tx, run_many, &run, &outcome_why);
+    if (e != OK && stops_the_batch(e)) {
+        if (why != NULL) {
+            *why = outcome_why;
+        }
+        return e;
+    }
+    if (e != OK) {
+        arena_clear(&to->scratch);
+        return apply_one_by_one(to, items, count, why);
+    }
+    for (size_t i = 0; i < count; i++) {
+        add_event(&to->rows, &all[i]);
+    }
+    arena_clear(&to->scratch);
+    return OK;
+}
+
+/* The items from..end are of one step of the undo log. */
+static enum err apply_step(struct applying *to, size_t from, size_t end, struct why *why)
+{
+    const struct chain *chain = to->batch->chain;
+    struct chain_item *items = to->batch->items;
+    enum err e = OK;
+    while (e == OK && from < end) {
+        void *ctx = NULL;
+        const struct chain_many *many = many_of(chain, &items[from], &ctx);
+        size_t next = from + 1;
+        while (many != NULL && next < end && next - from < CHAIN_MANY_MAX &&
+               items[next].event == items[from].event &&
+               items[next].contract == items[from].contract) {
+            next++;
+        }
+        e = next - from > 1 ? apply_run(to, many, ctx, &items[from], next - from, why)
+                            : apply_one_by_one(to, &items[from], 1, why);
+        from = next;
+    }
+    return e;
+}
+
+/*
+ * A block is a step of the undo log, so that each can be undone. Of a deep batch, in which no
+ * reorganisation will end any more, all blocks are one, under the number of the last.
+ */
 static enum err apply_items(struct store_tx *tx, struct chain_batch *batch, struct why *why)
 {
-    struct arena scratch;
-    struct store_query rows;
-    arena_init(&scratch, 0);
-    store_begin_rows(&rows, tx, &chain_sql_event_insert);
+    struct applying to = {.tx = tx, .batch = batch};
+    arena_init(&to.scratch, 0);
+    store_begin_rows(&to.rows, tx, &chain_sql_event_insert);
     enum err e = OK;
-    uint64_t chain_id = batch->chain->config.chain_id;
     for (size_t i = 0; e == OK && i < batch->item_count;) {
         uint64_t block = batch->items[i].log.block_number;
-        e = store_undo_begin(tx, chain_id, block, why);
-        for (; e == OK && i < batch->item_count && batch->items[i].log.block_number == block; i++) {
-            e = apply_item(tx, batch, &batch->items[i], &rows, &scratch, why);
-            arena_clear(&scratch);
+        size_t end = batch->deep ? batch->item_count : i + 1;
+        while (end < batch->item_count && batch->items[end].log.block_number == block) {
+            end++;
+        }
+        block = batch->deep ? batch->headers[batch->header_count - 1].number : block;
+        e = store_undo_begin(tx, batch->chain->config.chain_id, block, why);
+        if (e == OK) {
+            e = apply_step(&to, i, end, why);
         }
         if (e == OK) {
             e = store_undo_end(tx, why);
         }
+        i = end;
     }
-    enum err finished = store_finish(&rows, NULL, e == OK ? why : NULL);
-    arena_free(&scratch);
+    enum err finished = store_finish(&to.rows, NULL, e == OK ? why : NULL);
+    arena_free(&to.scratch);
     return e != OK ? e : finished;
 }
 
@@ -223,7 +376,10 @@ enum err chain_block_put(struct store_tx *tx, uint64_t chain_id, const struct ev
     return store_finish(&q, NULL, why);
 }
 
-/* Remembers the last blocks and forgets what is too old to be undone. */
+/*
+ * Remembers the last blocks and forgets what is too old to be undone. Blocks within a deep batch
+ * cannot be gone back to: what follows from them is undone with the whole.
+ */
 static enum err remember_blocks(struct store_tx *tx, const struct chain_batch *batch,
                                 struct why *why)
 {
@@ -232,7 +388,7 @@ static enum err remember_blocks(struct store_tx *tx, const struct chain_batch *b
     uint64_t keep_from = last > config->undo_depth ? last - config->undo_depth : 0;
     struct store_query q;
     store_begin_rows(&q, tx, &chain_sql_block_insert);
-    for (size_t i = 0; i < batch->header_count; i++) {
+    for (size_t i = batch->deep ? batch->header_count - 1 : 0; i < batch->header_count; i++) {
         if (batch->headers[i].number >= keep_from) {
             bind_block(&q, config->chain_id, &batch->headers[i]);
             store_row(&q);
@@ -274,6 +430,7 @@ static enum err move_cursor(struct store_tx *tx, struct chain_batch *batch, stru
 enum err chain_apply(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct chain_batch *batch = ctx;
+    batch->announced = false;
     enum err e = move_cursor(tx, batch, why);
     if (e == OK) {
         e = apply_items(tx, batch, why);

@@ -69,6 +69,9 @@ const struct config_row chain_config_rows[] = {
         "Blocks whose changes can be undone; at least max_reorg_depth + confirmations."),
     ROW("chain.log_range", CONFIG_U64, range_max, "256", 1, CHAIN_BATCH_MAX,
         "Blocks that are read and applied together at most."),
+    ROW("chain.backfill_window", CONFIG_U64, backfill_window, "4", 0, 64,
+        "Batches that are read and proven ahead while others are applied, as long as the chain is "
+        "far behind; each holds 4 MiB of logs at most. 0 or 1: none."),
     ROW("chain.start_block", CONFIG_U64, start_block, "0", 0, 0,
         "Block to start from on an empty database: not after the deployment of the contracts."),
     ROW("chain.event_retention", CONFIG_DURATION, event_retention_usec, "0s", 0,
@@ -101,6 +104,13 @@ static const struct metric_row rows[CHAIN_METRIC_COUNT] = {
                                   "Blocks without a log of ours whose bloom admits one, asked for "
                                   "again by hash.",
                                   NULL},
+    [CHAIN_METRIC_READ_AHEAD] = {"freehold_chain_batches_ahead_total", METRIC_COUNTER,
+                                 "Batches that were read ahead and applied.", NULL},
+    [CHAIN_METRIC_DROPPED] =
+        {"freehold_chain_batches_dropped_total", METRIC_COUNTER,
+         "Batches that were planned or read ahead and dropped: after an error, "
+         "or on another fork.",
+         NULL},
 };
 
 struct metric_value chain_metrics[CHAIN_METRIC_COUNT];

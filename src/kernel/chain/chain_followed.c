@@ -95,6 +95,7 @@ enum err chain_followed_load(struct chain *chain, const struct chain_position *a
         return OK;
     }
     chain->followed_known = false;
+    chain->followed_loads++;
     enum err e = store_read(chain->store, load, chain, why);
     if (e == OK) {
         chain->followed_known = true;

@@ -5,6 +5,7 @@
  *   chain_open.c      the cursor row; is this the chain that the rows are about?
  *   chain_followed.c  which contracts are followed
  *   chain_collect.c   reading the logs of a range, without trusting that they belong together
+ *   chain_window.c    reading ranges ahead, on threads of their own
  *   chain_apply.c     one batch as one transaction
  *   chain_compare.c   are the stored events those of the chain?
  *   chain_reorg.c     finding a fork, undoing what is above it, halting, resuming
@@ -22,6 +23,10 @@
 /* Blocks whose headers are fetched and applied as one transaction at most. */
 #define CHAIN_BATCH_MAX 512
 
+/* Bytes of the logs of one batch, beyond which it takes no further block. With what their answers
+ * need, four of them fit well into 64 MiB. */
+#define CHAIN_BATCH_BYTES_MAX ((size_t)4 << 20)
+
 enum chain_metric {
     CHAIN_METRIC_CURSOR,
     CHAIN_METRIC_HEAD,
@@ -33,6 +38,8 @@ enum chain_metric {
     CHAIN_METRIC_HALTED,
     CHAIN_METRIC_BATCH,
     CHAIN_METRIC_ASKED_AGAIN,
+    CHAIN_METRIC_READ_AHEAD,
+    CHAIN_METRIC_DROPPED,
     CHAIN_METRIC_COUNT
 };
 
@@ -71,18 +78,25 @@ struct chain {
     size_t followed_count;
     bool followed_known;
     struct hash followed_at;
-    int64_t followed_usec; /* of the cursor's row then: whoever sets rows right changes it */
+    uint64_t followed_loads; /* counts how often they were read: what is read ahead has a copy */
+    int64_t followed_usec;   /* of the cursor's row then: whoever sets rows right changes it */
 
     bool leased;
     bool watch_only;
     struct store_hold hold; /* of the lease; its lease is NULL without one */
 
-    uint64_t limit;       /* steps do not go beyond this block */
-    bool opened;          /* this process has looked whether node and rows belong together */
-    uint64_t span;        /* blocks that the node lets us ask for in one eth_getLogs */
-    uint32_t span_good;   /* full-span answers since `span` was last changed */
-    struct arena step;    /* of one chain_sync_once */
-    struct arena reading; /* of one node answer at a time while a fork is looked for */
+    uint64_t limit;             /* steps do not go beyond this block */
+    bool opened;                /* this process has looked whether node and rows belong together */
+    _Atomic uint64_t span;      /* blocks that the node lets us ask for in one eth_getLogs */
+    _Atomic uint64_t span_fit;  /* blocks whose logs make an answer of a good size */
+    _Atomic uint32_t span_good; /* full-span answers since `span` was last changed */
+    _Atomic uint64_t stride;    /* blocks that a range holds when it is not too much for memory */
+    struct arena step;          /* of one chain_sync_once */
+    struct arena reading;       /* of one node answer at a time while a fork is looked for */
+
+    struct chain_window *window; /* NULL: nothing is read ahead */
+    uint64_t head;               /* as it was seen at `head_usec` */
+    int64_t head_usec;
 
     pthread_t thread;
     bool running;
@@ -97,19 +111,38 @@ struct chain_item {
     struct evm_log log;
     const struct abi_contract *contract;
     const struct abi_event *event; /* NULL: the binding does not know the topic */
+    struct slice data;             /* what its row says in event_data, when it was written ahead */
     enum err outcome;              /* out: of the handlers */
     const struct why *why;         /* out: in the step's arena when they refused */
 };
 
-/* A range of blocks that is applied as one transaction. */
+/*
+ * A range of blocks that is applied as one transaction. It is read in two steps, of which the first
+ * needs nothing of the database: which logs might count, and which do.
+ */
 struct chain_batch {
     struct chain *chain;
     struct chain_position from; /* the cursor that the batch continues */
     uint64_t head;              /* newest block of the node */
+    struct arena *arena;        /* of what was read */
     const struct evm_header *headers;
-    size_t header_count;
-    struct chain_item *items;
+    size_t header_count; /* collecting lowers it where the logs would be too much for memory */
+    size_t bytes_max;    /* of logs, beyond which no further block is taken; 0: no limit */
+    int64_t read_usec;   /* when its blocks were asked for, by clock_mono_usec */
+    bool deep;           /* undo_depth blocks and more are known above it: undone as a whole */
+
+    /* What was followed when the range was read, sorted by address. */
+    const struct chain_followed *followed;
+    size_t followed_count;
+    uint64_t followed_load;       /* which loading of the chain's list that was */
+    struct chain_followed *found; /* contracts that may be announced in it, sorted */
+    size_t found_count;
+
+    struct chain_item *items; /* that might count; those that do, in order, once it is settled */
     size_t item_count;
+    size_t item_cap;
+    size_t bytes;       /* of the items */
+    bool announced;     /* out: applying it has changed what is followed */
     int64_t moved_usec; /* out: of the cursor's row */
 };
 
@@ -159,8 +192,52 @@ enum err chain_follow_statics(struct store_tx *tx, const struct chain *chain,
 /* chain_write is store_write, refused when the chain is another process's (ERR_FENCED). */
 enum err chain_write(struct chain *chain, store_fn fn, void *ctx, struct why *why) ERR_CHECKED;
 
-/* chain_collect reads and decodes the logs of a range of verified headers, in order. */
+/* chain_collect reads and settles a range of verified headers with what is followed now. */
 enum err chain_collect(struct chain *chain, struct chain_batch *batch, struct why *why) ERR_CHECKED;
+/*
+ * chain_collect_read reads the logs of the batch's `followed`, and of what they announce, that
+ * might count. Any thread: of the chain only what does not change is looked at.
+ */
+enum err chain_collect_read(struct chain *chain, struct chain_batch *batch,
+                            struct why *why) ERR_CHECKED;
+/*
+ * chain_collect_missing reads those of contracts that are followed now and were not known when the
+ * batch was read. A block whose bloom does not admit them is proven to hold none of theirs.
+ */
+enum err chain_collect_missing(struct chain *chain, struct chain_batch *batch,
+                               struct why *why) ERR_CHECKED;
+/* chain_collect_settle keeps of what was read the logs that count, in order. */
+void chain_collect_settle(struct chain *chain, struct chain_batch *batch);
+
+/* ---- chain_window.c: ranges that are read ahead ---- */
+
+/* chain_window_new makes a window of so many ranges, read by so many threads. Owns: the caller. */
+struct chain_window *chain_window_new(struct chain *chain, size_t ranges, size_t threads);
+/* chain_window_free frees; NULL is fine. */
+void chain_window_free(struct chain_window *w);
+/* chain_window_stop forgets everything and ends the threads; they come back when there is work. */
+void chain_window_stop(struct chain_window *w);
+/* chain_window_discard forgets what was read and what is being read. */
+void chain_window_discard(struct chain_window *w);
+/* chain_window_interrupt makes a chain_window_next that waits return, now and from now on. */
+void chain_window_interrupt(struct chain_window *w, bool on);
+/*
+ * chain_window_aim has the blocks behind `at` up to `last` read ahead, as many ranges as the window
+ * has. What was read of other blocks is forgotten.
+ */
+void chain_window_aim(struct chain_window *w, const struct chain_position *at, uint64_t last);
+/*
+ * chain_window_next waits for the first range of the window, and lends it until chain_window_drop.
+ * It continues the position, and no range behind it is of another fork as far as they were read;
+ * where that is not so the window is discarded and the batch is NULL. Errors: of reading it, which
+ * discards the window; ERR_STOPPING when interrupted.
+ */
+enum err chain_window_next(struct chain_window *w, const struct chain_position *at,
+                           struct chain_batch **out, struct why *why) ERR_CHECKED;
+/* chain_window_drop forgets the first range, after it was applied. */
+void chain_window_drop(struct chain_window *w);
+/* chain_window_covers says whether the window reads on from this position. */
+bool chain_window_covers(struct chain_window *w, const struct chain_position *at);
 
 /* chain_event_type is what a log's row says in event_type. */
 struct slice chain_event_type(const struct chain_item *item);

@@ -158,12 +158,23 @@ void receipt_encode(struct buf *out, const struct receipt *r)
     rlp_end_list(out, list);
 }
 
+/* Nearly how long a receipt becomes: what is encoded into it need not move. */
+static size_t encoded_about(const struct receipt *r)
+{
+    size_t len = sizeof(r->bloom) + 2 * HASH_BYTES;
+    for (size_t i = 0; i < r->log_count; i++) {
+        len +=
+            ADDRESS_BYTES + r->logs[i].topic_count * (HASH_BYTES + 1u) + r->logs[i].data.len + 16;
+    }
+    return len;
+}
+
 struct hash receipts_root(struct arena *scratch, const struct receipt *receipts, size_t count)
 {
     struct slice *values = arena_alloc_array(scratch, count, sizeof(*values));
     for (size_t i = 0; i < count; i++) {
         struct buf b;
-        buf_init(&b, scratch, 512);
+        buf_init(&b, scratch, encoded_about(&receipts[i]));
         receipt_encode(&b, &receipts[i]);
         values[i] = buf_slice(&b);
     }

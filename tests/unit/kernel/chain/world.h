@@ -72,6 +72,7 @@ enum {
 
 static _Atomic int world_busy;
 static _Atomic int world_applied; /* handlers that ran */
+static _Atomic int world_runs;    /* of world_move_many */
 
 /* ---- the catalog: the program's, with the trace tables behind it ---- */
 
@@ -240,6 +241,18 @@ static enum err world_move(struct store_tx *tx, const struct chain_event *ev, st
     return e == OK ? world_set_balance(tx, token, &from, balance, why) : e;
 }
 
+/* Many at once, as one after another. */
+static enum err world_move_many(struct store_tx *tx, const struct chain_event *events, size_t count,
+                                struct why *why)
+{
+    enum err e = OK;
+    atomic_fetch_add(&world_runs, 1);
+    for (size_t i = 0; e == OK && i < count; i++) {
+        e = world_move(tx, &events[i], why);
+    }
+    return e;
+}
+
 static const struct chain_handler world_handlers[] = {
     {&factory_contract, CREATED, world_token, "A token."},
     {&token_contract, MOVED, world_move, "A transfer."},
@@ -252,6 +265,15 @@ static const struct chain_discovery world_discoveries[] = {
 static const struct chain_table world_table = {
     .handlers = world_handlers,
     .handler_count = 3,
+    .discoveries = world_discoveries,
+    .discovery_count = 2,
+};
+static const struct chain_many world_many[] = {{&token_contract, MOVED, world_move_many}};
+static const struct chain_table world_many_table = {
+    .handlers = world_handlers,
+    .handler_count = 3,
+    .many = world_many,
+    .many_count = 1,
     .discoveries = world_discoveries,
     .discovery_count = 2,
 };
@@ -282,6 +304,8 @@ struct follower {
     struct chain *chain;
     const struct chain_source *sources;
     size_t source_count;
+    const struct chain_table *table; /* NULL: world_table */
+    size_t readers;
 };
 
 /* `url` may be several, separated by a comma: the first is the primary one. */
@@ -320,8 +344,9 @@ static void follower_join(struct follower *f)
         .rpc = f->pool,
         .sources = f->sources != NULL ? f->sources : world_sources,
         .source_count = f->sources != NULL ? f->source_count : 1,
-        .tables = &world_table,
+        .tables = f->table != NULL ? f->table : &world_table,
         .table_count = 1,
+        .readers = f->readers,
     };
     f->chain = chain_new(&options);
 }
