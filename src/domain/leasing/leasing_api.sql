@@ -33,8 +33,8 @@ LIMIT :max_rows OFFSET :skip_rows;
 SELECT COUNT(*) AS total FROM asset_types;
 
 -- statement: leasing_api_type_claim
--- doc: The row of an asset type that nobody has asked for; nothing when there is one. Who looked for
--- doc: it first would be in conflict, on PostgreSQL, with all who add types beside it.
+-- doc: The row of an asset type that nobody has asked for; nothing when there is one. Who looked
+-- doc: for it first would be in conflict, on PostgreSQL, with all who add types beside it.
 -- params: type_name text, type_hash hash, schema json, required_lease_keys json, chain_id i64
 -- params: now time
 INSERT INTO asset_types
