@@ -263,7 +263,7 @@ void relay_holds_init(struct relay *relay, struct relay_holds *out);
 void relay_holds_add(const struct relay *relay, struct relay_holds *holds,
                      const struct address *wallet);
 /*
- * relay_write is store_write at READ COMMITTED (decision 0024), refused when one of the leases is
+ * relay_write is store_write at READ COMMITTED (decision 0030), refused when one of the leases is
  * another process's (ERR_FENCED): `fn` locks what it decides on, or compares it in the statement
  * that changes it.
  */
