@@ -74,8 +74,9 @@
  *
  * An event whose handler returns an error that says something of the event does not block the
  * chain: it is recorded with its error (`blockchain_events.error`), logged at level error and
- * counted, its partial writes are rolled back. A retryable error, ERR_DB and ERR_CORRUPT say
- * something of the database: they stop the batch, and it is tried again.
+ * counted, its partial writes are rolled back, and a job tries it again (chain_retry.h). A
+ * retryable error, ERR_DB and ERR_CORRUPT say something of the database: they stop the batch, and
+ * it is tried again.
  *
  * Threads: handlers run on the store's writer thread inside the transaction: no network there.
  * Threads that read ahead see neither database nor handlers. Without them (`readers` or
