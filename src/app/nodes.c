@@ -76,6 +76,7 @@ static enum err make_pool(const struct chain_config *config, bool measured, stru
         .batch_max = 100,
         .answer_bytes_max = config->rpc_answer_max,
         .rate_max = (uint32_t)config->rpc_rate,
+        .hedge_percent = (uint32_t)config->rpc_hedge,
         .quorum = (uint32_t)config->quorum,
         .trusted = chain_verify_of(config) == CHAIN_VERIFY_TRUSTED,
         .measured = measured,

@@ -343,7 +343,7 @@ static enum err start_chain(struct service *s, struct why *why)
     *table = leasing_chain_table(s->leasing);
     size_t source_count = 0;
     const struct chain_source *sources = leasing_sources(s->leasing, &source_count);
-    const struct chain_options options = {
+    s->chain_options = (struct chain_options){
         .config = &set->chain,
         .store = s->store,
         .rpc = s->rpc,
@@ -356,7 +356,7 @@ static enum err start_chain(struct service *s, struct why *why)
         .leased = true,
         .watch_only = !has_role(s, ROLE_CHAIN),
     };
-    s->chain = chain_new(&options);
+    s->chain = chain_new(&s->chain_options);
     return chain_start(s->chain, why);
 }
 
@@ -515,8 +515,9 @@ static enum err start_jobs(struct service *s, struct why *why)
     s->reconciler = leasing_reconciler(s->leasing);
     chain_reconcile_metrics_register();
     webhooks_init(&s->webhooks, &s->settings->webhooks, s->store, webhook_events);
-    size_t count = schedules_job_tables(&s->ops, &s->retention, s->leasing, s->settings,
-                                        &s->webhooks, &s->reconciler, s->job_tables);
+    size_t count =
+        schedules_job_tables(&s->ops, &s->retention, s->leasing, s->settings, &s->webhooks,
+                             &s->reconciler, &s->chain_options, s->job_tables);
     enum err e = jobs_catalog_new(&s->boot, s->job_tables, count, &s->ops.jobs, why);
     if (e == OK && has_role(s, ROLE_JOBS)) {
         e = jobs_new(&s->jobs, s->store, &s->settings->jobs, s->job_tables, count, why);

@@ -210,6 +210,7 @@ struct sim {
     struct sim_block *blocks;
     int block_count;
     int head;
+    uint64_t top;  /* the highest number that the honest ever had */
     int left_head; /* of the fork that was left last, or -1 */
     struct sim_tx *txs;
     uint32_t tx_count;

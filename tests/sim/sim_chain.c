@@ -530,6 +530,7 @@ void sim_set_head(struct sim *w, int head)
 {
     int old = w->head;
     w->head = head;
+    w->top = w->blocks[head].number > w->top ? w->blocks[head].number : w->top;
     mark_canonical(w);
     for (int b = old; b >= 0 && sim_find(w, head, w->blocks[b].number) != b;
          b = w->blocks[b].parent) {

@@ -178,6 +178,30 @@ void sim_check_rows(struct sim_program *p)
 
 /* ---- intents ---- */
 
+/* Most providers are honest: nothing is final before the chain that they share says so. */
+void sim_check_final(struct sim_program *p)
+{
+    struct sim *w = p->w;
+    if (!w->steady_majority || w->failed) {
+        return;
+    }
+    sqlite3_stmt *stmt =
+        prepare(p->eyes, "SELECT intent_id, block_number, block_hash FROM relay_intents "
+                         "WHERE final AND state IN (4, 5)");
+    while (sqlite3_step(stmt) == SQLITE_ROW) {
+        uint64_t number = (uint64_t)sqlite3_column_int64(stmt, 1);
+        struct hash hash = hash_column(stmt, 2);
+        int block = sim_find(w, w->head, number);
+        if (number + SIM_FINAL_DEPTH > w->top || block < 0 ||
+            !hash_equal(&w->blocks[block].hash, &hash)) {
+            sim_fail(w, "%s is final in block %llu, of a chain of %llu blocks",
+                     (const char *)sqlite3_column_text(stmt, 0), (unsigned long long)number,
+                     (unsigned long long)w->top);
+        }
+    }
+    sqlite3_finalize(stmt);
+}
+
 /* How often an amount was paid, or tried to be, in the canonical chain. */
 static unsigned count_effects(const struct sim *w, uint64_t amount, bool reverted,
                               struct hash *out_tx)
@@ -325,7 +349,8 @@ static const char *const projections[] = {
     "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why FROM chain_cursors",
     "SELECT * FROM chain_sources ORDER BY 1, 2",
     "SELECT * FROM blockchain_events ORDER BY 1, 2, 3",
-    "SELECT * FROM chain_blocks ORDER BY 1, 2",
+    /* The oldest that are remembered depend on how far the chain had come before it fell back. */
+    "SELECT * FROM chain_blocks ORDER BY block_number DESC LIMIT 64",
     "SELECT * FROM trace_journal ORDER BY 1",
     "SELECT * FROM trace_tokens ORDER BY 1",
     "SELECT * FROM trace_balances ORDER BY 1, 2",

@@ -47,6 +47,9 @@ static void draw_view(struct sim *w, struct sim_node *n)
     n->view = n->steady ? (sim_chance(w, 500) ? SIM_BEHIND : SIM_HONEST)
                         : (enum sim_view)sim_below(w, SIM_VIEW_COUNT);
     n->lag = 1 + sim_below(w, n->steady ? 3 : 50);
+    if (n->view == SIM_AHEAD) {
+        n->lag += sim_chance(w, 500) ? SIM_FINAL_DEPTH : 0; /* so that much would seem final */
+    }
     if (n->view == SIM_STUCK) {
         n->head = sim_find(w, w->head, top - sim_below(w, top < 30 ? top : 30));
     }

@@ -15,7 +15,7 @@ void sim_plan_begin(struct sim *w)
         w->trouble |= sim_chance(w, 450) ? 1u << t : 0;
     }
     w->relays = sim_chance(w, 700);
-    w->ticks = 12 + sim_below(w, 28);
+    w->ticks = 10 + sim_below(w, 24);
     w->node_count = 1 + sim_below(w, SIM_NODES_MAX);
     w->kills_left = sim_has(w, SIM_KILLS) ? 1 + sim_below(w, 6) : 0;
     w->confirmations = sim_chance(w, 300) ? 1 + sim_below(w, 3) : 0;

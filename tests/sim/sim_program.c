@@ -88,7 +88,7 @@ static struct store *open_store(struct sim *w, const char *path)
     struct store *store = NULL;
     (void)snprintf(url, sizeof url, "sqlite:%s", path);
     const struct store_config config = {.url = url,
-                                        .readers = 2,
+                                        .readers = 1,
                                         .writers = 1,
                                         .busy_usec = 2 * SECONDS,
                                         .batch_max = 256,
@@ -310,6 +310,7 @@ static void relay_pass(struct sim_program *p)
     }
     note(p, "relay", e, progress, &why);
     p->relay_idle = e == OK && !progress;
+    sim_check_final(p);
 }
 
 void sim_program_step(struct sim_program *p)
@@ -512,9 +513,15 @@ static void settle(struct sim_program *p)
     sim_say(w, "faults cease");
     for (unsigned i = 0; i < SETTLE_TICKS && !w->failed; i++) {
         w->tick++;
-        sim_mine(w);
+        for (unsigned k = 0; k < 3; k++) {
+            sim_mine(w);
+        }
+        p->chain_synced = false;
         ask(p);
-        for (unsigned k = 0; k < 4 && !w->failed; k++) {
+        for (unsigned k = 0; k < 64 && !p->chain_synced && !w->failed; k++) {
+            sim_chain_step(p);
+        }
+        for (unsigned k = 0; k < 3 && !w->failed; k++) {
             sim_chain_step(p);
             if (p->relay != NULL) {
                 relay_pass(p);
@@ -527,10 +534,13 @@ static void settle(struct sim_program *p)
         pause = pause < 300 * SECONDS ? pause + pause / 4 : pause;
     }
     if (!w->failed) {
+        struct chain_status status;
+        chain_status_read(p->chain, &status);
         sim_fail(w,
-                 "not settled after %d ticks without faults: cursor, head, open intents: see "
-                 "the trace",
-                 SETTLE_TICKS);
+                 "not settled after %d ticks without faults: block %llu of %llu, %lld open intents",
+                 SETTLE_TICKS, (unsigned long long)status.cursor_block,
+                 (unsigned long long)w->blocks[w->head].number,
+                 (long long)sim_number(p, "SELECT COUNT(*) FROM relay_intents WHERE state < 4"));
     }
 }
 

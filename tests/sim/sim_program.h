@@ -43,6 +43,8 @@ void sim_chain_step(struct sim_program *p);
 
 /* sim_check_rows looks whether the rows of the follower's newest blocks are what these hold. */
 void sim_check_rows(struct sim_program *p);
+/* sim_check_final looks whether what is called final has the blocks on top that this takes. */
+void sim_check_final(struct sim_program *p);
 /* sim_check_intents looks what became of the intents, when all is over. */
 void sim_check_intents(struct sim_program *p);
 /* sim_check_books proves ledger and audit log. */

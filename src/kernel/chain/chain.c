@@ -49,7 +49,7 @@ struct chain *chain_new(const struct chain_options *options)
         chain->config.range_max < FIRST_BLOCKS ? chain->config.range_max : FIRST_BLOCKS;
     atomic_init(&chain->span_fit, first);
     atomic_init(&chain->stride, first);
-    chain->limit = UINT64_MAX;
+    atomic_init(&chain->limit, UINT64_MAX);
     chain->leased = options->leased;
     chain->watch_only = options->watch_only;
     arena_init(&chain->followed_arena, 0);
@@ -299,7 +299,8 @@ static enum err advance(struct chain *chain, const struct chain_position *at, ui
                         bool *out_progress, struct why *why)
 {
     uint64_t target = head > chain->config.confirmations ? head - chain->config.confirmations : 0;
-    target = target < chain->limit ? target : chain->limit;
+    uint64_t limit = atomic_load(&chain->limit);
+    target = target < limit ? target : limit;
     uint64_t depth = chain->config.reorg_depth_max;
     uint64_t settled = head > depth ? head - depth : 0;
     settled = settled < target ? settled : target;
@@ -596,7 +597,7 @@ void chain_stop(struct chain *chain)
 
 void chain_limit(struct chain *chain, uint64_t block)
 {
-    chain->limit = block;
+    atomic_store(&chain->limit, block);
 }
 
 void chain_poke(struct chain *chain)

@@ -74,8 +74,9 @@
  *
  * An event whose handler returns an error that says something of the event does not block the
  * chain: it is recorded with its error (`blockchain_events.error`), logged at level error and
- * counted, its partial writes are rolled back. A retryable error, ERR_DB and ERR_CORRUPT say
- * something of the database: they stop the batch, and it is tried again.
+ * counted, its partial writes are rolled back, and a job tries it again (chain_retry.h). A
+ * retryable error, ERR_DB and ERR_CORRUPT say something of the database: they stop the batch, and
+ * it is tried again.
  *
  * Threads: handlers run on the store's writer thread inside the transaction: no network there.
  * Threads that read ahead see neither database nor handlers. Without them (`readers` or
@@ -170,6 +171,7 @@ struct chain_config {
     const char *rpc_backup_urls; /* asked when none of the others is ready */
     uint64_t rpc_rate;           /* calls a second an endpoint; 0: no limit */
     uint64_t rpc_answer_max;     /* units: bytes */
+    uint64_t rpc_hedge;          /* of a hundred reads, that may be asked of a second node too */
     uint64_t quorum;             /* nodes that must have a block before it is applied */
     const char *verify;          /* full, headers or trusted */
     int64_t rpc_timeout_usec;

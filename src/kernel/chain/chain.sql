@@ -28,6 +28,11 @@ SET block_number = :block_number, block_hash = :block_hash, updated_at = :now
 WHERE chain_id = :chain_id AND block_number = :old_number AND block_hash = :old_hash
     AND halted_why = '';
 
+-- statement: chain_cursor_touch
+-- doc: Keeps others from moving the cursor before this transaction ends, unless it is halted.
+-- params: chain_id i64, now time
+UPDATE chain_cursors SET updated_at = :now WHERE chain_id = :chain_id AND halted_why = '';
+
 -- statement: chain_cursor_halt
 -- doc: Stops a chain and says why.
 -- params: chain_id i64, halted_why text, now time
@@ -103,6 +108,27 @@ INSERT INTO blockchain_events
      event_type, event_data, processed, error, created_at)
 VALUES (:chain_id, :block_number, :log_index, :block_hash, :transaction_hash, :contract_address,
         :event_type, :event_data, :processed, :error, :now);
+
+-- statement: chain_event_get
+-- doc: What became of an applied log.
+-- params: chain_id i64, block_number i64, log_index i64
+-- columns: block_hash hash, processed bool, error text?
+SELECT block_hash, processed, error FROM blockchain_events
+WHERE chain_id = :chain_id AND block_number = :block_number AND log_index = :log_index;
+
+-- statement: chain_event_processed
+-- doc: A refused log was taken after all.
+-- params: chain_id i64, block_number i64, log_index i64
+UPDATE blockchain_events SET processed = TRUE, error = NULL
+WHERE chain_id = :chain_id AND block_number = :block_number AND log_index = :log_index;
+
+-- statement: chain_events_refused
+-- doc: The oldest logs that their handlers refused.
+-- params: chain_id i64, max_rows i64
+-- columns: block_number i64, log_index i64, block_hash hash, contract_address address
+SELECT block_number, log_index, block_hash, contract_address FROM blockchain_events
+WHERE chain_id = :chain_id AND NOT processed
+ORDER BY block_number, log_index LIMIT :max_rows;
 
 -- statement: chain_events_range
 -- doc: The applied logs of a range of blocks, in order.

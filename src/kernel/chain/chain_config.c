@@ -43,6 +43,9 @@ const struct config_row chain_config_rows[] = {
         "limit."),
     ROW("chain.rpc_answer_max", CONFIG_SIZE, rpc_answer_max, "64MiB", 1 << 20, 1 << 30,
         "Longest answer of a node that is read; a longer one is asked for in parts, or elsewhere."),
+    ROW("chain.rpc_hedge", CONFIG_U64, rpc_hedge, "5", 0, 100,
+        "Of a hundred reads, how many may be asked of a second node when the first takes longer "
+        "than it usually does. 0: none."),
     ROW("chain.quorum", CONFIG_U64, quorum, "1", 1, RPC_ENDPOINTS_MAX,
         "Nodes that must have a block before it is applied; with 1 the order of the endpoints is "
         "the "

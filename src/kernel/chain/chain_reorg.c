@@ -274,7 +274,9 @@ static enum err rewind_rows(struct store_tx *tx, uint64_t chain_id, const struct
     store_bind_i64(&q, "block_number", (int64_t)fork->number);
     store_bind_bytes(&q, "block_hash", hash_slice(&fork->hash));
     store_bind_time(&q, "now", clock_wall_usec());
-    return store_finish(&q, NULL, why);
+    e = store_finish(&q, NULL, why);
+    /* What a retry had done above the fork is undone, and its event refused again. */
+    return e == OK ? chain_retry_again(tx, chain_id, why) : e;
 }
 
 /* The cursor must still be where the caller saw it: two processes may follow one chain. */

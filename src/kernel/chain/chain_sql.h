@@ -33,6 +33,13 @@ extern const struct store_statement chain_sql_cursor_insert;
 extern const struct store_statement chain_sql_cursor_move;
 
 /*
+ * chain_sql_cursor_touch: Keeps others from moving the cursor before this transaction ends, unless
+ * it is halted.
+ * Params: chain_id i64, now time
+ */
+extern const struct store_statement chain_sql_cursor_touch;
+
+/*
  * chain_sql_cursor_halt: Stops a chain and says why.
  * Params: chain_id i64, halted_why text, now time
  */
@@ -102,6 +109,26 @@ extern const struct store_statement chain_sql_sources_list;
  * contract_address address, event_type text, event_data json, processed bool, error text?, now time
  */
 extern const struct store_statement chain_sql_event_insert;
+
+/*
+ * chain_sql_event_get: What became of an applied log.
+ * Params: chain_id i64, block_number i64, log_index i64
+ * Columns: block_hash hash, processed bool, error text?
+ */
+extern const struct store_statement chain_sql_event_get;
+
+/*
+ * chain_sql_event_processed: A refused log was taken after all.
+ * Params: chain_id i64, block_number i64, log_index i64
+ */
+extern const struct store_statement chain_sql_event_processed;
+
+/*
+ * chain_sql_events_refused: The oldest logs that their handlers refused.
+ * Params: chain_id i64, max_rows i64
+ * Columns: block_number i64, log_index i64, block_hash hash, contract_address address
+ */
+extern const struct store_statement chain_sql_events_refused;
 
 /*
  * chain_sql_events_range: The applied logs of a range of blocks, in order.

@@ -149,12 +149,16 @@ static enum err compare_blocks(struct watch *w, struct why *why)
     for (size_t i = 0; i < w->block_count; i++) {
         calls[i] =
             (struct rpc_call){.method = "eth_getBlockByNumber",
+                              .once = true,
                               .params = slice_format(&relay->step, "[\"0x%llx\",false]",
                                                      (unsigned long long)w->blocks[i].number)};
     }
-    enum err e = rpc_call_many(relay->rpc, &relay->step, RPC_ANY, calls, w->block_count, why);
+    enum err e = rpc_call_many(relay->rpc, &relay->step, RPC_MONEY, calls, w->block_count, why);
     bool missing = false;
     for (size_t i = 0; e == OK && i < w->block_count; i++) {
+        if (calls[i].disputed) {
+            continue; /* it is neither deep nor gone until the nodes agree */
+        }
         if (calls[i].err != OK && why != NULL) {
             *why = calls[i].why;
         }
@@ -170,11 +174,38 @@ static enum err compare_blocks(struct watch *w, struct why *why)
     for (size_t i = 0; i < w->block_count; i++) {
         struct watched *b = &w->blocks[i];
         struct hash hash;
+        if (calls[i].disputed) {
+            b->changed = false;
+            b->deep = false;
+            continue;
+        }
         bool there = block_hash_of(calls[i].result, &hash);
         b->changed = there ? !hash_equal(&hash, &b->hash) : gone;
         b->deep = b->deep && there && !b->changed;
     }
     return OK;
+}
+
+/*
+ * Final is for ever, and how deep a block lies is the word of one node. The newest block that it
+ * speaks of must be there, and be the same for as many as the pool asks for; until then nothing
+ * becomes final.
+ */
+static void doubt_head(struct watch *w, uint64_t head)
+{
+    struct relay *relay = w->relay;
+    struct evm_header header;
+    bool deep = false;
+    for (size_t i = 0; i < w->block_count; i++) {
+        deep = deep || w->blocks[i].deep;
+    }
+    if (!deep || (rpc_header(relay->rpc, &relay->step, head, &header, NULL) == OK &&
+                  rpc_confirm(relay->rpc, head, &header.hash, NULL) == OK)) {
+        return;
+    }
+    for (size_t i = 0; i < w->block_count; i++) {
+        w->blocks[i].deep = false;
+    }
 }
 
 /* What became of the intents of blocks that changed. */
@@ -288,6 +319,9 @@ static enum err run_watch(struct watch *w, bool *out_progress, struct why *why)
         return e;
     }
     e = compare_blocks(w, why);
+    if (e == OK) {
+        doubt_head(w, head);
+    }
     if (e == OK) {
         e = store_read(relay->store, load_intents, w, why);
     }
