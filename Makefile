@@ -44,7 +44,7 @@ endif
 endif
 CFLAGS := -std=c17 -g $(OPT) $(WARN) $(CWARN) $(HARDEN) $(SANFLAGS)
 CXXFLAGS := -std=c++17 -g $(OPT) -fno-exceptions -fno-rtti $(HARDEN) $(SANFLAGS)
-LDLIBS := -lmicrohttpd -lcurl -lsqlite3 -lpq -lhiredis -lsecp256k1 -lcrypto -linih -lsimdjson -lz -lstdc++ -lm -lpthread
+LDLIBS := -lmicrohttpd -lcurl -lwslay -lsqlite3 -lpq -lhiredis -lsecp256k1 -lcrypto -linih -lsimdjson -lz -lstdc++ -lm -lpthread
 LDFLAGS := $(LDHARDEN) $(SANFLAGS)
 
 SRC_C := $(sort $(shell find src -name '*.c'))
@@ -74,6 +74,7 @@ help:
 ## make bench       figures beside the peers (docs/performance.md)
 ## make bench-ledger   transfers a second on both databases, beside a two-column table
 ## make bench-relay    transactions a second beside ethers' and viem's nonce managers
+## make bench-live     from a block's announcement to its committed events
 ## make bench-store    rows a second through the statement layer, beside libpq and SQLite
 ## make bench-engine   the matching engine on its flows, with balances, its journal, its rows
 ## make soak-engine    the engine and its journal under random commands and faults, for long
@@ -120,7 +121,7 @@ unit: $(TEST_BIN)
 	@tools/run-units $(TEST_BIN)
 
 # What stands on the database, on a server of its own instead of SQLite.
-PG_TESTS := kernel/store/% kernel/chain/test_chain_prune kernel/backup/% kernel/audit/% kernel/inbox/% kernel/ledger/% kernel/jobs/% kernel/relay/% kernel/webhooks/% kernel/http/test_idempotency domain/leasing/% domain/trading/projections/% domain/trading/journal/test_journal_table domain/trading/venue/%
+PG_TESTS := kernel/store/% kernel/chain/test_chain_prune kernel/chain/test_chain_expect kernel/backup/% kernel/audit/% kernel/inbox/% kernel/ledger/% kernel/jobs/% kernel/relay/% kernel/webhooks/% kernel/http/test_idempotency domain/leasing/% domain/trading/projections/% domain/trading/journal/test_journal_table domain/trading/venue/%
 PG_TEST_BIN := $(filter $(PG_TESTS:%=$(B)/unit/%),$(TEST_BIN))
 # Those that stop the server, or count what it does, run while nobody else uses it.
 PG_ALONE = $(patsubst tests/unit/%.c,$(B)/unit/%,$(shell grep -lE '/server\.h"|"--do"' $(TEST_SRC)))
@@ -231,6 +232,13 @@ bench-store:
 bench-relay: all
 	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/relay
 	@tools/with-postgres node bench/relay.mjs $(RECORD)
+
+# From a block's announcement to its committed events, on both databases.
+.PHONY: bench-live
+bench-live:
+	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/live
+	@node bench/live.mjs $(RECORD)
+	@TEST_DATABASE=postgres tools/with-postgres node bench/live.mjs $(RECORD)
 
 .PHONY: bench-engine soak-engine
 bench-engine:

@@ -157,6 +157,7 @@ static void reference_metrics(struct buf *out)
     webhooks_metrics_register();
     jobs_metrics_register();
     rpc_metrics_register();
+    rpc_stream_metrics_register();
     http_metrics_register();
     cache_metrics_register();
     ops_metrics_register();
@@ -180,7 +181,7 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
                                         webhooks_http_table(NULL)};
     const struct chain_table events = leasing_chain_table(NULL);
     struct job_table jobs[SCHEDULES_TABLES_MAX];
-    size_t job_tables = schedules_job_tables(NULL, NULL, NULL, NULL, NULL, NULL, jobs);
+    size_t job_tables = schedules_job_tables(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, jobs);
     buf_format(out, "<!-- Written by `freehold reference %.*s`; do not edit. -->\n\n",
                SLICE_ARG(what));
     if (slice_equal_text(what, "errors")) {

@@ -253,8 +253,12 @@ static enum err rebuild(struct cli *cli, struct store *store, const struct setti
     leasing_free(p.leasing);
     rpc_pool_free(p.pool);
     store_close(p.shadow);
-    /* What differs may be gone on with. */
-    return e == OK ? store_shadow_drop(store, &settings->store, why) : e;
+    if (e == OK) {
+        /* What differs may be gone on with, and another run may be at work in it. */
+        e = store_shadow_drop(store, &settings->store, why);
+        e = e == ERR_LOCKED ? OK : e;
+    }
+    return e;
 }
 
 enum err reindex_accepted(struct cli *cli, struct store *store, const struct settings *settings,

@@ -10,7 +10,7 @@ enum err demo_call(struct demo *demo, const struct address *to, struct slice dat
                    struct slice *out, struct why *why)
 {
     struct slice revert = SLICE_EMPTY;
-    return rpc_eth_call(demo->rpc, &demo->arena, NULL, to, data, NULL, out, &revert, why);
+    return rpc_eth_call(demo->rpc, &demo->arena, RPC_ANY, NULL, to, data, NULL, out, &revert, why);
 }
 
 enum err demo_token_balance(struct demo *demo, const struct address *token,

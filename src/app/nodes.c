@@ -50,6 +50,33 @@ enum err nodes_list(const struct chain_config *config, struct arena *arena,
     return e;
 }
 
+enum err nodes_streams(const struct chain_config *config, struct arena *arena,
+                       const char *out[RPC_ENDPOINTS_MAX], size_t *out_count, struct why *why)
+{
+    struct slice rest = slice_text(config->ws_urls != NULL ? config->ws_urls : "");
+    size_t count = 0;
+    while (rest.len > 0) {
+        struct slice url;
+        (void)slice_cut(rest, ',', &url, &rest);
+        url = slice_trim(url);
+        if (url.len == 0) {
+            continue;
+        }
+        if (count == RPC_ENDPOINTS_MAX) {
+            return why_set(why, ERR_CONFIG, "chain.ws_urls", "at most %d endpoints",
+                           RPC_ENDPOINTS_MAX);
+        }
+        if (!slice_starts(url, SLICE_LIT("ws://")) && !slice_starts(url, SLICE_LIT("wss://"))) {
+            return why_set(why, ERR_CONFIG, "chain.ws_urls",
+                           "endpoint %zu of chain.ws_urls does not start with ws:// or wss://",
+                           count + 1);
+        }
+        out[count++] = slice_cstr(arena, url);
+    }
+    *out_count = count;
+    return OK;
+}
+
 static enum err make_pool(const struct chain_config *config, bool measured, struct arena *arena,
                           struct rpc_pool **out, struct why *why)
 {
@@ -76,6 +103,7 @@ static enum err make_pool(const struct chain_config *config, bool measured, stru
         .batch_max = 100,
         .answer_bytes_max = config->rpc_answer_max,
         .rate_max = (uint32_t)config->rpc_rate,
+        .hedge_percent = (uint32_t)config->rpc_hedge,
         .quorum = (uint32_t)config->quorum,
         .trusted = chain_verify_of(config) == CHAIN_VERIFY_TRUSTED,
         .measured = measured,

@@ -2,6 +2,7 @@
 
 #include "app/backups.h"
 #include "kernel/base/check.h"
+#include "kernel/chain/chain_retry.h"
 
 #define SECOND ((int64_t)USEC_PER_SEC)
 #define MINUTE (60 * SECOND)
@@ -158,6 +159,7 @@ static const struct job_cron crons[] = {
 size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
                             struct leasing *leasing, struct settings *settings,
                             struct webhooks *webhooks, struct chain_reconciler *reconciler,
+                            struct chain_expect_watch *expect, struct chain_options *chain,
                             struct job_table out[SCHEDULES_TABLES_MAX])
 {
     const struct job_table tables[] = {
@@ -172,7 +174,9 @@ size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
         leasing_job_table(leasing),
         backups_job_table(settings),
         webhooks_job_table(webhooks),
+        chain_expect_job_table(expect),
         chain_reconcile_job_table(reconciler),
+        chain_retry_job_table(chain),
     };
     size_t count = sizeof tables / sizeof tables[0];
     ASSERT(count <= SCHEDULES_TABLES_MAX);

@@ -16,7 +16,7 @@
 #include "kernel/jobs/jobs.h"
 #include "kernel/ops/ops.h"
 
-#define SCHEDULES_TABLES_MAX 8
+#define SCHEDULES_TABLES_MAX 10
 
 /*
  * schedules_job_tables writes all job tables of the program; returns how many. NULL everywhere
@@ -25,6 +25,7 @@
 size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
                             struct leasing *leasing, struct settings *settings,
                             struct webhooks *webhooks, struct chain_reconciler *reconciler,
+                            struct chain_expect_watch *expect, struct chain_options *chain,
                             struct job_table out[SCHEDULES_TABLES_MAX]);
 
 #endif

@@ -144,6 +144,10 @@ static enum err start_devchain(struct service *s, struct why *why)
     LOG(LOG_INFO, "devchain.started", log_text("url", devchain_url(s->devchain)),
         log_u64("pid", (uint64_t)devchain_pid(s->devchain)));
     set->chain.rpc_urls = devchain_url(s->devchain);
+    if (set->chain.ws_urls[0] == '\0') {
+        const char *address = set->chain.rpc_urls + strlen("http");
+        set->chain.ws_urls = slice_cstr(&s->boot, slice_format(&s->boot, "ws%s", address));
+    }
     if (set->wallets.dev_accounts == 0) {
         set->wallets.dev_accounts = DEV_WALLETS;
     }
@@ -336,6 +340,46 @@ static enum err start_leasing(struct service *s, struct why *why)
     return e == OK ? leasing_probe(s->leasing, why) : e;
 }
 
+/* An event that somebody waited for came, or did not: those outside are told. */
+static enum err tell_expected(struct store_tx *tx, void *ctx, const struct chain_expect_row *row,
+                              struct why *why)
+{
+    struct arena scratch;
+    struct buf data;
+    struct json_out j;
+    (void)ctx;
+    bool seen = row->state == CHAIN_EXPECT_SEEN;
+    arena_init(&scratch, 0);
+    buf_init(&data, &scratch, 512);
+    json_out_init(&j, &data);
+    json_begin_object(&j);
+    json_key(&j, "key");
+    json_string(&j, row->key);
+    json_key(&j, "event");
+    json_string(&j, row->event_type);
+    json_key(&j, "contract");
+    json_hex(&j, address_slice(&row->address));
+    json_key(&j, "state");
+    json_text(&j, chain_expect_state_text(row->state));
+    if (seen) {
+        json_key(&j, "block");
+        json_u64(&j, row->block);
+        json_key(&j, "logIndex");
+        json_u64(&j, row->log_index);
+        json_key(&j, "transactionHash");
+        json_hex(&j, hash_slice(&row->seen_in));
+    }
+    json_end_object(&j);
+    const struct webhooks_event event = {
+        .name = seen ? "event.seen" : "event.timed_out",
+        .subject = slice_format(&scratch, "expectation/%.*s", SLICE_ARG(row->key)),
+        .data = buf_slice(&data),
+    };
+    enum err e = webhooks_emit(tx, &event, 1, why);
+    arena_free(&scratch);
+    return e;
+}
+
 static enum err start_chain(struct service *s, struct why *why)
 {
     struct settings *set = s->settings;
@@ -343,7 +387,13 @@ static enum err start_chain(struct service *s, struct why *why)
     *table = leasing_chain_table(s->leasing);
     size_t source_count = 0;
     const struct chain_source *sources = leasing_sources(s->leasing, &source_count);
-    const struct chain_options options = {
+    const char **ws_urls = arena_alloc_array(&s->boot, RPC_ENDPOINTS_MAX, sizeof *ws_urls);
+    size_t ws_url_count = 0;
+    enum err e = nodes_streams(&set->chain, &s->boot, ws_urls, &ws_url_count, why);
+    if (e != OK) {
+        return e;
+    }
+    s->chain_options = (struct chain_options){
         .config = &set->chain,
         .store = s->store,
         .rpc = s->rpc,
@@ -351,12 +401,16 @@ static enum err start_chain(struct service *s, struct why *why)
         .source_count = source_count,
         .tables = table,
         .table_count = 1,
+        .expected = tell_expected,
+        .expected_ctx = s,
+        .ws_urls = ws_urls,
+        .ws_url_count = ws_url_count,
         /* Half as many as batches: one is applied, some wait their turn. */
         .readers = ((size_t)set->chain.backfill_window + 1) / 2,
         .leased = true,
         .watch_only = !has_role(s, ROLE_CHAIN),
     };
-    s->chain = chain_new(&options);
+    s->chain = chain_new(&s->chain_options);
     return chain_start(s->chain, why);
 }
 
@@ -386,9 +440,17 @@ static enum err read_treasury(struct service *s, struct why *why)
 
 /* What others can be told: each state that a transaction comes to. */
 static const char *const webhook_events[] = {
-    "transaction.signed",    "transaction.sent",   "transaction.mined",
-    "transaction.reverted",  "transaction.failed", "transaction.replaced",
-    "transaction.cancelled", "transaction.final",  NULL,
+    "transaction.signed",
+    "transaction.sent",
+    "transaction.mined",
+    "transaction.reverted",
+    "transaction.failed",
+    "transaction.replaced",
+    "transaction.cancelled",
+    "transaction.final",
+    "event.seen",
+    "event.timed_out",
+    NULL,
 };
 
 static struct webhooks_event event_of(struct arena *arena, const struct relay_row *row)
@@ -506,6 +568,7 @@ static void fill_ops(struct service *s)
 
 static enum err start_jobs(struct service *s, struct why *why)
 {
+    s->expect = (struct chain_expect_watch){.rpc = s->rpc, .ended = tell_expected, .ctx = s};
     s->retention = (struct ops_retention){
         .audit_usec = s->settings->audit.retention_usec,
         .events_usec = s->settings->chain.event_retention_usec,
@@ -515,8 +578,9 @@ static enum err start_jobs(struct service *s, struct why *why)
     s->reconciler = leasing_reconciler(s->leasing);
     chain_reconcile_metrics_register();
     webhooks_init(&s->webhooks, &s->settings->webhooks, s->store, webhook_events);
-    size_t count = schedules_job_tables(&s->ops, &s->retention, s->leasing, s->settings,
-                                        &s->webhooks, &s->reconciler, s->job_tables);
+    size_t count =
+        schedules_job_tables(&s->ops, &s->retention, s->leasing, s->settings, &s->webhooks,
+                             &s->reconciler, &s->expect, &s->chain_options, s->job_tables);
     enum err e = jobs_catalog_new(&s->boot, s->job_tables, count, &s->ops.jobs, why);
     if (e == OK && has_role(s, ROLE_JOBS)) {
         e = jobs_new(&s->jobs, s->store, &s->settings->jobs, s->job_tables, count, why);

@@ -45,9 +45,11 @@ struct service {
     struct leasing *leasing;
     struct cache *cache;
     struct relay *relay;
+    struct chain_options chain_options;
     struct chain *chain;
     struct job_table job_tables[SCHEDULES_TABLES_MAX];
     struct ops_retention retention;
+    struct chain_expect_watch expect;
     struct chain_reconciler reconciler;
     struct audit_sealer *sealer;
     struct jobs *jobs;

@@ -37,12 +37,26 @@ extern const struct store_statement chain_sql_cursor_halt;
 extern const struct store_statement chain_sql_cursor_insert;
 extern const struct store_statement chain_sql_cursor_move;
 extern const struct store_statement chain_sql_cursor_rewind;
+extern const struct store_statement chain_sql_cursor_touch;
+extern const struct store_statement chain_sql_event_get;
 extern const struct store_statement chain_sql_event_insert;
+extern const struct store_statement chain_sql_event_processed;
 extern const struct store_statement chain_sql_events_below;
 extern const struct store_statement chain_sql_events_cut;
 extern const struct store_statement chain_sql_events_kept;
 extern const struct store_statement chain_sql_events_prune;
 extern const struct store_statement chain_sql_events_range;
+extern const struct store_statement chain_sql_events_refused;
+extern const struct store_statement chain_expect_sql_count;
+extern const struct store_statement chain_expect_sql_found;
+extern const struct store_statement chain_expect_sql_get;
+extern const struct store_statement chain_expect_sql_insert;
+extern const struct store_statement chain_expect_sql_lost;
+extern const struct store_statement chain_expect_sql_prune;
+extern const struct store_statement chain_expect_sql_reopen;
+extern const struct store_statement chain_expect_sql_seen;
+extern const struct store_statement chain_expect_sql_timed_out;
+extern const struct store_statement chain_expect_sql_waiting;
 extern const struct store_statement chain_sql_reorg_insert;
 extern const struct store_statement chain_sql_source_insert;
 extern const struct store_statement chain_sql_sources_list;
@@ -111,6 +125,7 @@ extern const struct store_statement journal_sql_snapshot_parts;
 extern const struct store_statement journal_sql_snapshots_prune;
 extern const struct store_statement leasing_api_sql_account_bids;
 extern const struct store_statement leasing_api_sql_account_tokens;
+extern const struct store_statement leasing_api_sql_asset_claim;
 extern const struct store_statement leasing_api_sql_asset_get;
 extern const struct store_statement leasing_api_sql_asset_put;
 extern const struct store_statement leasing_api_sql_asset_token;
@@ -140,6 +155,7 @@ extern const struct store_statement leasing_api_sql_offers_list;
 extern const struct store_statement leasing_api_sql_onchain_type_find;
 extern const struct store_statement leasing_api_sql_round_get;
 extern const struct store_statement leasing_api_sql_rounds_list;
+extern const struct store_statement leasing_api_sql_type_claim;
 extern const struct store_statement leasing_api_sql_type_get;
 extern const struct store_statement leasing_api_sql_type_put;
 extern const struct store_statement leasing_api_sql_types_count;
@@ -341,6 +357,7 @@ extern const struct store_statement store_partition_sql_drop;
 extern const struct store_statement store_partition_sql_next;
 extern const struct store_statement store_partition_sql_patience;
 extern const struct store_statement store_partition_sql_there;
+extern const struct store_statement store_sql_undo_add;
 extern const struct store_statement store_sql_undo_begin;
 extern const struct store_statement store_sql_undo_drop;
 extern const struct store_statement store_sql_undo_end;
@@ -379,7 +396,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 356,
+    .id = 373,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -417,7 +434,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 357,
+    .id = 374,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -442,7 +459,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 358,
+    .id = 375,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -468,7 +485,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 359,
+    .id = 376,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -529,7 +546,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 360,
+    .id = 377,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -578,7 +595,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 361,
+    .id = 378,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -603,7 +620,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 362,
+    .id = 379,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -640,7 +657,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 363,
+    .id = 380,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -695,7 +712,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 364,
+    .id = 381,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -727,7 +744,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 365,
+    .id = 382,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -752,7 +769,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 366,
+    .id = 383,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -772,7 +789,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 367,
+    .id = 384,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -789,7 +806,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 368,
+    .id = 385,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -827,7 +844,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 369,
+    .id = 386,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -867,7 +884,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 370,
+    .id = 387,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -892,7 +909,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 371,
+    .id = 388,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -919,7 +936,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 372,
+    .id = 389,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -967,7 +984,7 @@ static const struct store_column table_backup_runs_first_fields[] = {
 };
 static const struct store_statement table_backup_runs_first = {
     .name = "table_backup_runs_first",
-    .id = 373,
+    .id = 390,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -1003,7 +1020,7 @@ static const struct store_column table_backup_runs_next_fields[] = {
 };
 static const struct store_statement table_backup_runs_next = {
     .name = "table_backup_runs_next",
-    .id = 374,
+    .id = 391,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -1028,7 +1045,7 @@ static const struct store_column table_backup_runs_count_fields[] = {
 };
 static const struct store_statement table_backup_runs_count = {
     .name = "table_backup_runs_count",
-    .id = 375,
+    .id = 392,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM backup_runs",
@@ -1051,7 +1068,7 @@ static const struct store_column table_backup_runs_insert_params[] = {
 };
 static const struct store_statement table_backup_runs_insert = {
     .name = "table_backup_runs_insert",
-    .id = 376,
+    .id = 393,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count)\n"
@@ -1097,7 +1114,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 377,
+    .id = 394,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1136,7 +1153,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 378,
+    .id = 395,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1161,7 +1178,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 379,
+    .id = 396,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -1186,7 +1203,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 380,
+    .id = 397,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -1228,7 +1245,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 381,
+    .id = 398,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1260,7 +1277,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 382,
+    .id = 399,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1285,7 +1302,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 383,
+    .id = 400,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -1304,7 +1321,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 384,
+    .id = 401,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -1338,25 +1355,26 @@ static const struct store_column table_chain_cursors_first_fields[] = {
     {"genesis_hash", STORE_HASH, false},
     {"halted_why", STORE_TEXT, false},
     {"updated_at", STORE_TIME, false},
+    {"final_block", STORE_I64, false},
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 385,
+    .id = 402,
     .writes = false,
     .sqlite =
-        "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
+        "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
         "FROM chain_cursors\n"
         "ORDER BY chain_id\n"
         "LIMIT ?1",
     .postgres =
-        "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
+        "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
         "FROM chain_cursors\n"
         "ORDER BY chain_id\n"
         "LIMIT $1::bigint",
     .params = table_chain_cursors_first_params,
     .param_count = 1,
     .columns = table_chain_cursors_first_fields,
-    .column_count = 6,
+    .column_count = 7,
 };
 
 static const struct store_column table_chain_cursors_next_params[] = {
@@ -1370,19 +1388,20 @@ static const struct store_column table_chain_cursors_next_fields[] = {
     {"genesis_hash", STORE_HASH, false},
     {"halted_why", STORE_TEXT, false},
     {"updated_at", STORE_TIME, false},
+    {"final_block", STORE_I64, false},
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 386,
+    .id = 403,
     .writes = false,
     .sqlite =
-        "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
+        "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
         "FROM chain_cursors\n"
         "WHERE chain_id > ?1\n"
         "ORDER BY chain_id\n"
         "LIMIT ?2",
     .postgres =
-        "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at\n"
+        "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
         "FROM chain_cursors\n"
         "WHERE chain_id > $1::bigint\n"
         "ORDER BY chain_id\n"
@@ -1390,7 +1409,7 @@ static const struct store_statement table_chain_cursors_next = {
     .params = table_chain_cursors_next_params,
     .param_count = 2,
     .columns = table_chain_cursors_next_fields,
-    .column_count = 6,
+    .column_count = 7,
 };
 
 static const struct store_column table_chain_cursors_count_fields[] = {
@@ -1398,7 +1417,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 387,
+    .id = 404,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -1415,22 +1434,23 @@ static const struct store_column table_chain_cursors_insert_params[] = {
     {"genesis_hash", STORE_HASH, false},
     {"halted_why", STORE_TEXT, false},
     {"updated_at", STORE_TIME, false},
+    {"final_block", STORE_I64, false},
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 388,
+    .id = 405,
     .writes = true,
     .sqlite =
-        "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     .postgres =
-        "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at)\n"
-        "VALUES ($1::bigint, $2::bigint, $3::bytea, $4::bytea, $5::text, $6::timestamptz)",
+        "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block)\n"
+        "VALUES ($1::bigint, $2::bigint, $3::bytea, $4::bytea, $5::text, $6::timestamptz, $7::bigint)",
     .rows = STORE_ROWS_LOAD,
     .postgres_rows =
-        "COPY chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at) FROM STDIN (FORMAT binary)",
+        "COPY chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block) FROM STDIN (FORMAT binary)",
     .params = table_chain_cursors_insert_params,
-    .param_count = 6,
+    .param_count = 7,
 };
 
 static const struct store_column table_chain_cursors_columns[] = {
@@ -1440,8 +1460,172 @@ static const struct store_column table_chain_cursors_columns[] = {
     {"genesis_hash", STORE_HASH, false},
     {"halted_why", STORE_TEXT, false},
     {"updated_at", STORE_TIME, false},
+    {"final_block", STORE_I64, false},
 };
 static const uint16_t table_chain_cursors_key[] = {0};
+
+static const struct store_column table_chain_expectations_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_chain_expectations_first_fields[] = {
+    {"expectation_key", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"contract_address", STORE_ADDRESS, false},
+    {"event_type", STORE_TEXT, false},
+    {"topic0", STORE_HASH, false},
+    {"topic1", STORE_HASH, true},
+    {"topic2", STORE_HASH, true},
+    {"topic3", STORE_HASH, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"from_block", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"block_number", STORE_I64, true},
+    {"log_index", STORE_I64, true},
+    {"seen_in", STORE_HASH, true},
+    {"node_block", STORE_I64, true},
+    {"created_at", STORE_TIME, false},
+    {"since", STORE_TIME, false},
+    {"ended_at", STORE_TIME, true},
+};
+static const struct store_statement table_chain_expectations_first = {
+    .name = "table_chain_expectations_first",
+    .id = 406,
+    .writes = false,
+    .sqlite =
+        "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
+        "FROM chain_expectations\n"
+        "ORDER BY expectation_key\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
+        "FROM chain_expectations\n"
+        "ORDER BY expectation_key\n"
+        "LIMIT $1::bigint",
+    .params = table_chain_expectations_first_params,
+    .param_count = 1,
+    .columns = table_chain_expectations_first_fields,
+    .column_count = 18,
+};
+
+static const struct store_column table_chain_expectations_next_params[] = {
+    {"after_expectation_key", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_chain_expectations_next_fields[] = {
+    {"expectation_key", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"contract_address", STORE_ADDRESS, false},
+    {"event_type", STORE_TEXT, false},
+    {"topic0", STORE_HASH, false},
+    {"topic1", STORE_HASH, true},
+    {"topic2", STORE_HASH, true},
+    {"topic3", STORE_HASH, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"from_block", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"block_number", STORE_I64, true},
+    {"log_index", STORE_I64, true},
+    {"seen_in", STORE_HASH, true},
+    {"node_block", STORE_I64, true},
+    {"created_at", STORE_TIME, false},
+    {"since", STORE_TIME, false},
+    {"ended_at", STORE_TIME, true},
+};
+static const struct store_statement table_chain_expectations_next = {
+    .name = "table_chain_expectations_next",
+    .id = 407,
+    .writes = false,
+    .sqlite =
+        "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
+        "FROM chain_expectations\n"
+        "WHERE expectation_key > ?1\n"
+        "ORDER BY expectation_key\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
+        "FROM chain_expectations\n"
+        "WHERE expectation_key > $1::text\n"
+        "ORDER BY expectation_key\n"
+        "LIMIT $2::bigint",
+    .params = table_chain_expectations_next_params,
+    .param_count = 2,
+    .columns = table_chain_expectations_next_fields,
+    .column_count = 18,
+};
+
+static const struct store_column table_chain_expectations_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_chain_expectations_count = {
+    .name = "table_chain_expectations_count",
+    .id = 408,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM chain_expectations",
+    .postgres =
+        "SELECT count(*) AS rows FROM chain_expectations",
+    .columns = table_chain_expectations_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_chain_expectations_insert_params[] = {
+    {"expectation_key", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"contract_address", STORE_ADDRESS, false},
+    {"event_type", STORE_TEXT, false},
+    {"topic0", STORE_HASH, false},
+    {"topic1", STORE_HASH, true},
+    {"topic2", STORE_HASH, true},
+    {"topic3", STORE_HASH, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"from_block", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"block_number", STORE_I64, true},
+    {"log_index", STORE_I64, true},
+    {"seen_in", STORE_HASH, true},
+    {"node_block", STORE_I64, true},
+    {"created_at", STORE_TIME, false},
+    {"since", STORE_TIME, false},
+    {"ended_at", STORE_TIME, true},
+};
+static const struct store_statement table_chain_expectations_insert = {
+    .name = "table_chain_expectations_insert",
+    .id = 409,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO chain_expectations (expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+    .postgres =
+        "INSERT INTO chain_expectations (expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at)\n"
+        "VALUES ($1::text, $2::bigint, $3::bytea, $4::text, $5::bytea, $6::bytea, $7::bytea, $8::bytea, $9::bytea, $10::bigint, $11::bigint, $12::bigint, $13::bigint, $14::bytea, $15::bigint, $16::timestamptz, $17::timestamptz, $18::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY chain_expectations (expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at) FROM STDIN (FORMAT binary)",
+    .params = table_chain_expectations_insert_params,
+    .param_count = 18,
+};
+
+static const struct store_column table_chain_expectations_columns[] = {
+    {"expectation_key", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"contract_address", STORE_ADDRESS, false},
+    {"event_type", STORE_TEXT, false},
+    {"topic0", STORE_HASH, false},
+    {"topic1", STORE_HASH, true},
+    {"topic2", STORE_HASH, true},
+    {"topic3", STORE_HASH, true},
+    {"transaction_hash", STORE_HASH, true},
+    {"from_block", STORE_I64, false},
+    {"state", STORE_I64, false},
+    {"block_number", STORE_I64, true},
+    {"log_index", STORE_I64, true},
+    {"seen_in", STORE_HASH, true},
+    {"node_block", STORE_I64, true},
+    {"created_at", STORE_TIME, false},
+    {"since", STORE_TIME, false},
+    {"ended_at", STORE_TIME, true},
+};
+static const uint16_t table_chain_expectations_key[] = {0};
 
 static const struct store_column table_chain_reorgs_first_params[] = {
     {"max_rows", STORE_I64, false},
@@ -1458,7 +1642,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 389,
+    .id = 410,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1492,7 +1676,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 390,
+    .id = 411,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1517,7 +1701,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 391,
+    .id = 412,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -1539,7 +1723,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 392,
+    .id = 413,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -1560,7 +1744,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 393,
+    .id = 414,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -1580,7 +1764,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 394,
+    .id = 415,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1615,7 +1799,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 395,
+    .id = 416,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1646,7 +1830,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 396,
+    .id = 417,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1671,7 +1855,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 397,
+    .id = 418,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -1689,7 +1873,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 398,
+    .id = 419,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -1730,7 +1914,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 399,
+    .id = 420,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1769,7 +1953,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 400,
+    .id = 421,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1794,7 +1978,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 401,
+    .id = 422,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -1819,7 +2003,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 402,
+    .id = 423,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -1862,7 +2046,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 403,
+    .id = 424,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1895,7 +2079,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 404,
+    .id = 425,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -1920,7 +2104,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 405,
+    .id = 426,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -1940,7 +2124,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 406,
+    .id = 427,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -1974,7 +2158,7 @@ static const struct store_column table_installation_first_fields[] = {
 };
 static const struct store_statement table_installation_first = {
     .name = "table_installation_first",
-    .id = 407,
+    .id = 428,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -2002,7 +2186,7 @@ static const struct store_column table_installation_next_fields[] = {
 };
 static const struct store_statement table_installation_next = {
     .name = "table_installation_next",
-    .id = 408,
+    .id = 429,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -2027,7 +2211,7 @@ static const struct store_column table_installation_count_fields[] = {
 };
 static const struct store_statement table_installation_count = {
     .name = "table_installation_count",
-    .id = 409,
+    .id = 430,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM installation",
@@ -2043,7 +2227,7 @@ static const struct store_column table_installation_insert_params[] = {
 };
 static const struct store_statement table_installation_insert = {
     .name = "table_installation_insert",
-    .id = 410,
+    .id = 431,
     .writes = true,
     .sqlite =
         "INSERT INTO installation (single, id)\n"
@@ -2075,7 +2259,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 411,
+    .id = 432,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2105,7 +2289,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 412,
+    .id = 433,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2130,7 +2314,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 413,
+    .id = 434,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -2148,7 +2332,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 414,
+    .id = 435,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired, spec)\n"
@@ -2181,7 +2365,7 @@ static const struct store_column table_job_queues_first_fields[] = {
 };
 static const struct store_statement table_job_queues_first = {
     .name = "table_job_queues_first",
-    .id = 415,
+    .id = 436,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2210,7 +2394,7 @@ static const struct store_column table_job_queues_next_fields[] = {
 };
 static const struct store_statement table_job_queues_next = {
     .name = "table_job_queues_next",
-    .id = 416,
+    .id = 437,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2235,7 +2419,7 @@ static const struct store_column table_job_queues_count_fields[] = {
 };
 static const struct store_statement table_job_queues_count = {
     .name = "table_job_queues_count",
-    .id = 417,
+    .id = 438,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_queues",
@@ -2252,7 +2436,7 @@ static const struct store_column table_job_queues_insert_params[] = {
 };
 static const struct store_statement table_job_queues_insert = {
     .name = "table_job_queues_insert",
-    .id = 418,
+    .id = 439,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated)\n"
@@ -2305,7 +2489,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 419,
+    .id = 440,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2355,7 +2539,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 420,
+    .id = 441,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2380,7 +2564,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 421,
+    .id = 442,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -2418,7 +2602,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 422,
+    .id = 443,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
@@ -2439,7 +2623,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 423,
+    .id = 444,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -2459,7 +2643,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 424,
+    .id = 445,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2515,7 +2699,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 425,
+    .id = 446,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2553,7 +2737,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 426,
+    .id = 447,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2578,7 +2762,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 427,
+    .id = 448,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -2601,7 +2785,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 428,
+    .id = 449,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -2645,7 +2829,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 429,
+    .id = 450,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2683,7 +2867,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 430,
+    .id = 451,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2708,7 +2892,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 431,
+    .id = 452,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -2731,7 +2915,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 432,
+    .id = 453,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -2776,7 +2960,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 433,
+    .id = 454,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2814,7 +2998,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 434,
+    .id = 455,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2839,7 +3023,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 435,
+    .id = 456,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -2863,7 +3047,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 436,
+    .id = 457,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -2907,7 +3091,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 437,
+    .id = 458,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2943,7 +3127,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 438,
+    .id = 459,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -2968,7 +3152,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 439,
+    .id = 460,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -2990,7 +3174,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 440,
+    .id = 461,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -3060,7 +3244,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 441,
+    .id = 462,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3122,7 +3306,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 442,
+    .id = 463,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3147,7 +3331,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 443,
+    .id = 464,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -3197,7 +3381,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 444,
+    .id = 465,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -3267,7 +3451,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 445,
+    .id = 466,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3301,7 +3485,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 446,
+    .id = 467,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3326,7 +3510,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 447,
+    .id = 468,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -3348,7 +3532,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 448,
+    .id = 469,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -3393,7 +3577,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 449,
+    .id = 470,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3432,7 +3616,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 450,
+    .id = 471,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3457,7 +3641,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 451,
+    .id = 472,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -3482,7 +3666,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 452,
+    .id = 473,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -3535,7 +3719,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 453,
+    .id = 474,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3577,7 +3761,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 454,
+    .id = 475,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3602,7 +3786,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 455,
+    .id = 476,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -3632,7 +3816,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 456,
+    .id = 477,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -3681,7 +3865,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 457,
+    .id = 478,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3717,7 +3901,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 458,
+    .id = 479,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3742,7 +3926,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 459,
+    .id = 480,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -3763,7 +3947,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 460,
+    .id = 481,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -3803,7 +3987,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 461,
+    .id = 482,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3838,7 +4022,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 462,
+    .id = 483,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -3863,7 +4047,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 463,
+    .id = 484,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -3884,7 +4068,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 464,
+    .id = 485,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -3921,7 +4105,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 465,
+    .id = 486,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3951,7 +4135,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 466,
+    .id = 487,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -3976,7 +4160,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 467,
+    .id = 488,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -3994,7 +4178,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 468,
+    .id = 489,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -4033,7 +4217,7 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 469,
+    .id = 490,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4068,7 +4252,7 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 470,
+    .id = 491,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4093,7 +4277,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 471,
+    .id = 492,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -4116,7 +4300,7 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 472,
+    .id = 493,
     .writes = true,
     .sqlite =
         "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
@@ -4154,7 +4338,7 @@ static const struct store_column table_relay_callers_first_fields[] = {
 };
 static const struct store_statement table_relay_callers_first = {
     .name = "table_relay_callers_first",
-    .id = 473,
+    .id = 494,
     .writes = false,
     .sqlite =
         "SELECT caller_id, next_nonce, updated_at\n"
@@ -4183,7 +4367,7 @@ static const struct store_column table_relay_callers_next_fields[] = {
 };
 static const struct store_statement table_relay_callers_next = {
     .name = "table_relay_callers_next",
-    .id = 474,
+    .id = 495,
     .writes = false,
     .sqlite =
         "SELECT caller_id, next_nonce, updated_at\n"
@@ -4208,7 +4392,7 @@ static const struct store_column table_relay_callers_count_fields[] = {
 };
 static const struct store_statement table_relay_callers_count = {
     .name = "table_relay_callers_count",
-    .id = 475,
+    .id = 496,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_callers",
@@ -4225,7 +4409,7 @@ static const struct store_column table_relay_callers_insert_params[] = {
 };
 static const struct store_statement table_relay_callers_insert = {
     .name = "table_relay_callers_insert",
-    .id = 476,
+    .id = 497,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_callers (caller_id, next_nonce, updated_at)\n"
@@ -4290,7 +4474,7 @@ static const struct store_column table_relay_intents_first_fields[] = {
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 477,
+    .id = 498,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
@@ -4352,7 +4536,7 @@ static const struct store_column table_relay_intents_next_fields[] = {
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 478,
+    .id = 499,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
@@ -4377,7 +4561,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 479,
+    .id = 500,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -4427,7 +4611,7 @@ static const struct store_column table_relay_intents_insert_params[] = {
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 480,
+    .id = 501,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id)\n"
@@ -4448,7 +4632,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 481,
+    .id = 502,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -4468,7 +4652,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 482,
+    .id = 503,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -4536,7 +4720,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 483,
+    .id = 504,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4572,7 +4756,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 484,
+    .id = 505,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4597,7 +4781,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 485,
+    .id = 506,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -4620,7 +4804,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 486,
+    .id = 507,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -4663,7 +4847,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 487,
+    .id = 508,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -4698,7 +4882,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 488,
+    .id = 509,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -4723,7 +4907,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 489,
+    .id = 510,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -4745,7 +4929,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 490,
+    .id = 511,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at)\n"
@@ -4784,7 +4968,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 491,
+    .id = 512,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4817,7 +5001,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 492,
+    .id = 513,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -4842,7 +5026,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 493,
+    .id = 514,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -4861,7 +5045,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 494,
+    .id = 515,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -4906,7 +5090,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 495,
+    .id = 516,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4947,7 +5131,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 496,
+    .id = 517,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -4972,7 +5156,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 497,
+    .id = 518,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -5000,7 +5184,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 498,
+    .id = 519,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -5048,7 +5232,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 499,
+    .id = 520,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -5084,7 +5268,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 500,
+    .id = 521,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -5109,7 +5293,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 501,
+    .id = 522,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -5131,7 +5315,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 502,
+    .id = 523,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -5171,7 +5355,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 503,
+    .id = 524,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -5207,7 +5391,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 504,
+    .id = 525,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -5232,7 +5416,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 505,
+    .id = 526,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -5252,7 +5436,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 506,
+    .id = 527,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -5288,7 +5472,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 507,
+    .id = 528,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5320,7 +5504,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 508,
+    .id = 529,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5345,7 +5529,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 509,
+    .id = 530,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -5363,7 +5547,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 510,
+    .id = 531,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -5397,7 +5581,7 @@ static const struct store_column table_trading_balances_first_fields[] = {
 };
 static const struct store_statement table_trading_balances_first = {
     .name = "table_trading_balances_first",
-    .id = 511,
+    .id = 532,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -5428,7 +5612,7 @@ static const struct store_column table_trading_balances_next_fields[] = {
 };
 static const struct store_statement table_trading_balances_next = {
     .name = "table_trading_balances_next",
-    .id = 512,
+    .id = 533,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -5453,7 +5637,7 @@ static const struct store_column table_trading_balances_count_fields[] = {
 };
 static const struct store_statement table_trading_balances_count = {
     .name = "table_trading_balances_count",
-    .id = 513,
+    .id = 534,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_balances",
@@ -5471,7 +5655,7 @@ static const struct store_column table_trading_balances_insert_params[] = {
 };
 static const struct store_statement table_trading_balances_insert = {
     .name = "table_trading_balances_insert",
-    .id = 514,
+    .id = 535,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_balances (account, asset, total, locked)\n"
@@ -5511,7 +5695,7 @@ static const struct store_column table_trading_candles_first_fields[] = {
 };
 static const struct store_statement table_trading_candles_first = {
     .name = "table_trading_candles_first",
-    .id = 515,
+    .id = 536,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -5549,7 +5733,7 @@ static const struct store_column table_trading_candles_next_fields[] = {
 };
 static const struct store_statement table_trading_candles_next = {
     .name = "table_trading_candles_next",
-    .id = 516,
+    .id = 537,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -5574,7 +5758,7 @@ static const struct store_column table_trading_candles_count_fields[] = {
 };
 static const struct store_statement table_trading_candles_count = {
     .name = "table_trading_candles_count",
-    .id = 517,
+    .id = 538,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_candles",
@@ -5598,7 +5782,7 @@ static const struct store_column table_trading_candles_insert_params[] = {
 };
 static const struct store_statement table_trading_candles_insert = {
     .name = "table_trading_candles_insert",
-    .id = 518,
+    .id = 539,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_candles (pair, span_sec, begins, open, high, low, close, volume, notional, trades)\n"
@@ -5639,7 +5823,7 @@ static const struct store_column table_trading_cursor_first_fields[] = {
 };
 static const struct store_statement table_trading_cursor_first = {
     .name = "table_trading_cursor_first",
-    .id = 519,
+    .id = 540,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -5670,7 +5854,7 @@ static const struct store_column table_trading_cursor_next_fields[] = {
 };
 static const struct store_statement table_trading_cursor_next = {
     .name = "table_trading_cursor_next",
-    .id = 520,
+    .id = 541,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -5695,7 +5879,7 @@ static const struct store_column table_trading_cursor_count_fields[] = {
 };
 static const struct store_statement table_trading_cursor_count = {
     .name = "table_trading_cursor_count",
-    .id = 521,
+    .id = 542,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_cursor",
@@ -5714,7 +5898,7 @@ static const struct store_column table_trading_cursor_insert_params[] = {
 };
 static const struct store_statement table_trading_cursor_insert = {
     .name = "table_trading_cursor_insert",
-    .id = 522,
+    .id = 543,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_cursor (single, seq, venue_time, trades, places)\n"
@@ -5731,7 +5915,7 @@ static const struct store_statement table_trading_cursor_insert = {
 
 static const struct store_statement table_trading_cursor_clear = {
     .name = "table_trading_cursor_clear",
-    .id = 523,
+    .id = 544,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_cursor",
@@ -5760,7 +5944,7 @@ static const struct store_column table_trading_deltas_first_fields[] = {
 };
 static const struct store_statement table_trading_deltas_first = {
     .name = "table_trading_deltas_first",
-    .id = 524,
+    .id = 545,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -5792,7 +5976,7 @@ static const struct store_column table_trading_deltas_next_fields[] = {
 };
 static const struct store_statement table_trading_deltas_next = {
     .name = "table_trading_deltas_next",
-    .id = 525,
+    .id = 546,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -5817,7 +6001,7 @@ static const struct store_column table_trading_deltas_count_fields[] = {
 };
 static const struct store_statement table_trading_deltas_count = {
     .name = "table_trading_deltas_count",
-    .id = 526,
+    .id = 547,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_deltas",
@@ -5836,7 +6020,7 @@ static const struct store_column table_trading_deltas_insert_params[] = {
 };
 static const struct store_statement table_trading_deltas_insert = {
     .name = "table_trading_deltas_insert",
-    .id = 527,
+    .id = 548,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_deltas (pair, number, seq, changes, checksum)\n"
@@ -5872,7 +6056,7 @@ static const struct store_column table_trading_journal_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_first = {
     .name = "table_trading_journal_first",
-    .id = 528,
+    .id = 549,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -5903,7 +6087,7 @@ static const struct store_column table_trading_journal_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_next = {
     .name = "table_trading_journal_next",
-    .id = 529,
+    .id = 550,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -5928,7 +6112,7 @@ static const struct store_column table_trading_journal_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_count = {
     .name = "table_trading_journal_count",
-    .id = 530,
+    .id = 551,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal",
@@ -5947,7 +6131,7 @@ static const struct store_column table_trading_journal_insert_params[] = {
 };
 static const struct store_statement table_trading_journal_insert = {
     .name = "table_trading_journal_insert",
-    .id = 531,
+    .id = 552,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal (first_seq, next_seq, fence, chain_before, block)\n"
@@ -5987,7 +6171,7 @@ static const struct store_column table_trading_journal_limits_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_first = {
     .name = "table_trading_journal_limits_first",
-    .id = 532,
+    .id = 553,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -6022,7 +6206,7 @@ static const struct store_column table_trading_journal_limits_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_next = {
     .name = "table_trading_journal_limits_next",
-    .id = 533,
+    .id = 554,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -6047,7 +6231,7 @@ static const struct store_column table_trading_journal_limits_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_count = {
     .name = "table_trading_journal_limits_count",
-    .id = 534,
+    .id = 555,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal_limits",
@@ -6070,7 +6254,7 @@ static const struct store_column table_trading_journal_limits_insert_params[] = 
 };
 static const struct store_statement table_trading_journal_limits_insert = {
     .name = "table_trading_journal_limits_insert",
-    .id = 535,
+    .id = 556,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal_limits (single, pairs, assets, accounts, orders, balances, rights, holds, id_window)\n"
@@ -6110,7 +6294,7 @@ static const struct store_column table_trading_levels_first_fields[] = {
 };
 static const struct store_statement table_trading_levels_first = {
     .name = "table_trading_levels_first",
-    .id = 536,
+    .id = 557,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -6143,7 +6327,7 @@ static const struct store_column table_trading_levels_next_fields[] = {
 };
 static const struct store_statement table_trading_levels_next = {
     .name = "table_trading_levels_next",
-    .id = 537,
+    .id = 558,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -6168,7 +6352,7 @@ static const struct store_column table_trading_levels_count_fields[] = {
 };
 static const struct store_statement table_trading_levels_count = {
     .name = "table_trading_levels_count",
-    .id = 538,
+    .id = 559,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_levels",
@@ -6187,7 +6371,7 @@ static const struct store_column table_trading_levels_insert_params[] = {
 };
 static const struct store_statement table_trading_levels_insert = {
     .name = "table_trading_levels_insert",
-    .id = 539,
+    .id = 560,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_levels (pair, side, price, qty, orders)\n"
@@ -6226,7 +6410,7 @@ static const struct store_column table_trading_movements_first_fields[] = {
 };
 static const struct store_statement table_trading_movements_first = {
     .name = "table_trading_movements_first",
-    .id = 540,
+    .id = 561,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -6260,7 +6444,7 @@ static const struct store_column table_trading_movements_next_fields[] = {
 };
 static const struct store_statement table_trading_movements_next = {
     .name = "table_trading_movements_next",
-    .id = 541,
+    .id = 562,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -6285,7 +6469,7 @@ static const struct store_column table_trading_movements_count_fields[] = {
 };
 static const struct store_statement table_trading_movements_count = {
     .name = "table_trading_movements_count",
-    .id = 542,
+    .id = 563,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_movements",
@@ -6307,7 +6491,7 @@ static const struct store_column table_trading_movements_insert_params[] = {
 };
 static const struct store_statement table_trading_movements_insert = {
     .name = "table_trading_movements_insert",
-    .id = 543,
+    .id = 564,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_movements (seq, at, kind, id, account, receiver, asset, amount)\n"
@@ -6364,7 +6548,7 @@ static const struct store_column table_trading_orders_first_fields[] = {
 };
 static const struct store_statement table_trading_orders_first = {
     .name = "table_trading_orders_first",
-    .id = 544,
+    .id = 565,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -6413,7 +6597,7 @@ static const struct store_column table_trading_orders_next_fields[] = {
 };
 static const struct store_statement table_trading_orders_next = {
     .name = "table_trading_orders_next",
-    .id = 545,
+    .id = 566,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -6438,7 +6622,7 @@ static const struct store_column table_trading_orders_count_fields[] = {
 };
 static const struct store_statement table_trading_orders_count = {
     .name = "table_trading_orders_count",
-    .id = 546,
+    .id = 567,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_orders",
@@ -6475,7 +6659,7 @@ static const struct store_column table_trading_orders_insert_params[] = {
 };
 static const struct store_statement table_trading_orders_insert = {
     .name = "table_trading_orders_insert",
-    .id = 547,
+    .id = 568,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_orders (id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at)\n"
@@ -6537,7 +6721,7 @@ static const struct store_column table_trading_pairs_first_fields[] = {
 };
 static const struct store_statement table_trading_pairs_first = {
     .name = "table_trading_pairs_first",
-    .id = 548,
+    .id = 569,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -6576,7 +6760,7 @@ static const struct store_column table_trading_pairs_next_fields[] = {
 };
 static const struct store_statement table_trading_pairs_next = {
     .name = "table_trading_pairs_next",
-    .id = 549,
+    .id = 570,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -6601,7 +6785,7 @@ static const struct store_column table_trading_pairs_count_fields[] = {
 };
 static const struct store_statement table_trading_pairs_count = {
     .name = "table_trading_pairs_count",
-    .id = 550,
+    .id = 571,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_pairs",
@@ -6628,7 +6812,7 @@ static const struct store_column table_trading_pairs_insert_params[] = {
 };
 static const struct store_statement table_trading_pairs_insert = {
     .name = "table_trading_pairs_insert",
-    .id = 551,
+    .id = 572,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_pairs (pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum)\n"
@@ -6670,7 +6854,7 @@ static const struct store_column table_trading_snapshots_first_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_first = {
     .name = "table_trading_snapshots_first",
-    .id = 552,
+    .id = 573,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -6700,7 +6884,7 @@ static const struct store_column table_trading_snapshots_next_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_next = {
     .name = "table_trading_snapshots_next",
-    .id = 553,
+    .id = 574,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -6725,7 +6909,7 @@ static const struct store_column table_trading_snapshots_count_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_count = {
     .name = "table_trading_snapshots_count",
-    .id = 554,
+    .id = 575,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_snapshots",
@@ -6742,7 +6926,7 @@ static const struct store_column table_trading_snapshots_insert_params[] = {
 };
 static const struct store_statement table_trading_snapshots_insert = {
     .name = "table_trading_snapshots_insert",
-    .id = 555,
+    .id = 576,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_snapshots (seq, part, bytes)\n"
@@ -6779,7 +6963,7 @@ static const struct store_column table_trading_statistics_first_fields[] = {
 };
 static const struct store_statement table_trading_statistics_first = {
     .name = "table_trading_statistics_first",
-    .id = 556,
+    .id = 577,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -6813,7 +6997,7 @@ static const struct store_column table_trading_statistics_next_fields[] = {
 };
 static const struct store_statement table_trading_statistics_next = {
     .name = "table_trading_statistics_next",
-    .id = 557,
+    .id = 578,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -6838,7 +7022,7 @@ static const struct store_column table_trading_statistics_count_fields[] = {
 };
 static const struct store_statement table_trading_statistics_count = {
     .name = "table_trading_statistics_count",
-    .id = 558,
+    .id = 579,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_statistics",
@@ -6860,7 +7044,7 @@ static const struct store_column table_trading_statistics_insert_params[] = {
 };
 static const struct store_statement table_trading_statistics_insert = {
     .name = "table_trading_statistics_insert",
-    .id = 559,
+    .id = 580,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_statistics (pair, open, high, low, close, volume, notional, trades)\n"
@@ -6909,7 +7093,7 @@ static const struct store_column table_trading_trades_first_fields[] = {
 };
 static const struct store_statement table_trading_trades_first = {
     .name = "table_trading_trades_first",
-    .id = 560,
+    .id = 581,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -6950,7 +7134,7 @@ static const struct store_column table_trading_trades_next_fields[] = {
 };
 static const struct store_statement table_trading_trades_next = {
     .name = "table_trading_trades_next",
-    .id = 561,
+    .id = 582,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -6975,7 +7159,7 @@ static const struct store_column table_trading_trades_count_fields[] = {
 };
 static const struct store_statement table_trading_trades_count = {
     .name = "table_trading_trades_count",
-    .id = 562,
+    .id = 583,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_trades",
@@ -7004,7 +7188,7 @@ static const struct store_column table_trading_trades_insert_params[] = {
 };
 static const struct store_statement table_trading_trades_insert = {
     .name = "table_trading_trades_insert",
-    .id = 563,
+    .id = 584,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_trades (id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee)\n"
@@ -7049,7 +7233,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 564,
+    .id = 585,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -7079,7 +7263,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 565,
+    .id = 586,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -7104,7 +7288,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 566,
+    .id = 587,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -7122,7 +7306,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 567,
+    .id = 588,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -7143,7 +7327,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 568,
+    .id = 589,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -7163,7 +7347,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 569,
+    .id = 590,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -7196,7 +7380,7 @@ static const struct store_column table_webhook_endpoints_first_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_first = {
     .name = "table_webhook_endpoints_first",
-    .id = 570,
+    .id = 591,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -7228,7 +7412,7 @@ static const struct store_column table_webhook_endpoints_next_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_next = {
     .name = "table_webhook_endpoints_next",
-    .id = 571,
+    .id = 592,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -7253,7 +7437,7 @@ static const struct store_column table_webhook_endpoints_count_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_count = {
     .name = "table_webhook_endpoints_count",
-    .id = 572,
+    .id = 593,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM webhook_endpoints",
@@ -7273,7 +7457,7 @@ static const struct store_column table_webhook_endpoints_insert_params[] = {
 };
 static const struct store_statement table_webhook_endpoints_insert = {
     .name = "table_webhook_endpoints_insert",
-    .id = 573,
+    .id = 594,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_endpoints (endpoint_id, url, events, secret_version, rotated_at, created_at)\n"
@@ -7317,7 +7501,7 @@ static const struct store_column table_webhook_deliveries_first_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_first = {
     .name = "table_webhook_deliveries_first",
-    .id = 574,
+    .id = 595,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
@@ -7355,7 +7539,7 @@ static const struct store_column table_webhook_deliveries_next_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_next = {
     .name = "table_webhook_deliveries_next",
-    .id = 575,
+    .id = 596,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
@@ -7380,7 +7564,7 @@ static const struct store_column table_webhook_deliveries_count_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_count = {
     .name = "table_webhook_deliveries_count",
-    .id = 576,
+    .id = 597,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM webhook_deliveries",
@@ -7406,7 +7590,7 @@ static const struct store_column table_webhook_deliveries_insert_params[] = {
 };
 static const struct store_statement table_webhook_deliveries_insert = {
     .name = "table_webhook_deliveries_insert",
-    .id = 577,
+    .id = 598,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_deliveries (seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at)\n"
@@ -7427,7 +7611,7 @@ static const struct store_column table_webhook_deliveries_number_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_number = {
     .name = "table_webhook_deliveries_number",
-    .id = 578,
+    .id = 599,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM webhook_deliveries",
@@ -7447,7 +7631,7 @@ static const struct store_column table_webhook_deliveries_renumber_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_renumber = {
     .name = "table_webhook_deliveries_renumber",
-    .id = 579,
+    .id = 600,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -7566,7 +7750,7 @@ static const struct store_table sql_catalog_tables[] = {
     {
         .name = "chain_cursors",
         .columns = table_chain_cursors_columns,
-        .column_count = 6,
+        .column_count = 7,
         .key = table_chain_cursors_key,
         .key_count = 1,
         .rows_fresh = 0,
@@ -7574,6 +7758,18 @@ static const struct store_table sql_catalog_tables[] = {
         .next = &table_chain_cursors_next,
         .count = &table_chain_cursors_count,
         .insert = &table_chain_cursors_insert,
+    },
+    {
+        .name = "chain_expectations",
+        .columns = table_chain_expectations_columns,
+        .column_count = 18,
+        .key = table_chain_expectations_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_chain_expectations_first,
+        .next = &table_chain_expectations_next,
+        .count = &table_chain_expectations_count,
+        .insert = &table_chain_expectations_insert,
     },
     {
         .name = "chain_reorgs",
@@ -8183,12 +8379,26 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &chain_sql_cursor_insert,
     &chain_sql_cursor_move,
     &chain_sql_cursor_rewind,
+    &chain_sql_cursor_touch,
+    &chain_sql_event_get,
     &chain_sql_event_insert,
+    &chain_sql_event_processed,
     &chain_sql_events_below,
     &chain_sql_events_cut,
     &chain_sql_events_kept,
     &chain_sql_events_prune,
     &chain_sql_events_range,
+    &chain_sql_events_refused,
+    &chain_expect_sql_count,
+    &chain_expect_sql_found,
+    &chain_expect_sql_get,
+    &chain_expect_sql_insert,
+    &chain_expect_sql_lost,
+    &chain_expect_sql_prune,
+    &chain_expect_sql_reopen,
+    &chain_expect_sql_seen,
+    &chain_expect_sql_timed_out,
+    &chain_expect_sql_waiting,
     &chain_sql_reorg_insert,
     &chain_sql_source_insert,
     &chain_sql_sources_list,
@@ -8257,6 +8467,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &journal_sql_snapshots_prune,
     &leasing_api_sql_account_bids,
     &leasing_api_sql_account_tokens,
+    &leasing_api_sql_asset_claim,
     &leasing_api_sql_asset_get,
     &leasing_api_sql_asset_put,
     &leasing_api_sql_asset_token,
@@ -8286,6 +8497,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &leasing_api_sql_onchain_type_find,
     &leasing_api_sql_round_get,
     &leasing_api_sql_rounds_list,
+    &leasing_api_sql_type_claim,
     &leasing_api_sql_type_get,
     &leasing_api_sql_type_put,
     &leasing_api_sql_types_count,
@@ -8487,6 +8699,7 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &store_partition_sql_next,
     &store_partition_sql_patience,
     &store_partition_sql_there,
+    &store_sql_undo_add,
     &store_sql_undo_begin,
     &store_sql_undo_drop,
     &store_sql_undo_end,
@@ -8538,6 +8751,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_chain_cursors_next,
     &table_chain_cursors_count,
     &table_chain_cursors_insert,
+    &table_chain_expectations_first,
+    &table_chain_expectations_next,
+    &table_chain_expectations_count,
+    &table_chain_expectations_insert,
     &table_chain_reorgs_first,
     &table_chain_reorgs_next,
     &table_chain_reorgs_count,
@@ -11989,15 +12206,91 @@ static const struct store_migration sql_catalog_migrations[] = {
             "ALTER TABLE relay_intents DROP COLUMN caller_id;\n"
             "DROP TABLE relay_callers;",
     },
+    {
+        .version = 20,
+        .name = "chain_finality",
+        .checksum = "0807416c193aafd44140533844dfb9fa11d472bcc685765cc6d54b9f3cf69d87",
+        .up_sqlite =
+            "ALTER TABLE chain_cursors ADD COLUMN final_block INTEGER NOT NULL DEFAULT 0;",
+        .up_postgres =
+            "ALTER TABLE chain_cursors ADD COLUMN final_block BIGINT NOT NULL DEFAULT 0;",
+        .down_sqlite =
+            "ALTER TABLE chain_cursors DROP COLUMN final_block;",
+        .down_postgres =
+            "ALTER TABLE chain_cursors DROP COLUMN final_block;",
+    },
+    {
+        .version = 21,
+        .name = "chain_expectations",
+        .checksum = "2201a72b876114822fd4849a6503bf13a29758ed916fc8f3f00cbdb9b2c35b3c",
+        .up_sqlite =
+            "CREATE TABLE chain_expectations (\n"
+            "    expectation_key TEXT NOT NULL PRIMARY KEY,\n"
+            "    chain_id INTEGER NOT NULL,\n"
+            "    contract_address BLOB CONSTRAINT contract_address_is_address CHECK (length(contract_address) = 20) NOT NULL,\n"
+            "    event_type TEXT NOT NULL,\n"
+            "    topic0 BLOB CONSTRAINT topic0_is_hash CHECK (length(topic0) = 32) NOT NULL,\n"
+            "    topic1 BLOB CONSTRAINT topic1_is_hash CHECK (length(topic1) = 32),\n"
+            "    topic2 BLOB CONSTRAINT topic2_is_hash CHECK (length(topic2) = 32),\n"
+            "    topic3 BLOB CONSTRAINT topic3_is_hash CHECK (length(topic3) = 32),\n"
+            "    transaction_hash BLOB CONSTRAINT transaction_hash_is_hash CHECK (length(transaction_hash) = 32),\n"
+            "    from_block INTEGER NOT NULL,\n"
+            "    state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 3),\n"
+            "    block_number INTEGER,\n"
+            "    log_index INTEGER,\n"
+            "    seen_in BLOB CONSTRAINT seen_in_is_hash CHECK (length(seen_in) = 32),\n"
+            "    node_block INTEGER,\n"
+            "    created_at INTEGER NOT NULL,\n"
+            "    since INTEGER NOT NULL,\n"
+            "    ended_at INTEGER\n"
+            ") STRICT;\n"
+            "CREATE INDEX idx_chain_expectations_waiting ON chain_expectations (chain_id, since)\n"
+            "    WHERE state = 1;\n"
+            "CREATE INDEX idx_chain_expectations_seen ON chain_expectations (chain_id, block_number)\n"
+            "    WHERE state = 2;\n"
+            "CREATE INDEX idx_chain_expectations_ended ON chain_expectations (ended_at)\n"
+            "    WHERE ended_at IS NOT NULL;",
+        .up_postgres =
+            "CREATE TABLE chain_expectations (\n"
+            "    expectation_key TEXT NOT NULL PRIMARY KEY,\n"
+            "    chain_id BIGINT NOT NULL,\n"
+            "    contract_address BYTEA CONSTRAINT contract_address_is_address CHECK (octet_length(contract_address) = 20) NOT NULL,\n"
+            "    event_type TEXT NOT NULL,\n"
+            "    topic0 BYTEA CONSTRAINT topic0_is_hash CHECK (octet_length(topic0) = 32) NOT NULL,\n"
+            "    topic1 BYTEA CONSTRAINT topic1_is_hash CHECK (octet_length(topic1) = 32),\n"
+            "    topic2 BYTEA CONSTRAINT topic2_is_hash CHECK (octet_length(topic2) = 32),\n"
+            "    topic3 BYTEA CONSTRAINT topic3_is_hash CHECK (octet_length(topic3) = 32),\n"
+            "    transaction_hash BYTEA CONSTRAINT transaction_hash_is_hash CHECK (octet_length(transaction_hash) = 32),\n"
+            "    from_block BIGINT NOT NULL,\n"
+            "    state BIGINT NOT NULL CHECK (state BETWEEN 1 AND 3),\n"
+            "    block_number BIGINT,\n"
+            "    log_index BIGINT,\n"
+            "    seen_in BYTEA CONSTRAINT seen_in_is_hash CHECK (octet_length(seen_in) = 32),\n"
+            "    node_block BIGINT,\n"
+            "    created_at TIMESTAMPTZ NOT NULL,\n"
+            "    since TIMESTAMPTZ NOT NULL,\n"
+            "    ended_at TIMESTAMPTZ\n"
+            ");\n"
+            "CREATE INDEX idx_chain_expectations_waiting ON chain_expectations (chain_id, since)\n"
+            "    WHERE state = 1;\n"
+            "CREATE INDEX idx_chain_expectations_seen ON chain_expectations (chain_id, block_number)\n"
+            "    WHERE state = 2;\n"
+            "CREATE INDEX idx_chain_expectations_ended ON chain_expectations (ended_at)\n"
+            "    WHERE ended_at IS NOT NULL;",
+        .down_sqlite =
+            "DROP TABLE chain_expectations;",
+        .down_postgres =
+            "DROP TABLE chain_expectations;",
+    },
 };
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 580,
+    .statement_count = 601,
     .migrations = sql_catalog_migrations,
-    .migration_count = 19,
+    .migration_count = 21,
     .tables = sql_catalog_tables,
-    .table_count = 53,
+    .table_count = 54,
     .partitioned = sql_catalog_partitioned,
     .partitioned_count = 4,
 };

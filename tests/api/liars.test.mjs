@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { Api, Daemon, SLOW, assetBody, fresh, rows, sleep, typeBody } from './support.mjs';
-import { change, dump, objects, run } from '../support/program.mjs';
+import { change, dump, eventually, objects, run } from '../support/program.mjs';
 import { Liar } from '../support/liar.mjs';
 
 const V1 = '/api/v1';
@@ -63,7 +63,7 @@ function sameRows(daemon) {
 }
 
 describe('beside an honest node', () => {
-    for (const lie of ['omit', 'alter', 'empty', 'rename']) {
+    for (const lie of ['omit', 'alter', 'empty', 'rename', 'twice', 'shuffled']) {
         test(`a node that lies (${lie}) changes no row and is named`, async () => {
             const liar = await Liar.start(host.daemon.rpc, lie);
             const daemon = await follow(`${liar.url},${host.daemon.rpc}`);
@@ -140,7 +140,8 @@ describe('alone', () => {
 });
 
 describe('a node that answers with rubbish', () => {
-    for (const lie of ['huge', 'gzip', 'html', 'cut', 'ids', 'numbers', 'topics', 'nulls']) {
+    for (const lie of ['huge', 'gzip', 'html', 'cut', 'ids', 'numbers', 'topics', 'nulls',
+        'removed', 'silent']) {
         test(`(${lie}) costs neither a row nor memory`, async () => {
             const liar = await Liar.start(host.daemon.rpc, lie);
             const daemon = await follow(`${liar.url},${host.daemon.rpc}`);
@@ -157,6 +158,38 @@ describe('a node that answers with rubbish', () => {
             }
         });
     }
+});
+
+describe('a head that is none', () => {
+    test('fifty blocks ahead stops nothing', async () => {
+        const liar = await Liar.start(host.daemon.rpc, 'ahead');
+        const daemon = await follow(`${liar.url},${host.daemon.rpc}`);
+        try {
+            await daemon.reach(head, 60);
+            sameRows(daemon);
+            await eventually('the head is that of the others',
+                async () => (await health(daemon)).head === head);
+            assert.ok((await metrics(daemon))('freehold_rpc_heads_ahead_total') > 0);
+        } finally {
+            await daemon.stop();
+            await liar.stop();
+        }
+    });
+
+    test('days ago is passed by, by the first survey', async () => {
+        const liar = await Liar.start(host.daemon.rpc, 'stuck');
+        const daemon = await follow(`${liar.url},${host.daemon.rpc}`);
+        try {
+            await daemon.reach(head, 60);
+            sameRows(daemon);
+            const { endpoints } = await health(daemon);
+            assert.deepEqual(endpoints.map((e) => [e.url, e.behind]),
+                [[liar.url, true], [host.daemon.rpc, false]]);
+        } finally {
+            await daemon.stop();
+            await liar.stop();
+        }
+    });
 });
 
 describe('a node on another fork', () => {

@@ -134,6 +134,16 @@ describe('rebuilding beside a daemon', () => {
         assert.equal((await reindex(site)).report.differing, 0);
     });
 
+    test('two at once harm nothing', async () => {
+        const both = await Promise.all([reindex(site), reindex(site)]);
+        const good = both.filter((r) => r.status === 0);
+        assert.ok(good.length >= 1, both.map((r) => r.about).join('\n'));
+        good.forEach((r) => assert.equal(r.report.differing, 0));
+        both.filter((r) => r.status !== 0).forEach((r) => assert.equal(r.report.code, 'locked', r.about));
+        assert.equal((await reindex(site)).status, 0);
+        assert.equal(leftOver(site.api.daemon), false);
+    });
+
     test('believes what is older than a block, if it is told to', async () => {
         const from = await site.head() - 20;
         const { status, report, about } = await reindex(site, [`--from=${from}`]);

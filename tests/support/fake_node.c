@@ -12,6 +12,7 @@
 
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +31,7 @@ struct fake_tx {
 struct fake_block {
     int parent;
     uint64_t number;
+    uint64_t time;
     uint64_t salt;
     struct hash hash;
     struct hash logs_hash; /* what makes two blocks the same, with parent and salt */
@@ -55,6 +57,7 @@ struct fake_node {
     bool empty;
     bool legacy;
     uint64_t gas_limit;
+    uint64_t block_sec;
     bool close_now; /* the request at hand is not answered */
     uint64_t base_wei;
     uint64_t least_wei;
@@ -127,7 +130,7 @@ static void fake_seal(struct fake_node *n, struct fake_block *b)
     struct hash txs_root, receipts_root;
     fake_roots(n, b, &txs_root, &receipts_root);
     const struct hash state = fake_hash_of("state", b->number, b->salt);
-    uint64_t time = FAKE_TIME + b->number * 12;
+    uint64_t time = b->time;
     struct buf rlp;
     buf_init(&rlp, &n->boot, 1024);
     size_t list = rlp_begin_list(&rlp);
@@ -220,6 +223,7 @@ static int fake_add(struct fake_node *n, int parent, const struct fake_log *logs
     struct fake_block *b = &n->blocks[n->block_count];
     *b = (struct fake_block){.parent = parent, .salt = salt, .logs_hash = content};
     b->number = parent >= 0 ? n->blocks[parent].number + 1 : 0;
+    b->time = parent >= 0 ? n->blocks[parent].time + n->block_sec : FAKE_TIME;
     b->logs = arena_alloc_array(&n->boot, count, sizeof *logs);
     b->txs = arena_alloc_array(&n->boot, tx_count, sizeof *txs);
     b->log_count = count;
@@ -438,6 +442,13 @@ void fake_node_set_fees(struct fake_node *n, uint64_t base_wei, uint64_t least_w
     pthread_mutex_unlock(&n->lock);
 }
 
+void fake_node_set_block_sec(struct fake_node *n, uint64_t sec)
+{
+    pthread_mutex_lock(&n->lock);
+    n->block_sec = sec;
+    pthread_mutex_unlock(&n->lock);
+}
+
 void fake_node_set_legacy(struct fake_node *n, bool on)
 {
     pthread_mutex_lock(&n->lock);
@@ -525,9 +536,24 @@ static uint64_t fake_tag(const struct fake_call *c, const struct json *v)
     return number;
 }
 
+/* The block that a question is about; -1: there is none. */
+static int fake_asked_block(const struct fake_call *c)
+{
+    const struct json *v = json_at(c->params, 0);
+    uint64_t behind = c->node->faults.final_behind;
+    uint64_t number = c->node->blocks[c->head].number;
+    bool is_final = v != NULL && v->type == JSON_STRING &&
+                    (slice_equal_text(v->text, "safe") || slice_equal_text(v->text, "finalized"));
+    if (is_final) {
+        return behind == 0 ? -1
+                           : fake_find(c->node, c->head, number > behind ? number - behind : 0);
+    }
+    return fake_find(c->node, c->head, fake_tag(c, v));
+}
+
 static void fake_get_block(struct fake_call *c)
 {
-    int block = fake_find(c->node, c->head, fake_tag(c, json_at(c->params, 0)));
+    int block = fake_asked_block(c);
     if (block < 0) {
         json_null(c->j);
     } else {
@@ -791,7 +817,8 @@ static void fake_fee_history(struct fake_call *c)
 
 static void fake_block_number(struct fake_call *c)
 {
-    json_quantity(c->j, u256_from_u64(c->node->blocks[c->head].number));
+    uint64_t more = c->node->faults.number_more;
+    json_quantity(c->j, u256_from_u64(c->node->blocks[c->head].number + more));
 }
 
 static void fake_chain_id(struct fake_call *c)
@@ -929,6 +956,27 @@ static void fake_respond(struct fake_node *n, struct fake_request *r, struct buf
     pthread_mutex_unlock(&n->lock);
 }
 
+/* Takes the time before an answer; who asks for the chain id is not kept waiting. */
+static void fake_linger(struct fake_node *n, const struct fake_request *r)
+{
+    pthread_mutex_lock(&n->lock);
+    int delay_ms = n->faults.delay_ms;
+    struct fake_meeting *meeting = n->faults.meeting;
+    pthread_mutex_unlock(&n->lock);
+    if (memmem(r->body.ptr, r->body.len, "eth_chainId", 11) != NULL) {
+        return;
+    }
+    if (delay_ms > 0) {
+        (void)poll(NULL, 0, delay_ms);
+    }
+    if (meeting != NULL) {
+        atomic_fetch_add(&meeting->arrived, 1);
+        for (int i = 0; i < 10000 && atomic_load(&meeting->arrived) < meeting->wanted; i++) {
+            (void)poll(NULL, 0, 1);
+        }
+    }
+}
+
 static enum MHD_Result fake_handle(void *ctx, struct MHD_Connection *connection, const char *url,
                                    const char *method, const char *version, const char *upload,
                                    size_t *upload_size, void **state)
@@ -952,6 +1000,7 @@ static enum MHD_Result fake_handle(void *ctx, struct MHD_Connection *connection,
     struct buf out;
     unsigned status = 0;
     buf_init(&out, &r->arena, 8192);
+    fake_linger(ctx, r);
     fake_respond(ctx, r, &out, &status);
     if (status == 0) {
         return MHD_NO; /* closes the connection */
@@ -986,6 +1035,7 @@ struct fake_node *fake_node_start(void)
     n->blocks = mem_alloc(FAKE_BLOCKS_MAX * sizeof *n->blocks);
     n->base_wei = 1000000000;
     n->gas_limit = 30000000;
+    n->block_sec = 12;
     n->faults.other = FAKE_NO_BLOCK;
     n->faults.logs_head = FAKE_NO_BLOCK;
     n->head = fake_add(n, FAKE_NO_BLOCK, NULL, 0, NULL, 0, 0);

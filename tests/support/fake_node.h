@@ -13,6 +13,8 @@
 #ifndef SUPPORT_FAKE_NODE_H
 #define SUPPORT_FAKE_NODE_H
 
+#include <stdatomic.h>
+
 #include "kernel/base/u256.h"
 #include "kernel/crypto/hash.h"
 #include "kernel/crypto/secp256k1.h"
@@ -43,6 +45,10 @@ struct fake_faults {
     unsigned txs_alter;      /* so many transactions are others */
     bool no_block_receipts;  /* receipts are given one by one only */
     uint64_t logs_range_max; /* a longer range is refused; 0: none */
+    uint64_t final_behind;   /* "safe" and "finalized" are so far below the head; 0: not known */
+    uint64_t number_more;    /* eth_blockNumber is so many blocks above the head */
+    int delay_ms;            /* before each answer */
+    struct fake_meeting *meeting; /* NULL, or answers wait until as many requests as it asks for */
 
     const char *send_error;     /* error object that each sent transaction gets, or NULL */
     unsigned send_times;        /* for so many transactions; 0: for ever */
@@ -52,6 +58,12 @@ struct fake_faults {
     unsigned estimate_times;    /* for so many estimates; 0: for ever */
     unsigned revert_mined;      /* so many transactions are mined with status 0 */
     unsigned receipts_late;     /* so many questions for receipts are answered with null */
+};
+
+/* Requests of several nodes that wait for each other, which they do in vain if asked in turn. */
+struct fake_meeting {
+    _Atomic unsigned arrived;
+    unsigned wanted;
 };
 
 #define FAKE_NO_BLOCK (-1)
@@ -105,6 +117,8 @@ void fake_node_forget(struct fake_node *n);
 size_t fake_node_pool(struct fake_node *n);
 /* fake_node_set_fees sets the base fee of the blocks to come and the fee that the pool asks for. */
 void fake_node_set_fees(struct fake_node *n, uint64_t base_wei, uint64_t least_wei);
+/* fake_node_set_block_sec sets the time between two blocks to come. */
+void fake_node_set_block_sec(struct fake_node *n, uint64_t sec);
 /* fake_node_set_legacy makes it a chain without base fees. */
 void fake_node_set_legacy(struct fake_node *n, bool on);
 /* fake_node_set_gas_limit sets the gas limit of the blocks to come. */

@@ -14,6 +14,7 @@ const holders = (method, result) => {
 };
 
 const LOGS = ['eth_getLogs', 'eth_getBlockReceipts', 'eth_getTransactionReceipt'];
+const STUCK = 5;
 const flip = (data) => data.slice(0, -1) + (data.endsWith('0') ? '1' : '0');
 
 /** The lies: (liar, method, params, result) => result. */
@@ -64,6 +65,35 @@ export const lies = {
             list.forEach((log) => { log.topics = Array(5).fill(log.topics[0] ?? `0x${'1'.repeat(64)}`); });
         }
         return result;
+    },
+    /** Each log twice. */
+    twice: (liar, method, params, result) => {
+        for (const { list, set } of LOGS.includes(method) ? holders(method, result) : []) {
+            set(list.flatMap((log) => [log, log]));
+        }
+        return result;
+    },
+    /** Logs, and receipts of a block, the other way round. */
+    shuffled: (liar, method, params, result) => {
+        for (const { list } of LOGS.includes(method) ? holders(method, result) : []) {
+            list.reverse();
+        }
+        return method === 'eth_getBlockReceipts' ? result.reverse() : result;
+    },
+    /** Logs that are said to be of a block that fell out. */
+    removed: (liar, method, params, result) => {
+        for (const { list } of LOGS.includes(method) ? holders(method, result) : []) {
+            list.forEach((log) => { log.removed = true; });
+        }
+        return result;
+    },
+    /** Fifty blocks that nobody has. */
+    ahead: (liar, method, params, result) => (method === 'eth_blockNumber'
+        ? `0x${(Number(result) + 50).toString(16)}` : result),
+    /** Well, but for days at its fifth block (see #question). */
+    stuck: (liar, method, params, result) => {
+        const beyond = method === 'eth_getBlockByNumber' && Number(params[0]) > STUCK;
+        return method === 'eth_blockNumber' ? `0x${STUCK.toString(16)}` : beyond ? null : result;
     },
     /** Receipts of which the last is missing, and null. */
     nulls: (liar, method, params, result) => (method === 'eth_getBlockReceipts'
@@ -160,6 +190,8 @@ export class Liar {
         case 'gzip': // 200 MB once unpacked
             reply.setHeader('content-encoding', 'gzip').end(gzipSync(Buffer.alloc(200 << 20, ' ')));
             break;
+        case 'silent':
+            break;
         case 'html':
             reply.setHeader('content-type', 'text/html').end('<html>Service unavailable</html>');
             break;
@@ -185,11 +217,16 @@ export class Liar {
         return JSON.parse(said).result;
     }
 
+    #question(body) {
+        const asked = this.lie === 'stuck' ? body.replaceAll('"latest"', `"0x${STUCK.toString(16)}"`) : body;
+        return this.fork?.question(asked) ?? asked;
+    }
+
     async #answer(body, reply) {
         this.requests++;
         try {
             await this.fork?.grow();
-            const text = await this.#post(this.fork?.question(body) ?? body);
+            const text = await this.#post(this.#question(body));
             const answer = this.fork?.answer(text) ?? JSON.parse(text);
             const asked = [JSON.parse(body)].flat();
             for (const one of [answer].flat()) {

@@ -58,7 +58,9 @@ int fixture_teardown(void **state)
     struct fixture *f = *state;
     rpc_pool_free(f->pool);
     for (size_t i = 0; i < f->node_count; i++) {
-        script_stop(f->nodes[i]);
+        if (f->nodes[i] != NULL) {
+            script_stop(f->nodes[i]);
+        }
     }
     arena_free(&f->arena);
     mem_free(f);
@@ -76,6 +78,14 @@ struct script_server *fixture_node(struct fixture *f, const struct script_step *
         .url = script_url(node), .role = f->node_count == 0 ? RPC_PRIMARY : RPC_FALLBACK};
     f->nodes[f->node_count++] = node;
     return node;
+}
+
+void fixture_url(struct fixture *f, const char *url)
+{
+    ASSERT(f->node_count < NODES_MAX && f->pool == NULL);
+    f->endpoints[f->node_count] =
+        (struct rpc_endpoint){.url = url, .role = f->node_count == 0 ? RPC_PRIMARY : RPC_FALLBACK};
+    f->nodes[f->node_count++] = NULL;
 }
 
 void fixture_pool(struct fixture *f)

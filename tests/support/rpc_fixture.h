@@ -8,7 +8,7 @@
 #include "kernel/rpc/pool.h"
 #include "support/script_server.h"
 
-#define NODES_MAX 3
+#define NODES_MAX 6
 #define CHAIN_ID 31337
 #define CHAIN_HEX "0x7a69"
 #define RESULT(text) "{\"jsonrpc\":\"2.0\",\"id\":$0,\"result\":" text "}"
@@ -24,7 +24,7 @@
 
 struct fixture {
     struct arena arena;
-    struct script_server *nodes[NODES_MAX];
+    struct script_server *nodes[NODES_MAX]; /* NULL: the endpoint is somebody else's */
     struct rpc_endpoint endpoints[NODES_MAX];
     size_t node_count;
     struct rpc_options options;
@@ -38,6 +38,8 @@ int fixture_teardown(void **state);
 /* fixture_node starts a node; the first is the primary, further ones are fallbacks. */
 struct script_server *fixture_node(struct fixture *f, const struct script_step *steps, size_t count,
                                    const char *chain_id);
+/* fixture_url adds an endpoint that the test has made itself. */
+void fixture_url(struct fixture *f, const char *url);
 /* fixture_pool makes the pool of the nodes so far. */
 void fixture_pool(struct fixture *f);
 /* fixture_call makes one call. */

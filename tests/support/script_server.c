@@ -151,6 +151,9 @@ static void script_endless(struct script_server *s, int fd)
 static bool script_answer(struct script_server *s, int fd, const struct script_step *step,
                           const char *request)
 {
+    for (int i = 0; i < step->delay_ms / 10 && !script_is_stopping(s); i++) {
+        script_nap(s, 10);
+    }
     if (step->mode == SCRIPT_RESET) {
         struct linger hard = {.l_onoff = 1, .l_linger = 0};
         (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));

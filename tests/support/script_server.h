@@ -30,6 +30,7 @@ struct script_step {
     enum script_mode mode;
     int status;          /* 0: 200 */
     const char *headers; /* further lines, each with its CRLF, or NULL */
+    int delay_ms;        /* before anything is sent */
 };
 
 struct script_server;

@@ -32,6 +32,16 @@ LIMIT :max_rows OFFSET :skip_rows;
 -- columns: total i64
 SELECT COUNT(*) AS total FROM asset_types;
 
+-- statement: leasing_api_type_claim
+-- doc: The row of an asset type that nobody has asked for; nothing when there is one. Who looked
+-- doc: for it first would be in conflict, on PostgreSQL, with all who add types beside it.
+-- params: type_name text, type_hash hash, schema json, required_lease_keys json, chain_id i64
+-- params: now time
+INSERT INTO asset_types
+    (type_name, type_hash, schema, required_lease_keys, chain_id, status, created_at, updated_at)
+VALUES (:type_name, :type_hash, :schema, :required_lease_keys, :chain_id, 'registered', :now, :now)
+ON CONFLICT (type_name) DO NOTHING;
+
 -- statement: leasing_api_type_put
 -- doc: An asset type that somebody asks for; an earlier try that failed is replaced.
 -- params: type_name text, type_hash hash, schema json, required_lease_keys json, chain_id i64
@@ -97,6 +107,22 @@ LIMIT :max_rows OFFSET :skip_rows;
 -- columns: total i64
 SELECT COUNT(*) AS total FROM assets
 WHERE (:asset_type = '' OR asset_type = :asset_type) AND (:status = '' OR status = :status);
+
+-- statement: leasing_api_asset_claim
+-- doc: The row of an asset that nobody has asked for; nothing when there is one (as in
+-- doc: leasing_api_type_claim).
+-- params: asset_id text, chain_id i64, name text, description text, asset_type text
+-- params: specifications json, metadata json, metadata_hash hash, token_name text
+-- params: token_symbol text, total_supply u256, token_recipient address, contract_address address
+-- params: now time
+INSERT INTO assets
+    (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash,
+     token_name, token_symbol, total_supply, token_recipient, status, contract_address,
+     created_at, updated_at)
+VALUES (:asset_id, :chain_id, :name, :description, :asset_type, :specifications, :metadata,
+        :metadata_hash, :token_name, :token_symbol, :total_supply, :token_recipient, 'registered',
+        :contract_address, :now, :now)
+ON CONFLICT (asset_id) DO NOTHING;
 
 -- statement: leasing_api_asset_put
 -- doc: An asset that somebody asks for; an earlier try that failed is replaced.

@@ -391,27 +391,45 @@ static bool same_asset(const struct asset_request *r, const struct leasing_asset
                       address_equal(&row->token_recipient, &r->recipient)));
 }
 
+static void bind_asset(struct store_query *q, const struct asset_request *r)
+{
+    struct arena *arena = r->call->req;
+    store_bind_text(q, "asset_id", r->id);
+    store_bind_i64(q, "chain_id", (int64_t)r->leasing->chain_id);
+    store_bind_text(q, "name", r->name);
+    store_bind_text(q, "description", r->description);
+    store_bind_text(q, "asset_type", r->type);
+    store_bind_json(q, "specifications",
+                    leasing_json_slice(arena, json_find(r->metadata, "specifications")));
+    store_bind_json(q, "metadata", leasing_json_slice(arena, r->metadata));
+    store_bind_bytes(q, "metadata_hash", hash_slice(&r->metadata_hash));
+    store_bind_text(q, "token_name", r->token_name);
+    store_bind_text(q, "token_symbol", r->token_symbol);
+    store_bind_u256(q, "total_supply", token_raw(r->supply));
+    store_bind_bytes(q, "token_recipient", address_slice(&r->recipient));
+    store_bind_bytes(q, "contract_address", address_slice(&r->leasing->registry));
+    store_bind_time(q, "now", clock_wall_usec());
+}
+
+static enum err claim_asset(struct store_tx *tx, const struct asset_request *r, bool *out_claimed,
+                            struct why *why)
+{
+    int64_t changed = 0;
+    struct store_query q;
+    store_begin(&q, tx, &leasing_api_sql_asset_claim);
+    bind_asset(&q, r);
+    enum err e = store_finish(&q, &changed, why);
+    *out_claimed = e == OK && changed > 0;
+    return e;
+}
+
 static enum err put_asset(struct store_tx *tx, const struct asset_request *r, struct why *why)
 {
     struct arena *arena = r->call->req;
     struct store_query q;
     store_begin(&q, tx, &leasing_api_sql_asset_put);
-    store_bind_text(&q, "asset_id", r->id);
-    store_bind_i64(&q, "chain_id", (int64_t)r->leasing->chain_id);
-    store_bind_text(&q, "name", r->name);
-    store_bind_text(&q, "description", r->description);
-    store_bind_text(&q, "asset_type", r->type);
-    store_bind_json(&q, "specifications",
-                    leasing_json_slice(arena, json_find(r->metadata, "specifications")));
-    store_bind_json(&q, "metadata", leasing_json_slice(arena, r->metadata));
-    store_bind_bytes(&q, "metadata_hash", hash_slice(&r->metadata_hash));
-    store_bind_text(&q, "token_name", r->token_name);
-    store_bind_text(&q, "token_symbol", r->token_symbol);
-    store_bind_u256(&q, "total_supply", token_raw(r->supply));
-    store_bind_bytes(&q, "token_recipient", address_slice(&r->recipient));
+    bind_asset(&q, r);
     store_bind_text(&q, "intent_id", r->intent_id);
-    store_bind_bytes(&q, "contract_address", address_slice(&r->leasing->registry));
-    store_bind_time(&q, "now", clock_wall_usec());
     enum err e = store_finish(&q, NULL, why);
     struct slice subject = slice_format(arena, "asset/%.*s", SLICE_ARG(r->id));
     return e == OK ? leasing_audit(tx, r->call, LEASING_AUDIT_ASSET_REGISTERED, subject,
@@ -423,12 +441,16 @@ static enum err write_asset(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct asset_request *r = ctx;
     struct arena *arena = r->call->req;
-    struct leasing_asset row;
+    struct leasing_asset row = {.id = SLICE_EMPTY};
     struct leasing_type type;
     bool ours = false;
+    bool claimed = false;
     bool found = false;
     r->created = false;
-    enum err e = leasing_asset_find(tx, arena, r->id, &row, &found, why);
+    enum err e = claim_asset(tx, r, &claimed, why);
+    if (e == OK && !claimed) {
+        e = leasing_asset_find(tx, arena, r->id, &row, &found, why);
+    }
     if (e != OK) {
         return e;
     }

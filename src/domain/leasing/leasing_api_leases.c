@@ -419,7 +419,10 @@ static enum err make_offer(struct arena *arena, const struct leasing *l,
 
 /* ---- writing ---- */
 
-static enum err insert_lease(struct store_tx *tx, const struct lease_request *r, struct why *why)
+/* Comes before any look for the row: who looks first is in conflict with all who add one beside it.
+ */
+static enum err insert_lease(struct store_tx *tx, const struct lease_request *r, bool *out_inserted,
+                             struct why *why)
 {
     const struct leasing_lease *lease = &r->lease;
     int64_t changed = 0;
@@ -452,9 +455,8 @@ static enum err insert_lease(struct store_tx *tx, const struct lease_request *r,
     store_bind_json(&q, "restrictions", lease->restrictions);
     store_bind_time(&q, "now", clock_wall_usec());
     enum err e = store_finish(&q, &changed, why);
-    return e == OK && changed == 0
-               ? why_set(why, ERR_DB_BUSY, "leaseId", "The lease is being written by another call.")
-               : e;
+    *out_inserted = e == OK && changed > 0;
+    return e;
 }
 
 static enum err compare_lease(const struct lease_request *r, const struct leasing_lease *row,
@@ -503,11 +505,18 @@ static enum err write_lease(struct store_tx *tx, void *ctx, struct why *why)
     struct lease_request *r = ctx;
     struct leasing_lease row;
     bool found = false;
+    bool inserted = false;
     r->intent_id = SLICE_EMPTY;
-    enum err e = leasing_lease_find(tx, r->call->req, r->leasing, r->lease.id, &row, &found, why);
-    r->created = !found;
-    if (e == OK) {
-        e = found ? compare_lease(r, &row, why) : insert_lease(tx, r, why);
+    enum err e = insert_lease(tx, r, &inserted, why);
+    if (e == OK && !inserted) {
+        e = leasing_lease_find(tx, r->call->req, r->leasing, r->lease.id, &row, &found, why);
+    }
+    if (e == OK && !inserted && !found) {
+        e = why_set(why, ERR_DB_BUSY, "leaseId", "The lease is being written by another call.");
+    }
+    r->created = inserted;
+    if (e == OK && found) {
+        e = compare_lease(r, &row, why);
     }
     const struct leasing_lease *lease = found ? &row : &r->lease;
     bool offers = !r->lease.has_lessee && r->ours && (!found || leasing_lease_is_unsigned(&row));
@@ -515,9 +524,9 @@ static enum err write_lease(struct store_tx *tx, void *ctx, struct why *why)
         e = offer_lease(tx, r, lease, why);
     }
     struct slice subject = slice_format(r->call->req, "lease/%.*s", SLICE_ARG(r->lease.id));
-    return e == OK && !found ? leasing_audit(tx, r->call, LEASING_AUDIT_LEASE_CREATED, subject,
-                                             r->intent_id, SLICE_EMPTY, why)
-                             : e;
+    return e == OK && inserted ? leasing_audit(tx, r->call, LEASING_AUDIT_LEASE_CREATED, subject,
+                                               r->intent_id, SLICE_EMPTY, why)
+                               : e;
 }
 
 static enum err request_member(struct lease_request *r, const struct leasing_lease *row,

@@ -30,6 +30,15 @@ extern const struct store_statement leasing_api_sql_types_list;
 extern const struct store_statement leasing_api_sql_types_count;
 
 /*
+ * leasing_api_sql_type_claim: The row of an asset type that nobody has asked for; nothing when
+ * there is one. Who looked for it first would be in conflict, on PostgreSQL, with all who add types
+ * beside it.
+ * Params: type_name text, type_hash hash, schema json, required_lease_keys json, chain_id i64, now
+ * time
+ */
+extern const struct store_statement leasing_api_sql_type_claim;
+
+/*
  * leasing_api_sql_type_put: An asset type that somebody asks for; an earlier try that failed is
  * replaced.
  * Params: type_name text, type_hash hash, schema json, required_lease_keys json, chain_id i64,
@@ -74,6 +83,15 @@ extern const struct store_statement leasing_api_sql_assets_list;
  * Columns: total i64
  */
 extern const struct store_statement leasing_api_sql_assets_count;
+
+/*
+ * leasing_api_sql_asset_claim: The row of an asset that nobody has asked for; nothing when there is
+ * one (as in leasing_api_type_claim).
+ * Params: asset_id text, chain_id i64, name text, description text, asset_type text, specifications
+ * json, metadata json, metadata_hash hash, token_name text, token_symbol text, total_supply u256,
+ * token_recipient address, contract_address address, now time
+ */
+extern const struct store_statement leasing_api_sql_asset_claim;
 
 /*
  * leasing_api_sql_asset_put: An asset that somebody asks for; an earlier try that failed is

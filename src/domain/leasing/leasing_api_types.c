@@ -470,6 +470,23 @@ static enum err compare_type(struct store_tx *tx, struct type_request *r,
     return e;
 }
 
+static enum err claim_type(struct store_tx *tx, const struct type_request *r, bool *out_claimed,
+                           struct why *why)
+{
+    int64_t changed = 0;
+    struct store_query q;
+    store_begin(&q, tx, &leasing_api_sql_type_claim);
+    store_bind_text(&q, "type_name", r->name);
+    store_bind_bytes(&q, "type_hash", hash_slice(&r->type_hash));
+    store_bind_json(&q, "schema", r->schema);
+    store_bind_json(&q, "required_lease_keys", r->keys_text);
+    store_bind_i64(&q, "chain_id", (int64_t)r->leasing->chain_id);
+    store_bind_time(&q, "now", clock_wall_usec());
+    enum err e = store_finish(&q, &changed, why);
+    *out_claimed = e == OK && changed > 0;
+    return e;
+}
+
 static enum err put_type(struct store_tx *tx, struct type_request *r, const char *status,
                          struct why *why)
 {
@@ -524,13 +541,17 @@ static enum err adopt_type(struct store_tx *tx, struct type_request *r, struct s
 static enum err write_type(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct type_request *r = ctx;
-    struct leasing_type row;
+    struct leasing_type row = {.name = SLICE_EMPTY};
     struct slice onchain_keys = SLICE_EMPTY;
+    bool claimed = false;
     bool found = false;
     bool onchain = false;
     r->created = false;
     r->intent_id = SLICE_EMPTY;
-    enum err e = leasing_type_find(tx, r->call->req, r->name, &row, &found, why);
+    enum err e = claim_type(tx, r, &claimed, why);
+    if (e == OK && !claimed) {
+        e = leasing_type_find(tx, r->call->req, r->name, &row, &found, why);
+    }
     if (e != OK) {
         return e;
     }

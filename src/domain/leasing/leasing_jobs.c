@@ -22,7 +22,7 @@ static enum err ask(const struct job_call *call, const struct address *to, struc
 {
     const struct leasing *l = call->ctx;
     struct slice revert = SLICE_EMPTY;
-    return rpc_eth_call(l->rpc, call->job, NULL, to, data, NULL, out, &revert, why);
+    return rpc_eth_call(l->rpc, call->job, RPC_MONEY, NULL, to, data, NULL, out, &revert, why);
 }
 
 /* ---- terms as the chain has them ---- */

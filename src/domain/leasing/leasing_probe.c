@@ -18,7 +18,8 @@ static enum err ask(struct probe *p, const struct address *to, struct slice data
                     struct why *why)
 {
     struct slice revert = SLICE_EMPTY;
-    return rpc_eth_call(p->leasing->rpc, &p->scratch, NULL, to, data, NULL, out, &revert, why);
+    return rpc_eth_call(p->leasing->rpc, &p->scratch, RPC_ANY, NULL, to, data, NULL, out, &revert,
+                        why);
 }
 
 /* Whether an error tells of the contract, and not of the node or the way to it. */

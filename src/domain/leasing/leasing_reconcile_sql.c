@@ -15,7 +15,7 @@ static const struct store_column leasing_reconcile_sql_holders_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_holders = {
     .name = "leasing_reconcile_holders",
-    .id = 194,
+    .id = 210,
     .writes = false,
     .sqlite =
         "SELECT token, holder, balance FROM token_holders\n"
@@ -41,7 +41,7 @@ static const struct store_column leasing_reconcile_sql_tokens_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_tokens = {
     .name = "leasing_reconcile_tokens",
-    .id = 200,
+    .id = 216,
     .writes = false,
     .sqlite =
         "SELECT address FROM chain_sources\n"
@@ -66,7 +66,7 @@ static const struct store_column leasing_reconcile_sql_balances_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_balances = {
     .name = "leasing_reconcile_balances",
-    .id = 193,
+    .id = 209,
     .writes = false,
     .sqlite =
         "SELECT balance FROM token_holders WHERE chain_id = ?1 AND token = ?2",
@@ -91,7 +91,7 @@ static const struct store_column leasing_reconcile_sql_nfts_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_nfts = {
     .name = "leasing_reconcile_nfts",
-    .id = 199,
+    .id = 215,
     .writes = false,
     .sqlite =
         "SELECT factory, token_id, owner FROM lease_nfts\n"
@@ -118,7 +118,7 @@ static const struct store_column leasing_reconcile_sql_lost_records_columns[] = 
 };
 const struct store_statement leasing_reconcile_sql_lost_records = {
     .name = "leasing_reconcile_lost_records",
-    .id = 198,
+    .id = 214,
     .writes = false,
     .sqlite =
         "SELECT e.event_type, e.block_number, e.log_index FROM blockchain_events e\n"
@@ -159,7 +159,7 @@ static const struct store_column leasing_reconcile_sql_lost_assets_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_lost_assets = {
     .name = "leasing_reconcile_lost_assets",
-    .id = 195,
+    .id = 211,
     .writes = false,
     .sqlite =
         "SELECT e.event_type, e.block_number, e.log_index FROM blockchain_events e\n"
@@ -194,7 +194,7 @@ static const struct store_column leasing_reconcile_sql_lost_events_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_lost_events = {
     .name = "leasing_reconcile_lost_events",
-    .id = 196,
+    .id = 212,
     .writes = false,
     .sqlite =
         "SELECT r.record, r.id, r.block_number FROM (\n"
@@ -245,7 +245,7 @@ static const struct store_column leasing_reconcile_sql_lost_links_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_lost_links = {
     .name = "leasing_reconcile_lost_links",
-    .id = 197,
+    .id = 213,
     .writes = false,
     .sqlite =
         "SELECT r.record, r.id, r.block_number FROM (\n"
@@ -288,7 +288,7 @@ static const struct store_column leasing_reconcile_sql_unlink_asset_params[] = {
 };
 const struct store_statement leasing_reconcile_sql_unlink_asset = {
     .name = "leasing_reconcile_unlink_asset",
-    .id = 201,
+    .id = 217,
     .writes = true,
     .sqlite =
         "UPDATE assets\n"
@@ -309,7 +309,7 @@ static const struct store_column leasing_reconcile_sql_unlink_type_params[] = {
 };
 const struct store_statement leasing_reconcile_sql_unlink_type = {
     .name = "leasing_reconcile_unlink_type",
-    .id = 203,
+    .id = 219,
     .writes = true,
     .sqlite =
         "UPDATE asset_types SET status = 'registered', block_number = NULL, transaction_hash = NULL\n"
@@ -326,7 +326,7 @@ static const struct store_column leasing_reconcile_sql_unlink_lease_params[] = {
 };
 const struct store_statement leasing_reconcile_sql_unlink_lease = {
     .name = "leasing_reconcile_unlink_lease",
-    .id = 202,
+    .id = 218,
     .writes = true,
     .sqlite =
         "UPDATE leases\n"

@@ -104,21 +104,25 @@ static enum err move_head(struct store_tx *tx, const struct batch *b, int64_t *o
     return store_finish(&q, out_changed, why);
 }
 
-static enum err seal_row(struct store_tx *tx, const struct audit_row *row, struct why *why)
+static enum err seal_rows(struct store_tx *tx, const struct batch *b, struct why *why)
 {
     int64_t changed = 0;
     struct store_query q;
-    store_begin(&q, tx, &audit_sql_seal);
-    store_bind_time(&q, "created_at", row->created_usec);
-    store_bind_text(&q, "id", row->id);
-    store_bind_i64(&q, "seq", (int64_t)row->seq);
-    store_bind_bytes(&q, "hash", hash_slice(&row->hash));
+    store_begin_rows(&q, tx, &audit_sql_seal);
+    for (size_t i = 0; i < b->count; i++) {
+        const struct audit_row *row = &b->rows[i];
+        store_bind_time(&q, "created_at", row->created_usec);
+        store_bind_text(&q, "id", row->id);
+        store_bind_i64(&q, "seq", (int64_t)row->seq);
+        store_bind_bytes(&q, "hash", hash_slice(&row->hash));
+        store_row(&q);
+    }
     enum err e = store_finish(&q, &changed, why);
-    if (e == OK && changed != 1) {
+    if (e == OK && (size_t)changed != b->count) {
         e = why_set(why, ERR_CONFLICT, NULL,
-                    "Row %.*s of the audit log is gone, or was sealed "
+                    "Of %llu rows of the audit log from %.*s on, some are gone, or were sealed "
                     "while the head stood still.",
-                    SLICE_ARG(row->id));
+                    (unsigned long long)b->count, SLICE_ARG(b->rows[0].id));
     }
     return e;
 }
@@ -128,13 +132,12 @@ static enum err write_batch(struct store_tx *tx, void *ctx, struct why *why)
     struct batch *b = ctx;
     int64_t changed = 0;
     b->sealed = false;
+    store_read_committed(tx); /* each statement compares what it changes */
     enum err e = move_head(tx, b, &changed, why);
     if (e != OK || changed == 0) {
         return e;
     }
-    for (size_t i = 0; e == OK && i < b->count; i++) {
-        e = seal_row(tx, &b->rows[i], why);
-    }
+    e = seal_rows(tx, b, why);
     b->sealed = e == OK;
     return e;
 }

@@ -93,6 +93,7 @@ static const struct err_row err_rows[] = {
     {ERR_REVERTED, "reverted", 422, false, "The contract refused the call."},
     {ERR_CHAIN_HALTED, "chain_halted", 503, true,
      "Following the chain has stopped and waits for an operator."},
+    {ERR_EVENT_REFUSED, "event_refused", 500, true, "An event of the chain cannot be applied now."},
     {ERR_POLICY_REFUSED, "policy_refused", 403, false, "The signing policy refuses this."},
     {ERR_UNKNOWN_WALLET, "unknown_wallet", 422, false, "There is no wallet for this account."},
     {ERR_TX_REPLACED, "tx_replaced", 409, false, "Another transaction took the place of this one."},

@@ -71,6 +71,7 @@ enum err {
     ERR_WRONG_CHAIN,   /* the node serves another chain id than configured */
     ERR_REVERTED,      /* a call or transaction reverted; why holds the decoded reason */
     ERR_CHAIN_HALTED,  /* reorg deeper than allowed: a human must look */
+    ERR_EVENT_REFUSED, /* an event's handler does not take it, at the moment */
     ERR_POLICY_REFUSED,
     ERR_UNKNOWN_WALLET,
     ERR_TX_REPLACED,

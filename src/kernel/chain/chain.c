@@ -10,6 +10,9 @@
 #define WATCH_USEC_MIN (1 * (int64_t)USEC_PER_SEC)
 /* Waiting time after a failure doubles up to this. Units: microseconds. */
 #define BACKOFF_USEC_MAX (10 * (int64_t)USEC_PER_SEC)
+/* While a stream announces blocks the head is looked at more seldom, but so often at least. */
+#define LIVE_POLL_FACTOR 4
+#define LIVE_POLL_USEC_MAX (2 * (int64_t)USEC_PER_SEC)
 /* The first answers are about so many blocks at most. */
 #define FIRST_BLOCKS 16
 /* While blocks are read ahead the head is looked at so often. Units: microseconds. */
@@ -28,6 +31,11 @@ static void check_tables(const struct chain_options *o)
     }
 }
 
+static void be_told(void *ctx, uint64_t number)
+{
+    chain_told(ctx, number);
+}
+
 struct chain *chain_new(const struct chain_options *options)
 {
     ASSERT(options->config->undo_depth >=
@@ -37,21 +45,36 @@ struct chain *chain_new(const struct chain_options *options)
     struct chain *chain = mem_alloc(sizeof *chain);
     chain->config = *options->config;
     chain->verify = chain_verify_of(options->config);
+    chain->follow = chain_follow_of(options->config);
+    chain->final_limit = UINT64_MAX;
     chain->store = options->store;
     chain->rpc = options->rpc;
     chain->tables = options->tables;
     chain->table_count = options->table_count;
     chain->statics = options->sources;
     chain->static_count = options->source_count;
+    chain->expected = options->expected;
+    chain->expected_ctx = options->expected_ctx;
     atomic_init(&chain->span, chain->config.range_max);
     /* How much blocks hold is not known yet. */
     uint64_t first =
         chain->config.range_max < FIRST_BLOCKS ? chain->config.range_max : FIRST_BLOCKS;
     atomic_init(&chain->span_fit, first);
     atomic_init(&chain->stride, first);
-    chain->limit = UINT64_MAX;
+    atomic_init(&chain->limit, UINT64_MAX);
     chain->leased = options->leased;
     chain->watch_only = options->watch_only;
+    if (options->ws_url_count > 0) {
+        const struct rpc_stream_options stream = {
+            .chain_id = options->config->chain_id,
+            .urls = options->ws_urls,
+            .url_count = options->ws_url_count,
+            .timeout_usec = options->config->rpc_timeout_usec,
+            .told = be_told,
+            .ctx = chain,
+        };
+        chain->stream = rpc_stream_new(&stream);
+    }
     arena_init(&chain->followed_arena, 0);
     arena_init(&chain->step, 256 * 1024);
     arena_init(&chain->reading, 0);
@@ -62,6 +85,7 @@ struct chain *chain_new(const struct chain_options *options)
     }
     chain->status.chain_id = chain->config.chain_id;
     chain->status.verify = chain->verify;
+    chain->status.follow = chain->follow;
     return chain;
 }
 
@@ -71,6 +95,7 @@ void chain_free(struct chain *chain)
         return;
     }
     ASSERT(!chain->running);
+    rpc_stream_free(chain->stream);
     chain_window_free(chain->window);
     arena_free(&chain->followed_arena);
     arena_free(&chain->step);
@@ -133,6 +158,7 @@ static void want_lease(struct chain *chain)
 static void note_head(struct chain *chain, uint64_t head)
 {
     metric_set(&chain_metrics[CHAIN_METRIC_HEAD], (int64_t)head);
+    rpc_stream_seen(chain->stream, head);
     (void)pthread_mutex_lock(&chain->lock);
     chain->status.head_block = head;
     chain->status.node_ok = true;
@@ -209,6 +235,7 @@ static void note_applied(struct chain *chain, const struct chain_batch *batch, i
     note_position(chain, &p);
     metric_add(&chain_metrics[CHAIN_METRIC_EVENTS], (int64_t)batch->item_count);
     metric_add(&chain_metrics[CHAIN_METRIC_EVENTS_FAILED], (int64_t)failed);
+    metric_add(&chain_metrics[CHAIN_METRIC_EXPECT_SEEN], (int64_t)batch->seen_count);
     metric_observe(&chain_metrics[CHAIN_METRIC_BATCH], clock_mono_usec() - started);
     (void)pthread_mutex_lock(&chain->lock);
     chain->status.events += batch->item_count;
@@ -299,7 +326,9 @@ static enum err advance(struct chain *chain, const struct chain_position *at, ui
                         bool *out_progress, struct why *why)
 {
     uint64_t target = head > chain->config.confirmations ? head - chain->config.confirmations : 0;
-    target = target < chain->limit ? target : chain->limit;
+    target = target < chain->final_limit ? target : chain->final_limit;
+    uint64_t limit = atomic_load(&chain->limit);
+    target = target < limit ? target : limit;
     uint64_t depth = chain->config.reorg_depth_max;
     uint64_t settled = head > depth ? head - depth : 0;
     settled = settled < target ? settled : target;
@@ -381,6 +410,35 @@ static enum err look_below(struct chain *chain, const struct chain_position *at,
     return e;
 }
 
+static bool is_of_node(enum err e)
+{
+    return e == ERR_NODE_UNAVAILABLE || e == ERR_NODE_TIMEOUT || e == ERR_NODE_RATE_LIMITED ||
+           e == ERR_NODE_RESPONSE || e == ERR_NODE_ERROR || e == ERR_NODE_LIED ||
+           e == ERR_NODE_UNKNOWN || e == ERR_WRONG_CHAIN;
+}
+
+/*
+ * Goes straight for a block that was announced. Where the pool does not bear that out, nothing was
+ * heard: the step goes on as without it.
+ */
+static enum err advance_told(struct chain *chain, const struct chain_position *at, uint64_t told,
+                             bool *out_progress, struct why *why)
+{
+    struct why said = {0};
+    enum err e = advance(chain, at, told, out_progress, &said);
+    if (e != OK && !is_of_node(e)) {
+        if (why != NULL) {
+            *why = said;
+        }
+        return e;
+    }
+    if (*out_progress) {
+        metric_observe(&chain_metrics[CHAIN_METRIC_LIVE],
+                       clock_mono_usec() - atomic_load(&chain->told_usec));
+    }
+    return OK;
+}
+
 /* Far below the head it is enough to look at it now and then. */
 static enum err look_at_head(struct chain *chain, const struct chain_position *at, struct why *why)
 {
@@ -426,9 +484,20 @@ enum err chain_sync_once(struct chain *chain, bool *out_progress, struct why *wh
     if (at->halted_why[0] != '\0') {
         return why_set(why, ERR_CHAIN_HALTED, NULL, "%s", at->halted_why);
     }
+    uint64_t told = atomic_exchange(&chain->told, 0);
     e = chain_followed_load(chain, at, why);
+    if (e == OK && told > at->block && told - at->block <= chain->config.range_max &&
+        chain->config.confirmations == 0 && chain->follow == CHAIN_FOLLOW_LATEST) {
+        e = advance_told(chain, at, told, out_progress, why);
+    }
+    if (*out_progress) {
+        return e;
+    }
     if (e == OK) {
         e = look_at_head(chain, at, why);
+    }
+    if (e == OK) {
+        e = chain_final_look(chain, at, why);
     }
     if (e != OK) {
         return e;
@@ -439,13 +508,6 @@ enum err chain_sync_once(struct chain *chain, bool *out_progress, struct why *wh
 }
 
 /* ---- the thread ---- */
-
-static bool is_of_node(enum err e)
-{
-    return e == ERR_NODE_UNAVAILABLE || e == ERR_NODE_TIMEOUT || e == ERR_NODE_RATE_LIMITED ||
-           e == ERR_NODE_RESPONSE || e == ERR_NODE_ERROR || e == ERR_NODE_LIED ||
-           e == ERR_NODE_UNKNOWN || e == ERR_WRONG_CHAIN;
-}
 
 static void note_no_node(struct chain *chain)
 {
@@ -503,6 +565,31 @@ static void watch(struct chain *chain, uint64_t *seen)
                      pause > WATCH_USEC_MIN ? pause : WATCH_USEC_MIN);
 }
 
+/* Only who applies blocks has to hear of them. */
+static void listen_if(struct chain *chain, bool owned)
+{
+    struct why why = {0};
+    if (chain->stream == NULL) {
+        return;
+    }
+    if (!owned) {
+        rpc_stream_stop(chain->stream);
+    } else if (rpc_stream_start(chain->stream, &why) != OK) {
+        LOG(LOG_WARN, "chain.stream_not_started", log_u64("chain", chain->config.chain_id),
+            log_why(&why, ERR_INTERNAL));
+    }
+}
+
+static int64_t poll_usec(const struct chain *chain)
+{
+    int64_t poll = chain->config.poll_usec;
+    if (!rpc_stream_is_live(chain->stream) || poll >= LIVE_POLL_USEC_MAX) {
+        return poll;
+    }
+    int64_t slow = LIVE_POLL_FACTOR * poll;
+    return slow < LIVE_POLL_USEC_MAX ? slow : LIVE_POLL_USEC_MAX;
+}
+
 static void *run(void *ctx)
 {
     struct chain *chain = ctx;
@@ -512,7 +599,9 @@ static void *run(void *ctx)
     while (!atomic_load(&chain->stopping)) {
         bool progress = false;
         struct why why = {0};
-        if (!take_hold(chain)) {
+        bool owned = take_hold(chain);
+        listen_if(chain, owned);
+        if (!owned) {
             watch(chain, &seen);
             continue;
         }
@@ -526,7 +615,7 @@ static void *run(void *ctx)
         if (e == OK && progress) {
             continue;
         }
-        pause = e != OK && failed_before ? pause * 2 : chain->config.poll_usec;
+        pause = e != OK && failed_before ? pause * 2 : poll_usec(chain);
         pause = pause < BACKOFF_USEC_MAX ? pause : BACKOFF_USEC_MAX;
         (void)store_wait(chain->store, "chain_poke", &seen, pause);
     }
@@ -587,6 +676,7 @@ void chain_stop(struct chain *chain)
     interrupt_window(chain, true);
     store_wake(chain->store, "chain_poke");
     (void)pthread_join(chain->thread, NULL);
+    rpc_stream_stop(chain->stream);
     chain->running = false;
     if (chain->window != NULL) {
         chain_window_stop(chain->window);
@@ -596,12 +686,26 @@ void chain_stop(struct chain *chain)
 
 void chain_limit(struct chain *chain, uint64_t block)
 {
-    chain->limit = block;
+    atomic_store(&chain->limit, block);
 }
 
 void chain_poke(struct chain *chain)
 {
     store_wake(chain->store, "chain_poke");
+}
+
+void chain_told(struct chain *chain, uint64_t number)
+{
+    if (number > 0) {
+        atomic_store(&chain->told_usec, clock_mono_usec());
+        atomic_store(&chain->told, number);
+    }
+    store_wake(chain->store, "chain_poke");
+}
+
+struct rpc_stream *chain_stream(struct chain *chain)
+{
+    return chain->stream;
 }
 
 struct status_read {

@@ -8,6 +8,22 @@
  *   addresses, decoded by the generated bindings, applied in (block, log index) order. All rows of
  *   a batch, the raw event rows, the block rows and the cursor are one transaction.
  *
+ * When it looks
+ *   Every `poll_usec`, when somebody pokes, and when a stream (rpc/stream.h; `ws_urls`) announces a
+ *   block. An announcement is a reason to look: what is applied comes from the pool and is verified
+ *   as ever, and the number that was announced spares the question for the newest block only where
+ *   no confirmations are counted from it. As long as the stream lives the loop polls four times
+ *   more seldom, but every other second at least: what is announced late, twice, in disorder or
+ *   never is applied all the same. Only who applies blocks listens.
+ *
+ * How far: `follow`
+ *   latest (the default): up to the head, less `confirmations`. safe, finalized: up to the block
+ * that the node gives that name, and not nearer to the head than `confirmations` either. A node
+ * that does not know the name: `confirmations` count alone if there are any, and the status says
+ * so; with none the chain waits and says why. With safe or finalized the row of the cursor
+ * remembers up to where the chain was said to be so: a fork below is undone by nobody but a human
+ * (chain_resume).
+ *
  * Followed contracts
  *   `chain_sources` rows: address, name of the binding (abi_contract), first block. Some come from
  *   the configuration; a chain_discovery row says which event announces another one (a token that
@@ -74,8 +90,9 @@
  *
  * An event whose handler returns an error that says something of the event does not block the
  * chain: it is recorded with its error (`blockchain_events.error`), logged at level error and
- * counted, its partial writes are rolled back. A retryable error, ERR_DB and ERR_CORRUPT say
- * something of the database: they stop the batch, and it is tried again.
+ * counted, its partial writes are rolled back, and a job tries it again (chain_retry.h). A
+ * retryable error, ERR_DB and ERR_CORRUPT say something of the database: they stop the batch, and
+ * it is tried again.
  *
  * Threads: handlers run on the store's writer thread inside the transaction: no network there.
  * Threads that read ahead see neither database nor handlers. Without them (`readers` or
@@ -86,10 +103,12 @@
 
 #include "kernel/audit/audit.h"
 #include "kernel/base/config.h"
+#include "kernel/chain/chain_expect.h"
 #include "kernel/evm/abi.h"
 #include "kernel/evm/block.h"
 #include "kernel/jobs/jobs.h"
 #include "kernel/rpc/rpc.h"
+#include "kernel/rpc/stream.h"
 #include "kernel/store/store.h"
 
 struct chain;
@@ -158,6 +177,12 @@ struct chain_source {
     uint64_t start_block;
 };
 
+enum chain_follow {
+    CHAIN_FOLLOW_LATEST,
+    CHAIN_FOLLOW_SAFE,
+    CHAIN_FOLLOW_FINALIZED,
+};
+
 enum chain_verify {
     CHAIN_VERIFY_FULL,
     CHAIN_VERIFY_HEADERS,
@@ -168,13 +193,16 @@ struct chain_config {
     uint64_t chain_id;
     const char *rpc_urls;        /* comma-separated, primary first */
     const char *rpc_backup_urls; /* asked when none of the others is ready */
+    const char *ws_urls;         /* comma-separated, primary first: where new blocks are heard of */
     uint64_t rpc_rate;           /* calls a second an endpoint; 0: no limit */
     uint64_t rpc_answer_max;     /* units: bytes */
+    uint64_t rpc_hedge;          /* of a hundred reads, that may be asked of a second node too */
     uint64_t quorum;             /* nodes that must have a block before it is applied */
     const char *verify;          /* full, headers or trusted */
     int64_t rpc_timeout_usec;
     int64_t poll_usec;
     uint64_t confirmations;
+    const char *follow;         /* latest, safe or finalized */
     uint64_t reorg_depth_alert; /* deeper ones are undone and reported as an error */
     uint64_t reorg_depth_max;
     uint64_t undo_depth;      /* blocks kept for undo, >= reorg_depth_max + confirmations */
@@ -184,6 +212,10 @@ struct chain_config {
     int64_t event_retention_usec; /* 0: for ever */
 };
 
+/* chain_follow_of reads the setting; "" and NULL mean latest. */
+enum chain_follow chain_follow_of(const struct chain_config *config);
+/* chain_follow_name is what the setting and the nodes call it. */
+const char *chain_follow_name(enum chain_follow follow);
 /* chain_verify_of reads the setting; "" and NULL mean full. */
 enum chain_verify chain_verify_of(const struct chain_config *config);
 
@@ -199,6 +231,10 @@ struct chain_options {
     size_t source_count;
     const struct chain_table *tables;
     size_t table_count;
+    chain_expect_fn expected; /* told of events that somebody waited for, or NULL */
+    void *expected_ctx;
+    const char *const *ws_urls; /* those of the configuration, apart; copied */
+    size_t ws_url_count;        /* 0: there is no stream */
     size_t readers;  /* threads that read ahead, as far as chain.backfill_window allows; 0: none */
     bool leased;     /* other processes may follow the chain: work under a lease */
     bool watch_only; /* others do: only know where it is */
@@ -239,6 +275,14 @@ void chain_limit(struct chain *chain, uint64_t block);
 /* chain_poke makes the loop look now (somebody knows that a block was mined). */
 void chain_poke(struct chain *chain);
 
+/*
+ * chain_told makes the loop look now, for block `number`, which somebody has heard of; 0: for
+ * whatever there is.
+ */
+void chain_told(struct chain *chain, uint64_t number);
+/* chain_stream lends the stream of new blocks, or NULL. */
+struct rpc_stream *chain_stream(struct chain *chain);
+
 struct chain_status {
     uint64_t chain_id;
     bool followed;         /* by some process, as of a moment ago */
@@ -253,6 +297,9 @@ struct chain_status {
     bool synced;                    /* the last step found nothing more to apply */
     char waiting_why[WHY_TEXT_MAX]; /* why the last step failed, or "" */
     enum chain_verify verify;
+    enum chain_follow follow;
+    uint64_t final_block; /* what the node last said is safe or finalized; 0: nothing */
+    bool final_unknown;   /* the node does not know the tag: confirmations count alone */
     int64_t applied_usec; /* wall time of the last commit that moved the cursor; row */
     uint64_t reorgs;      /* undone in all, by whichever process */
     uint64_t reorg_depth_last;

@@ -1,8 +1,9 @@
 -- statement: chain_cursor_get
 -- doc: The cursor of a chain.
 -- params: chain_id i64
--- columns: block_number i64, block_hash hash, genesis_hash hash, halted_why text, updated_at time
-SELECT block_number, block_hash, genesis_hash, halted_why, updated_at
+-- columns: block_number i64, block_hash hash, genesis_hash hash, halted_why text, final_block i64
+-- columns: updated_at time
+SELECT block_number, block_hash, genesis_hash, halted_why, final_block, updated_at
 FROM chain_cursors WHERE chain_id = :chain_id;
 
 -- statement: chain_totals
@@ -21,12 +22,19 @@ INSERT INTO chain_cursors
 VALUES (:chain_id, :block_number, :block_hash, :genesis_hash, '', :now);
 
 -- statement: chain_cursor_move
--- doc: Moves the cursor if it is still where the caller read it.
--- params: chain_id i64, block_number i64, block_hash hash, now time, old_number i64, old_hash hash
+-- doc: Moves the cursor if it is still where the caller read it; what was final stays so.
+-- params: chain_id i64, block_number i64, block_hash hash, final_block i64, now time
+-- params: old_number i64, old_hash hash
 UPDATE chain_cursors
-SET block_number = :block_number, block_hash = :block_hash, updated_at = :now
+SET block_number = :block_number, block_hash = :block_hash, updated_at = :now,
+    final_block = CASE WHEN final_block > :final_block THEN final_block ELSE :final_block END
 WHERE chain_id = :chain_id AND block_number = :old_number AND block_hash = :old_hash
     AND halted_why = '';
+
+-- statement: chain_cursor_touch
+-- doc: Keeps others from moving the cursor before this transaction ends, unless it is halted.
+-- params: chain_id i64, now time
+UPDATE chain_cursors SET updated_at = :now WHERE chain_id = :chain_id AND halted_why = '';
 
 -- statement: chain_cursor_halt
 -- doc: Stops a chain and says why.
@@ -37,7 +45,8 @@ UPDATE chain_cursors SET halted_why = :halted_why, updated_at = :now WHERE chain
 -- doc: Puts the cursor back and clears a halt.
 -- params: chain_id i64, block_number i64, block_hash hash, now time
 UPDATE chain_cursors
-SET block_number = :block_number, block_hash = :block_hash, halted_why = '', updated_at = :now
+SET block_number = :block_number, block_hash = :block_hash, halted_why = '', updated_at = :now,
+    final_block = CASE WHEN final_block > :block_number THEN :block_number ELSE final_block END
 WHERE chain_id = :chain_id;
 
 -- statement: chain_block_insert
@@ -103,6 +112,27 @@ INSERT INTO blockchain_events
      event_type, event_data, processed, error, created_at)
 VALUES (:chain_id, :block_number, :log_index, :block_hash, :transaction_hash, :contract_address,
         :event_type, :event_data, :processed, :error, :now);
+
+-- statement: chain_event_get
+-- doc: What became of an applied log.
+-- params: chain_id i64, block_number i64, log_index i64
+-- columns: block_hash hash, processed bool, error text?
+SELECT block_hash, processed, error FROM blockchain_events
+WHERE chain_id = :chain_id AND block_number = :block_number AND log_index = :log_index;
+
+-- statement: chain_event_processed
+-- doc: A refused log was taken after all.
+-- params: chain_id i64, block_number i64, log_index i64
+UPDATE blockchain_events SET processed = TRUE, error = NULL
+WHERE chain_id = :chain_id AND block_number = :block_number AND log_index = :log_index;
+
+-- statement: chain_events_refused
+-- doc: The oldest logs that their handlers refused.
+-- params: chain_id i64, max_rows i64
+-- columns: block_number i64, log_index i64, block_hash hash, contract_address address
+SELECT block_number, log_index, block_hash, contract_address FROM blockchain_events
+WHERE chain_id = :chain_id AND NOT processed
+ORDER BY block_number, log_index LIMIT :max_rows;
 
 -- statement: chain_events_range
 -- doc: The applied logs of a range of blocks, in order.

@@ -180,6 +180,34 @@ static struct application application_of(struct applying *to, struct chain_item 
     };
 }
 
+enum err chain_apply_again(struct store_tx *tx, struct chain_batch *batch, struct chain_item *item,
+                           struct why *why)
+{
+    struct applying to = {.tx = tx, .batch = batch};
+    arena_init(&to.scratch, 0);
+    struct application a = application_of(&to, item);
+    enum err e = store_nested(tx, run_handlers, &a, why);
+    arena_free(&to.scratch);
+    return e;
+}
+
+/* Keeps why the handlers refused, and has them asked again later. */
+static enum err note_refusal(struct applying *to, struct chain_item *item, enum err outcome,
+                             const struct why *refused, struct why *why)
+{
+    struct why *kept = arena_alloc(to->batch->arena, sizeof *kept);
+    const struct chain_place place = {
+        .block = item->log.block_number,
+        .block_hash = item->log.block_hash,
+        .log_index = item->log.log_index,
+        .contract = item->log.address,
+    };
+    *kept = *refused;
+    item->outcome = outcome;
+    item->why = kept;
+    return chain_retry_want(to->tx, to->batch->chain->config.chain_id, &place, why);
+}
+
 static enum err apply_item(struct applying *to, struct chain_item *item, struct why *why)
 {
     struct store_tx *tx = to->tx;
@@ -187,24 +215,23 @@ static enum err apply_item(struct applying *to, struct chain_item *item, struct 
     item->outcome = OK;
     item->why = NULL;
     if (item->event != NULL) {
-        struct why outcome_why = {0};
+        struct why refused = {0};
         enum err e = follow_announced(tx, &a, why);
         if (e != OK) {
             return e;
         }
-        e = has_handler(to->batch->chain, item) ? store_nested(tx, run_handlers, &a, &outcome_why)
-                                                : OK;
+        e = has_handler(to->batch->chain, item) ? store_nested(tx, run_handlers, &a, &refused) : OK;
         if (e != OK && stops_the_batch(e)) {
             if (why != NULL) {
-                *why = outcome_why;
+                *why = refused;
             }
             return e;
         }
         if (e != OK) {
-            struct why *kept = arena_alloc(to->batch->arena, sizeof *kept);
-            *kept = outcome_why;
-            item->outcome = e;
-            item->why = kept;
+            e = note_refusal(to, item, e, &refused, why);
+        }
+        if (e != OK) {
+            return e;
         }
     }
     add_event(&to->rows, &a);
@@ -405,6 +432,14 @@ static enum err remember_blocks(struct store_tx *tx, const struct chain_batch *b
     return e == OK ? store_undo_prune(tx, config->chain_id, keep_from, why) : e;
 }
 
+/* What is applied of what is final: a number beyond may turn out to be made up. */
+static int64_t final_within(const struct chain_batch *batch)
+{
+    uint64_t last = batch->headers[batch->header_count - 1].number;
+    uint64_t block = batch->chain->final_block;
+    return (int64_t)(block < last ? block : last);
+}
+
 static enum err move_cursor(struct store_tx *tx, struct chain_batch *batch, struct why *why)
 {
     const struct evm_header *last = &batch->headers[batch->header_count - 1];
@@ -415,6 +450,7 @@ static enum err move_cursor(struct store_tx *tx, struct chain_batch *batch, stru
     store_bind_i64(&q, "chain_id", (int64_t)batch->chain->config.chain_id);
     store_bind_i64(&q, "block_number", (int64_t)last->number);
     store_bind_bytes(&q, "block_hash", hash_slice(&last->hash));
+    store_bind_i64(&q, "final_block", final_within(batch));
     store_bind_time(&q, "now", batch->moved_usec);
     store_bind_i64(&q, "old_number", (int64_t)batch->from.block);
     store_bind_bytes(&q, "old_hash", hash_slice(&batch->from.hash));
@@ -434,6 +470,9 @@ enum err chain_apply(struct store_tx *tx, void *ctx, struct why *why)
     enum err e = move_cursor(tx, batch, why);
     if (e == OK) {
         e = apply_items(tx, batch, why);
+    }
+    if (e == OK) {
+        e = chain_expect_match(tx, batch, why);
     }
     if (e == OK) {
         e = remember_blocks(tx, batch, why);

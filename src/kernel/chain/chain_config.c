@@ -13,6 +13,8 @@ static const char *const verify_choices[] = {
     NULL,
 };
 
+static const char *const follow_choices[] = {"latest", "safe", "finalized", NULL};
+
 enum chain_verify chain_verify_of(const struct chain_config *config)
 {
     for (int i = CHAIN_VERIFY_HEADERS; config->verify != NULL && i <= CHAIN_VERIFY_TRUSTED; i++) {
@@ -38,11 +40,21 @@ const struct config_row chain_config_rows[] = {
      .default_ = "",
      .flags = CONFIG_URLS,
      .doc = "Node endpoints, comma-separated, that are asked when none of the others is ready."},
+    {.key = "chain.ws_urls",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct chain_config, ws_urls),
+     .default_ = "",
+     .flags = CONFIG_URLS,
+     .doc = "Node endpoints (ws:// or wss://), comma-separated, primary first, that announce new "
+            "blocks at once; empty: the head is only polled."},
     ROW("chain.rpc_rate", CONFIG_U64, rpc_rate, "0", 0, 1000000,
         "Calls a second that each endpoint is asked at most; beyond it the next one is. 0: no "
         "limit."),
     ROW("chain.rpc_answer_max", CONFIG_SIZE, rpc_answer_max, "64MiB", 1 << 20, 1 << 30,
         "Longest answer of a node that is read; a longer one is asked for in parts, or elsewhere."),
+    ROW("chain.rpc_hedge", CONFIG_U64, rpc_hedge, "5", 0, 100,
+        "Of a hundred reads, how many may be asked of a second node when the first takes longer "
+        "than it usually does. 0: none."),
     ROW("chain.quorum", CONFIG_U64, quorum, "1", 1, RPC_ENDPOINTS_MAX,
         "Nodes that must have a block before it is applied; with 1 the order of the endpoints is "
         "the "
@@ -57,9 +69,17 @@ const struct config_row chain_config_rows[] = {
     ROW("chain.rpc_timeout", CONFIG_DURATION, rpc_timeout_usec, "10s", 100000, 300000000,
         "How long one call to a node may take."),
     ROW("chain.poll_interval", CONFIG_DURATION, poll_usec, "1s", 1000, 60000000,
-        "How often the head is looked at when nothing else says that a block was mined."),
+        "How often the head is looked at when nothing else says that a block was mined; four "
+        "times more seldom, but every 2 s, while chain.ws_urls announces blocks."),
     ROW("chain.confirmations", CONFIG_U64, confirmations, "0", 0, 10000,
         "Blocks on top of an event before it is applied: 0 development, 2 Fuji, 12 mainnets."),
+    {.key = "chain.follow",
+     .type = CONFIG_ENUM,
+     .offset = offsetof(struct chain_config, follow),
+     .default_ = "latest",
+     .choices = follow_choices,
+     .doc = "Up to where events are applied: latest (less chain.confirmations), or the block that "
+            "the node calls safe or finalized; a fork below that halts the chain."},
     ROW("chain.alert_reorg_depth", CONFIG_U64, reorg_depth_alert, "3", 0, 100000,
         "Deepest reorganisation that is usual: a deeper one is undone too, and reported as an "
         "error."),
@@ -104,6 +124,17 @@ static const struct metric_row rows[CHAIN_METRIC_COUNT] = {
                                   "Blocks without a log of ours whose bloom admits one, asked for "
                                   "again by hash.",
                                   NULL},
+    [CHAIN_METRIC_FINAL] = {"freehold_chain_final_block", METRIC_GAUGE,
+                            "Block that the node calls what chain.follow names; 0: unknown.", NULL},
+    [CHAIN_METRIC_EXPECT_SEEN] = {"freehold_chain_expectations_total", METRIC_COUNTER,
+                                  "Events that were waited for, by how that ended.",
+                                  "outcome=\"seen\""},
+    [CHAIN_METRIC_EXPECT_TIMED_OUT] = {"freehold_chain_expectations_total", METRIC_COUNTER,
+                                       "Events that were waited for, by how that ended.",
+                                       "outcome=\"timed_out\""},
+    [CHAIN_METRIC_LIVE] = {"freehold_chain_live_duration_seconds", METRIC_HISTOGRAM,
+                           "Time from hearing of a new block until its events are committed.",
+                           NULL},
     [CHAIN_METRIC_READ_AHEAD] = {"freehold_chain_batches_ahead_total", METRIC_COUNTER,
                                  "Batches that were read ahead and applied.", NULL},
     [CHAIN_METRIC_DROPPED] =

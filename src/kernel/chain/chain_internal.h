@@ -7,7 +7,10 @@
  *   chain_collect.c   reading the logs of a range, without trusting that they belong together
  *   chain_window.c    reading ranges ahead, on threads of their own
  *   chain_apply.c     one batch as one transaction
+ *   chain_retry.c     events that were refused, once more
  *   chain_compare.c   are the stored events those of the chain?
+ *   chain_expect.c    events that somebody waits for
+ *   chain_final.c     up to where the chain is said to be final
  *   chain_reorg.c     finding a fork, undoing what is above it, halting, resuming
  */
 #ifndef KERNEL_CHAIN_CHAIN_INTERNAL_H
@@ -38,6 +41,10 @@ enum chain_metric {
     CHAIN_METRIC_HALTED,
     CHAIN_METRIC_BATCH,
     CHAIN_METRIC_ASKED_AGAIN,
+    CHAIN_METRIC_LIVE,
+    CHAIN_METRIC_FINAL,
+    CHAIN_METRIC_EXPECT_SEEN,
+    CHAIN_METRIC_EXPECT_TIMED_OUT,
     CHAIN_METRIC_READ_AHEAD,
     CHAIN_METRIC_DROPPED,
     CHAIN_METRIC_COUNT
@@ -50,6 +57,7 @@ struct chain_position {
     uint64_t block;
     struct hash hash;
     struct hash genesis;
+    uint64_t final_block; /* up to where it was said to be final; 0: nowhere */
     char halted_why[WHY_TEXT_MAX];
     int64_t updated_usec; /* wall time of the last change of the row */
 };
@@ -78,14 +86,25 @@ struct chain {
     size_t followed_count;
     bool followed_known;
     struct hash followed_at;
-    uint64_t followed_loads; /* counts how often they were read: what is read ahead has a copy */
     int64_t followed_usec;   /* of the cursor's row then: whoever sets rows right changes it */
+    uint64_t followed_loads; /* counts how often they were read: what is read ahead has a copy */
+
+    chain_expect_fn expected; /* or NULL */
+    void *expected_ctx;
 
     bool leased;
     bool watch_only;
     struct store_hold hold; /* of the lease; its lease is NULL without one */
 
-    uint64_t limit;             /* steps do not go beyond this block */
+    enum chain_follow follow;
+    uint64_t final_limit; /* the tag's block; UINT64_MAX: none holds us back */
+    uint64_t final_block; /* the same as a fact to be remembered; 0: nothing is known */
+
+    struct rpc_stream *stream; /* or NULL */
+    _Atomic uint64_t told;     /* a block that was heard of since the last step; 0: none */
+    _Atomic int64_t told_usec; /* when */
+
+    _Atomic uint64_t limit;     /* steps do not go beyond this block */
     bool opened;                /* this process has looked whether node and rows belong together */
     _Atomic uint64_t span;      /* blocks that the node lets us ask for in one eth_getLogs */
     _Atomic uint64_t span_fit;  /* blocks whose logs make an answer of a good size */
@@ -116,6 +135,14 @@ struct chain_item {
     const struct why *why;         /* out: in the step's arena when they refused */
 };
 
+/* Where an event is. */
+struct chain_place {
+    uint64_t block;
+    struct hash block_hash;
+    uint32_t log_index;
+    struct address contract;
+};
+
 /*
  * A range of blocks that is applied as one transaction. It is read in two steps, of which the first
  * needs nothing of the database: which logs might count, and which do.
@@ -140,6 +167,7 @@ struct chain_batch {
 
     struct chain_item *items; /* that might count; those that do, in order, once it is settled */
     size_t item_count;
+    size_t seen_count; /* out: events that somebody waited for */
     size_t item_cap;
     size_t bytes;       /* of the items */
     bool announced;     /* out: applying it has changed what is followed */
@@ -186,6 +214,24 @@ enum err chain_follow(struct store_tx *tx, uint64_t chain_id, const struct addre
  */
 enum err chain_follow_statics(struct store_tx *tx, const struct chain *chain,
                               const struct chain_position *applied, struct why *why) ERR_CHECKED;
+
+/* ---- chain_expect.c ---- */
+
+/* chain_expect_match ends what waited for an event of the batch. */
+enum err chain_expect_match(struct store_tx *tx, struct chain_batch *batch,
+                            struct why *why) ERR_CHECKED;
+/* chain_expect_rewind lets what was seen from a block on wait again. */
+enum err chain_expect_rewind(struct store_tx *tx, uint64_t chain_id, uint64_t from_block,
+                             struct why *why) ERR_CHECKED;
+
+/* ---- chain_final.c ---- */
+
+/*
+ * chain_final_look asks how far the chain is final, where that decides how far it is followed.
+ * Errors: ERR_NODE_ERROR (the node does not know, and nothing else decides), node errors.
+ */
+enum err chain_final_look(struct chain *chain, const struct chain_position *at,
+                          struct why *why) ERR_CHECKED;
 
 /* ---- the others ---- */
 
@@ -247,6 +293,19 @@ struct slice chain_event_data(struct arena *scratch, const struct chain_item *it
 
 /* chain_apply is the store function that applies a batch and moves the cursor. */
 enum err chain_apply(struct store_tx *tx, void *ctx, struct why *why) ERR_CHECKED;
+
+/*
+ * chain_apply_again runs the handlers of one item in a savepoint, in an open undo step. Errors: of
+ * the handlers, whose work is taken back then.
+ */
+enum err chain_apply_again(struct store_tx *tx, struct chain_batch *batch, struct chain_item *item,
+                           struct why *why) ERR_CHECKED;
+
+/* chain_retry_want has a refused event tried again later. */
+enum err chain_retry_want(struct store_tx *tx, uint64_t chain_id, const struct chain_place *place,
+                          struct why *why) ERR_CHECKED;
+/* chain_retry_again has all refused events tried again, after a reorganisation. */
+enum err chain_retry_again(struct store_tx *tx, uint64_t chain_id, struct why *why) ERR_CHECKED;
 
 /* chain_block_put remembers a block. */
 enum err chain_block_put(struct store_tx *tx, uint64_t chain_id, const struct evm_header *header,

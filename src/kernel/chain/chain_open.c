@@ -18,6 +18,7 @@ enum err chain_position_read(struct store_tx *tx, uint64_t chain_id, struct chai
         store_get_fixed(&q, "genesis_hash", p.genesis.bytes, HASH_BYTES);
         struct slice halted = store_get_text(&q, "halted_why", &scratch);
         (void)snprintf(p.halted_why, sizeof p.halted_why, "%.*s", SLICE_ARG(halted));
+        p.final_block = (uint64_t)store_get_i64(&q, "final_block");
         p.updated_usec = store_get_time(&q, "updated_at");
     }
     enum err e = store_finish(&q, NULL, why);

@@ -265,6 +265,9 @@ static enum err rewind_rows(struct store_tx *tx, uint64_t chain_id, const struct
     if (e == OK) {
         e = cut(tx, &chain_sql_blocks_cut, chain_id, from, why);
     }
+    if (e == OK) {
+        e = chain_expect_rewind(tx, chain_id, from, why);
+    }
     if (e != OK) {
         return e;
     }
@@ -274,7 +277,9 @@ static enum err rewind_rows(struct store_tx *tx, uint64_t chain_id, const struct
     store_bind_i64(&q, "block_number", (int64_t)fork->number);
     store_bind_bytes(&q, "block_hash", hash_slice(&fork->hash));
     store_bind_time(&q, "now", clock_wall_usec());
-    return store_finish(&q, NULL, why);
+    e = store_finish(&q, NULL, why);
+    /* What a retry had done above the fork is undone, and its event refused again. */
+    return e == OK ? chain_retry_again(tx, chain_id, why) : e;
 }
 
 /* The cursor must still be where the caller saw it: two processes may follow one chain. */
@@ -379,6 +384,18 @@ static enum err run_halt(struct store_tx *tx, void *ctx, struct why *why)
     return e;
 }
 
+/* What was said to stay did not: nothing that follows from it is taken back without a human. */
+static void say_final(struct rollback *r)
+{
+    (void)snprintf(
+        r->halted, sizeof r->halted,
+        "block %llu was applied as final (chain.follow = %s) and is no longer canonical; "
+        "the last common block is %llu; look at the node and the chain, then run "
+        "`freehold chain resume --from %llu`",
+        (unsigned long long)r->at.final_block, chain_follow_name(r->chain->follow),
+        (unsigned long long)r->fork.number, (unsigned long long)r->fork.number + 1);
+}
+
 static void note_reorg(struct chain *chain, const struct rollback *r)
 {
     uint64_t depth = r->at.block - r->fork.number;
@@ -414,6 +431,11 @@ enum err chain_reorg_handle(struct chain *chain, const struct chain_position *at
     }
     if (e != OK || finding == NOTHING_FORKED) {
         return e;
+    }
+    if (finding == FORKED && r.fork.number < at->final_block) {
+        say_final(&r);
+        e = chain_write(chain, run_halt, &r, why);
+        return e != OK ? e : why_set(why, ERR_CHAIN_HALTED, NULL, "%s", r.halted);
     }
     if (finding == LOST) {
         struct deep deep = {0};

@@ -10,6 +10,7 @@ static const struct store_column chain_sql_cursor_get_columns[] = {
     {"block_hash", STORE_HASH, false},
     {"genesis_hash", STORE_HASH, false},
     {"halted_why", STORE_TEXT, false},
+    {"final_block", STORE_I64, false},
     {"updated_at", STORE_TIME, false},
 };
 const struct store_statement chain_sql_cursor_get = {
@@ -17,15 +18,15 @@ const struct store_statement chain_sql_cursor_get = {
     .id = 29,
     .writes = false,
     .sqlite =
-        "SELECT block_number, block_hash, genesis_hash, halted_why, updated_at\n"
+        "SELECT block_number, block_hash, genesis_hash, halted_why, final_block, updated_at\n"
         "FROM chain_cursors WHERE chain_id = ?1",
     .postgres =
-        "SELECT block_number, block_hash, genesis_hash, halted_why, updated_at\n"
+        "SELECT block_number, block_hash, genesis_hash, halted_why, final_block, updated_at\n"
         "FROM chain_cursors WHERE chain_id = $1::bigint",
     .params = chain_sql_cursor_get_params,
     .param_count = 1,
     .columns = chain_sql_cursor_get_columns,
-    .column_count = 5,
+    .column_count = 6,
 };
 
 static const struct store_column chain_sql_totals_params[] = {
@@ -37,7 +38,7 @@ static const struct store_column chain_sql_totals_columns[] = {
 };
 const struct store_statement chain_sql_totals = {
     .name = "chain_totals",
-    .id = 43,
+    .id = 57,
     .writes = false,
     .sqlite =
         "SELECT (SELECT COUNT(*) FROM chain_reorgs r WHERE r.chain_id = ?1) AS reorgs,\n"
@@ -80,6 +81,7 @@ static const struct store_column chain_sql_cursor_move_params[] = {
     {"chain_id", STORE_I64, false},
     {"block_number", STORE_I64, false},
     {"block_hash", STORE_HASH, false},
+    {"final_block", STORE_I64, false},
     {"now", STORE_TIME, false},
     {"old_number", STORE_I64, false},
     {"old_hash", STORE_HASH, false},
@@ -90,16 +92,34 @@ const struct store_statement chain_sql_cursor_move = {
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors\n"
-        "SET block_number = ?2, block_hash = ?3, updated_at = ?4\n"
-        "WHERE chain_id = ?1 AND block_number = ?5 AND block_hash = ?6\n"
+        "SET block_number = ?2, block_hash = ?3, updated_at = ?5,\n"
+        "    final_block = CASE WHEN final_block > ?4 THEN final_block ELSE ?4 END\n"
+        "WHERE chain_id = ?1 AND block_number = ?6 AND block_hash = ?7\n"
         "    AND halted_why = ''",
     .postgres =
         "UPDATE chain_cursors\n"
-        "SET block_number = $2::bigint, block_hash = $3::bytea, updated_at = $4::timestamptz\n"
-        "WHERE chain_id = $1::bigint AND block_number = $5::bigint AND block_hash = $6::bytea\n"
+        "SET block_number = $2::bigint, block_hash = $3::bytea, updated_at = $5::timestamptz,\n"
+        "    final_block = CASE WHEN final_block > $4::bigint THEN final_block ELSE $4::bigint END\n"
+        "WHERE chain_id = $1::bigint AND block_number = $6::bigint AND block_hash = $7::bytea\n"
         "    AND halted_why = ''",
     .params = chain_sql_cursor_move_params,
-    .param_count = 6,
+    .param_count = 7,
+};
+
+static const struct store_column chain_sql_cursor_touch_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"now", STORE_TIME, false},
+};
+const struct store_statement chain_sql_cursor_touch = {
+    .name = "chain_cursor_touch",
+    .id = 34,
+    .writes = true,
+    .sqlite =
+        "UPDATE chain_cursors SET updated_at = ?2 WHERE chain_id = ?1 AND halted_why = ''",
+    .postgres =
+        "UPDATE chain_cursors SET updated_at = $2::timestamptz WHERE chain_id = $1::bigint AND halted_why = ''",
+    .params = chain_sql_cursor_touch_params,
+    .param_count = 2,
 };
 
 static const struct store_column chain_sql_cursor_halt_params[] = {
@@ -131,11 +151,13 @@ const struct store_statement chain_sql_cursor_rewind = {
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors\n"
-        "SET block_number = ?2, block_hash = ?3, halted_why = '', updated_at = ?4\n"
+        "SET block_number = ?2, block_hash = ?3, halted_why = '', updated_at = ?4,\n"
+        "    final_block = CASE WHEN final_block > ?2 THEN ?2 ELSE final_block END\n"
         "WHERE chain_id = ?1",
     .postgres =
         "UPDATE chain_cursors\n"
-        "SET block_number = $2::bigint, block_hash = $3::bytea, halted_why = '', updated_at = $4::timestamptz\n"
+        "SET block_number = $2::bigint, block_hash = $3::bytea, halted_why = '', updated_at = $4::timestamptz,\n"
+        "    final_block = CASE WHEN final_block > $2::bigint THEN $2::bigint ELSE final_block END\n"
         "WHERE chain_id = $1::bigint",
     .params = chain_sql_cursor_rewind_params,
     .param_count = 4,
@@ -275,7 +297,7 @@ static const struct store_column chain_sql_source_insert_params[] = {
 };
 const struct store_statement chain_sql_source_insert = {
     .name = "chain_source_insert",
-    .id = 41,
+    .id = 55,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -299,7 +321,7 @@ static const struct store_column chain_sql_sources_list_columns[] = {
 };
 const struct store_statement chain_sql_sources_list = {
     .name = "chain_sources_list",
-    .id = 42,
+    .id = 56,
     .writes = false,
     .sqlite =
         "SELECT address, contract, from_block FROM chain_sources\n"
@@ -328,7 +350,7 @@ static const struct store_column chain_sql_event_insert_params[] = {
 };
 const struct store_statement chain_sql_event_insert = {
     .name = "chain_event_insert",
-    .id = 34,
+    .id = 36,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events\n"
@@ -349,6 +371,79 @@ const struct store_statement chain_sql_event_insert = {
     .param_count = 11,
 };
 
+static const struct store_column chain_sql_event_get_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+};
+static const struct store_column chain_sql_event_get_columns[] = {
+    {"block_hash", STORE_HASH, false},
+    {"processed", STORE_BOOL, false},
+    {"error", STORE_TEXT, true},
+};
+const struct store_statement chain_sql_event_get = {
+    .name = "chain_event_get",
+    .id = 35,
+    .writes = false,
+    .sqlite =
+        "SELECT block_hash, processed, error FROM blockchain_events\n"
+        "WHERE chain_id = ?1 AND block_number = ?2 AND log_index = ?3",
+    .postgres =
+        "SELECT block_hash, processed, error FROM blockchain_events\n"
+        "WHERE chain_id = $1::bigint AND block_number = $2::bigint AND log_index = $3::bigint",
+    .params = chain_sql_event_get_params,
+    .param_count = 3,
+    .columns = chain_sql_event_get_columns,
+    .column_count = 3,
+};
+
+static const struct store_column chain_sql_event_processed_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+};
+const struct store_statement chain_sql_event_processed = {
+    .name = "chain_event_processed",
+    .id = 37,
+    .writes = true,
+    .sqlite =
+        "UPDATE blockchain_events SET processed = TRUE, error = NULL\n"
+        "WHERE chain_id = ?1 AND block_number = ?2 AND log_index = ?3",
+    .postgres =
+        "UPDATE blockchain_events SET processed = TRUE, error = NULL\n"
+        "WHERE chain_id = $1::bigint AND block_number = $2::bigint AND log_index = $3::bigint",
+    .params = chain_sql_event_processed_params,
+    .param_count = 3,
+};
+
+static const struct store_column chain_sql_events_refused_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column chain_sql_events_refused_columns[] = {
+    {"block_number", STORE_I64, false},
+    {"log_index", STORE_I64, false},
+    {"block_hash", STORE_HASH, false},
+    {"contract_address", STORE_ADDRESS, false},
+};
+const struct store_statement chain_sql_events_refused = {
+    .name = "chain_events_refused",
+    .id = 43,
+    .writes = false,
+    .sqlite =
+        "SELECT block_number, log_index, block_hash, contract_address FROM blockchain_events\n"
+        "WHERE chain_id = ?1 AND NOT processed\n"
+        "ORDER BY block_number, log_index LIMIT ?2",
+    .postgres =
+        "SELECT block_number, log_index, block_hash, contract_address FROM blockchain_events\n"
+        "WHERE chain_id = $1::bigint AND NOT processed\n"
+        "ORDER BY block_number, log_index LIMIT $2::bigint",
+    .params = chain_sql_events_refused_params,
+    .param_count = 2,
+    .columns = chain_sql_events_refused_columns,
+    .column_count = 4,
+};
+
 static const struct store_column chain_sql_events_range_params[] = {
     {"chain_id", STORE_I64, false},
     {"from_block", STORE_I64, false},
@@ -365,7 +460,7 @@ static const struct store_column chain_sql_events_range_columns[] = {
 };
 const struct store_statement chain_sql_events_range = {
     .name = "chain_events_range",
-    .id = 39,
+    .id = 42,
     .writes = false,
     .sqlite =
         "SELECT block_number, log_index, block_hash, transaction_hash, contract_address, event_type,\n"
@@ -391,7 +486,7 @@ static const struct store_column chain_sql_events_cut_params[] = {
 };
 const struct store_statement chain_sql_events_cut = {
     .name = "chain_events_cut",
-    .id = 36,
+    .id = 39,
     .writes = true,
     .sqlite =
         "DELETE FROM blockchain_events WHERE chain_id = ?1 AND block_number >= ?2",
@@ -410,7 +505,7 @@ static const struct store_column chain_sql_events_kept_columns[] = {
 };
 const struct store_statement chain_sql_events_kept = {
     .name = "chain_events_kept",
-    .id = 37,
+    .id = 40,
     .writes = false,
     .sqlite =
         "SELECT c.chain_id,\n"
@@ -444,7 +539,7 @@ static const struct store_column chain_sql_events_prune_params[] = {
 };
 const struct store_statement chain_sql_events_prune = {
     .name = "chain_events_prune",
-    .id = 38,
+    .id = 41,
     .writes = true,
     .sqlite =
         "DELETE FROM blockchain_events\n"
@@ -475,7 +570,7 @@ static const struct store_column chain_sql_events_below_columns[] = {
 };
 const struct store_statement chain_sql_events_below = {
     .name = "chain_events_below",
-    .id = 35,
+    .id = 38,
     .writes = false,
     .sqlite =
         "SELECT block_number FROM blockchain_events\n"
@@ -502,7 +597,7 @@ static const struct store_column chain_sql_reorg_insert_params[] = {
 };
 const struct store_statement chain_sql_reorg_insert = {
     .name = "chain_reorg_insert",
-    .id = 40,
+    .id = 54,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs\n"

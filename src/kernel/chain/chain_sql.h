@@ -8,7 +8,8 @@
 /*
  * chain_sql_cursor_get: The cursor of a chain.
  * Params: chain_id i64
- * Columns: block_number i64, block_hash hash, genesis_hash hash, halted_why text, updated_at time
+ * Columns: block_number i64, block_hash hash, genesis_hash hash, halted_why text, final_block i64,
+ * updated_at time
  */
 extern const struct store_statement chain_sql_cursor_get;
 
@@ -27,10 +28,19 @@ extern const struct store_statement chain_sql_totals;
 extern const struct store_statement chain_sql_cursor_insert;
 
 /*
- * chain_sql_cursor_move: Moves the cursor if it is still where the caller read it.
- * Params: chain_id i64, block_number i64, block_hash hash, now time, old_number i64, old_hash hash
+ * chain_sql_cursor_move: Moves the cursor if it is still where the caller read it; what was final
+ * stays so.
+ * Params: chain_id i64, block_number i64, block_hash hash, final_block i64, now time, old_number
+ * i64, old_hash hash
  */
 extern const struct store_statement chain_sql_cursor_move;
+
+/*
+ * chain_sql_cursor_touch: Keeps others from moving the cursor before this transaction ends, unless
+ * it is halted.
+ * Params: chain_id i64, now time
+ */
+extern const struct store_statement chain_sql_cursor_touch;
 
 /*
  * chain_sql_cursor_halt: Stops a chain and says why.
@@ -102,6 +112,26 @@ extern const struct store_statement chain_sql_sources_list;
  * contract_address address, event_type text, event_data json, processed bool, error text?, now time
  */
 extern const struct store_statement chain_sql_event_insert;
+
+/*
+ * chain_sql_event_get: What became of an applied log.
+ * Params: chain_id i64, block_number i64, log_index i64
+ * Columns: block_hash hash, processed bool, error text?
+ */
+extern const struct store_statement chain_sql_event_get;
+
+/*
+ * chain_sql_event_processed: A refused log was taken after all.
+ * Params: chain_id i64, block_number i64, log_index i64
+ */
+extern const struct store_statement chain_sql_event_processed;
+
+/*
+ * chain_sql_events_refused: The oldest logs that their handlers refused.
+ * Params: chain_id i64, max_rows i64
+ * Columns: block_number i64, log_index i64, block_hash hash, contract_address address
+ */
+extern const struct store_statement chain_sql_events_refused;
 
 /*
  * chain_sql_events_range: The applied logs of a range of blocks, in order.

@@ -186,7 +186,9 @@ static bool is_deep(struct chain *chain, struct range *r)
     /* One more than are kept: with the head reached nothing is left of such a batch's undo step. */
     uint64_t above = last->number + chain->config.undo_depth + 1;
     struct evm_header header;
-    return above <= r->head && rpc_header(chain->rpc, &r->arena, above, &header, NULL) == OK &&
+    /* Who stops below the head keeps as much as if the chain ended there. */
+    return above <= r->head && above <= atomic_load(&chain->limit) &&
+           rpc_header(chain->rpc, &r->arena, above, &header, NULL) == OK &&
            rpc_confirm(chain->rpc, above, &header.hash, NULL) == OK;
 }
 

@@ -21,20 +21,38 @@
 /* Connections that one handle keeps: a handle meets the endpoints of a pool in turn. */
 #define CONNECTIONS_MAX 4L
 #define HEADER_TEXT_MAX 8192
+/* Flights that wait for their next requests, and the connections that each of them keeps. */
+#define IDLE_FLIGHTS_MAX 16
+#define FLIGHT_CONNECTIONS_MAX 16L
+/* How long curl may sleep before it is asked again; its own timers wake it earlier. */
+#define POLL_MS_MAX 1000
+#define POLL_USEC_MAX ((int64_t)POLL_MS_MAX * 1000)
 
 struct net_client {
     pthread_mutex_t lock;
     size_t idle_count;
     CURL *idle[IDLE_MAX];
+    size_t idle_flight_count;
+    struct net_flight *idle_flights[IDLE_FLIGHTS_MAX];
 };
 
 /* The state of one request, seen by the callbacks. */
 struct transfer {
     CURL *handle;
+    struct arena *arena;
+    struct net_request request;
+    struct curl_slist *headers;
     struct buf body;
     size_t bytes_max;
+    bool under_way; /* in a flight */
     bool too_large;
     bool refused; /* the address is not of the public internet */
+};
+
+struct net_flight {
+    struct net_client *client;
+    CURLM *multi;                              /* has the connections of all of its handles */
+    struct transfer transfers[NET_FLIGHT_MAX]; /* a handle stays in its place for the next one */
 };
 
 static pthread_once_t start_once = PTHREAD_ONCE_INIT;
@@ -73,6 +91,15 @@ struct net_client *net_client_new(void)
     return client;
 }
 
+static void flight_destroy(struct net_flight *flight)
+{
+    for (size_t i = 0; i < NET_FLIGHT_MAX; i++) {
+        curl_easy_cleanup(flight->transfers[i].handle);
+    }
+    (void)curl_multi_cleanup(flight->multi);
+    mem_free(flight);
+}
+
 void net_client_free(struct net_client *client)
 {
     if (client == NULL) {
@@ -80,6 +107,9 @@ void net_client_free(struct net_client *client)
     }
     for (size_t i = 0; i < client->idle_count; i++) {
         curl_easy_cleanup(client->idle[i]);
+    }
+    for (size_t i = 0; i < client->idle_flight_count; i++) {
+        flight_destroy(client->idle_flights[i]);
     }
     (void)pthread_mutex_destroy(&client->lock);
     mem_free(client);
@@ -304,40 +334,221 @@ static void read_answer(struct arena *arena, struct transfer *t, const struct ne
     };
 }
 
-enum err net_request_run(struct net_client *client, struct arena *arena,
-                         const struct net_request *request, struct net_answer *out, struct why *why)
+static void assert_allowed(void)
 {
     bool (*forbidden)(void) = atomic_load(&forbidden_check);
     ASSERT(forbidden == NULL || !forbidden());
+}
+
+static void transfer_begin(struct transfer *t, CURL *handle, struct arena *arena,
+                           const struct net_request *request)
+{
+    *t = (struct transfer){.handle = handle,
+                           .arena = arena,
+                           .request = *request,
+                           .bytes_max = request->answer_bytes_max};
+    buf_init(&t->body, arena, 0);
+    t->headers = make_headers(arena, request);
+    set_limits(handle, request);
+    set_body(handle, request);
+    SET(handle, CURLOPT_HTTPHEADER, t->headers);
+    SET(handle, CURLOPT_WRITEFUNCTION, on_body);
+    SET(handle, CURLOPT_WRITEDATA, t);
+    if (request->public_only) {
+        SET(handle, CURLOPT_OPENSOCKETFUNCTION, on_open);
+        SET(handle, CURLOPT_OPENSOCKETDATA, t);
+    }
+}
+
+static enum err transfer_end(struct transfer *t, CURLcode code, struct net_answer *out,
+                             struct why *why)
+{
+    enum err e = OK;
+    if (code == CURLE_OK) {
+        read_answer(t->arena, t, &t->request, out);
+    } else {
+        e = transfer_failed(code, t, &t->request, why);
+    }
+    curl_slist_free_all(t->headers);
+    t->headers = NULL;
+    return e;
+}
+
+enum err net_request_run(struct net_client *client, struct arena *arena,
+                         const struct net_request *request, struct net_answer *out, struct why *why)
+{
+    assert_allowed();
     if (transport.run != NULL) {
         return transport.run(transport.ctx, arena, request, out, why);
     }
+    struct transfer t;
     CURL *handle = handle_take(client);
-    struct transfer t = {.handle = handle, .bytes_max = request->answer_bytes_max};
-    buf_init(&t.body, arena, 0);
-    struct curl_slist *headers = make_headers(arena, request);
-    set_limits(handle, request);
-    set_body(handle, request);
-    SET(handle, CURLOPT_HTTPHEADER, headers);
-    SET(handle, CURLOPT_WRITEFUNCTION, on_body);
-    SET(handle, CURLOPT_WRITEDATA, &t);
-    if (request->public_only) {
-        SET(handle, CURLOPT_OPENSOCKETFUNCTION, on_open);
-        SET(handle, CURLOPT_OPENSOCKETDATA, &t);
-    }
+    transfer_begin(&t, handle, arena, request);
     CURLcode code = curl_easy_setopt(handle, CURLOPT_URL, request->url);
     if (code == CURLE_OK) {
         code = curl_easy_perform(handle);
     }
-    enum err e = OK;
-    if (code == CURLE_OK) {
-        read_answer(arena, &t, request, out);
-    } else {
-        e = transfer_failed(code, &t, request, why);
-    }
-    curl_slist_free_all(headers);
+    enum err e = transfer_end(&t, code, out, why);
     handle_give(client, handle);
     return e;
+}
+
+/* ---- several requests of one thread ---- */
+
+struct net_flight *net_flight_new(struct net_client *client)
+{
+    struct net_flight *flight = NULL;
+    (void)pthread_mutex_lock(&client->lock);
+    if (client->idle_flight_count > 0) {
+        flight = client->idle_flights[--client->idle_flight_count];
+    }
+    (void)pthread_mutex_unlock(&client->lock);
+    if (flight == NULL) {
+        flight = mem_alloc(sizeof(*flight));
+        flight->client = client;
+        flight->multi = curl_multi_init();
+        ASSERT(flight->multi != NULL);
+        ASSERT(curl_multi_setopt(flight->multi, CURLMOPT_MAXCONNECTS, FLIGHT_CONNECTIONS_MAX) ==
+               CURLM_OK);
+    }
+    return flight;
+}
+
+void net_flight_free(struct net_flight *flight)
+{
+    if (flight == NULL) {
+        return;
+    }
+    struct net_client *client = flight->client;
+    for (size_t i = 0; i < NET_FLIGHT_MAX; i++) {
+        net_flight_break_off(flight, i);
+    }
+    (void)pthread_mutex_lock(&client->lock);
+    if (client->idle_flight_count < IDLE_FLIGHTS_MAX) {
+        client->idle_flights[client->idle_flight_count++] = flight;
+        flight = NULL;
+    }
+    (void)pthread_mutex_unlock(&client->lock);
+    if (flight != NULL) {
+        flight_destroy(flight);
+    }
+}
+
+void net_flight_send(struct net_flight *flight, size_t slot, struct arena *arena,
+                     const struct net_request *request)
+{
+    ASSERT(slot < NET_FLIGHT_MAX && !flight->transfers[slot].under_way);
+    struct transfer *t = &flight->transfers[slot];
+    assert_allowed();
+    if (transport.run != NULL) {
+        *t = (struct transfer){
+            .handle = t->handle, .arena = arena, .request = *request, .under_way = true};
+        return;
+    }
+    CURL *handle = t->handle != NULL ? t->handle : curl_easy_init();
+    ASSERT(handle != NULL);
+    transfer_begin(t, handle, arena, request);
+    SET(handle, CURLOPT_PRIVATE, t);
+    /* Breaking one off must not wait for a name server. */
+    SET(handle, CURLOPT_QUICK_EXIT, 1L);
+    /* What curl thinks of the URL is told when it looks at it. */
+    (void)curl_easy_setopt(handle, CURLOPT_URL, request->url);
+    ASSERT(curl_multi_add_handle(flight->multi, handle) == CURLM_OK);
+    t->under_way = true;
+}
+
+/* leave takes a request out of the flight; curl closes its connection unless it had ended. */
+static void leave(struct net_flight *flight, struct transfer *t)
+{
+    ASSERT(curl_multi_remove_handle(flight->multi, t->handle) == CURLM_OK);
+    t->under_way = false;
+}
+
+void net_flight_break_off(struct net_flight *flight, size_t slot)
+{
+    ASSERT(slot < NET_FLIGHT_MAX);
+    struct transfer *t = &flight->transfers[slot];
+    if (t->under_way && transport.run != NULL) {
+        t->under_way = false;
+    } else if (t->under_way) {
+        leave(flight, t);
+        curl_slist_free_all(t->headers);
+        t->headers = NULL;
+        curl_easy_reset(t->handle);
+    }
+}
+
+static bool land_one(struct net_flight *flight, struct net_landing *out)
+{
+    int left = 0;
+    int running = 0;
+    ASSERT(curl_multi_perform(flight->multi, &running) == CURLM_OK);
+    const CURLMsg *said = curl_multi_info_read(flight->multi, &left);
+    if (said == NULL) {
+        return false;
+    }
+    ASSERT(said->msg == CURLMSG_DONE);
+    CURLcode code = said->data.result;
+    char *which = NULL;
+    ASSERT(curl_easy_getinfo(said->easy_handle, CURLINFO_PRIVATE, &which) == CURLE_OK);
+    struct transfer *t = (struct transfer *)(void *)which;
+    *out = (struct net_landing){.slot = (size_t)(t - flight->transfers)};
+    out->err = transfer_end(t, code, &out->answer, &out->why);
+    leave(flight, t);
+    curl_easy_reset(t->handle);
+    return true;
+}
+
+/* carry_one has the first request carried by what replaces the network. */
+static bool carry_one(struct net_flight *flight, struct net_landing *out)
+{
+    for (size_t i = 0; i < NET_FLIGHT_MAX; i++) {
+        struct transfer *t = &flight->transfers[i];
+        if (t->under_way) {
+            *out = (struct net_landing){.slot = i};
+            out->err = transport.run(transport.ctx, t->arena, &t->request, &out->answer, &out->why);
+            t->under_way = false;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int64_t real_usec(void)
+{
+    struct timespec now;
+    clock_deadline(0, &now);
+    return (int64_t)now.tv_sec * USEC_PER_SEC + now.tv_nsec / 1000;
+}
+
+static bool has_request(const struct net_flight *flight)
+{
+    for (size_t i = 0; i < NET_FLIGHT_MAX; i++) {
+        if (flight->transfers[i].under_way) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool net_flight_wait(struct net_flight *flight, int64_t wait_usec, struct net_landing *out)
+{
+    int64_t deadline = wait_usec > 0 ? real_usec() + wait_usec : 0;
+    if (transport.run != NULL) {
+        return carry_one(flight, out);
+    }
+    while (has_request(flight)) {
+        if (land_one(flight, out)) {
+            return true;
+        }
+        int64_t left_usec = wait_usec > 0 ? deadline - real_usec() : 0;
+        if (left_usec <= 0) {
+            break;
+        }
+        int64_t left_ms = left_usec < POLL_USEC_MAX ? (left_usec + 999) / 1000 : POLL_MS_MAX;
+        ASSERT(curl_multi_poll(flight->multi, NULL, 0, (int)left_ms, NULL) == CURLM_OK);
+    }
+    return false;
 }
 
 void net_url_origin(const char *url, char out[NET_ORIGIN_MAX])

@@ -9,6 +9,10 @@
  * only. Calling it inside a database transaction is a bug (ASSERT through
  * net_set_forbidden_check).
  *
+ * One thread may also have several requests under way at once (a flight): they share nothing but
+ * the thread, the first that ends is handed out first, and those that nobody waits for any more are
+ * broken off. A flight is of one thread, the client that it came from of all.
+ *
  * A kept connection may be closed by the other side just when a request goes out on it; the request
  * is then sent again on a new one. So what is sent here must be safe to send twice.
  *
@@ -86,6 +90,39 @@ void net_client_free(struct net_client *client);
 enum err net_request_run(struct net_client *client, struct arena *arena,
                          const struct net_request *request, struct net_answer *out,
                          struct why *why) ERR_CHECKED;
+
+/* Requests that may be under way in one flight. */
+#define NET_FLIGHT_MAX 16
+
+struct net_flight;
+
+/* net_flight_new begins one without a request. Owns: the caller, net_flight_free. */
+struct net_flight *net_flight_new(struct net_client *client);
+/* net_flight_free breaks off what is still under way; NULL is fine. */
+void net_flight_free(struct net_flight *flight);
+/*
+ * net_flight_send sends a request as number `slot` (below NET_FLIGHT_MAX, with none under way).
+ * Nothing is copied: what the request points to, and the arena, stay until it has ended.
+ */
+void net_flight_send(struct net_flight *flight, size_t slot, struct arena *arena,
+                     const struct net_request *request);
+/* net_flight_break_off ends a request that is under way, if there is one, without an answer. */
+void net_flight_break_off(struct net_flight *flight, size_t slot);
+
+/* How a request of a flight ended. */
+struct net_landing {
+    size_t slot;
+    enum err err; /* as net_request_run */
+    struct net_answer answer;
+    struct why why;
+};
+
+/*
+ * net_flight_wait moves all requests forward until one has ended, for `wait_usec` of real time at
+ * most (0: what can be done without waiting). False: none has. With another transport than the
+ * network they end one after the other, in the order of their slots.
+ */
+bool net_flight_wait(struct net_flight *flight, int64_t wait_usec, struct net_landing *out);
 
 #define NET_ORIGIN_MAX 128
 

@@ -137,6 +137,16 @@ static const char *verify_text(enum chain_verify verify)
     return "";
 }
 
+static const char *follow_text(const struct chain_status *s)
+{
+    if (!s->final_unknown) {
+        return chain_follow_name(s->follow);
+    }
+    return s->follow == CHAIN_FOLLOW_SAFE
+               ? "safe: the node does not know it, chain.confirmations count instead"
+               : "finalized: the node does not know it, chain.confirmations count instead";
+}
+
 static enum health chain_part(struct ops *ops, struct json_out *j)
 {
     struct chain_status s;
@@ -151,6 +161,12 @@ static enum health chain_part(struct ops *ops, struct json_out *j)
                        : "no node answers at the moment");
     json_key(j, "verify");
     json_text(j, verify_text(s.verify));
+    json_key(j, "follow");
+    json_text(j, follow_text(&s));
+    if (s.final_block > 0) {
+        json_key(j, "finalBlock");
+        json_u64(j, s.final_block);
+    }
     json_key(j, "synced");
     json_bool(j, s.synced && h == HEALTHY);
     json_key(j, "chainId");
@@ -166,6 +182,7 @@ static enum health chain_part(struct ops *ops, struct json_out *j)
     json_key(j, "eventsFailed");
     json_u64(j, s.events_failed);
     rpc_health(ops->rpc, j);
+    rpc_stream_health(chain_stream(ops->chain), j);
     json_end_object(j);
     return h;
 }

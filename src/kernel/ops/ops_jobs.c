@@ -8,6 +8,9 @@
 #include "kernel/ops/ops.h"
 #include "kernel/store/store_partition.h"
 
+/* How long it is known how waiting for an event ended. */
+#define EXPECTATIONS_USEC (90 * 24 * 3600ll * USEC_PER_SEC)
+
 #define PURGE_ROWS 1000
 
 typedef enum err (*purge_fn)(struct store_tx *tx, int64_t before_usec, uint64_t limit,
@@ -62,7 +65,11 @@ static enum err prune_audit(struct job_call *call, struct why *why)
 static enum err prune_events(struct job_call *call, struct why *why)
 {
     const struct ops_retention *r = call->ctx;
-    return r->events_usec > 0 ? purge_all(call, chain_events_prune, r->events_usec, why) : OK;
+    enum err e = purge_all(call, chain_expect_forget, EXPECTATIONS_USEC, why);
+    if (e == OK && r->events_usec > 0) {
+        e = purge_all(call, chain_events_prune, r->events_usec, why);
+    }
+    return e;
 }
 
 static enum err keep_partitions(struct job_call *call, struct why *why)
@@ -81,7 +88,8 @@ static const struct job_kind kinds[] = {
     {.name = "ops.prune_events",
      .handler = prune_events,
      MAINTENANCE,
-     .doc = "Lets raw events go that are older than chain.event_retention."},
+     .doc = "Lets raw events go that are older than chain.event_retention, and after 90 days what "
+            "was known of events that somebody waited for."},
     {.name = "ops.keep_partitions",
      .handler = keep_partitions,
      MAINTENANCE,

@@ -139,8 +139,9 @@ enum err relay_counts(struct relay *relay, const struct address *const *wallets,
     for (size_t i = 0; i < count; i++) {
         calls[2 * i] = count_call(relay, wallets[i], "latest");
         calls[2 * i + 1] = count_call(relay, wallets[i], "pending");
+        calls[2 * i + 1].of_pool = true;
     }
-    enum err e = rpc_call_many(relay->rpc, &relay->step, RPC_ANY, calls, 2 * count, why);
+    enum err e = rpc_call_many(relay->rpc, &relay->step, RPC_MONEY, calls, 2 * count, why);
     for (size_t i = 0; e == OK && i < 2 * count; i++) {
         e = calls[i].err;
         if (e != OK && why != NULL) {

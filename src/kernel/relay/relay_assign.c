@@ -169,6 +169,18 @@ static bool has_bytes(const struct relay_candidate *c)
     return c->fate == RELAY_SIGN && c->raw.len > 0;
 }
 
+/* Whether this transaction stores something of a wallet. */
+static bool has_bytes_of(const struct relay_queue *queue, const struct relay_turn *turn)
+{
+    for (size_t i = queue->from; i < queue->to; i++) {
+        const struct relay_candidate *c = &queue->items[i];
+        if (has_bytes(c) && address_equal(&c->wallet, turn->address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /*
  * The row must say what it said when the bytes were made. A nonce that the node knows of and the
  * row does not is somebody else's. It stays locked, so that all bytes of the turn are behind it.
@@ -179,9 +191,9 @@ static enum err lock_turns(struct relay_queue *queue, struct store_tx *tx, struc
     for (size_t i = 0; e == OK && i < queue->turn_count; i++) {
         struct relay_turn *t = &queue->turns[i];
         uint64_t next = 0;
-        t->broken = false;
+        t->broken = t->ended;
         t->taken = t->first;
-        if (t->next > t->first) {
+        if (!t->ended && has_bytes_of(queue, t)) {
             e = relay_nonce_at_least(tx, queue->relay->chain_id, t->address, t->first, &next, why);
             t->broken = e == OK && next != t->first;
         }
@@ -198,7 +210,7 @@ static enum err lock_intents(struct relay_queue *queue, struct store_tx *tx,
 {
     struct store_query q;
     store_begin_rows(&q, tx, &relay_sql_intent_lock);
-    for (size_t i = 0; i < queue->count; i++) {
+    for (size_t i = queue->from; i < queue->to; i++) {
         struct relay_candidate *c = &queue->items[i];
         c->locked = has_bytes(c) && !turn_of(queue, &c->wallet)->broken;
         if (c->locked) {
@@ -211,7 +223,7 @@ static enum err lock_intents(struct relay_queue *queue, struct store_tx *tx,
     if (more) {
         relay_row_take(&q, told->arena, &row);
     }
-    for (size_t i = 0; i < queue->count; i++) {
+    for (size_t i = queue->from; i < queue->to; i++) {
         struct relay_candidate *c = &queue->items[i];
         if (!c->locked) {
             continue;
@@ -240,7 +252,7 @@ static enum err store_states(struct relay_queue *queue, struct store_tx *tx,
     size_t n = 0;
     struct store_query q;
     store_begin_rows(&q, tx, &relay_sql_intent_sign);
-    for (size_t i = 0; i < queue->count; i++) {
+    for (size_t i = queue->from; i < queue->to; i++) {
         const struct relay_candidate *c = &queue->items[i];
         if (!c->locked) {
             continue;
@@ -268,7 +280,7 @@ static enum err store_bytes(struct relay_queue *queue, struct store_tx *tx, stru
 {
     struct store_query q;
     store_begin_rows(&q, tx, &relay_sql_attempt_insert);
-    for (size_t i = 0; i < queue->count; i++) {
+    for (size_t i = queue->from; i < queue->to; i++) {
         const struct relay_candidate *c = &queue->items[i];
         if (c->locked) {
             relay_attempt_bind(&q, c->id, 1, &c->content, false, c->raw, &c->hash);
@@ -282,8 +294,8 @@ static enum err store_bytes(struct relay_queue *queue, struct store_tx *tx, stru
 enum err relay_store_signed(struct relay_queue *queue, struct store_tx *tx, struct why *why)
 {
     struct relay_told told;
-    relay_told_init(&told, &queue->relay->step, queue->count);
-    for (size_t i = 0; i < queue->count; i++) {
+    relay_told_init(&told, &queue->relay->step, queue->to - queue->from);
+    for (size_t i = queue->from; i < queue->to; i++) {
         queue->items[i].locked = false;
     }
     enum err e = lock_turns(queue, tx, why);
@@ -305,8 +317,16 @@ enum err relay_store_signed(struct relay_queue *queue, struct store_tx *tx, stru
     if (e == OK) {
         e = relay_tell_all(queue->relay, tx, &told, why);
     }
-    for (size_t i = 0; e == OK && i < queue->count; i++) {
+    for (size_t i = queue->from; e == OK && i < queue->to; i++) {
         queue->items[i].done = queue->items[i].locked;
     }
     return e;
+}
+
+void relay_signed_stored(struct relay_queue *queue)
+{
+    for (size_t i = 0; i < queue->turn_count; i++) {
+        queue->turns[i].first = queue->turns[i].taken;
+        queue->turns[i].ended = queue->turns[i].broken;
+    }
 }

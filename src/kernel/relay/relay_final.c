@@ -41,6 +41,8 @@ struct watch {
     struct touched *items; /* intents of blocks that are deep, or changed */
     size_t count;
     size_t cap;
+    size_t from; /* storing: the items of this transaction */
+    size_t to;
 };
 
 /* ---- reading ---- */
@@ -147,12 +149,16 @@ static enum err compare_blocks(struct watch *w, struct why *why)
     for (size_t i = 0; i < w->block_count; i++) {
         calls[i] =
             (struct rpc_call){.method = "eth_getBlockByNumber",
+                              .once = true,
                               .params = slice_format(&relay->step, "[\"0x%llx\",false]",
                                                      (unsigned long long)w->blocks[i].number)};
     }
-    enum err e = rpc_call_many(relay->rpc, &relay->step, RPC_ANY, calls, w->block_count, why);
+    enum err e = rpc_call_many(relay->rpc, &relay->step, RPC_MONEY, calls, w->block_count, why);
     bool missing = false;
     for (size_t i = 0; e == OK && i < w->block_count; i++) {
+        if (calls[i].disputed) {
+            continue; /* it is neither deep nor gone until the nodes agree */
+        }
         if (calls[i].err != OK && why != NULL) {
             *why = calls[i].why;
         }
@@ -168,6 +174,11 @@ static enum err compare_blocks(struct watch *w, struct why *why)
     for (size_t i = 0; i < w->block_count; i++) {
         struct watched *b = &w->blocks[i];
         struct hash hash;
+        if (calls[i].disputed) {
+            b->changed = false;
+            b->deep = false;
+            continue;
+        }
         bool there = block_hash_of(calls[i].result, &hash);
         b->changed = there ? !hash_equal(&hash, &b->hash) : gone;
         b->deep = b->deep && there && !b->changed;
@@ -227,7 +238,7 @@ static enum err ask_receipts(struct watch *w, struct why *why)
 static size_t ids_of(const struct watch *w, enum fate fate, struct slice *out)
 {
     size_t count = 0;
-    for (size_t i = 0; i < w->count; i++) {
+    for (size_t i = w->from; i < w->to; i++) {
         if (w->items[i].fate == fate) {
             out[count++] = w->items[i].id;
         }
@@ -237,9 +248,10 @@ static size_t ids_of(const struct watch *w, enum fate fate, struct slice *out)
 
 static enum err store_moved(struct watch *w, struct store_tx *tx, struct why *why)
 {
-    struct relay_landing *list = arena_alloc_array(&w->relay->step, w->count + 1, sizeof *list);
+    struct relay_landing *list =
+        arena_alloc_array(&w->relay->step, w->to - w->from + 1, sizeof *list);
     size_t count = 0;
-    for (size_t i = 0; i < w->count; i++) {
+    for (size_t i = w->from; i < w->to; i++) {
         if (w->items[i].fate == MOVED) {
             list[count++] =
                 (struct relay_landing){.id = w->items[i].id, .receipt = &w->items[i].receipt};
@@ -251,9 +263,9 @@ static enum err store_moved(struct watch *w, struct store_tx *tx, struct why *wh
 static enum err store_fates(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct watch *w = ctx;
-    struct slice *ids = arena_alloc_array(&w->relay->step, w->count + 1, sizeof *ids);
+    struct slice *ids = arena_alloc_array(&w->relay->step, w->to - w->from + 1, sizeof *ids);
     struct relay_told told;
-    relay_told_init(&told, &w->relay->step, w->count);
+    relay_told_init(&told, &w->relay->step, w->to - w->from);
     size_t count = ids_of(w, FINAL, ids);
     enum err e = relay_told_run(&told, tx, &relay_sql_intent_final, ids, count, why);
     count = ids_of(w, GONE, ids);
@@ -267,6 +279,18 @@ static enum err store_fates(struct store_tx *tx, void *ctx, struct why *why)
         e = relay_tell_all(w->relay, tx, &told, why);
     }
     return e == OK ? store_moved(w, tx, why) : e;
+}
+
+static enum err store_all_fates(struct watch *w, struct why *why)
+{
+    enum err e = OK;
+    for (size_t from = 0; e == OK && from < w->count; from = w->to) {
+        size_t left = w->count - from;
+        w->from = from;
+        w->to = from + (left < RELAY_STORED_MAX ? left : RELAY_STORED_MAX);
+        e = relay_write_one(w->relay, NULL, store_fates, w, why);
+    }
+    return e;
 }
 
 static void report(const struct watch *w)
@@ -306,7 +330,7 @@ static enum err run_watch(struct watch *w, bool *out_progress, struct why *why)
     }
     e = ask_receipts(w, why);
     if (e == OK) {
-        e = relay_write_one(relay, NULL, store_fates, w, why);
+        e = store_all_fates(w, why);
     }
     if (e == OK) {
         report(w);

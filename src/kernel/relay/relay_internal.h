@@ -61,6 +61,8 @@
 #define RELAY_FAR_USEC (5 * 60 * (int64_t)USEC_PER_SEC)
 /* Whoever had a wallet may be away for this long before its queued intents fail: a day. */
 #define RELAY_AWAY_USEC (86400 * (int64_t)USEC_PER_SEC)
+/* Intents that one transaction stores: whoever submits meanwhile waits for no more of them. */
+#define RELAY_STORED_MAX 64
 /* How often mined intents are looked at until they are final. Units: microseconds. */
 #define RELAY_RECHECK_USEC (2 * (int64_t)USEC_PER_SEC)
 
@@ -262,7 +264,7 @@ void relay_holds_init(struct relay *relay, struct relay_holds *out);
 void relay_holds_add(const struct relay *relay, struct relay_holds *holds,
                      const struct address *wallet);
 /*
- * relay_write is store_write at READ COMMITTED (decision 0024), refused when one of the leases is
+ * relay_write is store_write at READ COMMITTED (decision 0030), refused when one of the leases is
  * another process's (ERR_FENCED): `fn` locks what it decides on, or compares it in the statement
  * that changes it.
  */

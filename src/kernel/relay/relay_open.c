@@ -15,6 +15,8 @@ struct open_set {
     struct relay *relay;
     struct relay_open *items;
     size_t count;
+    size_t from; /* storing: the intents of this transaction */
+    size_t to;
 };
 
 static void read_open(struct store_query *q, struct arena *arena, struct relay_open *o)
@@ -102,10 +104,10 @@ static enum err store_sent(struct open_set *set, struct store_tx *tx, struct why
 {
     int64_t now = clock_wall_usec();
     struct relay_told told;
-    relay_told_init(&told, &set->relay->step, set->count);
+    relay_told_init(&told, &set->relay->step, set->to - set->from);
     struct store_query q;
     store_begin_rows(&q, tx, &relay_sql_intent_sent);
-    for (size_t i = 0; i < set->count; i++) {
+    for (size_t i = set->from; i < set->to; i++) {
         const struct relay_open *o = &set->items[i];
         if (o->verdict_known && pause_of(o->verdict) == 0) {
             store_bind_text(&q, "intent_id", o->id);
@@ -115,13 +117,13 @@ static enum err store_sent(struct open_set *set, struct store_tx *tx, struct why
             store_row(&q);
         }
     }
-    size_t at = 0;
+    size_t at = set->from;
     while (store_step(&q)) {
         const struct relay_row *row = relay_told_take(&told, &q);
-        while (at < set->count && !slice_equal(set->items[at].id, row->id)) {
+        while (at < set->to && !slice_equal(set->items[at].id, row->id)) {
             at++; /* they come in order, without those that somebody else changed */
         }
-        ASSERT(at < set->count);
+        ASSERT(at < set->to);
         if (set->items[at].state != RELAY_SIGNED) {
             told.count--; /* that was told when it happened */
         }
@@ -135,7 +137,7 @@ static enum err store_pauses(const struct open_set *set, struct store_tx *tx, st
     int64_t now = clock_wall_usec();
     struct store_query q;
     store_begin_rows(&q, tx, &relay_sql_intent_retry_at);
-    for (size_t i = 0; i < set->count; i++) {
+    for (size_t i = set->from; i < set->to; i++) {
         const struct relay_open *o = &set->items[i];
         if (o->verdict_known && pause_of(o->verdict) > 0) {
             store_bind_text(&q, "intent_id", o->id);
@@ -165,13 +167,32 @@ static enum err store_verdicts(struct store_tx *tx, void *ctx, struct why *why)
     if (e == OK) {
         e = store_pauses(set, tx, why);
     }
-    for (size_t i = 0; e == OK && i < set->count; i++) {
+    for (size_t i = set->from; e == OK && i < set->to; i++) {
         const struct relay_open *o = &set->items[i];
-        bool same = i > 0 && address_equal(&o->wallet, &o[-1].wallet) && o[-1].verdict_known &&
+        bool same = i > set->from && address_equal(&o->wallet, &o[-1].wallet) &&
+                    o[-1].verdict_known &&
                     o[-1].verdict == o->verdict; /* it was noted a moment ago */
         if (o->verdict_known && o->verdict == RPC_INSUFFICIENT_FUNDS && !same) {
             e = relay_wallet_low(tx, set->relay->chain_id, &o->wallet, why);
         }
+    }
+    return e;
+}
+
+static enum err store_all_verdicts(struct open_set *set, struct why *why)
+{
+    struct relay_holds holds;
+    enum err e = OK;
+    add_holds(set, &holds);
+    for (size_t from = 0; e == OK && from < set->count; from = set->to) {
+        size_t left = set->count - from;
+        set->from = from;
+        set->to = from + (left < RELAY_STORED_MAX ? left : RELAY_STORED_MAX);
+        bool any = false;
+        for (size_t i = set->from; !any && i < set->to; i++) {
+            any = set->items[i].verdict_known;
+        }
+        e = any ? relay_write(set->relay, &holds, store_verdicts, set, why) : OK;
     }
     return e;
 }
@@ -269,9 +290,7 @@ static enum err send_due(struct relay *relay, struct open_set *set, bool *out_pr
         metric_add(&relay_metrics[RELAY_METRIC_SENT], o->verdict == RPC_SENT);
         note_funds(relay, o);
     }
-    struct relay_holds holds;
-    add_holds(set, &holds);
-    e = relay_write(relay, &holds, store_verdicts, set, why);
+    e = store_all_verdicts(set, why);
     for (size_t i = 0; e == OK && i < n; i++) {
         e = answer_refusal(relay, &set->items[index[i]], out_progress, why);
     }

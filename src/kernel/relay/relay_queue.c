@@ -157,11 +157,11 @@ static enum err store_later(const struct relay_queue *queue, struct store_tx *tx
 static enum err store_fates(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct relay_queue *queue = ctx;
-    for (size_t i = 0; i < queue->count; i++) {
+    for (size_t i = queue->from; i < queue->to; i++) {
         queue->items[i].done = false;
     }
     enum err e = relay_store_signed(queue, tx, why);
-    for (size_t i = 0; e == OK && i < queue->count; i++) {
+    for (size_t i = queue->from; e == OK && i < queue->to; i++) {
         struct relay_candidate *c = &queue->items[i];
         switch (c->fate) {
         case RELAY_SIGN:
@@ -231,7 +231,20 @@ static enum err store_decided(struct relay_queue *queue, struct why *why)
     for (size_t i = 0; i < queue->count; i++) {
         relay_holds_add(queue->relay, &holds, &queue->items[i].wallet);
     }
-    return relay_write(queue->relay, &holds, store_fates, queue, why);
+    enum err e = OK;
+    for (size_t from = 0; e == OK && from < queue->count; from = queue->to) {
+        size_t left = queue->count - from;
+        queue->from = from;
+        queue->to = from + (left < RELAY_STORED_MAX ? left : RELAY_STORED_MAX);
+        e = relay_write(queue->relay, &holds, store_fates, queue, why);
+        if (e == OK) {
+            relay_signed_stored(queue);
+        }
+    }
+    for (size_t i = queue->from; e != OK && i < queue->to; i++) {
+        queue->items[i].done = false; /* it was taken back */
+    }
+    return e;
 }
 
 enum err relay_pass_queued(struct relay *relay, bool *out_progress, struct why *why)
@@ -253,8 +266,6 @@ enum err relay_pass_queued(struct relay *relay, bool *out_progress, struct why *
     }
     if (e == OK) {
         e = store_decided(&queue, why);
-    }
-    if (e == OK) {
         *out_progress = report(&queue) || *out_progress;
     }
     return e;

@@ -52,10 +52,11 @@ struct relay_candidate {
 struct relay_turn {
     const struct address *address;
     uint64_t stored;    /* next nonce of its row when the bytes were made */
-    uint64_t first;     /* what the first bytes of the pass get */
+    uint64_t first;     /* what the first bytes get that are not stored yet */
     uint64_t next;      /* what the next bytes get */
     uint64_t under_way; /* signed or sent */
-    bool broken;        /* storing: a nonce was not taken, so none behind it may be */
+    bool ended;         /* a nonce was not taken, so none behind it may be */
+    bool broken;        /* storing: the same, as of this transaction */
     uint64_t taken;     /* storing: the one behind those that were */
 };
 
@@ -67,6 +68,8 @@ struct relay_queue {
     struct relay_turn *turns;
     size_t turn_count;
     int64_t read_usec; /* when the candidates were read */
+    size_t from;       /* storing: the candidates of this transaction */
+    size_t to;
 };
 
 /* relay_fail makes a candidate fail with its `why`. */
@@ -86,5 +89,7 @@ enum err relay_assign(struct relay_queue *queue, struct why *why) ERR_CHECKED;
  */
 enum err relay_store_signed(struct relay_queue *queue, struct store_tx *tx,
                             struct why *why) ERR_CHECKED;
+/* relay_signed_stored is told that this transaction was committed, and the next one comes. */
+void relay_signed_stored(struct relay_queue *queue);
 
 #endif

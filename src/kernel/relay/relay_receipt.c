@@ -188,6 +188,8 @@ struct found {
     struct relay_landing *landings;
     size_t *owner; /* of a landing */
     size_t landing_count;
+    size_t from; /* storing: the landings of this transaction */
+    size_t to;
 };
 
 static void find_landings(struct found *f)
@@ -207,7 +209,7 @@ static void find_landings(struct found *f)
 static enum err store_receipts(struct store_tx *tx, void *ctx, struct why *why)
 {
     const struct found *f = ctx;
-    enum err e = relay_landings_put(f->relay, tx, f->landings, f->landing_count, why);
+    enum err e = relay_landings_put(f->relay, tx, f->landings + f->from, f->to - f->from, why);
     if (e == OK) {
         store_notify(tx, "relay");      /* intents may have waited for these */
         store_notify(tx, "chain_poke"); /* their events can be read */
@@ -247,6 +249,18 @@ static void report_receipt(const struct relay_open *o)
         log_u64("nonce", o->nonce), log_u64("gas", o->receipt.gas_used));
 }
 
+/* Of those that were stored just now. */
+static void report_landings(const struct found *f)
+{
+    for (size_t i = f->from; i < f->to; i++) {
+        struct relay_open *o = &f->items[f->owner[i]];
+        o->outcome = f->landings[i].outcome;
+        if (o->outcome != 0) {
+            report_receipt(o);
+        }
+    }
+}
+
 enum err relay_take_receipts(struct relay *relay, struct relay_open *items, size_t count,
                              const struct relay_holds *holds, bool *out_progress, struct why *why)
 {
@@ -257,17 +271,15 @@ enum err relay_take_receipts(struct relay *relay, struct relay_open *items, size
         return e;
     }
     find_landings(&f);
-    e = relay_write(relay, holds, store_receipts, &f, why);
-    if (e != OK) {
-        return e;
-    }
-    for (size_t i = 0; i < f.landing_count; i++) {
-        struct relay_open *o = &items[f.owner[i]];
-        o->outcome = f.landings[i].outcome;
-        if (o->outcome != 0) {
-            report_receipt(o);
+    for (size_t from = 0; e == OK && from < f.landing_count; from = f.to) {
+        size_t left = f.landing_count - from;
+        f.from = from;
+        f.to = from + (left < RELAY_STORED_MAX ? left : RELAY_STORED_MAX);
+        e = relay_write(relay, holds, store_receipts, &f, why);
+        if (e == OK) {
+            report_landings(&f);
+            *out_progress = true;
         }
     }
-    *out_progress = true;
-    return OK;
+    return e;
 }

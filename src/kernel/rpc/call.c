@@ -1,144 +1,7 @@
 #include "kernel/base/check.h"
 #include "kernel/base/clock.h"
 #include "kernel/base/hex.h"
-#include "kernel/rpc/envelope.h"
-#include "kernel/rpc/pool.h"
-
-/*
- * A request that opened a connection may have met another process on the same port than the one
- * whose chain id was checked. The check is repeated before the answer is believed, unless it was
- * made just now (the first request and its check open connections in turn).
- */
-#define RECHECK_USEC ((int64_t)USEC_PER_SEC)
-
-#define HTTP_TOO_LARGE 413
-#define HTTP_TOO_MANY_REQUESTS 429
-
-/* ---- one HTTP exchange ----------------------------------------------------------------------- */
-
-struct exchange {
-    struct slice body;
-    bool connected;
-    bool too_many_calls; /* the node says that the request is too large */
-    int64_t retry_after_usec;
-};
-
-static enum err check_status(const struct rpc_node *node, const struct net_answer *answer,
-                             struct exchange *out, struct why *why)
-{
-    if (answer->status >= 200 && answer->status < 300) {
-        return OK;
-    }
-    if (answer->status == HTTP_TOO_MANY_REQUESTS) {
-        return why_set(why, ERR_NODE_RATE_LIMITED, NULL, "The node %s limits our requests (429).",
-                       node->origin);
-    }
-    if (answer->status == HTTP_TOO_LARGE) {
-        out->too_many_calls = true;
-        return why_set(why, ERR_LIMIT, NULL, "The request is too large for the node %s (413).",
-                       node->origin);
-    }
-    bool refuses_us = answer->status == 401 || answer->status == 403;
-    if (refuses_us || answer->status >= 500) {
-        return why_set(why, ERR_NODE_UNAVAILABLE, NULL, "The node %s %s (HTTP status %d).",
-                       node->origin, refuses_us ? "refuses our credentials" : "is in trouble",
-                       answer->status);
-    }
-    /* Some nodes send their error objects with a status of 400. */
-    struct slice body = slice_trim(answer->body);
-    if (body.len > 0 && (body.ptr[0] == '{' || body.ptr[0] == '[')) {
-        return OK;
-    }
-    return why_set(why, ERR_NODE_RESPONSE, NULL, "The node %s answered with HTTP status %d.",
-                   node->origin, answer->status);
-}
-
-/* post sends one request; *out is filled as far as it goes, also on failure. */
-static enum err post(struct rpc_pool *pool, const struct rpc_node *node, struct arena *arena,
-                     struct slice text, int64_t timeout_usec, struct exchange *out, struct why *why)
-{
-    static const struct net_header headers[] = {
-        {SLICE_LIT("Content-Type"), SLICE_LIT("application/json")},
-        {SLICE_LIT("Accept"), SLICE_LIT("application/json")},
-    };
-    struct net_request request = {
-        .method = "POST",
-        .url = node->url,
-        .headers = headers,
-        .header_count = sizeof(headers) / sizeof(headers[0]),
-        .body = text,
-        .timeout_usec = timeout_usec > 0 ? timeout_usec : pool->options.timeout_usec,
-        .answer_bytes_max = pool->options.answer_bytes_max,
-    };
-    struct net_answer answer = {0};
-    int64_t start = clock_mono_usec();
-    enum err e = net_request_run(pool->client, arena, &request, &answer, why);
-    metric_add(&rpc_metrics[RPC_METRIC_REQUESTS], 1);
-    metric_observe(&rpc_metrics[RPC_METRIC_SECONDS], clock_mono_usec() - start);
-    *out = (struct exchange){.connected = answer.connected,
-                             .body = answer.body,
-                             .retry_after_usec = answer.retry_after_usec};
-    if (e == ERR_UPSTREAM) {
-        why->err = ERR_NODE_UNAVAILABLE;
-        return ERR_NODE_UNAVAILABLE;
-    }
-    return e != OK ? e : check_status(node, &answer, out, why);
-}
-
-static enum err ask_chain(struct rpc_pool *pool, struct rpc_node *node, struct arena *arena,
-                          struct exchange *x, struct why *why)
-{
-    struct rpc_call call = {.method = "eth_chainId"};
-    struct rpc_call *calls[] = {&call};
-    uint64_t id = atomic_fetch_add(&pool->next_id, 1);
-    struct buf text;
-    buf_init(&text, arena, 128);
-    rpc_envelope_write(&text, calls, 1, id);
-    enum err e = post(pool, node, arena, buf_slice(&text), 0, x, why);
-    enum rpc_shape shape = RPC_SHAPE_ANSWERS;
-    if (e == OK) {
-        e = rpc_envelope_read(arena, x->body, pool->options.answer_bytes_max, calls, 1, id, &shape,
-                              why);
-    }
-    if (e == OK && call.err != OK) {
-        *why = call.why;
-        e = call.err;
-    }
-    if (e == ERR_NODE_ERROR || e == ERR_REVERTED || e == ERR_LIMIT) {
-        e = ERR_NODE_RESPONSE; /* every node can say its chain id: this one is not in order */
-    }
-    uint64_t chain_id = 0;
-    if (e == OK) {
-        e = rpc_read_u64(call.result, &chain_id, why);
-    }
-    if (e == OK && chain_id != pool->options.chain_id) {
-        e = why_set(why, ERR_WRONG_CHAIN, "chain_id",
-                    "The node %s serves chain %llu, but chain %llu is configured.", node->origin,
-                    (unsigned long long)chain_id, (unsigned long long)pool->options.chain_id);
-    }
-    return e;
-}
-
-enum err rpc_node_check_chain(struct rpc_pool *pool, struct rpc_node *node, struct why *why)
-{
-    struct arena scratch;
-    arena_init(&scratch, 0);
-    struct exchange x = {0};
-    struct why local = {0};
-    int64_t start = clock_mono_usec();
-    enum err e = ask_chain(pool, node, &scratch, &x, &local);
-    if (e == OK) {
-        rpc_node_set_chain_right(pool, node);
-    } else {
-        rpc_node_finish_why(node, e, &local);
-        rpc_node_failed(pool, node, e, start, x.retry_after_usec);
-        if (why != NULL) {
-            *why = local;
-        }
-    }
-    arena_free(&scratch);
-    return e;
-}
+#include "kernel/rpc/leg.h"
 
 /* ---- the engine ------------------------------------------------------------------------------ */
 
@@ -157,10 +20,11 @@ struct run {
     struct rpc_call **picked; /* the calls of this round */
     size_t *picked_index;
     size_t picked_count;
-    uint32_t at_once_max; /* lowered when an answer is too large, until the head moves on */
-    uint64_t excluded;    /* nodes whose answer to the head alone is too large */
-    uint32_t failures;    /* requests in a row that failed as a whole */
-    bool asked;           /* some call got an answer */
+    uint32_t at_once_max;  /* lowered when an answer is too large, until the head moves on */
+    uint64_t excluded;     /* nodes whose answer to the head alone is too large */
+    uint32_t failures;     /* requests in a row that failed as a whole */
+    bool asked;            /* some call got an answer */
+    struct rpc_node *last; /* whose exchange ended last */
 };
 
 static void pick_calls(struct run *run, uint32_t max)
@@ -205,20 +69,25 @@ static void use_attempt(struct run *run, size_t index)
     }
 }
 
-/* The error says something of this answer, so another node may give a better one. */
-static bool is_of_answer(enum err e)
+bool rpc_is_of_answer(enum err e)
 {
     return e == ERR_NODE_RESPONSE || e == ERR_NODE_RATE_LIMITED || e == ERR_NODE_LIED ||
            e == ERR_NODE_UNKNOWN;
 }
 
-/* settle looks at the answers of a round and returns the worst thing that they say of the node. */
-static enum err settle(struct run *run, struct rpc_node *node)
+/*
+ * settle looks at the answers of a round and returns the worst thing that they say of the node. A
+ * call whose answer is wrong has used one of its attempts, unless another node is being asked.
+ */
+static enum err settle(struct run *run, struct rpc_node *node, bool others)
 {
     enum err worst = OK;
     for (size_t i = 0; i < run->picked_count; i++) {
         struct rpc_call *call = run->picked[i];
         size_t index = run->picked_index[i];
+        if (run->done[index]) {
+            continue; /* by the answer of another node */
+        }
         if (call->err == OK && run->ask->accept != NULL) {
             call->err =
                 run->ask->accept(run->ask->ctx, run->arena, index, call->result, &call->why);
@@ -232,31 +101,16 @@ static enum err settle(struct run *run, struct rpc_node *node)
         if (call->err == ERR_NODE_LIED && worst != ERR_NODE_LIED) {
             rpc_node_lied(run->pool, node, run->ask->lie, &call->why);
         }
-        if (is_of_answer(call->err)) {
+        if (rpc_is_of_answer(call->err)) {
             worst = worst == ERR_NODE_LIED ? worst : call->err;
-            use_attempt(run, index);
+            if (!others) {
+                use_attempt(run, index);
+            }
         } else {
             run->done[index] = true;
         }
     }
     return worst;
-}
-
-/* exchange_calls sends the picked calls and reads the answers into them. */
-static enum err exchange_calls(struct run *run, struct rpc_node *node, struct exchange *x,
-                               enum rpc_shape *out_shape, struct why *why)
-{
-    struct rpc_pool *pool = run->pool;
-    uint64_t id = atomic_fetch_add(&pool->next_id, run->picked_count);
-    struct buf text;
-    buf_init(&text, run->arena, 128);
-    rpc_envelope_write(&text, run->picked, run->picked_count, id);
-    enum err e = post(pool, node, run->arena, buf_slice(&text), run->ask->timeout_usec, x, why);
-    if (e == OK) {
-        e = rpc_envelope_read(run->arena, x->body, pool->options.answer_bytes_max, run->picked,
-                              run->picked_count, id, out_shape, why);
-    }
-    return e;
 }
 
 /* end_head makes the error that the head has its outcome. */
@@ -285,53 +139,132 @@ static void failed_whole(struct run *run, enum err e, struct why *why)
 {
     run->failures++;
     for (size_t i = 0; i < run->picked_count; i++) {
-        fail_call(run->picked[i], e, why);
-        use_attempt(run, run->picked_index[i]);
+        if (!run->done[run->picked_index[i]]) {
+            fail_call(run->picked[i], e, why);
+            use_attempt(run, run->picked_index[i]);
+        }
     }
 }
 
-/* round_trip asks one node. Errors are those of the request as a whole, already accounted for. */
+/*
+ * conclude takes what a leg brought. `others`: further legs of this round are under way. Errors are
+ * those of the request as a whole, already accounted for.
+ */
+static enum err conclude(struct run *run, struct rpc_leg *leg, bool others, struct why *why)
+{
+    run->last = leg->node;
+    if (leg->err != OK) {
+        *why = leg->why;
+        return leg->err;
+    }
+    if (leg->shape != RPC_SHAPE_ANSWERS) {
+        size_t max = leg->shape == RPC_SHAPE_NO_BATCHES ? 1 : run->picked_count / 2;
+        rpc_node_limit_batch(run->pool, leg->node, (uint32_t)max);
+        return OK;
+    }
+    run->asked = true;
+    enum err e = settle(run, leg->node, others);
+    if (e == OK) {
+        rpc_node_worked(run->pool, leg->node, leg->count, leg->latency_usec);
+    } else {
+        rpc_node_failed(run->pool, leg->node, e, leg->asked_usec, leg->retry_after_usec);
+    }
+    return OK;
+}
+
+static bool all_done(const struct run *run)
+{
+    for (size_t i = 0; i < run->picked_count; i++) {
+        if (!run->done[run->picked_index[i]]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The second leg has calls of its own, as the first may still write to the caller's. */
+static struct rpc_leg *second_leg(struct run *run, struct rpc_node *node)
+{
+    struct rpc_leg *leg = arena_alloc(run->arena, sizeof(*leg));
+    struct rpc_call *copies = arena_alloc_array(run->arena, run->picked_count, sizeof(*copies));
+    struct rpc_call **list = arena_alloc_array(run->arena, run->picked_count, sizeof(*list));
+    for (size_t i = 0; i < run->picked_count; i++) {
+        copies[i] =
+            (struct rpc_call){.method = run->picked[i]->method, .params = run->picked[i]->params};
+        list[i] = &copies[i];
+    }
+    *leg = (struct rpc_leg){.pool = run->pool,
+                            .node = node,
+                            .arena = run->arena,
+                            .calls = list,
+                            .count = run->picked_count,
+                            .timeout_usec = run->ask->timeout_usec};
+    return leg;
+}
+
+/* adopt makes the answers of the second leg those of the calls that have no outcome yet. */
+static void adopt(struct run *run, const struct rpc_leg *leg)
+{
+    for (size_t i = 0; leg->err == OK && i < run->picked_count; i++) {
+        if (!run->done[run->picked_index[i]]) {
+            *run->picked[i] = *leg->calls[i];
+        }
+    }
+}
+
+/*
+ * hedged_trip asks one node, and a second one when the first takes longer than it usually does. The
+ * first good answer counts, and the other is not waited for.
+ */
+static enum err hedged_trip(struct run *run, struct rpc_leg *first, struct why *why)
+{
+    struct rpc_flight flight;
+    rpc_flight_init(&flight, run->pool);
+    rpc_flight_add(&flight, first);
+    int64_t delay_usec = rpc_hedge_delay(run->pool, first->node, first->count);
+    struct rpc_leg *over = rpc_flight_wait(&flight, delay_usec);
+    struct rpc_node *other = NULL;
+    if (over == NULL) {
+        other =
+            rpc_hedge_take(run->pool, first->node, run->excluded | run->ask->avoid, first->count);
+    }
+    if (other != NULL) {
+        rpc_flight_add(&flight, second_leg(run, other));
+    }
+    enum err e = OK;
+    for (;;) {
+        over = over != NULL ? over : rpc_flight_wait(&flight, INT64_MAX / 2);
+        ASSERT(over != NULL); /* each request has its time limit */
+        if (over != first) {
+            adopt(run, over);
+        }
+        e = conclude(run, over, flight.count > 0, why);
+        if (flight.count == 0 || (e == OK && all_done(run))) {
+            break;
+        }
+        over = NULL;
+    }
+    if (other != NULL) {
+        rpc_hedge_over(run->pool, run->last == other, first);
+    }
+    rpc_flight_clear(&flight);
+    return e;
+}
+
+/* round_trip asks for the picked calls once. Errors are those of the request as a whole. */
 static enum err round_trip(struct run *run, struct rpc_node *node, struct why *why)
 {
-    struct rpc_pool *pool = run->pool;
-    if (!rpc_node_chain_known(pool, node, INT64_MAX)) {
-        enum err e = rpc_node_check_chain(pool, node, why);
-        if (e != OK) {
-            return e;
-        }
+    struct rpc_leg leg = {.pool = run->pool,
+                          .node = node,
+                          .arena = run->arena,
+                          .calls = run->picked,
+                          .count = run->picked_count,
+                          .timeout_usec = run->ask->timeout_usec};
+    if (run->ask->need != RPC_SUBMIT && rpc_hedge_earn(run->pool, run->picked_count)) {
+        return hedged_trip(run, &leg, why);
     }
-    struct exchange x = {0};
-    enum rpc_shape shape = RPC_SHAPE_ANSWERS;
-    int64_t start = clock_mono_usec();
-    rpc_node_spend(pool, node, run->picked_count);
-    enum err e = exchange_calls(run, node, &x, &shape, why);
-    if (e == ERR_LIMIT) {
-        return e;
-    }
-    if (e == OK && x.connected && !rpc_node_chain_known(pool, node, RECHECK_USEC)) {
-        e = rpc_node_check_chain(pool, node, why);
-        if (e != OK) {
-            return e;
-        }
-    }
-    if (e == OK && shape == RPC_SHAPE_ANSWERS) {
-        run->asked = true;
-        e = settle(run, node);
-        if (e == OK) {
-            rpc_node_worked(pool, node, clock_mono_usec() - start);
-        } else {
-            rpc_node_failed(pool, node, e, start, x.retry_after_usec);
-        }
-        return OK;
-    }
-    if (e == OK) {
-        size_t max = shape == RPC_SHAPE_NO_BATCHES ? 1 : run->picked_count / 2;
-        rpc_node_limit_batch(pool, node, (uint32_t)max);
-        return OK;
-    }
-    rpc_node_finish_why(node, e, why);
-    rpc_node_failed(pool, node, e, start, x.retry_after_usec);
-    return e;
+    rpc_leg_run(&leg);
+    return conclude(run, &leg, false, why);
 }
 
 static void abandon(struct run *run, enum err e, const struct why *why)
@@ -343,6 +276,23 @@ static void abandon(struct run *run, enum err e, const struct why *why)
     }
 }
 
+/* pick_node picks one that need not be avoided, unless none of those is ready. */
+static enum err pick_node(struct run *run, struct rpc_node **out, struct why *why)
+{
+    struct rpc_pool *pool = run->pool;
+    uint64_t avoid = run->ask->avoid;
+    if (avoid != 0) {
+        rpc_pool_lock(pool);
+        struct rpc_node *node = rpc_node_ready(pool, run->excluded | avoid, clock_mono_usec());
+        rpc_pool_unlock(pool);
+        if (node != NULL) {
+            *out = node;
+            return OK;
+        }
+    }
+    return rpc_node_pick(pool, run->excluded, out, why);
+}
+
 static enum err run_rounds(struct run *run, struct why *why)
 {
     struct rpc_pool *pool = run->pool;
@@ -350,7 +300,7 @@ static enum err run_rounds(struct run *run, struct why *why)
     for (advance_head(run); run->head < run->ask->count; advance_head(run)) {
         struct rpc_node *node = NULL;
         struct why pick_why = {0};
-        enum err e = rpc_node_pick(pool, run->excluded, &node, &pick_why);
+        enum err e = pick_node(run, &node, &pick_why);
         if (e != OK && run->excluded != 0) {
             end_head(run); /* too large for the nodes that could be asked */
             continue;
@@ -370,7 +320,7 @@ static enum err run_rounds(struct run *run, struct why *why)
         if (e == OK) {
             run->failures = 0;
         } else if (e == ERR_LIMIT) {
-            too_large(run, node, why);
+            too_large(run, run->last, why);
         } else {
             last = e;
             failed_whole(run, e, why);
@@ -388,6 +338,9 @@ enum err rpc_ask_run(struct rpc_pool *pool, struct arena *arena, const struct rp
 {
     if (ask->count == 0) {
         return OK;
+    }
+    if (ask->need == RPC_MONEY && pool->options.quorum > 1) {
+        return rpc_ask_quorum(pool, arena, ask, why);
     }
     size_t max = ask->count < pool->options.batch_max ? ask->count : pool->options.batch_max;
     struct run run = {
@@ -410,23 +363,6 @@ enum err rpc_ask_run(struct rpc_pool *pool, struct arena *arena, const struct rp
         why->err = e;
     }
     return e;
-}
-
-enum err rpc_ask_at(struct rpc_pool *pool, struct arena *arena, const struct rpc_ask *ask,
-                    struct rpc_node *node, struct why *why)
-{
-    ASSERT(ask->count > 0 && ask->count <= pool->options.batch_max);
-    struct run run = {
-        .pool = pool,
-        .arena = arena,
-        .ask = ask,
-        .attempts = arena_alloc_array(arena, ask->count, sizeof(uint32_t)),
-        .done = arena_alloc_array(arena, ask->count, sizeof(bool)),
-        .picked = arena_alloc_array(arena, ask->count, sizeof(struct rpc_call *)),
-        .picked_index = arena_alloc_array(arena, ask->count, sizeof(size_t)),
-    };
-    pick_calls(&run, (uint32_t)ask->count);
-    return round_trip(&run, node, why);
 }
 
 enum err rpc_ask_one(struct rpc_pool *pool, struct arena *arena, const struct rpc_ask *ask,

@@ -162,6 +162,10 @@ enum err rpc_logs(struct rpc_pool *pool, struct arena *arena, const struct rpc_l
     struct rpc_call call = {.method = "eth_getLogs", .params = filter_params(arena, filter)};
     struct rpc_ask ask = {.calls = &call, .count = 1, .accept = accept_logs, .ctx = &a};
     enum err e = rpc_ask_one(pool, arena, &ask, why);
+    if (e == OK || e == ERR_NODE_ERROR) {
+        rpc_node_note_range(pool, &pool->nodes[call.served_by],
+                            filter->to_block - filter->from_block + 1, e == OK);
+    }
     if (e == ERR_NODE_ERROR && filter->from_block < filter->to_block) {
         e = ERR_LIMIT;
         if (why != NULL) {
@@ -227,11 +231,17 @@ enum err rpc_receipts(struct rpc_pool *pool, struct arena *arena, const struct h
         struct slice hex = hex_encode(arena, hash_slice(&txs[i]));
         calls[i].method = "eth_getTransactionReceipt";
         calls[i].params = slice_format(arena, "[\"%.*s\"]", SLICE_ARG(hex));
+        calls[i].once = true;
     }
     struct receipts_ask a = {.txs = txs, .out = out, .out_found = out_found};
-    struct rpc_ask ask = {.calls = calls, .count = count, .accept = accept_receipt, .ctx = &a};
+    struct rpc_ask ask = {
+        .need = RPC_MONEY, .calls = calls, .count = count, .accept = accept_receipt, .ctx = &a};
     enum err e = rpc_ask_run(pool, arena, &ask, why);
     for (size_t i = 0; e == OK && i < count; i++) {
+        if (calls[i].disputed) {
+            out_found[i] = false; /* until a quorum has it */
+            continue;
+        }
         e = calls[i].err;
         if (e != OK && why != NULL) {
             *why = calls[i].why;

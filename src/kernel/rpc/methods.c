@@ -1,6 +1,10 @@
 #include "kernel/base/check.h"
+#include "kernel/base/clock.h"
 #include "kernel/evm/address.h"
-#include "kernel/rpc/pool.h"
+#include "kernel/rpc/leg.h"
+
+/* How long the other endpoints may take to say their chain id when one has. */
+#define CHECK_USEC ((int64_t)USEC_PER_SEC)
 
 /* ---- parameters ------------------------------------------------------------------------------ */
 
@@ -67,40 +71,83 @@ static enum err accept_bytes(void *ctx, struct arena *arena, size_t index,
     return rpc_read_bytes(arena, result, ctx, why);
 }
 
+enum err rpc_node_check_chain(struct rpc_pool *pool, struct rpc_node *node, struct why *why)
+{
+    struct arena scratch;
+    struct rpc_leg leg = {.pool = pool, .node = node, .arena = &scratch};
+    arena_init(&scratch, 0);
+    rpc_leg_run(&leg);
+    arena_free(&scratch);
+    if (leg.err != OK && why != NULL) {
+        *why = leg.why;
+    }
+    return leg.err;
+}
+
+/*
+ * check_all asks all endpoints side by side. When one has answered, those that take much longer are
+ * not waited for: they are asked again before their first use.
+ */
+static void check_all(struct rpc_pool *pool, struct arena *arena, struct rpc_leg *legs)
+{
+    struct rpc_flight flight;
+    int64_t wait = INT64_MAX / 2;
+    const struct rpc_leg *over = NULL;
+    rpc_flight_init(&flight, pool);
+    for (size_t i = 0; i < pool->count; i++) {
+        legs[i] = (struct rpc_leg){.pool = pool, .node = &pool->nodes[i], .arena = arena};
+        legs[i].err = why_set(&legs[i].why, ERR_NODE_TIMEOUT, NULL, "%s did not answer in time.",
+                              pool->nodes[i].origin);
+        rpc_flight_add(&flight, &legs[i]);
+    }
+    while ((over = rpc_flight_wait(&flight, wait)) != NULL) {
+        wait = over->err == OK ? CHECK_USEC : wait;
+    }
+    rpc_flight_clear(&flight);
+}
+
 enum err rpc_chain_id(struct rpc_pool *pool, uint64_t *out, struct why *why)
 {
-    enum err last = ERR_NODE_UNAVAILABLE;
+    struct arena scratch;
+    arena_init(&scratch, 0);
+    struct rpc_leg *legs = arena_alloc_array(&scratch, pool->count, sizeof(*legs));
+    const struct rpc_leg *bad = NULL;
     bool answered = false;
-    struct why local = {0};
+    if (pool->count == 1) {
+        legs[0] = (struct rpc_leg){.pool = pool, .node = &pool->nodes[0], .arena = &scratch};
+        rpc_leg_run(&legs[0]);
+    } else {
+        check_all(pool, &scratch, legs);
+    }
     for (size_t i = 0; i < pool->count; i++) {
-        enum err e = rpc_node_check_chain(pool, &pool->nodes[i], &local);
-        if (e == OK) {
-            answered = true;
-        } else {
-            last = e;
-        }
-        if (e == ERR_WRONG_CHAIN) {
-            break;
-        }
+        answered = answered || legs[i].err == OK;
+        bool worse = legs[i].err != OK && (bad == NULL || bad->err != ERR_WRONG_CHAIN);
+        bad = worse ? &legs[i] : bad;
     }
-    if (last == ERR_WRONG_CHAIN || !answered) {
-        if (why != NULL) {
-            *why = local;
-        }
-        return last;
+    enum err e = bad != NULL && (!answered || bad->err == ERR_WRONG_CHAIN) ? bad->err : OK;
+    if (e != OK && why != NULL) {
+        *why = bad->why;
     }
-    *out = pool->options.chain_id;
-    return OK;
+    arena_free(&scratch);
+    if (e == OK) {
+        rpc_survey(pool); /* what is asked next is not asked of one that is days behind */
+        *out = pool->options.chain_id;
+    }
+    return e;
 }
 
 enum err rpc_block_number(struct rpc_pool *pool, uint64_t *out, struct why *why)
 {
     struct arena scratch;
     arena_init(&scratch, 0);
+    uint64_t number = 0;
     struct rpc_call call = {.method = "eth_blockNumber"};
-    struct rpc_ask ask = {.calls = &call, .count = 1, .accept = accept_u64, .ctx = out};
+    struct rpc_ask ask = {.calls = &call, .count = 1, .accept = accept_u64, .ctx = &number};
     enum err e = rpc_ask_one(pool, &scratch, &ask, why);
     arena_free(&scratch);
+    if (e == OK) {
+        *out = rpc_head_believed(pool, call.served_by, number);
+    }
     return e;
 }
 
@@ -111,7 +158,11 @@ enum err rpc_nonce(struct rpc_pool *pool, const struct address *account, bool pe
     arena_init(&scratch, 0);
     struct rpc_call call = {.method = "eth_getTransactionCount"};
     call.params = account_params(&scratch, account, pending ? "pending" : "latest");
-    struct rpc_ask ask = {.calls = &call, .count = 1, .accept = accept_u64, .ctx = out};
+    struct rpc_ask ask = {.need = pending ? RPC_ANY : RPC_MONEY,
+                          .calls = &call,
+                          .count = 1,
+                          .accept = accept_u64,
+                          .ctx = out};
     enum err e = rpc_ask_one(pool, &scratch, &ask, why);
     arena_free(&scratch);
     return e;
@@ -125,7 +176,8 @@ enum err rpc_balance(struct rpc_pool *pool, const struct address *account, struc
     struct u256 wei = U256_ZERO;
     struct rpc_call call = {.method = "eth_getBalance"};
     call.params = account_params(&scratch, account, "latest");
-    struct rpc_ask ask = {.calls = &call, .count = 1, .accept = accept_u256, .ctx = &wei};
+    struct rpc_ask ask = {
+        .need = RPC_MONEY, .calls = &call, .count = 1, .accept = accept_u256, .ctx = &wei};
     enum err e = rpc_ask_one(pool, &scratch, &ask, why);
     if (e == OK) {
         *out = wei_of(wei);
@@ -146,12 +198,59 @@ enum err rpc_code(struct rpc_pool *pool, struct arena *arena, const struct addre
 /* ---- headers --------------------------------------------------------------------------------- */
 
 struct header_ask {
+    struct rpc_pool *pool;
     uint64_t first;
     struct evm_header *out;
-    bool trusted;
-    bool newest; /* whatever number it has */
     struct arena scratch;
 };
+
+/* verify recomputes the hash. */
+static enum err verify(const struct rpc_pool *pool, struct arena *scratch,
+                       const struct json *result, uint64_t number, struct why *why)
+{
+    struct why unverified = {0};
+    enum err e = evm_header_verify(scratch, result, &unverified);
+    if (e == ERR_CORRUPT) {
+        return why_set(why, ERR_NODE_LIED, NULL,
+                       "The hash of block %llu does not match its header.",
+                       (unsigned long long)number);
+    }
+    if (e != OK && !pool->options.trusted) {
+        return why_set(why, e, NULL, "Block %llu cannot be verified: %s",
+                       (unsigned long long)number, why_text(&unverified, e));
+    }
+    if (e != OK) {
+        metric_add(&rpc_metrics[RPC_METRIC_UNVERIFIED_HEADERS], 1);
+    }
+    return OK;
+}
+
+enum err rpc_header_read(const struct rpc_pool *pool, struct arena *scratch, const uint64_t *number,
+                         const struct json *result, struct evm_header *out, struct why *why)
+{
+    if (result->type == JSON_NULL && number != NULL) {
+        return why_set(why, ERR_NOT_FOUND, NULL, "The node has no block %llu.",
+                       (unsigned long long)*number);
+    }
+    if (result->type == JSON_NULL) {
+        return why_set(why, ERR_NOT_FOUND, NULL, "The node has no newest block.");
+    }
+    struct evm_header header;
+    enum err e = evm_header_parse(result, &header, why);
+    if (e != OK) {
+        return e;
+    }
+    if (number != NULL && header.number != *number) {
+        return why_set(why, ERR_NODE_RESPONSE, NULL,
+                       "The node answered with block %llu where %llu was asked.",
+                       (unsigned long long)header.number, (unsigned long long)*number);
+    }
+    e = verify(pool, scratch, result, header.number, why);
+    if (e == OK) {
+        *out = header;
+    }
+    return e;
+}
 
 static enum err accept_header(void *ctx, struct arena *arena, size_t index,
                               const struct json *result, struct why *why)
@@ -159,68 +258,31 @@ static enum err accept_header(void *ctx, struct arena *arena, size_t index,
     (void)arena;
     struct header_ask *a = ctx;
     uint64_t number = a->first + index;
-    if (a->newest && result->type == JSON_OBJECT) {
-        enum err read = rpc_read_u64(json_find(result, "number"), &number, why);
-        if (read != OK) {
-            return read;
-        }
-    }
-    if (result->type == JSON_NULL) {
-        return why_set(why, ERR_NOT_FOUND, NULL, "The node has no block %llu.",
-                       (unsigned long long)number);
-    }
-    struct evm_header header;
-    enum err e = evm_header_parse(result, &header, why);
-    if (e != OK) {
-        return e;
-    }
-    if (header.number != number) {
-        return why_set(why, ERR_NODE_RESPONSE, NULL,
-                       "The node answered with block %llu where %llu was asked.",
-                       (unsigned long long)header.number, (unsigned long long)number);
-    }
-    struct why unverified = {0};
-    e = evm_header_verify(&a->scratch, result, &unverified);
+    enum err e = rpc_header_read(a->pool, &a->scratch, &number, result, &a->out[index], why);
     arena_clear(&a->scratch);
-    if (e == ERR_CORRUPT) {
-        return why_set(why, ERR_NODE_LIED, NULL,
-                       "The hash of block %llu does not match its header.",
-                       (unsigned long long)number);
-    }
-    if (e != OK && !a->trusted) {
-        return why_set(why, e, NULL, "Block %llu cannot be verified: %s",
-                       (unsigned long long)number, why_text(&unverified, e));
-    }
-    if (e != OK) {
-        metric_add(&rpc_metrics[RPC_METRIC_UNVERIFIED_HEADERS], 1);
-    }
-    a->out[index] = header;
-    return OK;
+    return e;
 }
 
-static struct slice header_params(struct arena *arena, uint64_t number)
+struct slice rpc_header_params(struct arena *arena, const uint64_t *number)
 {
     struct params p;
     struct json_out *j = params_begin(&p, arena);
-    json_quantity(j, u256_from_u64(number));
+    json_number_or_latest(j, number);
     json_bool(j, false);
     return params_end(&p);
 }
 
-enum err rpc_headers(struct rpc_pool *pool, struct arena *arena, uint64_t first, size_t count,
-                     struct evm_header *out, size_t *out_count, struct why *why)
+/* ask_headers asks one node for headers; those up to the first missing one are there. */
+static enum err ask_headers(struct header_ask *a, struct arena *arena, struct rpc_call *calls,
+                            size_t count, uint64_t avoid, size_t *out_count, struct why *why)
 {
-    struct rpc_call *calls = arena_alloc_array(arena, count, sizeof(*calls));
-    for (size_t i = 0; i < count; i++) {
-        calls[i].method = "eth_getBlockByNumber";
-        calls[i].params = header_params(arena, first + i);
-    }
-    struct header_ask a = {.first = first, .out = out, .trusted = pool->options.trusted};
-    arena_init(&a.scratch, 0);
-    struct rpc_ask ask = {
-        .calls = calls, .count = count, .accept = accept_header, .ctx = &a, .lie = RPC_LIE_HEADER};
-    enum err e = rpc_ask_run(pool, arena, &ask, why);
-    arena_free(&a.scratch);
+    struct rpc_ask ask = {.calls = calls,
+                          .count = count,
+                          .accept = accept_header,
+                          .ctx = a,
+                          .lie = RPC_LIE_HEADER,
+                          .avoid = avoid};
+    enum err e = rpc_ask_run(a->pool, arena, &ask, why);
     size_t got = 0;
     while (e == OK && got < count && calls[got].err != ERR_NOT_FOUND) {
         e = calls[got].err;
@@ -235,50 +297,66 @@ enum err rpc_headers(struct rpc_pool *pool, struct arena *arena, uint64_t first,
     return e;
 }
 
+/* A node that lacks a block may be a moment late: one after the other is asked for the rest. */
+static enum err read_headers(struct rpc_pool *pool, struct arena *arena, struct rpc_call *calls,
+                             uint64_t first, size_t count, struct evm_header *out,
+                             size_t *out_count, struct why *why)
+{
+    struct header_ask a = {.pool = pool, .first = first, .out = out};
+    uint64_t all = (UINT64_C(1) << pool->count) - 1;
+    uint64_t avoid = 0;
+    size_t got = 0;
+    enum err e = OK;
+    arena_init(&a.scratch, 0);
+    while (e == OK && got < count && avoid != all) {
+        size_t more = 0;
+        struct why here = {.err = OK};
+        e = ask_headers(&a, arena, calls + got, count - got, avoid, &more, &here);
+        if (e == OK) {
+            got += more;
+            a.first += more;
+            a.out += more;
+        } else if (avoid != 0) {
+            e = OK; /* what the first node has is answer enough */
+            break;
+        } else if (why != NULL) {
+            *why = here;
+        }
+        uint64_t lacks = e == OK && got < count ? UINT64_C(1) << calls[got].served_by : 0;
+        if ((avoid & lacks) != 0) {
+            break; /* nobody else is ready */
+        }
+        avoid |= lacks;
+    }
+    arena_free(&a.scratch);
+    if (e == OK) {
+        *out_count = got;
+    }
+    return e;
+}
+
+enum err rpc_headers(struct rpc_pool *pool, struct arena *arena, uint64_t first, size_t count,
+                     struct evm_header *out, size_t *out_count, struct why *why)
+{
+    struct rpc_call *calls = arena_alloc_array(arena, count, sizeof(*calls));
+    for (size_t i = 0; i < count; i++) {
+        calls[i].method = "eth_getBlockByNumber";
+        calls[i].params = rpc_header_params(arena, &(uint64_t){first + i});
+    }
+    return read_headers(pool, arena, calls, first, count, out, out_count, why);
+}
+
 enum err rpc_header(struct rpc_pool *pool, struct arena *arena, uint64_t number,
                     struct evm_header *out, struct why *why)
 {
     struct rpc_call call = {.method = "eth_getBlockByNumber",
-                            .params = header_params(arena, number)};
-    struct header_ask a = {.first = number, .out = out, .trusted = pool->options.trusted};
-    arena_init(&a.scratch, 0);
-    struct rpc_ask ask = {
-        .calls = &call, .count = 1, .accept = accept_header, .ctx = &a, .lie = RPC_LIE_HEADER};
-    enum err e = rpc_ask_one(pool, arena, &ask, why);
-    arena_free(&a.scratch);
-    return e;
-}
-
-enum err rpc_header_at(struct rpc_pool *pool, struct rpc_node *node, const uint64_t *number,
-                       int64_t timeout_usec, struct evm_header *out, struct why *why)
-{
-    struct arena arena;
-    arena_init(&arena, 0);
-    struct header_ask a = {.first = number != NULL ? *number : 0,
-                           .out = out,
-                           .trusted = pool->options.trusted,
-                           .newest = number == NULL};
-    arena_init(&a.scratch, 0);
-    struct params p;
-    struct json_out *j = params_begin(&p, &arena);
-    json_number_or_latest(j, number);
-    json_bool(j, false);
-    struct rpc_call call = {.method = "eth_getBlockByNumber", .params = params_end(&p)};
-    struct rpc_ask ask = {.calls = &call,
-                          .count = 1,
-                          .accept = accept_header,
-                          .ctx = &a,
-                          .lie = RPC_LIE_HEADER,
-                          .timeout_usec = timeout_usec};
-    enum err e = rpc_ask_at(pool, &arena, &ask, node, why);
-    if (e == OK && call.err != OK) {
-        e = call.err;
-        if (why != NULL) {
-            *why = call.why;
-        }
+                            .params = rpc_header_params(arena, &number)};
+    size_t got = 0;
+    enum err e = read_headers(pool, arena, &call, number, 1, out, &got, why);
+    if (e == OK && got == 0) {
+        return why_set(why, ERR_NOT_FOUND, NULL, "The node has no block %llu.",
+                       (unsigned long long)number);
     }
-    arena_free(&a.scratch);
-    arena_free(&arena);
     return e;
 }
 
@@ -319,16 +397,18 @@ static enum err run_code(struct rpc_pool *pool, struct arena *arena, const struc
     return e;
 }
 
-enum err rpc_eth_call(struct rpc_pool *pool, struct arena *arena, const struct address *from,
-                      const struct address *to, struct slice data, const uint64_t *block,
-                      struct slice *out, struct slice *out_revert, struct why *why)
+enum err rpc_eth_call(struct rpc_pool *pool, struct arena *arena, enum rpc_need need,
+                      const struct address *from, const struct address *to, struct slice data,
+                      const uint64_t *block, struct slice *out, struct slice *out_revert,
+                      struct why *why)
 {
     struct params p;
     struct json_out *j = params_begin(&p, arena);
     call_object(j, from, to, wei_of(U256_ZERO), data);
     json_number_or_latest(j, block);
     struct rpc_call call = {.method = "eth_call", .params = params_end(&p)};
-    struct rpc_ask ask = {.calls = &call, .count = 1, .accept = accept_bytes, .ctx = out};
+    struct rpc_ask ask = {
+        .need = need, .calls = &call, .count = 1, .accept = accept_bytes, .ctx = out};
     return run_code(pool, arena, &ask, out_revert, why);
 }
 

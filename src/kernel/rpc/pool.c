@@ -52,6 +52,24 @@ static const struct metric_row rows[RPC_METRIC_COUNT] = {
                                         "Answers that the chain disproves; by endpoint: "
                                         "freehold_rpc_endpoint_lies_total.",
                                         "kind=\"fork\""},
+    [RPC_METRIC_HEDGES_WON] = {"freehold_rpc_hedges_total", METRIC_COUNTER,
+                               "Reads that a second node was asked because the first took long, by "
+                               "whether its answer was used.",
+                               "result=\"won\""},
+    [RPC_METRIC_HEDGES_LOST] = {"freehold_rpc_hedges_total", METRIC_COUNTER,
+                                "Reads that a second node was asked because the first took long, "
+                                "by whether its answer was used.",
+                                "result=\"lost\""},
+    [RPC_METRIC_DISPUTES] = {"freehold_rpc_disputes_total", METRIC_COUNTER,
+                             "Reads that the nodes of a quorum answered differently.", NULL},
+    [RPC_METRIC_HEADS_BACK] = {"freehold_rpc_heads_back_total", METRIC_COUNTER,
+                               "Times that a node's newest block was several blocks below what it "
+                               "was before.",
+                               NULL},
+    [RPC_METRIC_HEADS_AHEAD] = {"freehold_rpc_heads_ahead_total", METRIC_COUNTER,
+                                "Times that a node named a newest block that the others cannot be "
+                                "so far from.",
+                                NULL},
     [RPC_METRIC_SECONDS] = {"freehold_rpc_request_seconds", METRIC_HISTOGRAM,
                             "Time from sending a request to a node until its answer is read.",
                             NULL},
@@ -136,7 +154,11 @@ struct rpc_pool *rpc_pool_new(const struct rpc_options *options)
     ASSERT(pool->count == options->endpoint_count);
     ASSERT(pthread_mutex_init(&pool->lock, NULL) == 0);
     if (options->measured) {
-        rpc_lies_register(pool);
+        rpc_measure_register(pool);
+    }
+    rpc_hedge_init(pool);
+    for (size_t i = pool->count; i-- > 0;) {
+        pool->preferred[pool->nodes[i].role] = i; /* the first of each role */
     }
     pool->client = net_client_new();
     atomic_init(&pool->next_id, 1);
@@ -148,6 +170,7 @@ void rpc_pool_free(struct rpc_pool *pool)
     if (pool == NULL) {
         return;
     }
+    rpc_polls_free(pool);
     net_client_free(pool->client);
     (void)pthread_mutex_destroy(&pool->lock);
     arena_free(&pool->boot);
@@ -156,12 +179,12 @@ void rpc_pool_free(struct rpc_pool *pool)
 
 /* ---- health ---------------------------------------------------------------------------------- */
 
-static void lock(struct rpc_pool *pool)
+void rpc_pool_lock(struct rpc_pool *pool)
 {
     ASSERT(pthread_mutex_lock(&pool->lock) == 0);
 }
 
-static void unlock(struct rpc_pool *pool)
+void rpc_pool_unlock(struct rpc_pool *pool)
 {
     ASSERT(pthread_mutex_unlock(&pool->lock) == 0);
 }
@@ -175,9 +198,17 @@ static int64_t ready_usec(const struct rpc_node *node)
     return paid > at ? paid : at;
 }
 
+/* What decides between endpoints that are ready; the configuration does between equal ones. */
+static unsigned rank(const struct rpc_pool *pool, const struct rpc_node *node)
+{
+    unsigned role = (unsigned)order_of(node->role);
+    bool preferred = &pool->nodes[pool->preferred[node->role]] == node;
+    return (rpc_node_is_apart(node) ? 8 : 0) + 2 * role + (preferred ? 0 : 1);
+}
+
 /*
  * first_ready returns the endpoint to ask next and how long it has to be waited for. Of those that
- * are ready, one that is behind the others comes last.
+ * are ready, one that is behind or ahead of the others comes last.
  */
 static struct rpc_node *first_ready(struct rpc_pool *pool, uint64_t excluded, int64_t now,
                                     int64_t *out_wait)
@@ -189,7 +220,7 @@ static struct rpc_node *first_ready(struct rpc_pool *pool, uint64_t excluded, in
         int64_t until = ready_usec(node);
         int64_t wait = until > now ? until - now : 0;
         bool better = best == NULL || wait < best_wait ||
-                      (wait == best_wait && best->behind && !node->behind);
+                      (wait == best_wait && rank(pool, node) < rank(pool, best));
         if ((excluded & UINT64_C(1) << i) == 0 && better) {
             best = node;
             best_wait = wait;
@@ -199,17 +230,24 @@ static struct rpc_node *first_ready(struct rpc_pool *pool, uint64_t excluded, in
     return best;
 }
 
+struct rpc_node *rpc_node_ready(struct rpc_pool *pool, uint64_t excluded, int64_t now)
+{
+    int64_t wait = 0;
+    struct rpc_node *node = first_ready(pool, excluded, now, &wait);
+    return node != NULL && wait == 0 && !rpc_node_is_apart(node) ? node : NULL;
+}
+
 enum err rpc_node_pick(struct rpc_pool *pool, uint64_t excluded, struct rpc_node **out,
                        struct why *why)
 {
     int64_t wait = 0;
-    lock(pool);
+    rpc_pool_lock(pool);
     struct rpc_node *node = first_ready(pool, excluded, clock_mono_usec(), &wait);
     enum err last = node != NULL ? node->last_err : ERR_NODE_UNAVAILABLE;
     char said[WHY_TEXT_MAX];
     (void)snprintf(said, sizeof(said), "%s",
                    last == ERR_NODE_LIED ? node->last_lie : err_sentence(last));
-    unlock(pool);
+    rpc_pool_unlock(pool);
     if (node == NULL) {
         return why_set(why, ERR_NODE_UNAVAILABLE, NULL,
                        "No node of chain %llu is left to be asked.",
@@ -239,9 +277,9 @@ void rpc_node_spend(struct rpc_pool *pool, struct rpc_node *node, size_t calls)
     }
     int64_t now = clock_mono_usec();
     int64_t cost = (int64_t)calls * USEC_PER_SEC / pool->options.rate_max;
-    lock(pool);
+    rpc_pool_lock(pool);
     node->spent_until_usec = (node->spent_until_usec > now ? node->spent_until_usec : now) + cost;
-    unlock(pool);
+    rpc_pool_unlock(pool);
 }
 
 static int64_t cool_usec(enum err err, uint32_t failures, int64_t retry_after_usec)
@@ -284,10 +322,12 @@ void rpc_node_failed(struct rpc_pool *pool, struct rpc_node *node, enum err err,
 {
     count_failure(err);
     int64_t now = clock_mono_usec();
-    lock(pool);
+    rpc_pool_lock(pool);
     bool was_healthy = node->failures == 0;
     node->chain_right = false;
     node->last_err = err;
+    node->failing_per_mille += (1000 - node->failing_per_mille) / 8;
+    rpc_prefer(pool, node);
     if (was_healthy || started_usec >= node->cooled_usec) {
         node->failures++;
         node->cooled_usec = now;
@@ -295,7 +335,9 @@ void rpc_node_failed(struct rpc_pool *pool, struct rpc_node *node, enum err err,
         node->cool_until_usec = until > node->cool_until_usec ? until : node->cool_until_usec;
     }
     int64_t pause_usec = node->cool_until_usec - now;
-    unlock(pool);
+    rpc_pool_unlock(pool);
+    rpc_measure_add(pool, node, RPC_MEASURE_FAILURES);
+    rpc_measure_set(pool, node, RPC_MEASURE_READY, 0);
     if (was_healthy) {
         LOG(err == ERR_WRONG_CHAIN ? LOG_ERROR : LOG_WARN, "rpc.endpoint_failed",
             log_u64("chain", pool->options.chain_id), log_text("url", node->origin), log_err(err),
@@ -303,15 +345,19 @@ void rpc_node_failed(struct rpc_pool *pool, struct rpc_node *node, enum err err,
     }
 }
 
-void rpc_node_worked(struct rpc_pool *pool, struct rpc_node *node, int64_t latency_usec)
+void rpc_node_worked(struct rpc_pool *pool, struct rpc_node *node, size_t calls,
+                     int64_t latency_usec)
 {
-    lock(pool);
+    rpc_pool_lock(pool);
     bool was_failing = node->failures > 0;
     node->failures = 0;
     node->cool_until_usec = 0;
-    node->latency_usec =
-        node->latency_usec == 0 ? latency_usec : (7 * node->latency_usec + latency_usec) / 8;
-    unlock(pool);
+    node->races_lost = 0;
+    node->failing_per_mille -= node->failing_per_mille / 16;
+    rpc_latency_add(&node->latency[calls > 1], latency_usec);
+    rpc_prefer(pool, node);
+    rpc_pool_unlock(pool);
+    rpc_measure_set(pool, node, RPC_MEASURE_READY, 1);
     if (was_failing) {
         LOG(LOG_INFO, "rpc.endpoint_recovered", log_u64("chain", pool->options.chain_id),
             log_text("url", node->origin));
@@ -321,38 +367,38 @@ void rpc_node_worked(struct rpc_pool *pool, struct rpc_node *node, int64_t laten
 bool rpc_node_chain_known(struct rpc_pool *pool, const struct rpc_node *node, int64_t age_usec)
 {
     int64_t now = clock_mono_usec();
-    lock(pool);
+    rpc_pool_lock(pool);
     bool known = node->chain_right && now - node->chain_checked_usec <= age_usec;
-    unlock(pool);
+    rpc_pool_unlock(pool);
     return known;
 }
 
 void rpc_node_set_chain_right(struct rpc_pool *pool, struct rpc_node *node)
 {
     int64_t now = clock_mono_usec();
-    lock(pool);
+    rpc_pool_lock(pool);
     node->chain_right = true;
     node->chain_checked_usec = now;
-    unlock(pool);
+    rpc_pool_unlock(pool);
 }
 
 uint32_t rpc_node_batch_max(struct rpc_pool *pool, const struct rpc_node *node)
 {
-    lock(pool);
+    rpc_pool_lock(pool);
     uint32_t max = node->batch_max;
-    unlock(pool);
+    rpc_pool_unlock(pool);
     return max;
 }
 
 void rpc_node_limit_batch(struct rpc_pool *pool, struct rpc_node *node, uint32_t max)
 {
     ASSERT(max > 0);
-    lock(pool);
+    rpc_pool_lock(pool);
     bool lowered = max < node->batch_max;
     if (lowered) {
         node->batch_max = max;
     }
-    unlock(pool);
+    rpc_pool_unlock(pool);
     if (lowered) {
         LOG(LOG_INFO, "rpc.batches_limited", log_u64("chain", pool->options.chain_id),
             log_text("url", node->origin), log_u64("batch_max", max));
@@ -417,9 +463,9 @@ void rpc_health(struct rpc_pool *pool, struct json_out *j)
     json_key(j, "endpoints");
     json_begin_array(j);
     for (size_t i = 0; i < pool->count; i++) {
-        lock(pool);
+        rpc_pool_lock(pool);
         struct rpc_node node = pool->nodes[i];
-        unlock(pool);
+        rpc_pool_unlock(pool);
         json_begin_object(j);
         json_key(j, "url");
         json_text(j, node.origin);
@@ -431,11 +477,19 @@ void rpc_health(struct rpc_pool *pool, struct json_out *j)
         json_key(j, "failures");
         json_u64(j, node.failures);
         json_key(j, "latencyUsec");
-        json_i64(j, node.latency_usec);
+        json_i64(j, node.latency[0].count > 0 ? node.latency[0].average_usec
+                                              : node.latency[1].average_usec);
+        json_key(j, "latencyP95Usec");
+        json_i64(j, rpc_latency_quantile(&node.latency[node.latency[0].count == 0], 950));
+        json_key(j, "head");
+        json_u64(j, node.head);
         json_key(j, "behind");
         json_bool(j, node.behind);
+        json_key(j, "ahead");
+        json_bool(j, node.ahead);
         json_key(j, "lies");
         json_u64(j, lies_of(&node));
+        rpc_capability_write(&node, j);
         json_end_object(j);
     }
     json_end_array(j);

@@ -2,9 +2,10 @@
  * Logs with their proofs. The blocks are taken in groups whose answers fit into memory; of each
  * group the receipts come first, and where they hold a log that is wanted, the transactions.
  *
- * A node that does not know eth_getBlockReceipts (or refuses it) is asked for the transactions and
- * then for each receipt: three questions deep and as many answers as transactions, so it is noted
- * for a while that the method is not to be tried.
+ * A node that does not know eth_getBlockReceipts (or refuses it) is passed by while another one
+ * does. Where none does, they are asked for the transactions and then for each receipt: three
+ * questions deep and as many answers as transactions, so it is noted for a while of which node the
+ * method is not to be asked.
  */
 #include "kernel/base/check.h"
 #include "kernel/base/clock.h"
@@ -18,9 +19,6 @@
 #define GROUP_GAS_MAX 15000000
 /* JSON-RPC 2.0, section 5.1. */
 #define METHOD_NOT_FOUND (-32601)
-/* How long receipts are asked for one by one before the other way is tried again. */
-#define SINGLES_USEC (60 * (int64_t)USEC_PER_SEC)
-
 struct block_proof {
     const struct evm_header *header;
     struct evm_log *logs; /* of all contracts */
@@ -118,7 +116,7 @@ static enum err accept_receipts(void *ctx, struct arena *arena, size_t index,
 static void note_refusal(struct group *g, struct rpc_call *call)
 {
     if (call->error_code == METHOD_NOT_FOUND) {
-        atomic_store(&g->pool->singles_until_usec, clock_mono_usec() + SINGLES_USEC);
+        rpc_node_note(g->pool, &g->pool->nodes[call->served_by], RPC_CAN_RECEIPTS, false);
     }
     call->err = OK;
 }
@@ -136,25 +134,43 @@ static enum err first_error(const struct selection *s, struct why *why)
     return OK;
 }
 
-static enum err ask_receipts(struct group *g, struct why *why)
+static enum err ask_some_receipts(struct group *g, uint64_t without, struct why *why)
 {
-    if (atomic_load(&g->pool->singles_until_usec) > clock_mono_usec()) {
-        return OK;
-    }
     struct selection s = select_blocks(g, false, NULL, NULL);
     struct rpc_ask ask = {.calls = s.calls,
                           .count = s.count,
                           .accept = accept_receipts,
                           .ctx = &s,
-                          .lie = RPC_LIE_RECEIPTS};
+                          .lie = RPC_LIE_RECEIPTS,
+                          .avoid = without};
     enum err e = rpc_ask_run(g->pool, g->arena, &ask, why);
     for (size_t i = 0; e == OK && i < s.count; i++) {
         s.blocks[i]->receipts_from = s.calls[i].served_by;
         if (s.calls[i].err == ERR_NODE_ERROR) {
             note_refusal(g, &s.calls[i]);
+        } else if (s.calls[i].err == OK) {
+            rpc_node_note(g->pool, &g->pool->nodes[s.calls[i].served_by], RPC_CAN_RECEIPTS, true);
         }
     }
     return e == OK ? first_error(&s, why) : e;
+}
+
+/* Of one node after the other, as long as it turns out that the last one cannot. */
+static enum err ask_receipts(struct group *g, struct why *why)
+{
+    uint64_t all = (UINT64_C(1) << g->pool->count) - 1;
+    uint64_t before = 0;
+    uint64_t without = rpc_nodes_without(g->pool, RPC_CAN_RECEIPTS);
+    enum err e = OK;
+    do {
+        if (without == all) {
+            break;
+        }
+        e = ask_some_receipts(g, without, why);
+        before = without;
+        without |= rpc_nodes_without(g->pool, RPC_CAN_RECEIPTS);
+    } while (e == OK && without != before);
+    return e;
 }
 
 /* ---- transactions ---- */

@@ -2,11 +2,17 @@
  * rpc.h: talking to EVM nodes.
  *
  * A pool holds the endpoints of one chain in order (primary, fallbacks, backups) and answers each
- * call from the best healthy one. Today's policy: calls go to the first endpoint that is not
- * cooling down; a transport failure, timeout, 429 or 5xx cools it down (exponential, Retry-After
- * obeyed) and the call moves on to the next, up to `attempts_max` in all; an error object of the
- * node is an answer and is not retried. Health, quorum, hedging and subscriptions arrive behind
- * this same header: callers state what they need (`enum rpc_need`) instead of naming an endpoint.
+ * call from the best that is ready: of those of one role from the one that is clearly faster and
+ * fails less, if there is one. A transport failure, timeout, 429 or 5xx cools an endpoint down
+ * (exponential, Retry-After obeyed) and the call moves on to the next, up to `attempts_max` in all;
+ * an error object of the node is an answer and is not retried. Callers state what they need (`enum
+ * rpc_need`) instead of naming an endpoint.
+ *
+ * A read goes to a second endpoint too when the first takes longer than it usually does, and the
+ * first good answer counts (`hedge_percent`); what is sent is never sent so. Reads that money
+ * depends on (RPC_MONEY) need the same answer from as many endpoints as the quorum, if there is one
+ * above 1. With one endpoint, or without either, requests go out one after the other, on the thread
+ * of the caller, and in no other order than that of the calls.
  *
  * The chain id of every endpoint is checked before its first use and after each failure; when a
  * request had to open a new connection, it is checked again before that answer is believed. A node
@@ -28,7 +34,8 @@
  * all have spent theirs, a call waits.
  *
  * Endpoints that disagree: rpc_confirm is how a caller hears what the others think of a block, and
- * rpc_survey how an endpoint that fell behind is left alone until it has caught up.
+ * rpc_survey how an endpoint that is behind, or further ahead than can be, is left alone. All are
+ * asked side by side, and one that hangs is not waited for.
  *
  * Answers are bounded (bytes, depth, nodes). Results live in the caller's arena. Thread safe. Of a
  * URL, sentences and log lines show scheme, host and port only, and what a node says is searched
@@ -53,8 +60,8 @@ void rpc_metrics_register(void);
 
 enum rpc_need {
     RPC_ANY,    /* one endpoint's word is enough */
-    RPC_MONEY,  /* a quorum when the pool has one configured */
-    RPC_SUBMIT, /* to as many endpoints as are configured for broadcasting */
+    RPC_MONEY,  /* the same answer from as many endpoints as the pool's quorum, if it has one */
+    RPC_SUBMIT, /* never asked of a second endpoint while the first may still answer */
 };
 
 enum rpc_role {
@@ -76,10 +83,11 @@ struct rpc_options {
     uint32_t attempts_max;
     uint32_t batch_max; /* calls in one HTTP request */
     size_t answer_bytes_max;
-    uint32_t rate_max; /* calls a second that one endpoint is asked; 0: as many as come */
-    uint32_t quorum;   /* endpoints that must have a block before it is believed; 0 is 1 */
-    bool trusted;      /* headers that cannot be verified are taken all the same */
-    bool measured;     /* the process's own pool: its endpoints have metrics by name */
+    uint32_t rate_max;      /* calls a second that one endpoint is asked; 0: as many as come */
+    uint32_t hedge_percent; /* of the calls, that may be asked of a second node; 0: none */
+    uint32_t quorum;        /* endpoints that must have a block before it is believed; 0 is 1 */
+    bool trusted;           /* headers that cannot be verified are taken all the same */
+    bool measured;          /* the process's own pool: its endpoints have metrics by name */
 };
 
 /*
@@ -93,12 +101,15 @@ void rpc_pool_free(struct rpc_pool *pool);
 struct rpc_call {
     const char *method;
     struct slice params;       /* JSON array text */
+    bool of_pool;              /* about a node's own pool: no quorum can agree about it */
+    bool once;                 /* a quorum that does not agree is not asked again after a moment */
     enum err err;              /* out: of this call alone */
     const struct json *result; /* out: NULL type when the node said null */
     struct why why;            /* out */
     struct slice error_data;   /* out: error.data as bytes when it is hex (revert data) */
     int64_t error_code;        /* out: error.code of the node */
     size_t served_by;          /* out: the endpoint whose answer this is, by its place */
+    bool disputed;             /* out: ERR_NODE_UNAVAILABLE because the nodes answer differently */
 };
 
 /*
@@ -116,9 +127,15 @@ enum err rpc_call_one(struct rpc_pool *pool, struct arena *arena, enum rpc_need 
 enum err rpc_call_many(struct rpc_pool *pool, struct arena *arena, enum rpc_need need,
                        struct rpc_call *calls, size_t count, struct why *why) ERR_CHECKED;
 
-/* rpc_chain_id asks eth_chainId of every endpoint and compares. Errors: ERR_WRONG_CHAIN, … */
+/*
+ * rpc_chain_id asks eth_chainId of every endpoint and compares, then surveys them. Errors:
+ * ERR_WRONG_CHAIN, …
+ */
 enum err rpc_chain_id(struct rpc_pool *pool, uint64_t *out, struct why *why) ERR_CHECKED;
-/* rpc_block_number asks eth_blockNumber. */
+/*
+ * rpc_block_number asks eth_blockNumber. Of several endpoints, a number that is far beyond what
+ * they had a moment ago is held against what they have now.
+ */
 enum err rpc_block_number(struct rpc_pool *pool, uint64_t *out, struct why *why) ERR_CHECKED;
 /*
  * rpc_header asks eth_getBlockByNumber without transactions and verifies the hash. Errors:
@@ -142,10 +159,19 @@ enum err rpc_headers(struct rpc_pool *pool, struct arena *arena, uint64_t first,
 enum err rpc_confirm(struct rpc_pool *pool, uint64_t number, const struct hash *hash,
                      struct why *why) ERR_CHECKED;
 /*
- * rpc_survey asks all endpoints for their newest blocks, every two seconds at most. One
- * that is several blocks behind another is asked nothing while that one is ready.
+ * rpc_survey asks all endpoints for their newest blocks, every two seconds at most, and now and
+ * then what else they know. One that is several blocks behind another is asked nothing while that
+ * one is ready; nor is one whose blocks beyond those of most cannot have been made in their time.
  */
 void rpc_survey(struct rpc_pool *pool);
+
+/*
+ * rpc_tagged_block asks for the number of the block that a tag names ("safe", "finalized").
+ * *out_known is false when the node does not know the tag, or has no such block yet. Errors: as
+ * rpc_call_one.
+ */
+enum err rpc_tagged_block(struct rpc_pool *pool, const char *tag, uint64_t *out, bool *out_known,
+                          struct why *why) ERR_CHECKED;
 
 struct rpc_log_filter {
     uint64_t from_block;
@@ -179,11 +205,14 @@ enum err rpc_proven_logs(struct rpc_pool *pool, struct arena *arena,
                          const struct address *addresses, size_t address_count,
                          struct evm_log **out, size_t *out_count, struct why *why) ERR_CHECKED;
 
-/* rpc_eth_call runs eth_call. `block` NULL: latest. Errors: ERR_REVERTED with data in out_revert.
+/*
+ * rpc_eth_call runs eth_call; RPC_MONEY where something is paid, or becomes true, by its result.
+ * `block` NULL: latest. Errors: ERR_REVERTED with data in out_revert.
  */
-enum err rpc_eth_call(struct rpc_pool *pool, struct arena *arena, const struct address *from,
-                      const struct address *to, struct slice data, const uint64_t *block,
-                      struct slice *out, struct slice *out_revert, struct why *why) ERR_CHECKED;
+enum err rpc_eth_call(struct rpc_pool *pool, struct arena *arena, enum rpc_need need,
+                      const struct address *from, const struct address *to, struct slice data,
+                      const uint64_t *block, struct slice *out, struct slice *out_revert,
+                      struct why *why) ERR_CHECKED;
 /*
  * rpc_estimate_gas runs eth_estimateGas at latest; `to` NULL creates a contract. Errors:
  * ERR_REVERTED with data in out_revert.
@@ -191,10 +220,13 @@ enum err rpc_eth_call(struct rpc_pool *pool, struct arena *arena, const struct a
 enum err rpc_estimate_gas(struct rpc_pool *pool, struct arena *arena, const struct address *from,
                           const struct address *to, struct wei_amount value, struct slice data,
                           uint64_t *out_gas, struct slice *out_revert, struct why *why) ERR_CHECKED;
-/* rpc_nonce asks eth_getTransactionCount at "latest" or "pending". */
+/*
+ * rpc_nonce asks eth_getTransactionCount at "latest" (of a quorum) or "pending" (which each node
+ * has an own view of).
+ */
 enum err rpc_nonce(struct rpc_pool *pool, const struct address *account, bool pending,
                    uint64_t *out, struct why *why) ERR_CHECKED;
-/* rpc_balance asks eth_getBalance at latest. */
+/* rpc_balance asks eth_getBalance at latest, of a quorum. */
 enum err rpc_balance(struct rpc_pool *pool, const struct address *account, struct wei_amount *out,
                      struct why *why) ERR_CHECKED;
 /* rpc_code asks eth_getCode at latest. Owns: the arena. */
@@ -260,7 +292,10 @@ enum err rpc_send_many(struct rpc_pool *pool, struct arena *arena, const struct 
                        size_t count, enum rpc_verdict *out, struct why *why_each,
                        struct why *why) ERR_CHECKED;
 
-/* rpc_receipt asks for one receipt; *out_found false when not mined. */
+/*
+ * rpc_receipt asks for one receipt, of a quorum; *out_found false when it is not mined, or not the
+ * same at enough nodes.
+ */
 enum err rpc_receipt(struct rpc_pool *pool, struct arena *arena, const struct hash *tx,
                      struct evm_receipt *out, bool *out_found, struct why *why) ERR_CHECKED;
 /* rpc_receipts asks for several in one batch. */
@@ -269,7 +304,9 @@ enum err rpc_receipts(struct rpc_pool *pool, struct arena *arena, const struct h
                       struct why *why) ERR_CHECKED;
 
 /* rpc_health appends
- * {"endpoints":[{"url","role","healthy","failures","latencyUsec","behind","lies"}]} members. */
+ * {"endpoints":[{"url","role","healthy","failures","latencyUsec","latencyP95Usec","head","behind",
+ * "ahead","lies","batchMax","blockReceipts","finalizedTag","safeTag","logRangeTaken",
+ * "logRangeRefused"}]} members; what is not known yet is null. */
 void rpc_health(struct rpc_pool *pool, struct json_out *j);
 
 #endif

@@ -11,6 +11,9 @@
 
 #define STORE_FIELDS_MAX 64 /* parameters or columns of a statement: a bit each */
 
+/* What a server calls our sessions that look into another schema (store_shadow.h). */
+#define STORE_SHADOW_APPLICATION "freehold-shadow"
+
 struct store_conn;
 
 struct store_value {

@@ -190,8 +190,15 @@ static enum err connect_server(struct store_conn *conn, const struct store_confi
         NULL,
     };
     const char *const values[] = {
-        "freehold",  timeout_sec, "10", "5", "3", conn->for_writing ? "read-write" : "any",
-        config->url, "UTF8",      NULL,
+        config->schema != NULL ? STORE_SHADOW_APPLICATION : "freehold",
+        timeout_sec,
+        "10",
+        "5",
+        "3",
+        conn->for_writing ? "read-write" : "any",
+        config->url,
+        "UTF8",
+        NULL,
     };
     conn->pq = PQconnectdbParams(keys, values, 1);
     if (PQstatus(conn->pq) != CONNECTION_OK) {

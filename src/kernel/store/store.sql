@@ -49,6 +49,12 @@ INSERT INTO undo_log (chain_id, block_number, statement) VALUES (-1, 0, 'replay'
 -- doc: ends what store_undo_mark began, before anybody else can see it
 DELETE FROM undo_log WHERE chain_id = -1;
 
+-- statement: store_undo_add
+-- doc: writes down the inverse of a change that no trigger sees
+-- params: chain_id i64, block_number i64, statement text
+INSERT INTO undo_log (chain_id, block_number, statement)
+VALUES (:chain_id, :block_number, :statement);
+
 -- statement: store_undo_list
 -- doc: lists the newest changes of a chain from a block on, newest first
 -- params: chain_id i64, from_block i64, limit i64

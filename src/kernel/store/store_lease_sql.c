@@ -13,7 +13,7 @@ static const struct store_column store_lease_sql_beat_params[] = {
 };
 const struct store_statement store_lease_sql_beat = {
     .name = "store_lease_beat",
-    .id = 316,
+    .id = 332,
     .writes = true,
     .sqlite =
         "INSERT INTO processes\n"
@@ -38,7 +38,7 @@ static const struct store_column store_lease_sql_touch_params[] = {
 };
 const struct store_statement store_lease_sql_touch = {
     .name = "store_lease_touch",
-    .id = 329,
+    .id = 345,
     .writes = true,
     .sqlite =
         "UPDATE processes SET until = (SELECT c.at FROM database_clock c)\n"
@@ -59,7 +59,7 @@ static const struct store_column store_lease_sql_neighbours_columns[] = {
 };
 const struct store_statement store_lease_sql_neighbours = {
     .name = "store_lease_neighbours",
-    .id = 326,
+    .id = 342,
     .writes = false,
     .sqlite =
         "SELECT process_id, pid FROM processes WHERE place = ?1 AND place <> ''",
@@ -76,7 +76,7 @@ static const struct store_column store_lease_sql_leave_params[] = {
 };
 const struct store_statement store_lease_sql_leave = {
     .name = "store_lease_leave",
-    .id = 322,
+    .id = 338,
     .writes = true,
     .sqlite =
         "DELETE FROM processes WHERE process_id = ?1",
@@ -91,7 +91,7 @@ static const struct store_column store_lease_sql_forget_params[] = {
 };
 const struct store_statement store_lease_sql_forget = {
     .name = "store_lease_forget",
-    .id = 318,
+    .id = 334,
     .writes = true,
     .sqlite =
         "DELETE FROM processes WHERE process_id <> ?1",
@@ -107,7 +107,7 @@ static const struct store_column store_lease_sql_make_params[] = {
 };
 const struct store_statement store_lease_sql_make = {
     .name = "store_lease_make",
-    .id = 325,
+    .id = 341,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -127,7 +127,7 @@ static const struct store_column store_lease_sql_take_params[] = {
 };
 const struct store_statement store_lease_sql_take = {
     .name = "store_lease_take",
-    .id = 328,
+    .id = 344,
     .writes = true,
     .sqlite =
         "UPDATE process_leases\n"
@@ -152,7 +152,7 @@ static const struct store_column store_lease_sql_fence_columns[] = {
 };
 const struct store_statement store_lease_sql_fence = {
     .name = "store_lease_fence",
-    .id = 317,
+    .id = 333,
     .writes = true,
     .sqlite =
         "SELECT owner, fence FROM process_leases WHERE name = ?1",
@@ -172,7 +172,7 @@ static const struct store_column store_lease_sql_give_params[] = {
 };
 const struct store_statement store_lease_sql_give = {
     .name = "store_lease_give",
-    .id = 319,
+    .id = 335,
     .writes = true,
     .sqlite =
         "UPDATE process_leases SET owner = '', since = (SELECT c.at FROM database_clock c)\n"
@@ -197,7 +197,7 @@ static const struct store_column store_lease_sql_list_columns[] = {
 };
 const struct store_statement store_lease_sql_list = {
     .name = "store_lease_list",
-    .id = 323,
+    .id = 339,
     .writes = false,
     .sqlite =
         "SELECT l.name, l.owner, l.fence, l.since, p.host, p.pid, p.roles,\n"
@@ -227,7 +227,7 @@ static const struct store_column store_lease_sql_processes_columns[] = {
 };
 const struct store_statement store_lease_sql_processes = {
     .name = "store_lease_processes",
-    .id = 327,
+    .id = 343,
     .writes = false,
     .sqlite =
         "SELECT p.process_id, p.host, p.pid, p.roles, p.version, p.started_at,\n"
@@ -249,7 +249,7 @@ static const struct store_column store_lease_sql_lives_columns[] = {
 };
 const struct store_statement store_lease_sql_lives = {
     .name = "store_lease_lives",
-    .id = 324,
+    .id = 340,
     .writes = false,
     .sqlite =
         "SELECT process_id FROM live_processes WHERE process_id = ?1",
@@ -266,7 +266,7 @@ static const struct store_column store_lease_sql_installation_make_params[] = {
 };
 const struct store_statement store_lease_sql_installation_make = {
     .name = "store_lease_installation_make",
-    .id = 321,
+    .id = 337,
     .writes = true,
     .sqlite =
         "INSERT INTO installation (single, id) VALUES (1, ?1) ON CONFLICT (single) DO NOTHING",
@@ -281,7 +281,7 @@ static const struct store_column store_lease_sql_installation_columns[] = {
 };
 const struct store_statement store_lease_sql_installation = {
     .name = "store_lease_installation",
-    .id = 320,
+    .id = 336,
     .writes = false,
     .sqlite =
         "SELECT id FROM installation WHERE single = 1",

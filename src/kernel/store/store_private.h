@@ -27,6 +27,7 @@ struct store_tx {
     bool writes;
     bool undo_open;      /* between store_undo_begin and store_undo_end */
     uint64_t undo_chain; /* of the open step */
+    uint64_t undo_block;
     unsigned unfinished; /* queries begun and not finished */
     uint32_t notified;   /* bit i: channel i of the store */
     enum err failed;     /* the first statement that the database refused */

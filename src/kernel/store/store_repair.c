@@ -69,6 +69,51 @@ enum err store_repair_delete(struct store_tx *tx, const struct store_table *tabl
     return repair(tx, table, NULL, row, NULL, why);
 }
 
+static const struct store_table *find_table(const struct store_catalog *catalog, const char *name)
+{
+    for (uint16_t i = 0; i < catalog->table_count; i++) {
+        if (strcmp(catalog->tables[i].name, name) == 0) {
+            return &catalog->tables[i];
+        }
+    }
+    return NULL;
+}
+
+enum err store_undo_note(struct store_tx *tx, const char *table, const struct store_named *before,
+                         size_t count, struct why *why)
+{
+    const struct store_table *t = find_table(tx->store->catalog, table);
+    struct store_cell cells[STORE_FIELDS_MAX] = {{0}};
+    bool differs[STORE_FIELDS_MAX] = {false};
+    struct arena scratch;
+    struct slice text;
+    size_t known = 0;
+    ASSERT(tx == store_tx_current() && tx->undo_open && t != NULL);
+    for (uint16_t i = 0; i < t->column_count; i++) {
+        for (size_t k = 0; k < count; k++) {
+            if (strcmp(t->columns[i].name, before[k].column) == 0) {
+                cells[i] = before[k].cell;
+                differs[i] = true; /* of these the text leaves out the key */
+                known++;
+            }
+        }
+    }
+    ASSERT(known == count);
+    arena_init(&scratch, 0);
+    enum err e = store_repair_text(!tx->store->driver->single_writer, &scratch, t, cells, cells,
+                                   differs, &text, why);
+    if (e == OK) {
+        struct store_query q;
+        store_begin(&q, tx, &store_sql_undo_add);
+        store_bind_i64(&q, "chain_id", (int64_t)tx->undo_chain);
+        store_bind_i64(&q, "block_number", (int64_t)tx->undo_block);
+        store_bind_text(&q, "statement", text);
+        e = store_finish(&q, NULL, why);
+    }
+    arena_free(&scratch);
+    return e;
+}
+
 enum err store_undo_subject(const struct store_catalog *catalog, struct slice statement,
                             const struct store_table **out, struct why *why)
 {

@@ -37,6 +37,19 @@ enum err store_repair_update(struct store_tx *tx, const struct store_table *tabl
 enum err store_repair_delete(struct store_tx *tx, const struct store_table *table,
                              const struct store_cell *row, struct why *why) ERR_CHECKED;
 
+/* A column's value by its name. */
+struct store_named {
+    const char *column;
+    struct store_cell cell;
+};
+
+/*
+ * store_undo_note adds to the open step the inverse of a change in a table that has no triggers for
+ * it: that the row with the key among `before` had the other values of it. Errors: of the store.
+ */
+enum err store_undo_note(struct store_tx *tx, const char *table, const struct store_named *before,
+                         size_t count, struct why *why) ERR_CHECKED;
+
 /*
  * store_undo_subject finds the table that an inverse of the undo log is about, in the words of
  * either database. Errors: ERR_CORRUPT.

@@ -4,10 +4,25 @@
 #include <unistd.h>
 
 #include "kernel/base/check.h"
+#include "kernel/base/clock.h"
 #include "kernel/store/store_private.h"
 
 #define SUFFIX "-shadow"
 #define SCHEMA "freehold_shadow"
+/* A server notices a moment later that a session has ended. Units: microseconds. */
+#define REST_USEC 20000
+#define RESTS_MAX 100
+
+/* 55P03: a lock that was not to be had. */
+static const char drop_sql[] =
+    "DO $drop$ BEGIN"
+    " IF EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+    "  AND application_name = '" STORE_SHADOW_APPLICATION "') THEN"
+    "  RAISE EXCEPTION 'somebody is at work in the schema " SCHEMA "'"
+    "   USING ERRCODE = 'lock_not_available';"
+    " END IF;"
+    " DROP SCHEMA IF EXISTS " SCHEMA " CASCADE;"
+    " END; $drop$";
 
 static enum err run_script(struct store_tx *tx, void *ctx, struct why *why)
 {
@@ -16,7 +31,7 @@ static enum err run_script(struct store_tx *tx, void *ctx, struct why *why)
 
 static enum err run(struct store *live, const char *script, struct why *why)
 {
-    char text[128];
+    char text[sizeof(drop_sql)];
     (void)snprintf(text, sizeof(text), "%s", script);
     return store_write(live, run_script, text, why);
 }
@@ -97,10 +112,23 @@ static enum err remove_files(struct store *live, const struct store_config *c, s
     return e;
 }
 
+static enum err drop_schema(struct store *live, struct why *why)
+{
+    struct why detail = {0};
+    enum err e = run(live, drop_sql, &detail);
+    for (unsigned i = 0; e == ERR_DB_BUSY && i < RESTS_MAX; i++) {
+        clock_sleep_usec(REST_USEC);
+        e = run(live, drop_sql, &detail);
+    }
+    return e == OK            ? OK
+           : e == ERR_DB_BUSY ? why_set(why, ERR_LOCKED, NULL, "%s", why_text(&detail, e))
+                              : why_set(why, e, NULL, "%s", why_text(&detail, e));
+}
+
 enum err store_shadow_drop(struct store *live, const struct store_config *config, struct why *why)
 {
     if (!live->driver->single_writer) {
-        return run(live, "DROP SCHEMA IF EXISTS " SCHEMA " CASCADE", why);
+        return drop_schema(live, why);
     }
     struct arena scratch;
     arena_init(&scratch, 0);

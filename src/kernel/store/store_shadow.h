@@ -7,7 +7,8 @@
  * which knows nothing of the first one; whatever is written there is seen by nobody.
  *
  * A crash leaves it as it was at its last commit. Who comes next opens it and goes on, or drops it
- * first. Of two who use it at once, SQLite refuses the second (ERR_LOCKED).
+ * first. While somebody is at work in it, it is neither dropped nor, with SQLite, opened by another
+ * (ERR_LOCKED).
  */
 #ifndef KERNEL_STORE_STORE_SHADOW_H
 #define KERNEL_STORE_STORE_SHADOW_H

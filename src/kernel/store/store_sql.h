@@ -42,6 +42,12 @@ extern const struct store_statement store_sql_undo_mark;
 extern const struct store_statement store_sql_undo_unmark;
 
 /*
+ * store_sql_undo_add writes down the inverse of a change that no trigger sees.
+ * Params: chain_id i64, block_number i64, statement text
+ */
+extern const struct store_statement store_sql_undo_add;
+
+/*
  * store_sql_undo_list lists the newest changes of a chain from a block on, newest first.
  * Params: chain_id i64, from_block i64, limit i64
  * Columns: seq i64, statement text

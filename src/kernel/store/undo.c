@@ -37,6 +37,7 @@ enum err store_undo_begin(struct store_tx *tx, uint64_t chain_id, uint64_t block
     e = store_finish(&q, NULL, why);
     tx->undo_open = e == OK;
     tx->undo_chain = chain_id;
+    tx->undo_block = block_number;
     return e;
 }
 

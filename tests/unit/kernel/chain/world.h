@@ -109,6 +109,8 @@ static void world_init(void)
         .statements = world_statement_list,
         .statement_count = (uint16_t)(n + t->statement_count),
         .migrations = world_migrations,
+        .tables = sql_catalog.tables,
+        .table_count = sql_catalog.table_count,
         .migration_count = (uint16_t)(m + 1),
     };
     CREATED->topic = keccak256(slice_text(CREATED->signature));

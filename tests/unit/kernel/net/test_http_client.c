@@ -284,6 +284,87 @@ static void test_proxy_of_the_environment_is_not_used(void **state)
     script_stop(s);
 }
 
+/* ---- several at once ---- */
+
+static void test_the_first_of_a_flight_that_ends_is_handed_out(void **state)
+{
+    struct fixture *f = *state;
+    static const struct script_step slow[] = {{.body = "slow", .delay_ms = 500}};
+    static const struct script_step fast[] = {{.body = "fast"}};
+    static const struct script_step silent[] = {{.mode = SCRIPT_SILENCE, .body = ""}};
+    struct script_server *servers[] = {script_start(slow, 1, NULL), script_start(fast, 1, NULL),
+                                       script_start(silent, 1, NULL)};
+    struct net_flight *flight = net_flight_new(f->client);
+    struct net_landing landing;
+    assert_false(net_flight_wait(flight, USEC_PER_SEC, &landing)); /* nothing to wait for */
+    for (size_t i = 0; i < 3; i++) {
+        struct net_request request = post_to(script_url(servers[i]));
+        request.timeout_usec = 60 * (int64_t)USEC_PER_SEC;
+        net_flight_send(flight, i, &f->arena, &request);
+    }
+    assert_true(net_flight_wait(flight, 60 * (int64_t)USEC_PER_SEC, &landing));
+    assert_int_equal(landing.slot, 1);
+    assert_int_equal(landing.err, OK);
+    assert_true(slice_equal_text(landing.answer.body, "fast"));
+    assert_true(landing.answer.connected);
+    struct net_request again = post_to(script_url(servers[1]));
+    net_flight_send(flight, 1, &f->arena, &again);
+    assert_true(net_flight_wait(flight, 60 * (int64_t)USEC_PER_SEC, &landing));
+    assert_true(landing.slot == 1 || landing.slot == 0);
+    assert_true(net_flight_wait(flight, 60 * (int64_t)USEC_PER_SEC, &landing));
+    assert_false(net_flight_wait(flight, 0, &landing));
+    net_flight_free(flight); /* breaks the third off */
+    assert_int_equal(script_connections(servers[1]), 1);
+
+    /* The next flight has the connections of this one, but for the one that was broken off. */
+    flight = net_flight_new(f->client);
+    for (size_t i = 0; i < 2; i++) {
+        struct net_request request = post_to(script_url(servers[i]));
+        net_flight_send(flight, i, &f->arena, &request);
+        assert_true(net_flight_wait(flight, 60 * (int64_t)USEC_PER_SEC, &landing));
+        assert_int_equal(landing.err, OK);
+        assert_false(landing.answer.connected);
+    }
+    net_flight_break_off(flight, 0);
+    net_flight_free(flight);
+    for (size_t i = 0; i < 3; i++) {
+        script_stop(servers[i]);
+    }
+}
+
+static void test_what_goes_wrong_in_a_flight(void **state)
+{
+    struct fixture *f = *state;
+    static const struct script_step silent[] = {{.mode = SCRIPT_SILENCE, .body = ""}};
+    static const struct script_step endless[] = {{.mode = SCRIPT_ENDLESS, .body = ""}};
+    static const struct script_step reset[] = {{.mode = SCRIPT_RESET, .body = ""}};
+    struct script_server *servers[] = {script_start(silent, 1, NULL),
+                                       script_start(endless, 1, NULL),
+                                       script_start(reset, 1, NULL)};
+    struct net_request requests[] = {
+        post_to(script_url(servers[0])), post_to(script_url(servers[1])),
+        post_to(script_url(servers[2])), post_to("http://127.0.0.1:1"),
+        post_to("ftp://127.0.0.1/"),     post_to("not a URL")};
+    static const enum err expected[] = {ERR_NODE_TIMEOUT, ERR_LIMIT,  ERR_UPSTREAM,
+                                        ERR_UPSTREAM,     ERR_CONFIG, ERR_CONFIG};
+    requests[0].timeout_usec = 200000;
+    requests[1].timeout_usec = 60 * (int64_t)USEC_PER_SEC;
+    struct net_flight *flight = net_flight_new(f->client);
+    for (size_t i = 0; i < 6; i++) {
+        net_flight_send(flight, i, &f->arena, &requests[i]);
+    }
+    struct net_landing landing;
+    for (size_t i = 0; i < 6; i++) {
+        assert_true(net_flight_wait(flight, 60 * (int64_t)USEC_PER_SEC, &landing));
+        assert_int_equal(landing.err, expected[landing.slot]);
+        assert_true(landing.why.text[0] != '\0');
+    }
+    net_flight_free(flight);
+    for (size_t i = 0; i < 3; i++) {
+        script_stop(servers[i]);
+    }
+}
+
 static void test_origin(void **state)
 {
     (void)state;
@@ -419,6 +500,8 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
+        TEST(test_the_first_of_a_flight_that_ends_is_handed_out),
+        TEST(test_what_goes_wrong_in_a_flight),
         TEST(test_post_and_keep_alive),
         TEST(test_methods),
         TEST(test_status_is_no_error_and_redirects_are_not_followed),

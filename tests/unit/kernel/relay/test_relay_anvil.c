@@ -47,8 +47,8 @@ static uint64_t balance_of(const struct address *holder)
     struct test_stablecoin_balance_of_result balance;
     uint64_t out = 0;
     assert_int_equal(test_stablecoin_balance_of_encode(&w.arena, holder, &data, NULL), OK);
-    assert_int_equal(rpc_eth_call(w.pool, &w.arena, NULL, &coin, data, NULL, &result, NULL, NULL),
-                     OK);
+    assert_int_equal(
+        rpc_eth_call(w.pool, &w.arena, RPC_ANY, NULL, &coin, data, NULL, &result, NULL, NULL), OK);
     assert_int_equal(test_stablecoin_balance_of_result_decode(&w.arena, result, &balance, NULL),
                      OK);
     assert_int_equal(u256_to_u64(balance.value, &out), OK);

@@ -1,7 +1,7 @@
 /*
  * How PostgreSQL runs the statements of the relay that are about one intent: by its id, whatever
  * the server knows of the table. Plans are made for any values, as a connection keeps them: while
- * the table was vacuumed empty, and with statistics of many rows. Decisions 0023 and 0024.
+ * the table was vacuumed empty, and with statistics of many rows. Decisions 0023 and 0030.
  */
 #include "kernel/relay/relay_sql.h"
 

@@ -534,6 +534,7 @@ static void what_a_signer_returns_is_not_believed(void **state)
 struct meddling {
     struct relay_signer honest;
     struct slice victim;
+    unsigned when; /* at which call */
     unsigned calls;
 };
 
@@ -548,7 +549,7 @@ static enum err meddling_sign(void *ctx, struct arena *arena, const struct tx *t
 {
     struct meddling *m = ctx;
     assert_false(store_in_tx()); /* a signer may be another machine */
-    if (m->calls++ == 2) {
+    if (m->calls++ == m->when) {
         assert_int_equal(store_write(w.s.store, cancel_victim, m, NULL), OK);
     }
     return m->honest.sign(m->honest.ctx, arena, tx, out_raw, out_hash, why);
@@ -558,7 +559,7 @@ static void an_intent_cancelled_while_it_is_signed_leaves_no_hole(void **state)
 {
     (void)state;
     struct slice ids[4];
-    struct meddling m = {.honest = w.signers[0]};
+    struct meddling m = {.honest = w.signers[0], .when = 2};
     for (size_t i = 0; i < 4; i++) {
         char key[8];
         (void)snprintf(key, sizeof key, "k%zu", i);
@@ -582,6 +583,40 @@ static void an_intent_cancelled_while_it_is_signed_leaves_no_hole(void **state)
     mine();
     settle();
     assert_int_equal(mined_count(), 3);
+}
+
+/* A pass stores what it has signed in several transactions: a hole in one ends those behind it. */
+static void a_hole_ends_what_is_stored_after_it(void **state)
+{
+    (void)state;
+    enum { INTENTS = 200, VICTIM = 70 };
+    struct slice ids[INTENTS];
+    struct meddling m = {.honest = w.signers[0], .when = 150};
+    w.config.batch_max = 500;
+    world_renew();
+    for (size_t i = 0; i < INTENTS; i++) {
+        ids[i] = submit_plain(slice_cstr(&w.arena, slice_format(&w.arena, "k%zu", i)));
+    }
+    m.victim = ids[VICTIM];
+    w.signers[0] =
+        (struct relay_signer){.address = m.honest.address, .sign = meddling_sign, .ctx = &m};
+    assert_int_equal(step_once(NULL, NULL), OK);
+    assert_int_equal(count_rows("SELECT COUNT(*) FROM relay_intents WHERE state = 2"), VICTIM);
+    assert_int_equal(next_nonce_of_first(), VICTIM);
+    settle();
+    w.signers[0] = m.honest;
+    assert_state(ids[VICTIM], RELAY_CANCELLED);
+    for (size_t i = 0; i < INTENTS; i++) {
+        if (i != VICTIM) {
+            assert_state(ids[i], RELAY_SENT);
+            assert_int_equal(row_of(ids[i]).nonce, i < VICTIM ? i : i - 1);
+        }
+    }
+    assert_int_equal(count_rows("SELECT COUNT(*) FROM relay_attempts"), INTENTS - 1);
+    mine();
+    settle();
+    assert_int_equal(mined_count(), INTENTS - 1);
+    assert_int_equal(count_rows("SELECT COUNT(*) FROM relay_intents WHERE state = 4"), INTENTS - 1);
 }
 
 static void a_clock_that_is_put_back_stops_nothing(void **state)
@@ -830,6 +865,7 @@ int main(int argc, char **argv)
         TEST(wallets_take_turns),
         TEST(what_a_signer_returns_is_not_believed),
         TEST(an_intent_cancelled_while_it_is_signed_leaves_no_hole),
+        TEST(a_hole_ends_what_is_stored_after_it),
         TEST(a_clock_that_is_put_back_stops_nothing),
         TEST(nonces_used_elsewhere_are_skipped),
         TEST(start_looks_at_the_chain),

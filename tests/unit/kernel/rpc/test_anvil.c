@@ -220,9 +220,9 @@ static void test_contract_logs_and_reverts(void **state)
 
     struct slice out;
     struct slice revert = SLICE_EMPTY;
-    assert_int_equal(
-        rpc_eth_call(pool, arena, NULL, &contract, SLICE_LIT("x"), NULL, &out, &revert, &n->f->why),
-        ERR_REVERTED);
+    assert_int_equal(rpc_eth_call(pool, arena, RPC_ANY, NULL, &contract, SLICE_LIT("x"), NULL, &out,
+                                  &revert, &n->f->why),
+                     ERR_REVERTED);
     assert_int_equal(revert.len, 4);
     assert_memory_equal(revert.ptr, "\xde\xad\xbe\xef", 4);
     revert = SLICE_EMPTY;
@@ -232,8 +232,8 @@ static void test_contract_logs_and_reverts(void **state)
                      ERR_REVERTED);
     assert_int_equal(revert.len, 4);
     uint64_t before = 0; /* when there was no contract */
-    assert_int_equal(rpc_eth_call(pool, arena, NULL, &contract, SLICE_LIT("x"), &before, &out,
-                                  &revert, &n->f->why),
+    assert_int_equal(rpc_eth_call(pool, arena, RPC_ANY, NULL, &contract, SLICE_LIT("x"), &before,
+                                  &out, &revert, &n->f->why),
                      OK);
     assert_int_equal(out.len, 0);
 }

@@ -431,8 +431,8 @@ static void test_eth_call(void **state)
     struct slice out = SLICE_EMPTY;
     struct slice revert = SLICE_EMPTY;
     uint64_t block = 255;
-    assert_int_equal(rpc_eth_call(f->pool, &f->arena, &account, &to, SLICE_LIT("\x01\x02"), &block,
-                                  &out, &revert, &f->why),
+    assert_int_equal(rpc_eth_call(f->pool, &f->arena, RPC_ANY, &account, &to, SLICE_LIT("\x01\x02"),
+                                  &block, &out, &revert, &f->why),
                      OK);
     assert_int_equal(out.len, 1);
     assert_int_equal(out.ptr[0], 0x2a);
@@ -442,9 +442,9 @@ static void test_eth_call(void **state)
                            "\"params\":[{\"from\":\"0x5fbdb20000000000000000000000000000000000\","
                            "\"to\":\"0xaa00000000000000000000000000000000000000\","
                            "\"data\":\"0x0102\"},\"0xff\"]"));
-    assert_int_equal(
-        rpc_eth_call(f->pool, &f->arena, NULL, &to, SLICE_EMPTY, NULL, &out, &revert, &f->why),
-        ERR_REVERTED);
+    assert_int_equal(rpc_eth_call(f->pool, &f->arena, RPC_ANY, NULL, &to, SLICE_EMPTY, NULL, &out,
+                                  &revert, &f->why),
+                     ERR_REVERTED);
     assert_int_equal(revert.len, 4);
     assert_memory_equal(revert.ptr, "\xde\xad\xbe\xef", 4);
     script_last(node, last, sizeof(last));
