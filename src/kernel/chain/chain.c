@@ -338,11 +338,11 @@ static enum err advance(struct chain *chain, const struct chain_position *at, ui
             return e;
         }
     }
-    uint64_t last = at->block + chain->config.range_max;
+    uint64_t last = at->block + atomic_load(&chain->stride);
     last = last < target ? last : target;
     last = last > at->block ? last : at->block;
     struct chain_batch batch = {
-        .chain = chain, .from = *at, .head = head, .bytes_max = CHAIN_BATCH_BYTES_MAX};
+        .chain = chain, .from = *at, .head = head, .bytes_max = CHAIN_STEPS_BYTES_MAX};
     bool forked = false;
     enum err e = read_headers(chain, at, last, &batch, &forked, why);
     if (e != OK || (!forked && batch.header_count == 0)) {
@@ -352,8 +352,10 @@ static enum err advance(struct chain *chain, const struct chain_position *at, ui
         return chain_reorg_handle(chain, at, out_progress, why);
     }
     int64_t started = clock_mono_usec();
+    size_t linked = batch.header_count;
     e = chain_collect(chain, &batch, why);
     if (e == OK) {
+        chain_fit_stride(chain, &batch, linked);
         e = write_batch(chain, &batch, started, why);
     }
     *out_progress = e == OK;

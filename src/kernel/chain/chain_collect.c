@@ -528,6 +528,19 @@ static size_t piece_of(const struct collection *c, const struct chain_followed *
     return n;
 }
 
+void chain_fit_stride(struct chain *chain, const struct chain_batch *batch, uint64_t asked)
+{
+    uint64_t max = chain->config.range_max;
+    uint64_t fit = batch->header_count;
+    if (batch->bytes < batch->bytes_max / 2 && fit >= asked) {
+        /* The last blocks below the head say nothing: there were no more. */
+        uint64_t before = atomic_load(&chain->stride);
+        fit = 2 * fit > before ? 2 * fit : before;
+        fit = fit < max ? fit : max;
+    }
+    atomic_store(&chain->stride, fit);
+}
+
 static struct collection collection_of(struct chain *chain, struct chain_batch *batch)
 {
     struct collection c = {.chain = chain, .batch = batch};

@@ -29,6 +29,9 @@
 /* Bytes of the logs of one batch, beyond which it takes no further block. With what their answers
  * need, four of them fit well into 64 MiB. */
 #define CHAIN_BATCH_BYTES_MAX ((size_t)4 << 20)
+/* The same where each block is undone by itself: a row that every block changes has as many
+ * versions in one transaction, and PostgreSQL passes all of them at each look. */
+#define CHAIN_STEPS_BYTES_MAX ((size_t)1 << 20)
 
 enum chain_metric {
     CHAIN_METRIC_CURSOR,
@@ -252,6 +255,11 @@ enum err chain_collect_read(struct chain *chain, struct chain_batch *batch,
  */
 enum err chain_collect_missing(struct chain *chain, struct chain_batch *batch,
                                struct why *why) ERR_CHECKED;
+/*
+ * chain_fit_stride makes the ranges to come shorter when a batch was cut short of the blocks that
+ * were asked for, and longer when it held little.
+ */
+void chain_fit_stride(struct chain *chain, const struct chain_batch *batch, uint64_t asked);
 /* chain_collect_settle keeps of what was read the logs that count, in order. */
 void chain_collect_settle(struct chain *chain, struct chain_batch *batch);
 

@@ -206,11 +206,12 @@ static void write_data(struct chain_batch *batch)
 
 static enum err read_range(struct chain *chain, struct range *r, struct why *why)
 {
+    bool may_be_deep = r->last + chain->config.undo_depth < r->head;
     r->batch = (struct chain_batch){
         .chain = chain,
         .head = r->head,
         .arena = &r->arena,
-        .bytes_max = CHAIN_BATCH_BYTES_MAX,
+        .bytes_max = may_be_deep ? CHAIN_BATCH_BYTES_MAX : CHAIN_STEPS_BYTES_MAX,
         .read_usec = clock_mono_usec(),
         .followed = r->set->list,
         .followed_count = r->set->count,
@@ -227,18 +228,6 @@ static enum err read_range(struct chain *chain, struct range *r, struct why *why
     r->batch.deep = is_deep(chain, r);
     const struct evm_header *last = &r->batch.headers[r->batch.header_count - 1];
     return rpc_confirm(chain->rpc, last->number, &last->hash, why);
-}
-
-/* Ranges become shorter when they hold much, and longer again when they do not. */
-static void fit_stride(struct chain *chain, const struct range *r)
-{
-    uint64_t max = chain->config.range_max;
-    uint64_t blocks = r->batch.header_count;
-    uint64_t fit = blocks;
-    if (r->batch.bytes < CHAIN_BATCH_BYTES_MAX / 2 && r->first + blocks > r->last) {
-        fit = 2 * blocks < max ? 2 * blocks : max;
-    }
-    atomic_store(&chain->stride, fit);
 }
 
 /* ---- the threads ---- */
@@ -284,7 +273,7 @@ static void *run_reader(void *ctx)
         unlock(w);
         r->err = read_range(w->chain, r, &r->why);
         if (r->err == OK) {
-            fit_stride(w->chain, r);
+            chain_fit_stride(w->chain, &r->batch, r->last - r->first + 1);
         }
         lock(w);
         if (r->forgotten) {
