@@ -178,13 +178,15 @@ static inline bool support_template_use(const struct support_store *s)
     const struct support_templates *t = support_templates_get();
     char text[160];
     size_t i = 0;
-    while (i < t->count && t->all[i].catalog != s->catalog) {
+    bool file = s->name[0] == '\0'; /* a test may change from one database to the other */
+    while (i < t->count &&
+           (t->all[i].catalog != s->catalog || (t->all[i].path[0] != '\0') != file)) {
         i++;
     }
     if (i == t->count) {
         return false;
     }
-    if (s->name[0] == '\0') {
+    if (file) {
         snprintf(text, sizeof(text), "%s/data", s->folder);
         ASSERT(mkdir(text, 0700) == 0);
         support_copy_file(t->all[i].path, s->path);
