@@ -40,7 +40,9 @@ async function breakUnderLoad(target, assetId, { code, fail, mend, mayDie = fals
             const { status, parts } = await health(target);
             assert.notEqual(status, 'healthy');
             assert.equal(parts.database.writes, false, JSON.stringify(parts.database));
-            assert.equal(parts.database.reads, true, JSON.stringify(parts.database));
+            // PostgreSQL opens files for writing even to read them: on a read-only disk it may not.
+            assert.ok(parts.database.reads || (ON_POSTGRES && code === 'db_unavailable'),
+                JSON.stringify(parts.database));
         } catch (error) {
             assert.ok(mayDie && error instanceof TypeError, error.stack); // of fetch
             await eventually('it ends', died);

@@ -390,10 +390,18 @@ describe('processes that are paused', { skip: !ON_POSTGRES }, () => {
 
     /** Stops the owner of a lease until another one has it, and longer; then lets it go on. */
     async function pause(name) {
-        const victim = await site.holder(name);
-        const [since, begun] = [site.lease(name), Date.now()];
-        const refused = refusals(victim, name);
-        victim.child.kill('SIGSTOP');
+        let [victim, since, refused, begun] = [];
+        for (;;) { // whoever had it may have lost it before he was stopped
+            victim = await site.holder(name);
+            refused = refusals(victim, name);
+            victim.child.kill('SIGSTOP');
+            begun = Date.now();
+            since = site.lease(name);
+            if (since.pid === victim.pid) {
+                break;
+            }
+            victim.child.kill('SIGCONT');
+        }
         const inside = resting(site) > 0;
         try {
             const msec = await site.takeover(name, since, begun);
