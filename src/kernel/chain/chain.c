@@ -737,6 +737,9 @@ static enum err read_status(struct store_tx *tx, void *ctx, struct why *why)
 void chain_status_read(struct chain *chain, struct chain_status *out)
 {
     struct status_read r = {.chain_id = chain->config.chain_id};
+    (void)pthread_mutex_lock(&chain->lock);
+    bool synced = chain->status.synced; /* before the row: it may be older than what we hear last */
+    (void)pthread_mutex_unlock(&chain->lock);
     bool known = store_read(chain->store, read_status, &r, NULL) == OK && r.position.found;
     (void)pthread_mutex_lock(&chain->lock);
     struct chain_status *s = &chain->status;
@@ -750,6 +753,7 @@ void chain_status_read(struct chain *chain, struct chain_status *out)
         s->events_failed = r.refused;
     }
     *out = *s;
+    out->synced = out->synced && synced;
     (void)pthread_mutex_unlock(&chain->lock);
     /* Who applied a block has seen a newer head than a watcher that has not looked since. */
     char name[STORE_LEASE_NAME_MAX];
