@@ -111,14 +111,17 @@ static void trouble_pool(struct sim *w)
     }
 }
 
-/* How many blocks fall out when another one becomes the head. */
-static uint64_t depth_to(const struct sim *w, int head)
+/*
+ * Whether the block below which nothing falls out when another one becomes the head is near enough
+ * to the highest that there ever was: forks of a chain that has become shorter add up.
+ */
+static bool may_go_to(const struct sim *w, int head)
 {
     int at = head;
     while (sim_find(w, w->head, w->blocks[at].number) != at) {
         at = w->blocks[at].parent;
     }
-    return w->blocks[w->head].number - w->blocks[at].number;
+    return w->blocks[at].number + SIM_DEPTH_MAX >= w->top;
 }
 
 static void trouble_chain(struct sim *w)
@@ -127,7 +130,7 @@ static void trouble_chain(struct sim *w)
         return;
     }
     int back = w->left_head;
-    if (back >= 0 && sim_chance(w, 250) && depth_to(w, back) <= SIM_DEPTH_MAX) {
+    if (back >= 0 && sim_chance(w, 250) && may_go_to(w, back)) {
         w->left_head = w->head;
         w->reorgs++;
         sim_set_head(w, back);
@@ -139,7 +142,8 @@ static void trouble_chain(struct sim *w)
     if (sim_has(w, SIM_DEEP) && sim_chance(w, 200)) {
         depth = 1 + sim_below(w, SIM_DEPTH_MAX);
     }
-    sim_fork(w, depth);
+    uint64_t fallen = w->top - w->blocks[w->head].number;
+    sim_fork(w, depth + fallen < SIM_DEPTH_MAX ? depth : SIM_DEPTH_MAX - fallen);
 }
 
 static void trouble_program(struct sim *w)
