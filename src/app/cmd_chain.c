@@ -53,9 +53,6 @@ static enum err block_option(const struct cli *cli, const char *name, uint64_t *
 static enum err resume(struct cli *cli, struct store *store, uint64_t chain_id, struct why *why)
 {
     uint64_t from = 0;
-    if (cli_option_value(cli, "from") == NULL) {
-        return why_set(why, ERR_USAGE, NULL, "chain resume --from BLOCK");
-    }
     enum err e = block_option(cli, "from", &from, why);
     return e == OK ? chain_resume(store, chain_id, from, operator_name(cli->boot), why) : e;
 }
@@ -138,26 +135,39 @@ static enum err run_chain(struct cli *cli, struct store *store, const struct set
                           struct why *why)
 {
     const char *word = cli_word(cli, 0);
-    struct slice what = slice_text(word != NULL ? word : "status");
     uint64_t chain_id = settings->chain.chain_id;
-    if (slice_equal_text(what, "verify")) {
+    if (word != NULL && strcmp(word, "verify") == 0) {
         return verify(cli, store, settings, why);
     }
-    enum err e = OK;
-    if (slice_equal_text(what, "resume")) {
-        e = resume(cli, store, chain_id, why);
-    } else if (!slice_equal_text(what, "status")) {
-        e = why_set(why, ERR_USAGE, NULL,
-                    "chain status, chain resume --from BLOCK, or chain verify [--from BLOCK] "
-                    "[--to BLOCK]");
-    }
+    bool resumes = word != NULL && strcmp(word, "resume") == 0;
+    enum err e = resumes ? resume(cli, store, chain_id, why) : OK;
     return e == OK ? print_cursor(cli, store, chain_id, why) : e;
+}
+
+/* A wrong command line is said before anything is opened. */
+static enum err check_line(const struct cli *cli, const char *word, struct why *why)
+{
+    uint64_t block = 0;
+    bool resumes = strcmp(word, "resume") == 0;
+    if (!resumes && strcmp(word, "status") != 0 && strcmp(word, "verify") != 0) {
+        return why_set(why, ERR_USAGE, NULL,
+                       "chain status, chain resume --from BLOCK, or chain verify [--from BLOCK] "
+                       "[--to BLOCK]");
+    }
+    if (resumes && cli_option_value(cli, "from") == NULL) {
+        return why_set(why, ERR_USAGE, NULL, "chain resume --from BLOCK");
+    }
+    enum err e = block_option(cli, "from", &block, why);
+    return e == OK ? block_option(cli, "to", &block, why) : e;
 }
 
 enum err command_chain(struct cli *cli, struct why *why)
 {
-    const char *word = cli_word(cli, 0);
-    bool resumes = word != NULL && strcmp(word, "resume") == 0;
-    return resumes ? command_beside(cli, run_chain, why)
-                   : command_with_store(cli, true, run_chain, why);
+    const char *word = cli_word(cli, 0) != NULL ? cli_word(cli, 0) : "status";
+    enum err e = check_line(cli, word, why);
+    if (e != OK) {
+        return e;
+    }
+    return strcmp(word, "resume") == 0 ? command_beside(cli, run_chain, why)
+                                       : command_with_store(cli, true, run_chain, why);
 }

@@ -279,5 +279,7 @@ static enum err run_reindex(struct cli *cli, struct store *store, const struct s
 
 enum err command_reindex(struct cli *cli, struct why *why)
 {
-    return command_beside(cli, run_reindex, why);
+    struct ops_reindex_options said = {0};
+    enum err e = read_options(cli, &said, why); /* before anything is opened */
+    return e == OK ? command_beside(cli, run_reindex, why) : e;
 }

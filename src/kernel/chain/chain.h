@@ -17,12 +17,12 @@
  *   never is applied all the same. Only who applies blocks listens.
  *
  * How far: `follow`
- *   latest (the default): up to the head, less `confirmations`. safe, finalized: up to the block
- * that the node gives that name, and not nearer to the head than `confirmations` either. A node
- * that does not know the name: `confirmations` count alone if there are any, and the status says
- * so; with none the chain waits and says why. With safe or finalized the row of the cursor
- * remembers up to where the chain was said to be so: a fork below is undone by nobody but a human
- * (chain_resume).
+ *   latest (the default): up to the head, less `confirmations`.
+ *   safe, finalized: up to the block that the node gives that name, and not nearer to the head
+ *   than `confirmations` either. A node that does not know the name: `confirmations` count alone
+ *   if there are any, and the status says so; with none the chain waits and says why. The row of
+ *   the cursor remembers up to where the chain was said to be so: a fork below is undone by
+ *   nobody but a human (chain_resume).
  *
  * Followed contracts
  *   `chain_sources` rows: address, name of the binding (abi_contract), first block. Some come from
@@ -54,13 +54,14 @@
  *
  * Reading ahead
  *   Far below the head, where reading takes longer than applying or as long, `readers` threads
- * read, decode and prove the next `backfill_window` batches while the chain's thread applies the
- * first of them, in order (chain_window.c). Nothing of that is durable and nothing of it is
- * believed before its turn: the batch must continue the cursor, and the batches behind it must
- * continue it as far as they are there; contracts that were announced since it was read are looked
- * for in it. An error, a fork, a cursor that somebody else moved, a database that refuses: all of
- * it is dropped and the next step begins at the row. The last `reorg_depth_max` blocks below the
- * head are never read ahead. Memory: a batch ends before it holds more than some MiB of logs.
+ *   read, decode and prove the next `backfill_window` batches while the chain's thread applies
+ *   the first of them, in order (chain_window.c). Nothing of that is durable and nothing of it
+ *   is believed before its turn: the batch must continue the cursor, and the batches behind it
+ *   must continue it as far as they are there; contracts that were announced since it was read
+ *   are looked for in it. An error, a fork, a cursor that somebody else moved, a database that
+ *   refuses: all of it is dropped and the next step begins at the row. The last
+ *   `reorg_depth_max` blocks below the head are never read ahead. Memory: a batch ends before
+ *   it holds more than some MiB of logs.
  *   Blocks of a batch above which as many nodes as the quorum have `undo_depth` blocks more are
  *   undone together or not at all: its last block is the only one that is remembered. A follower
  *   whose inverses another installation is to take (ops_reindex.h) has no readers, so that they are
@@ -73,8 +74,8 @@
  *   (store_undo_rollback, event rows, block rows, cursor) and goes on. Only a block with another
  *   hash proves a fork: a node that has fewer blocks than we applied is behind, and waited for.
  *   One deeper than `reorg_depth_alert` is said as an error and counted as such.
- *   Deeper than that: the chain halts (ERR_CHAIN_HALTED), its row says why, health is unhealthy,
- * everything else goes on, and chain_resume continues after a human looked.
+ *   Deeper than that: the chain halts (ERR_CHAIN_HALTED), its row says why, health is
+ *   unhealthy, everything else goes on, and chain_resume continues after a human looked.
  *
  * Invariant: after any history of reorgs, crashes and restarts the projections equal those of a
  * fresh index of the canonical chain.
