@@ -116,11 +116,12 @@ describe('the engine', () => {
         assert.equal(mended.records, passed.records);
         assert.ok(mended.records < all.length);
         // What is left is the venue of as many lines as are left of the flow.
-        const missing = all.length - mended.records;
-        const dropped = all.slice(mended.records).filter(({ op }) => op === 'account').length;
-        const left = await journalOf(lines.slice(0, lines.length - (missing - dropped)));
+        // How much the last write held is a matter of speed: accounts and pairs may be gone as well.
+        const gone = all.slice(mended.records);
+        const orders = gone.filter(({ op }) => op === 'new' || op === 'cancel').length;
+        const left = await journalOf(lines.slice(0, lines.length - orders));
         assert.equal((await engine('verify', left.journal)).stateHash, left.answer.stateHash);
-        if (dropped === 0) {
+        if (orders === gone.length) {
             assert.equal(mended.stateHash, left.answer.stateHash);
         }
         assert.notEqual(mended.stateHash, answer.stateHash);
