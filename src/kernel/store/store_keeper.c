@@ -70,6 +70,7 @@ struct round {
     size_t dead_count;
     const char *takeable[STORE_LEASES_MAX];
     size_t takeable_count;
+    uint64_t parted; /* connections of paused processes that were ended */
 };
 
 static enum err beat(struct store_tx *tx, void *ctx, struct why *why)
@@ -146,10 +147,20 @@ static enum err take_one(struct store_tx *tx, struct round *r, size_t i, struct 
     return store_finish(&q, NULL, why);
 }
 
+/* Whoever does not live does not end what it began, either. */
+static enum err part(struct store_tx *tx, struct round *r, struct why *why)
+{
+    struct store_query q;
+    store_begin(&q, tx, &store_lease_sql_part);
+    store_bind_i64(&q, "lease_usec", r->store->config.lease_usec);
+    r->parted = store_step(&q) ? (uint64_t)store_get_i64(&q, "parted") : 0;
+    return store_finish(&q, NULL, why);
+}
+
 static enum err take(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct round *r = ctx;
-    enum err e = OK;
+    enum err e = part(tx, r, why);
     for (size_t i = 0; e == OK && i < r->takeable_count; i++) {
         e = take_one(tx, r, i, why);
     }
@@ -315,6 +326,9 @@ static enum err make_round(struct round *r, struct why *why)
     find_takeable(r);
     if (r->takeable_count > 0) {
         e = write_now(store, take, r, why);
+        if (r->parted > 0) {
+            LOG(LOG_WARN, "lease.paused_connections_ended", log_u64("connections", r->parted));
+        }
         e = e == OK ? look_now(r, why) : e;
     }
     if (e == OK) {

@@ -21,7 +21,9 @@
  *
  * A process that is paused in the middle of such a transaction would keep the new owner waiting.
  * The server ends every writing transaction that rests for half a lease (idle_in_transaction_
- * session_timeout, set by the driver), which is before its lease is over; when it wakes up its
+ * session_timeout, set by the driver), which is before its lease is over. Between two messages of
+ * one statement (COPY, a pipeline) nothing rests for the server: those are ended by who takes the
+ * lease, when their client has sent nothing for half a lease. When the process wakes up its
  * connection is gone, its function runs again and is refused.
  *
  * store_lease_held is what this process believes: the row was ours when it was last seen, and

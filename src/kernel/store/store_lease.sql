@@ -57,6 +57,27 @@ SET owner = :owner, fence = fence + 1, since = (SELECT c.at FROM database_clock 
 WHERE name = :name AND owner <> :owner
     AND NOT EXISTS (SELECT 1 FROM live_processes p WHERE p.process_id = process_leases.owner);
 
+-- statement: store_lease_part
+-- doc: Ends connections that keep a lease from changing its owner and whose client has sent nothing
+-- doc: of their statement for half a lease: a COPY of a process that is paused does not count as
+-- doc: resting. In a file there is nobody else.
+-- params: lease_usec i64
+-- columns: parted i64
+SELECT
+-- sqlite
+    0 * :lease_usec AS parted
+-- postgres
+    count(pg_terminate_backend(a.pid)) AS parted
+FROM pg_stat_activity a
+WHERE a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
+    AND a.wait_event IN ('ClientRead', 'ClientWrite') AND a.state <> 'idle'
+    AND a.query_start < clock_timestamp() - :lease_usec * interval '1 microsecond' / 2
+    AND EXISTS (SELECT 1 FROM pg_locks l
+                WHERE l.pid = a.pid AND l.database = a.datid AND l.granted
+                    AND l.relation = CAST('process_leases' AS regclass))
+-- both
+;
+
 -- statement: store_lease_fence
 -- doc: Who has a lease. On PostgreSQL nobody can take it until the transaction has ended.
 -- params: name text

@@ -38,7 +38,7 @@ static const struct store_column store_lease_sql_touch_params[] = {
 };
 const struct store_statement store_lease_sql_touch = {
     .name = "store_lease_touch",
-    .id = 345,
+    .id = 346,
     .writes = true,
     .sqlite =
         "UPDATE processes SET until = (SELECT c.at FROM database_clock c)\n"
@@ -127,7 +127,7 @@ static const struct store_column store_lease_sql_take_params[] = {
 };
 const struct store_statement store_lease_sql_take = {
     .name = "store_lease_take",
-    .id = 344,
+    .id = 345,
     .writes = true,
     .sqlite =
         "UPDATE process_leases\n"
@@ -141,6 +141,35 @@ const struct store_statement store_lease_sql_take = {
         "    AND NOT EXISTS (SELECT 1 FROM live_processes p WHERE p.process_id = process_leases.owner)",
     .params = store_lease_sql_take_params,
     .param_count = 2,
+};
+
+static const struct store_column store_lease_sql_part_params[] = {
+    {"lease_usec", STORE_I64, false},
+};
+static const struct store_column store_lease_sql_part_columns[] = {
+    {"parted", STORE_I64, false},
+};
+const struct store_statement store_lease_sql_part = {
+    .name = "store_lease_part",
+    .id = 343,
+    .writes = false,
+    .sqlite =
+        "SELECT\n"
+        "    0 * ?1 AS parted",
+    .postgres =
+        "SELECT\n"
+        "    count(pg_terminate_backend(a.pid)) AS parted\n"
+        "FROM pg_stat_activity a\n"
+        "WHERE a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()\n"
+        "    AND a.wait_event IN ('ClientRead', 'ClientWrite') AND a.state <> 'idle'\n"
+        "    AND a.query_start < clock_timestamp() - $1::bigint * interval '1 microsecond' / 2\n"
+        "    AND EXISTS (SELECT 1 FROM pg_locks l\n"
+        "                WHERE l.pid = a.pid AND l.database = a.datid AND l.granted\n"
+        "                    AND l.relation = CAST('process_leases' AS regclass))",
+    .params = store_lease_sql_part_params,
+    .param_count = 1,
+    .columns = store_lease_sql_part_columns,
+    .column_count = 1,
 };
 
 static const struct store_column store_lease_sql_fence_params[] = {
@@ -227,7 +256,7 @@ static const struct store_column store_lease_sql_processes_columns[] = {
 };
 const struct store_statement store_lease_sql_processes = {
     .name = "store_lease_processes",
-    .id = 343,
+    .id = 344,
     .writes = false,
     .sqlite =
         "SELECT p.process_id, p.host, p.pid, p.roles, p.version, p.started_at,\n"

@@ -50,6 +50,15 @@ extern const struct store_statement store_lease_sql_make;
 extern const struct store_statement store_lease_sql_take;
 
 /*
+ * store_lease_sql_part: Ends connections that keep a lease from changing its owner and whose client
+ * has sent nothing of their statement for half a lease: a COPY of a process that is paused does not
+ * count as resting. In a file there is nobody else.
+ * Params: lease_usec i64
+ * Columns: parted i64
+ */
+extern const struct store_statement store_lease_sql_part;
+
+/*
  * store_lease_sql_fence: Who has a lease. On PostgreSQL nobody can take it until the transaction
  * has ended.
  * Params: name text

@@ -307,6 +307,32 @@ static void an_owner_that_pauses_in_a_transaction_is_ended_and_refused(void **st
     assert_int_equal(nonce_of(), 200);
 }
 
+/* While it sends the rows of a COPY the server does not say that its transaction rests. */
+static void an_owner_that_pauses_in_a_copy_is_ended(void **state)
+{
+    (void)state;
+    NEED_TWO();
+    struct store_hold mine = want(s.store, "a");
+    struct store_hold theirs = want(other, "a");
+    PGconn *paused = PQconnectdb(s.url);
+    PQclear(PQexec(paused, "BEGIN"));
+    PGresult *row = PQexec(paused, "SELECT owner FROM process_leases WHERE name = 'a' FOR SHARE");
+    assert_int_equal(PQntuples(row), 1);
+    PQclear(row);
+    PGresult *copy = PQexec(paused, "COPY relay_wallets FROM STDIN");
+    assert_int_equal(PQresultStatus(copy), PGRES_COPY_IN);
+    PQclear(copy);
+    theirs = rob(s.store, theirs.lease);
+    assert_true(theirs.fence > mine.fence);
+    (void)PQputCopyEnd(paused, NULL);
+    for (PGresult *r = PQgetResult(paused); r != NULL; r = PQgetResult(paused)) {
+        assert_int_equal(PQresultStatus(r), PGRES_FATAL_ERROR);
+        PQclear(r);
+    }
+    assert_int_equal(PQstatus(paused), CONNECTION_BAD);
+    PQfinish(paused);
+}
+
 /* Until its commit a change of owner waits: what it wrote is there before the other one looks. */
 static void an_owner_that_is_only_slow_commits_before_it_is_replaced(void **state)
 {
@@ -421,6 +447,7 @@ int main(void)
         TEST(a_release_is_heard_and_used_at_once),
         TEST(a_silent_owner_is_replaced_and_its_late_writes_are_refused),
         TEST(an_owner_that_pauses_in_a_transaction_is_ended_and_refused),
+        TEST(an_owner_that_pauses_in_a_copy_is_ended),
         TEST(an_owner_that_is_only_slow_commits_before_it_is_replaced),
         TEST(a_dead_neighbour_is_replaced_before_its_time),
         TEST(clocks_of_machines_do_not_count),
