@@ -146,20 +146,11 @@ struct parts {
     const struct settings *settings;
     struct teller teller;
     struct store *live;
-    struct store *shadow;
+    struct store_shadow *shadow;
     struct rpc_pool *pool;
     struct leasing *leasing;
     struct chain *chain;
 };
-
-static enum err open_shadow(const struct cli *cli, struct parts *p, struct why *why)
-{
-    enum err e = OK;
-    if (cli_option_value(cli, "continue") == NULL) {
-        e = store_shadow_drop(p->live, &p->settings->store, why);
-    }
-    return e == OK ? store_shadow_open(p->live, &p->settings->store, &p->shadow, why) : e;
-}
 
 /* The follower of the shadow: the same tables and contracts, in a store of its own. */
 static enum err make_chain(struct parts *p, struct chain_table *table, struct why *why)
@@ -172,7 +163,7 @@ static enum err make_chain(struct parts *p, struct chain_table *table, struct wh
             .chain_id = s->chain.chain_id,
             .start_block = s->chain.start_block,
             .undo_depth = s->chain.undo_depth,
-            .store = p->shadow,
+            .store = store_shadow_store(p->shadow),
             .rpc = p->pool,
         };
         e = leasing_new(&options, &p->leasing, why);
@@ -184,7 +175,7 @@ static enum err make_chain(struct parts *p, struct chain_table *table, struct wh
         *table = leasing_chain_table(p->leasing);
         struct chain_options options = {
             .config = &s->chain,
-            .store = p->shadow,
+            .store = store_shadow_store(p->shadow),
             .rpc = p->pool,
             .tables = table,
             .table_count = 1,
@@ -214,7 +205,8 @@ static enum err run_parts(struct cli *cli, struct parts *p, struct ops_reindex_o
 {
     struct chain_table table;
     struct ops_reindex_report found;
-    enum err e = open_shadow(cli, p, why);
+    bool anew = cli_option_value(cli, "continue") == NULL;
+    enum err e = store_shadow_open(p->live, &p->settings->store, anew, &p->shadow, why);
     if (e == OK) {
         e = make_chain(p, &table, why);
     }
@@ -222,7 +214,7 @@ static enum err run_parts(struct cli *cli, struct parts *p, struct ops_reindex_o
         return e;
     }
     o->live = p->live;
-    o->shadow = p->shadow;
+    o->shadow = store_shadow_store(p->shadow);
     o->catalog = &sql_catalog;
     o->chain = p->chain;
     o->rpc = p->pool;
@@ -252,13 +244,9 @@ static enum err rebuild(struct cli *cli, struct store *store, const struct setti
     chain_free(p.chain);
     leasing_free(p.leasing);
     rpc_pool_free(p.pool);
-    store_close(p.shadow);
-    if (e == OK) {
-        /* What differs may be gone on with, and another run may be at work in it. */
-        e = store_shadow_drop(store, &settings->store, why);
-        e = e == ERR_LOCKED ? OK : e;
-    }
-    return e;
+    /* What differs may be gone on with. */
+    enum err closed = store_shadow_close(p.shadow, e == OK, e == OK ? why : NULL);
+    return e == OK ? closed : e;
 }
 
 enum err reindex_accepted(struct cli *cli, struct store *store, const struct settings *settings,
