@@ -192,6 +192,12 @@ extern const struct store_statement leasing_chain_sql_round_find;
 extern const struct store_statement leasing_chain_sql_round_open;
 extern const struct store_statement leasing_chain_sql_round_put;
 extern const struct store_statement leasing_chain_sql_rounds_close;
+extern const struct store_statement leasing_chain_sales_sql_bid_end;
+extern const struct store_statement leasing_chain_sales_sql_bid_get;
+extern const struct store_statement leasing_chain_sales_sql_bid_put;
+extern const struct store_statement leasing_chain_sales_sql_get;
+extern const struct store_statement leasing_chain_sales_sql_put;
+extern const struct store_statement leasing_chain_sales_sql_update;
 extern const struct store_statement leasing_chain_sql_type_activate;
 extern const struct store_statement leasing_chain_sql_type_put;
 extern const struct store_statement leasing_jobs_sql_asset_find;
@@ -397,7 +403,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 374,
+    .id = 380,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -435,7 +441,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 375,
+    .id = 381,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -460,7 +466,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 376,
+    .id = 382,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -486,7 +492,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 377,
+    .id = 383,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -547,7 +553,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 378,
+    .id = 384,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -596,7 +602,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 379,
+    .id = 385,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -621,7 +627,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 380,
+    .id = 386,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -658,7 +664,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 381,
+    .id = 387,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -713,7 +719,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 382,
+    .id = 388,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -745,7 +751,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 383,
+    .id = 389,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -770,7 +776,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 384,
+    .id = 390,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -790,7 +796,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 385,
+    .id = 391,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -807,7 +813,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 386,
+    .id = 392,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -845,7 +851,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 387,
+    .id = 393,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -885,7 +891,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 388,
+    .id = 394,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -910,7 +916,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 389,
+    .id = 395,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -937,7 +943,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 390,
+    .id = 396,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -985,7 +991,7 @@ static const struct store_column table_backup_runs_first_fields[] = {
 };
 static const struct store_statement table_backup_runs_first = {
     .name = "table_backup_runs_first",
-    .id = 391,
+    .id = 397,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -1021,7 +1027,7 @@ static const struct store_column table_backup_runs_next_fields[] = {
 };
 static const struct store_statement table_backup_runs_next = {
     .name = "table_backup_runs_next",
-    .id = 392,
+    .id = 398,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -1046,7 +1052,7 @@ static const struct store_column table_backup_runs_count_fields[] = {
 };
 static const struct store_statement table_backup_runs_count = {
     .name = "table_backup_runs_count",
-    .id = 393,
+    .id = 399,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM backup_runs",
@@ -1069,7 +1075,7 @@ static const struct store_column table_backup_runs_insert_params[] = {
 };
 static const struct store_statement table_backup_runs_insert = {
     .name = "table_backup_runs_insert",
-    .id = 394,
+    .id = 400,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count)\n"
@@ -1115,7 +1121,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 395,
+    .id = 401,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1154,7 +1160,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 396,
+    .id = 402,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1179,7 +1185,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 397,
+    .id = 403,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -1204,7 +1210,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 398,
+    .id = 404,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -1246,7 +1252,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 399,
+    .id = 405,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1278,7 +1284,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 400,
+    .id = 406,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1303,7 +1309,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 401,
+    .id = 407,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -1322,7 +1328,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 402,
+    .id = 408,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -1360,7 +1366,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 403,
+    .id = 409,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
@@ -1393,7 +1399,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 404,
+    .id = 410,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
@@ -1418,7 +1424,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 405,
+    .id = 411,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -1439,7 +1445,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 406,
+    .id = 412,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block)\n"
@@ -1490,7 +1496,7 @@ static const struct store_column table_chain_expectations_first_fields[] = {
 };
 static const struct store_statement table_chain_expectations_first = {
     .name = "table_chain_expectations_first",
-    .id = 407,
+    .id = 413,
     .writes = false,
     .sqlite =
         "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
@@ -1534,7 +1540,7 @@ static const struct store_column table_chain_expectations_next_fields[] = {
 };
 static const struct store_statement table_chain_expectations_next = {
     .name = "table_chain_expectations_next",
-    .id = 408,
+    .id = 414,
     .writes = false,
     .sqlite =
         "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
@@ -1559,7 +1565,7 @@ static const struct store_column table_chain_expectations_count_fields[] = {
 };
 static const struct store_statement table_chain_expectations_count = {
     .name = "table_chain_expectations_count",
-    .id = 409,
+    .id = 415,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_expectations",
@@ -1591,7 +1597,7 @@ static const struct store_column table_chain_expectations_insert_params[] = {
 };
 static const struct store_statement table_chain_expectations_insert = {
     .name = "table_chain_expectations_insert",
-    .id = 410,
+    .id = 416,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_expectations (expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at)\n"
@@ -1643,7 +1649,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 411,
+    .id = 417,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1677,7 +1683,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 412,
+    .id = 418,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1702,7 +1708,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 413,
+    .id = 419,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -1724,7 +1730,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 414,
+    .id = 420,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -1745,7 +1751,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 415,
+    .id = 421,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -1765,7 +1771,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 416,
+    .id = 422,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1800,7 +1806,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 417,
+    .id = 423,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1831,7 +1837,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 418,
+    .id = 424,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1856,7 +1862,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 419,
+    .id = 425,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -1874,7 +1880,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 420,
+    .id = 426,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -1915,7 +1921,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 421,
+    .id = 427,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1954,7 +1960,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 422,
+    .id = 428,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -1979,7 +1985,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 423,
+    .id = 429,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -2004,7 +2010,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 424,
+    .id = 430,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -2047,7 +2053,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 425,
+    .id = 431,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -2080,7 +2086,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 426,
+    .id = 432,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -2105,7 +2111,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 427,
+    .id = 433,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -2125,7 +2131,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 428,
+    .id = 434,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -2159,7 +2165,7 @@ static const struct store_column table_installation_first_fields[] = {
 };
 static const struct store_statement table_installation_first = {
     .name = "table_installation_first",
-    .id = 429,
+    .id = 435,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -2187,7 +2193,7 @@ static const struct store_column table_installation_next_fields[] = {
 };
 static const struct store_statement table_installation_next = {
     .name = "table_installation_next",
-    .id = 430,
+    .id = 436,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -2212,7 +2218,7 @@ static const struct store_column table_installation_count_fields[] = {
 };
 static const struct store_statement table_installation_count = {
     .name = "table_installation_count",
-    .id = 431,
+    .id = 437,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM installation",
@@ -2228,7 +2234,7 @@ static const struct store_column table_installation_insert_params[] = {
 };
 static const struct store_statement table_installation_insert = {
     .name = "table_installation_insert",
-    .id = 432,
+    .id = 438,
     .writes = true,
     .sqlite =
         "INSERT INTO installation (single, id)\n"
@@ -2260,7 +2266,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 433,
+    .id = 439,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2290,7 +2296,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 434,
+    .id = 440,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2315,7 +2321,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 435,
+    .id = 441,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -2333,7 +2339,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 436,
+    .id = 442,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired, spec)\n"
@@ -2366,7 +2372,7 @@ static const struct store_column table_job_queues_first_fields[] = {
 };
 static const struct store_statement table_job_queues_first = {
     .name = "table_job_queues_first",
-    .id = 437,
+    .id = 443,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2395,7 +2401,7 @@ static const struct store_column table_job_queues_next_fields[] = {
 };
 static const struct store_statement table_job_queues_next = {
     .name = "table_job_queues_next",
-    .id = 438,
+    .id = 444,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2420,7 +2426,7 @@ static const struct store_column table_job_queues_count_fields[] = {
 };
 static const struct store_statement table_job_queues_count = {
     .name = "table_job_queues_count",
-    .id = 439,
+    .id = 445,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_queues",
@@ -2437,7 +2443,7 @@ static const struct store_column table_job_queues_insert_params[] = {
 };
 static const struct store_statement table_job_queues_insert = {
     .name = "table_job_queues_insert",
-    .id = 440,
+    .id = 446,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated)\n"
@@ -2490,7 +2496,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 441,
+    .id = 447,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2540,7 +2546,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 442,
+    .id = 448,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2565,7 +2571,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 443,
+    .id = 449,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -2603,7 +2609,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 444,
+    .id = 450,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
@@ -2624,7 +2630,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 445,
+    .id = 451,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -2644,7 +2650,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 446,
+    .id = 452,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2700,7 +2706,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 447,
+    .id = 453,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2738,7 +2744,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 448,
+    .id = 454,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2763,7 +2769,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 449,
+    .id = 455,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -2786,7 +2792,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 450,
+    .id = 456,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -2830,7 +2836,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 451,
+    .id = 457,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2868,7 +2874,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 452,
+    .id = 458,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -2893,7 +2899,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 453,
+    .id = 459,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -2916,7 +2922,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 454,
+    .id = 460,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -2961,7 +2967,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 455,
+    .id = 461,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -2999,7 +3005,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 456,
+    .id = 462,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -3024,7 +3030,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 457,
+    .id = 463,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -3048,7 +3054,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 458,
+    .id = 464,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -3092,7 +3098,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 459,
+    .id = 465,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -3128,7 +3134,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 460,
+    .id = 466,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -3153,7 +3159,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 461,
+    .id = 467,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -3175,7 +3181,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 462,
+    .id = 468,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -3245,7 +3251,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 463,
+    .id = 469,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3307,7 +3313,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 464,
+    .id = 470,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3332,7 +3338,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 465,
+    .id = 471,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -3382,7 +3388,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 466,
+    .id = 472,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -3452,7 +3458,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 467,
+    .id = 473,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3486,7 +3492,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 468,
+    .id = 474,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3511,7 +3517,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 469,
+    .id = 475,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -3533,7 +3539,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 470,
+    .id = 476,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -3578,7 +3584,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 471,
+    .id = 477,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3617,7 +3623,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 472,
+    .id = 478,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3642,7 +3648,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 473,
+    .id = 479,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -3667,7 +3673,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 474,
+    .id = 480,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -3720,7 +3726,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 475,
+    .id = 481,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3762,7 +3768,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 476,
+    .id = 482,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3787,7 +3793,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 477,
+    .id = 483,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -3817,7 +3823,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 478,
+    .id = 484,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -3866,7 +3872,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 479,
+    .id = 485,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3902,7 +3908,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 480,
+    .id = 486,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -3927,7 +3933,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 481,
+    .id = 487,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -3948,7 +3954,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 482,
+    .id = 488,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -3988,7 +3994,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 483,
+    .id = 489,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -4023,7 +4029,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 484,
+    .id = 490,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -4048,7 +4054,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 485,
+    .id = 491,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -4069,7 +4075,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 486,
+    .id = 492,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -4106,7 +4112,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 487,
+    .id = 493,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -4136,7 +4142,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 488,
+    .id = 494,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -4161,7 +4167,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 489,
+    .id = 495,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -4179,7 +4185,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 490,
+    .id = 496,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -4218,7 +4224,7 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 491,
+    .id = 497,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4253,7 +4259,7 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 492,
+    .id = 498,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4278,7 +4284,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 493,
+    .id = 499,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -4301,7 +4307,7 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 494,
+    .id = 500,
     .writes = true,
     .sqlite =
         "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
@@ -4339,7 +4345,7 @@ static const struct store_column table_relay_callers_first_fields[] = {
 };
 static const struct store_statement table_relay_callers_first = {
     .name = "table_relay_callers_first",
-    .id = 495,
+    .id = 501,
     .writes = false,
     .sqlite =
         "SELECT caller_id, next_nonce, updated_at\n"
@@ -4368,7 +4374,7 @@ static const struct store_column table_relay_callers_next_fields[] = {
 };
 static const struct store_statement table_relay_callers_next = {
     .name = "table_relay_callers_next",
-    .id = 496,
+    .id = 502,
     .writes = false,
     .sqlite =
         "SELECT caller_id, next_nonce, updated_at\n"
@@ -4393,7 +4399,7 @@ static const struct store_column table_relay_callers_count_fields[] = {
 };
 static const struct store_statement table_relay_callers_count = {
     .name = "table_relay_callers_count",
-    .id = 497,
+    .id = 503,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_callers",
@@ -4410,7 +4416,7 @@ static const struct store_column table_relay_callers_insert_params[] = {
 };
 static const struct store_statement table_relay_callers_insert = {
     .name = "table_relay_callers_insert",
-    .id = 498,
+    .id = 504,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_callers (caller_id, next_nonce, updated_at)\n"
@@ -4475,7 +4481,7 @@ static const struct store_column table_relay_intents_first_fields[] = {
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 499,
+    .id = 505,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
@@ -4537,7 +4543,7 @@ static const struct store_column table_relay_intents_next_fields[] = {
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 500,
+    .id = 506,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
@@ -4562,7 +4568,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 501,
+    .id = 507,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -4612,7 +4618,7 @@ static const struct store_column table_relay_intents_insert_params[] = {
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 502,
+    .id = 508,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id)\n"
@@ -4633,7 +4639,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 503,
+    .id = 509,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -4653,7 +4659,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 504,
+    .id = 510,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -4721,7 +4727,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 505,
+    .id = 511,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4757,7 +4763,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 506,
+    .id = 512,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4782,7 +4788,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 507,
+    .id = 513,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -4805,7 +4811,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 508,
+    .id = 514,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -4848,7 +4854,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 509,
+    .id = 515,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -4883,7 +4889,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 510,
+    .id = 516,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -4908,7 +4914,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 511,
+    .id = 517,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -4930,7 +4936,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 512,
+    .id = 518,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at)\n"
@@ -4969,7 +4975,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 513,
+    .id = 519,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -5002,7 +5008,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 514,
+    .id = 520,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -5027,7 +5033,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 515,
+    .id = 521,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -5046,7 +5052,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 516,
+    .id = 522,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -5091,7 +5097,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 517,
+    .id = 523,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -5132,7 +5138,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 518,
+    .id = 524,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -5157,7 +5163,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 519,
+    .id = 525,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -5185,7 +5191,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 520,
+    .id = 526,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -5233,7 +5239,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 521,
+    .id = 527,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -5269,7 +5275,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 522,
+    .id = 528,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -5294,7 +5300,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 523,
+    .id = 529,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -5316,7 +5322,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 524,
+    .id = 530,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -5343,6 +5349,144 @@ static const struct store_column table_revenue_claims_columns[] = {
 };
 static const uint16_t table_revenue_claims_key[] = {0, 1, 2};
 
+static const struct store_column table_sale_bids_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_sale_bids_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"sale_id", STORE_U256, false},
+    {"bid_index", STORE_U256, false},
+    {"bidder", STORE_ADDRESS, false},
+    {"amount", STORE_U256, false},
+    {"price", STORE_U256, false},
+    {"funds", STORE_U256, false},
+    {"status", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const struct store_statement table_sale_bids_first = {
+    .name = "table_sale_bids_first",
+    .id = 531,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash\n"
+        "FROM sale_bids\n"
+        "ORDER BY chain_id, marketplace, sale_id, bid_index\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash\n"
+        "FROM sale_bids\n"
+        "ORDER BY chain_id, marketplace, sale_id, bid_index\n"
+        "LIMIT $1::bigint",
+    .params = table_sale_bids_first_params,
+    .param_count = 1,
+    .columns = table_sale_bids_first_fields,
+    .column_count = 11,
+};
+
+static const struct store_column table_sale_bids_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"after_marketplace", STORE_ADDRESS, false},
+    {"after_sale_id", STORE_U256, false},
+    {"after_bid_index", STORE_U256, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_sale_bids_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"sale_id", STORE_U256, false},
+    {"bid_index", STORE_U256, false},
+    {"bidder", STORE_ADDRESS, false},
+    {"amount", STORE_U256, false},
+    {"price", STORE_U256, false},
+    {"funds", STORE_U256, false},
+    {"status", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const struct store_statement table_sale_bids_next = {
+    .name = "table_sale_bids_next",
+    .id = 532,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash\n"
+        "FROM sale_bids\n"
+        "WHERE (chain_id, marketplace, sale_id, bid_index) > (?1, ?2, ?3, ?4)\n"
+        "ORDER BY chain_id, marketplace, sale_id, bid_index\n"
+        "LIMIT ?5",
+    .postgres =
+        "SELECT chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash\n"
+        "FROM sale_bids\n"
+        "WHERE (chain_id, marketplace, sale_id, bid_index) > ($1::bigint, $2::bytea, $3::numeric, $4::numeric)\n"
+        "ORDER BY chain_id, marketplace, sale_id, bid_index\n"
+        "LIMIT $5::bigint",
+    .params = table_sale_bids_next_params,
+    .param_count = 5,
+    .columns = table_sale_bids_next_fields,
+    .column_count = 11,
+};
+
+static const struct store_column table_sale_bids_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_sale_bids_count = {
+    .name = "table_sale_bids_count",
+    .id = 533,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM sale_bids",
+    .postgres =
+        "SELECT count(*) AS rows FROM sale_bids",
+    .columns = table_sale_bids_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_sale_bids_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"sale_id", STORE_U256, false},
+    {"bid_index", STORE_U256, false},
+    {"bidder", STORE_ADDRESS, false},
+    {"amount", STORE_U256, false},
+    {"price", STORE_U256, false},
+    {"funds", STORE_U256, false},
+    {"status", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const struct store_statement table_sale_bids_insert = {
+    .name = "table_sale_bids_insert",
+    .id = 534,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO sale_bids (chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    .postgres =
+        "INSERT INTO sale_bids (chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash)\n"
+        "VALUES ($1::bigint, $2::bytea, $3::numeric, $4::numeric, $5::bytea, $6::numeric, $7::numeric, $8::numeric, $9::text, $10::bigint, $11::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY sale_bids (chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash) FROM STDIN (FORMAT binary)",
+    .params = table_sale_bids_insert_params,
+    .param_count = 11,
+};
+
+static const struct store_column table_sale_bids_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"sale_id", STORE_U256, false},
+    {"bid_index", STORE_U256, false},
+    {"bidder", STORE_ADDRESS, false},
+    {"amount", STORE_U256, false},
+    {"price", STORE_U256, false},
+    {"funds", STORE_U256, false},
+    {"status", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const uint16_t table_sale_bids_key[] = {0, 1, 2, 3};
+
 static const struct store_column table_token_balances_first_params[] = {
     {"max_rows", STORE_I64, false},
 };
@@ -5356,7 +5500,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 525,
+    .id = 535,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -5392,7 +5536,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 526,
+    .id = 536,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -5417,7 +5561,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 527,
+    .id = 537,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -5437,7 +5581,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 528,
+    .id = 538,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -5473,7 +5617,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 529,
+    .id = 539,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5505,7 +5649,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 530,
+    .id = 540,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5530,7 +5674,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 531,
+    .id = 541,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -5548,7 +5692,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 532,
+    .id = 542,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -5571,6 +5715,143 @@ static const struct store_column table_token_holders_columns[] = {
 };
 static const uint16_t table_token_holders_key[] = {0, 1, 2};
 
+static const struct store_column table_token_sales_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_token_sales_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"sale_id", STORE_U256, false},
+    {"seller", STORE_ADDRESS, false},
+    {"token", STORE_ADDRESS, false},
+    {"amount", STORE_U256, false},
+    {"remaining", STORE_U256, false},
+    {"ask_price", STORE_U256, false},
+    {"status", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const struct store_statement table_token_sales_first = {
+    .name = "table_token_sales_first",
+    .id = 543,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash\n"
+        "FROM token_sales\n"
+        "ORDER BY chain_id, marketplace, sale_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash\n"
+        "FROM token_sales\n"
+        "ORDER BY chain_id, marketplace, sale_id\n"
+        "LIMIT $1::bigint",
+    .params = table_token_sales_first_params,
+    .param_count = 1,
+    .columns = table_token_sales_first_fields,
+    .column_count = 11,
+};
+
+static const struct store_column table_token_sales_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"after_marketplace", STORE_ADDRESS, false},
+    {"after_sale_id", STORE_U256, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_token_sales_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"sale_id", STORE_U256, false},
+    {"seller", STORE_ADDRESS, false},
+    {"token", STORE_ADDRESS, false},
+    {"amount", STORE_U256, false},
+    {"remaining", STORE_U256, false},
+    {"ask_price", STORE_U256, false},
+    {"status", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const struct store_statement table_token_sales_next = {
+    .name = "table_token_sales_next",
+    .id = 544,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash\n"
+        "FROM token_sales\n"
+        "WHERE (chain_id, marketplace, sale_id) > (?1, ?2, ?3)\n"
+        "ORDER BY chain_id, marketplace, sale_id\n"
+        "LIMIT ?4",
+    .postgres =
+        "SELECT chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash\n"
+        "FROM token_sales\n"
+        "WHERE (chain_id, marketplace, sale_id) > ($1::bigint, $2::bytea, $3::numeric)\n"
+        "ORDER BY chain_id, marketplace, sale_id\n"
+        "LIMIT $4::bigint",
+    .params = table_token_sales_next_params,
+    .param_count = 4,
+    .columns = table_token_sales_next_fields,
+    .column_count = 11,
+};
+
+static const struct store_column table_token_sales_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_token_sales_count = {
+    .name = "table_token_sales_count",
+    .id = 545,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM token_sales",
+    .postgres =
+        "SELECT count(*) AS rows FROM token_sales",
+    .columns = table_token_sales_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_token_sales_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"sale_id", STORE_U256, false},
+    {"seller", STORE_ADDRESS, false},
+    {"token", STORE_ADDRESS, false},
+    {"amount", STORE_U256, false},
+    {"remaining", STORE_U256, false},
+    {"ask_price", STORE_U256, false},
+    {"status", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const struct store_statement table_token_sales_insert = {
+    .name = "table_token_sales_insert",
+    .id = 546,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO token_sales (chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    .postgres =
+        "INSERT INTO token_sales (chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash)\n"
+        "VALUES ($1::bigint, $2::bytea, $3::numeric, $4::bytea, $5::bytea, $6::numeric, $7::numeric, $8::numeric, $9::text, $10::bigint, $11::bytea)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY token_sales (chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash) FROM STDIN (FORMAT binary)",
+    .params = table_token_sales_insert_params,
+    .param_count = 11,
+};
+
+static const struct store_column table_token_sales_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"sale_id", STORE_U256, false},
+    {"seller", STORE_ADDRESS, false},
+    {"token", STORE_ADDRESS, false},
+    {"amount", STORE_U256, false},
+    {"remaining", STORE_U256, false},
+    {"ask_price", STORE_U256, false},
+    {"status", STORE_TEXT, false},
+    {"block_number", STORE_I64, false},
+    {"transaction_hash", STORE_HASH, false},
+};
+static const uint16_t table_token_sales_key[] = {0, 1, 2};
+
 static const struct store_column table_trading_balances_first_params[] = {
     {"max_rows", STORE_I64, false},
 };
@@ -5582,7 +5863,7 @@ static const struct store_column table_trading_balances_first_fields[] = {
 };
 static const struct store_statement table_trading_balances_first = {
     .name = "table_trading_balances_first",
-    .id = 533,
+    .id = 547,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -5613,7 +5894,7 @@ static const struct store_column table_trading_balances_next_fields[] = {
 };
 static const struct store_statement table_trading_balances_next = {
     .name = "table_trading_balances_next",
-    .id = 534,
+    .id = 548,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -5638,7 +5919,7 @@ static const struct store_column table_trading_balances_count_fields[] = {
 };
 static const struct store_statement table_trading_balances_count = {
     .name = "table_trading_balances_count",
-    .id = 535,
+    .id = 549,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_balances",
@@ -5656,7 +5937,7 @@ static const struct store_column table_trading_balances_insert_params[] = {
 };
 static const struct store_statement table_trading_balances_insert = {
     .name = "table_trading_balances_insert",
-    .id = 536,
+    .id = 550,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_balances (account, asset, total, locked)\n"
@@ -5696,7 +5977,7 @@ static const struct store_column table_trading_candles_first_fields[] = {
 };
 static const struct store_statement table_trading_candles_first = {
     .name = "table_trading_candles_first",
-    .id = 537,
+    .id = 551,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -5734,7 +6015,7 @@ static const struct store_column table_trading_candles_next_fields[] = {
 };
 static const struct store_statement table_trading_candles_next = {
     .name = "table_trading_candles_next",
-    .id = 538,
+    .id = 552,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -5759,7 +6040,7 @@ static const struct store_column table_trading_candles_count_fields[] = {
 };
 static const struct store_statement table_trading_candles_count = {
     .name = "table_trading_candles_count",
-    .id = 539,
+    .id = 553,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_candles",
@@ -5783,7 +6064,7 @@ static const struct store_column table_trading_candles_insert_params[] = {
 };
 static const struct store_statement table_trading_candles_insert = {
     .name = "table_trading_candles_insert",
-    .id = 540,
+    .id = 554,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_candles (pair, span_sec, begins, open, high, low, close, volume, notional, trades)\n"
@@ -5824,7 +6105,7 @@ static const struct store_column table_trading_cursor_first_fields[] = {
 };
 static const struct store_statement table_trading_cursor_first = {
     .name = "table_trading_cursor_first",
-    .id = 541,
+    .id = 555,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -5855,7 +6136,7 @@ static const struct store_column table_trading_cursor_next_fields[] = {
 };
 static const struct store_statement table_trading_cursor_next = {
     .name = "table_trading_cursor_next",
-    .id = 542,
+    .id = 556,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -5880,7 +6161,7 @@ static const struct store_column table_trading_cursor_count_fields[] = {
 };
 static const struct store_statement table_trading_cursor_count = {
     .name = "table_trading_cursor_count",
-    .id = 543,
+    .id = 557,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_cursor",
@@ -5899,7 +6180,7 @@ static const struct store_column table_trading_cursor_insert_params[] = {
 };
 static const struct store_statement table_trading_cursor_insert = {
     .name = "table_trading_cursor_insert",
-    .id = 544,
+    .id = 558,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_cursor (single, seq, venue_time, trades, places)\n"
@@ -5916,7 +6197,7 @@ static const struct store_statement table_trading_cursor_insert = {
 
 static const struct store_statement table_trading_cursor_clear = {
     .name = "table_trading_cursor_clear",
-    .id = 545,
+    .id = 559,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_cursor",
@@ -5945,7 +6226,7 @@ static const struct store_column table_trading_deltas_first_fields[] = {
 };
 static const struct store_statement table_trading_deltas_first = {
     .name = "table_trading_deltas_first",
-    .id = 546,
+    .id = 560,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -5977,7 +6258,7 @@ static const struct store_column table_trading_deltas_next_fields[] = {
 };
 static const struct store_statement table_trading_deltas_next = {
     .name = "table_trading_deltas_next",
-    .id = 547,
+    .id = 561,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -6002,7 +6283,7 @@ static const struct store_column table_trading_deltas_count_fields[] = {
 };
 static const struct store_statement table_trading_deltas_count = {
     .name = "table_trading_deltas_count",
-    .id = 548,
+    .id = 562,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_deltas",
@@ -6021,7 +6302,7 @@ static const struct store_column table_trading_deltas_insert_params[] = {
 };
 static const struct store_statement table_trading_deltas_insert = {
     .name = "table_trading_deltas_insert",
-    .id = 549,
+    .id = 563,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_deltas (pair, number, seq, changes, checksum)\n"
@@ -6057,7 +6338,7 @@ static const struct store_column table_trading_journal_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_first = {
     .name = "table_trading_journal_first",
-    .id = 550,
+    .id = 564,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -6088,7 +6369,7 @@ static const struct store_column table_trading_journal_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_next = {
     .name = "table_trading_journal_next",
-    .id = 551,
+    .id = 565,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -6113,7 +6394,7 @@ static const struct store_column table_trading_journal_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_count = {
     .name = "table_trading_journal_count",
-    .id = 552,
+    .id = 566,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal",
@@ -6132,7 +6413,7 @@ static const struct store_column table_trading_journal_insert_params[] = {
 };
 static const struct store_statement table_trading_journal_insert = {
     .name = "table_trading_journal_insert",
-    .id = 553,
+    .id = 567,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal (first_seq, next_seq, fence, chain_before, block)\n"
@@ -6172,7 +6453,7 @@ static const struct store_column table_trading_journal_limits_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_first = {
     .name = "table_trading_journal_limits_first",
-    .id = 554,
+    .id = 568,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -6207,7 +6488,7 @@ static const struct store_column table_trading_journal_limits_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_next = {
     .name = "table_trading_journal_limits_next",
-    .id = 555,
+    .id = 569,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -6232,7 +6513,7 @@ static const struct store_column table_trading_journal_limits_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_count = {
     .name = "table_trading_journal_limits_count",
-    .id = 556,
+    .id = 570,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal_limits",
@@ -6255,7 +6536,7 @@ static const struct store_column table_trading_journal_limits_insert_params[] = 
 };
 static const struct store_statement table_trading_journal_limits_insert = {
     .name = "table_trading_journal_limits_insert",
-    .id = 557,
+    .id = 571,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal_limits (single, pairs, assets, accounts, orders, balances, rights, holds, id_window)\n"
@@ -6295,7 +6576,7 @@ static const struct store_column table_trading_levels_first_fields[] = {
 };
 static const struct store_statement table_trading_levels_first = {
     .name = "table_trading_levels_first",
-    .id = 558,
+    .id = 572,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -6328,7 +6609,7 @@ static const struct store_column table_trading_levels_next_fields[] = {
 };
 static const struct store_statement table_trading_levels_next = {
     .name = "table_trading_levels_next",
-    .id = 559,
+    .id = 573,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -6353,7 +6634,7 @@ static const struct store_column table_trading_levels_count_fields[] = {
 };
 static const struct store_statement table_trading_levels_count = {
     .name = "table_trading_levels_count",
-    .id = 560,
+    .id = 574,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_levels",
@@ -6372,7 +6653,7 @@ static const struct store_column table_trading_levels_insert_params[] = {
 };
 static const struct store_statement table_trading_levels_insert = {
     .name = "table_trading_levels_insert",
-    .id = 561,
+    .id = 575,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_levels (pair, side, price, qty, orders)\n"
@@ -6411,7 +6692,7 @@ static const struct store_column table_trading_movements_first_fields[] = {
 };
 static const struct store_statement table_trading_movements_first = {
     .name = "table_trading_movements_first",
-    .id = 562,
+    .id = 576,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -6445,7 +6726,7 @@ static const struct store_column table_trading_movements_next_fields[] = {
 };
 static const struct store_statement table_trading_movements_next = {
     .name = "table_trading_movements_next",
-    .id = 563,
+    .id = 577,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -6470,7 +6751,7 @@ static const struct store_column table_trading_movements_count_fields[] = {
 };
 static const struct store_statement table_trading_movements_count = {
     .name = "table_trading_movements_count",
-    .id = 564,
+    .id = 578,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_movements",
@@ -6492,7 +6773,7 @@ static const struct store_column table_trading_movements_insert_params[] = {
 };
 static const struct store_statement table_trading_movements_insert = {
     .name = "table_trading_movements_insert",
-    .id = 565,
+    .id = 579,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_movements (seq, at, kind, id, account, receiver, asset, amount)\n"
@@ -6549,7 +6830,7 @@ static const struct store_column table_trading_orders_first_fields[] = {
 };
 static const struct store_statement table_trading_orders_first = {
     .name = "table_trading_orders_first",
-    .id = 566,
+    .id = 580,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -6598,7 +6879,7 @@ static const struct store_column table_trading_orders_next_fields[] = {
 };
 static const struct store_statement table_trading_orders_next = {
     .name = "table_trading_orders_next",
-    .id = 567,
+    .id = 581,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -6623,7 +6904,7 @@ static const struct store_column table_trading_orders_count_fields[] = {
 };
 static const struct store_statement table_trading_orders_count = {
     .name = "table_trading_orders_count",
-    .id = 568,
+    .id = 582,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_orders",
@@ -6660,7 +6941,7 @@ static const struct store_column table_trading_orders_insert_params[] = {
 };
 static const struct store_statement table_trading_orders_insert = {
     .name = "table_trading_orders_insert",
-    .id = 569,
+    .id = 583,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_orders (id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at)\n"
@@ -6722,7 +7003,7 @@ static const struct store_column table_trading_pairs_first_fields[] = {
 };
 static const struct store_statement table_trading_pairs_first = {
     .name = "table_trading_pairs_first",
-    .id = 570,
+    .id = 584,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -6761,7 +7042,7 @@ static const struct store_column table_trading_pairs_next_fields[] = {
 };
 static const struct store_statement table_trading_pairs_next = {
     .name = "table_trading_pairs_next",
-    .id = 571,
+    .id = 585,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -6786,7 +7067,7 @@ static const struct store_column table_trading_pairs_count_fields[] = {
 };
 static const struct store_statement table_trading_pairs_count = {
     .name = "table_trading_pairs_count",
-    .id = 572,
+    .id = 586,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_pairs",
@@ -6813,7 +7094,7 @@ static const struct store_column table_trading_pairs_insert_params[] = {
 };
 static const struct store_statement table_trading_pairs_insert = {
     .name = "table_trading_pairs_insert",
-    .id = 573,
+    .id = 587,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_pairs (pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum)\n"
@@ -6855,7 +7136,7 @@ static const struct store_column table_trading_snapshots_first_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_first = {
     .name = "table_trading_snapshots_first",
-    .id = 574,
+    .id = 588,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -6885,7 +7166,7 @@ static const struct store_column table_trading_snapshots_next_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_next = {
     .name = "table_trading_snapshots_next",
-    .id = 575,
+    .id = 589,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -6910,7 +7191,7 @@ static const struct store_column table_trading_snapshots_count_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_count = {
     .name = "table_trading_snapshots_count",
-    .id = 576,
+    .id = 590,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_snapshots",
@@ -6927,7 +7208,7 @@ static const struct store_column table_trading_snapshots_insert_params[] = {
 };
 static const struct store_statement table_trading_snapshots_insert = {
     .name = "table_trading_snapshots_insert",
-    .id = 577,
+    .id = 591,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_snapshots (seq, part, bytes)\n"
@@ -6964,7 +7245,7 @@ static const struct store_column table_trading_statistics_first_fields[] = {
 };
 static const struct store_statement table_trading_statistics_first = {
     .name = "table_trading_statistics_first",
-    .id = 578,
+    .id = 592,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -6998,7 +7279,7 @@ static const struct store_column table_trading_statistics_next_fields[] = {
 };
 static const struct store_statement table_trading_statistics_next = {
     .name = "table_trading_statistics_next",
-    .id = 579,
+    .id = 593,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -7023,7 +7304,7 @@ static const struct store_column table_trading_statistics_count_fields[] = {
 };
 static const struct store_statement table_trading_statistics_count = {
     .name = "table_trading_statistics_count",
-    .id = 580,
+    .id = 594,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_statistics",
@@ -7045,7 +7326,7 @@ static const struct store_column table_trading_statistics_insert_params[] = {
 };
 static const struct store_statement table_trading_statistics_insert = {
     .name = "table_trading_statistics_insert",
-    .id = 581,
+    .id = 595,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_statistics (pair, open, high, low, close, volume, notional, trades)\n"
@@ -7094,7 +7375,7 @@ static const struct store_column table_trading_trades_first_fields[] = {
 };
 static const struct store_statement table_trading_trades_first = {
     .name = "table_trading_trades_first",
-    .id = 582,
+    .id = 596,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -7135,7 +7416,7 @@ static const struct store_column table_trading_trades_next_fields[] = {
 };
 static const struct store_statement table_trading_trades_next = {
     .name = "table_trading_trades_next",
-    .id = 583,
+    .id = 597,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -7160,7 +7441,7 @@ static const struct store_column table_trading_trades_count_fields[] = {
 };
 static const struct store_statement table_trading_trades_count = {
     .name = "table_trading_trades_count",
-    .id = 584,
+    .id = 598,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_trades",
@@ -7189,7 +7470,7 @@ static const struct store_column table_trading_trades_insert_params[] = {
 };
 static const struct store_statement table_trading_trades_insert = {
     .name = "table_trading_trades_insert",
-    .id = 585,
+    .id = 599,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_trades (id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee)\n"
@@ -7234,7 +7515,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 586,
+    .id = 600,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -7264,7 +7545,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 587,
+    .id = 601,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -7289,7 +7570,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 588,
+    .id = 602,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -7307,7 +7588,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 589,
+    .id = 603,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -7328,7 +7609,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 590,
+    .id = 604,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -7348,7 +7629,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 591,
+    .id = 605,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -7381,7 +7662,7 @@ static const struct store_column table_webhook_endpoints_first_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_first = {
     .name = "table_webhook_endpoints_first",
-    .id = 592,
+    .id = 606,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -7413,7 +7694,7 @@ static const struct store_column table_webhook_endpoints_next_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_next = {
     .name = "table_webhook_endpoints_next",
-    .id = 593,
+    .id = 607,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -7438,7 +7719,7 @@ static const struct store_column table_webhook_endpoints_count_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_count = {
     .name = "table_webhook_endpoints_count",
-    .id = 594,
+    .id = 608,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM webhook_endpoints",
@@ -7458,7 +7739,7 @@ static const struct store_column table_webhook_endpoints_insert_params[] = {
 };
 static const struct store_statement table_webhook_endpoints_insert = {
     .name = "table_webhook_endpoints_insert",
-    .id = 595,
+    .id = 609,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_endpoints (endpoint_id, url, events, secret_version, rotated_at, created_at)\n"
@@ -7502,7 +7783,7 @@ static const struct store_column table_webhook_deliveries_first_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_first = {
     .name = "table_webhook_deliveries_first",
-    .id = 596,
+    .id = 610,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
@@ -7540,7 +7821,7 @@ static const struct store_column table_webhook_deliveries_next_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_next = {
     .name = "table_webhook_deliveries_next",
-    .id = 597,
+    .id = 611,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
@@ -7565,7 +7846,7 @@ static const struct store_column table_webhook_deliveries_count_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_count = {
     .name = "table_webhook_deliveries_count",
-    .id = 598,
+    .id = 612,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM webhook_deliveries",
@@ -7591,7 +7872,7 @@ static const struct store_column table_webhook_deliveries_insert_params[] = {
 };
 static const struct store_statement table_webhook_deliveries_insert = {
     .name = "table_webhook_deliveries_insert",
-    .id = 599,
+    .id = 613,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_deliveries (seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at)\n"
@@ -7612,7 +7893,7 @@ static const struct store_column table_webhook_deliveries_number_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_number = {
     .name = "table_webhook_deliveries_number",
-    .id = 600,
+    .id = 614,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM webhook_deliveries",
@@ -7632,7 +7913,7 @@ static const struct store_column table_webhook_deliveries_renumber_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_renumber = {
     .name = "table_webhook_deliveries_renumber",
-    .id = 601,
+    .id = 615,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -8114,6 +8395,19 @@ static const struct store_table sql_catalog_tables[] = {
         .insert = &table_revenue_claims_insert,
     },
     {
+        .name = "sale_bids",
+        .columns = table_sale_bids_columns,
+        .column_count = 11,
+        .key = table_sale_bids_key,
+        .key_count = 4,
+        .rows_fresh = 0,
+        .projection = true,
+        .first = &table_sale_bids_first,
+        .next = &table_sale_bids_next,
+        .count = &table_sale_bids_count,
+        .insert = &table_sale_bids_insert,
+    },
+    {
         .name = "token_balances",
         .columns = table_token_balances_columns,
         .column_count = 6,
@@ -8138,6 +8432,19 @@ static const struct store_table sql_catalog_tables[] = {
         .next = &table_token_holders_next,
         .count = &table_token_holders_count,
         .insert = &table_token_holders_insert,
+    },
+    {
+        .name = "token_sales",
+        .columns = table_token_sales_columns,
+        .column_count = 11,
+        .key = table_token_sales_key,
+        .key_count = 3,
+        .rows_fresh = 0,
+        .projection = true,
+        .first = &table_token_sales_first,
+        .next = &table_token_sales_next,
+        .count = &table_token_sales_count,
+        .insert = &table_token_sales_insert,
     },
     {
         .name = "trading_balances",
@@ -8535,6 +8842,12 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &leasing_chain_sql_round_open,
     &leasing_chain_sql_round_put,
     &leasing_chain_sql_rounds_close,
+    &leasing_chain_sales_sql_bid_end,
+    &leasing_chain_sales_sql_bid_get,
+    &leasing_chain_sales_sql_bid_put,
+    &leasing_chain_sales_sql_get,
+    &leasing_chain_sales_sql_put,
+    &leasing_chain_sales_sql_update,
     &leasing_chain_sql_type_activate,
     &leasing_chain_sql_type_put,
     &leasing_jobs_sql_asset_find,
@@ -8871,6 +9184,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_revenue_claims_next,
     &table_revenue_claims_count,
     &table_revenue_claims_insert,
+    &table_sale_bids_first,
+    &table_sale_bids_next,
+    &table_sale_bids_count,
+    &table_sale_bids_insert,
     &table_token_balances_first,
     &table_token_balances_next,
     &table_token_balances_count,
@@ -8879,6 +9196,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_token_holders_next,
     &table_token_holders_count,
     &table_token_holders_insert,
+    &table_token_sales_first,
+    &table_token_sales_next,
+    &table_token_sales_count,
+    &table_token_sales_insert,
     &table_trading_balances_first,
     &table_trading_balances_next,
     &table_trading_balances_count,
@@ -12284,15 +12605,230 @@ static const struct store_migration sql_catalog_migrations[] = {
         .down_postgres =
             "DROP TABLE chain_expectations;",
     },
+    {
+        .version = 22,
+        .name = "sales",
+        .checksum = "9999dfebafa19ee066bdc06a2992813c9ae2fc5e4e4bd88295d12af24d2f7e01",
+        .up_sqlite =
+            "CREATE TABLE token_sales (\n"
+            "    chain_id INTEGER NOT NULL,\n"
+            "    marketplace BLOB CONSTRAINT marketplace_is_address CHECK (length(marketplace) = 20) NOT NULL,\n"
+            "    sale_id TEXT CONSTRAINT sale_id_is_u256 CHECK (length(sale_id) = 78 AND sale_id NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    seller BLOB CONSTRAINT seller_is_address CHECK (length(seller) = 20) NOT NULL,\n"
+            "    token BLOB CONSTRAINT token_is_address CHECK (length(token) = 20) NOT NULL,\n"
+            "    amount TEXT CONSTRAINT amount_is_u256 CHECK (length(amount) = 78 AND amount NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    remaining TEXT CONSTRAINT remaining_is_u256 CHECK (length(remaining) = 78 AND remaining NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    ask_price TEXT CONSTRAINT ask_price_is_u256 CHECK (length(ask_price) = 78 AND ask_price NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    status TEXT NOT NULL CHECK (status IN ('active', 'sold', 'cancelled')),\n"
+            "    block_number INTEGER NOT NULL,\n"
+            "    transaction_hash BLOB CONSTRAINT transaction_hash_is_hash CHECK (length(transaction_hash) = 32) NOT NULL,\n"
+            "    PRIMARY KEY (chain_id, marketplace, sale_id)\n"
+            ") STRICT;\n"
+            "CREATE INDEX idx_token_sales_seller ON token_sales (chain_id, seller);\n"
+            "CREATE INDEX idx_token_sales_token ON token_sales (chain_id, token);\n"
+            "CREATE TABLE sale_bids (\n"
+            "    chain_id INTEGER NOT NULL,\n"
+            "    marketplace BLOB CONSTRAINT marketplace_is_address CHECK (length(marketplace) = 20) NOT NULL,\n"
+            "    sale_id TEXT CONSTRAINT sale_id_is_u256 CHECK (length(sale_id) = 78 AND sale_id NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    bid_index TEXT CONSTRAINT bid_index_is_u256 CHECK (length(bid_index) = 78 AND bid_index NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    bidder BLOB CONSTRAINT bidder_is_address CHECK (length(bidder) = 20) NOT NULL,\n"
+            "    amount TEXT CONSTRAINT amount_is_u256 CHECK (length(amount) = 78 AND amount NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    price TEXT CONSTRAINT price_is_u256 CHECK (length(price) = 78 AND price NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    funds TEXT CONSTRAINT funds_is_u256 CHECK (length(funds) = 78 AND funds NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    status TEXT NOT NULL CHECK (status IN ('active', 'accepted', 'refunded', 'withdrawn')),\n"
+            "    block_number INTEGER NOT NULL,\n"
+            "    transaction_hash BLOB CONSTRAINT transaction_hash_is_hash CHECK (length(transaction_hash) = 32) NOT NULL,\n"
+            "    PRIMARY KEY (chain_id, marketplace, sale_id, bid_index)\n"
+            ") STRICT;\n"
+            "CREATE INDEX idx_sale_bids_bidder ON sale_bids (chain_id, bidder);\n"
+            "CREATE TRIGGER undo_token_sales_insert AFTER INSERT ON token_sales WHEN EXISTS (SELECT 1 FROM undo_context) BEGIN\n"
+            "  INSERT INTO undo_log (chain_id, block_number, statement)\n"
+            "  SELECT c.chain_id, c.block_number, 'DELETE FROM \"token_sales\"' || ' WHERE \"chain_id\"=' || quote(NEW.\"chain_id\") || ' AND \"marketplace\"=' || quote(NEW.\"marketplace\") || ' AND \"sale_id\"=' || quote(NEW.\"sale_id\") FROM undo_context c;\n"
+            "END;\n"
+            "CREATE TRIGGER undo_token_sales_update AFTER UPDATE ON token_sales WHEN EXISTS (SELECT 1 FROM undo_context)\n"
+            "  AND (OLD.\"chain_id\" IS NOT NEW.\"chain_id\" OR OLD.\"marketplace\" IS NOT NEW.\"marketplace\" OR OLD.\"sale_id\" IS NOT NEW.\"sale_id\" OR OLD.\"seller\" IS NOT NEW.\"seller\" OR OLD.\"token\" IS NOT NEW.\"token\" OR OLD.\"amount\" IS NOT NEW.\"amount\" OR OLD.\"remaining\" IS NOT NEW.\"remaining\" OR OLD.\"ask_price\" IS NOT NEW.\"ask_price\" OR OLD.\"status\" IS NOT NEW.\"status\" OR OLD.\"block_number\" IS NOT NEW.\"block_number\" OR OLD.\"transaction_hash\" IS NOT NEW.\"transaction_hash\") BEGIN\n"
+            "  INSERT INTO undo_log (chain_id, block_number, statement)\n"
+            "  SELECT c.chain_id, c.block_number, 'UPDATE \"token_sales\" SET ' || substr(CASE WHEN OLD.\"chain_id\" IS NOT NEW.\"chain_id\" THEN ',\"chain_id\"=' || quote(OLD.\"chain_id\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"marketplace\" IS NOT NEW.\"marketplace\" THEN ',\"marketplace\"=' || quote(OLD.\"marketplace\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"sale_id\" IS NOT NEW.\"sale_id\" THEN ',\"sale_id\"=' || quote(OLD.\"sale_id\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"seller\" IS NOT NEW.\"seller\" THEN ',\"seller\"=' || quote(OLD.\"seller\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"token\" IS NOT NEW.\"token\" THEN ',\"token\"=' || quote(OLD.\"token\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"amount\" IS NOT NEW.\"amount\" THEN ',\"amount\"=' || quote(OLD.\"amount\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"remaining\" IS NOT NEW.\"remaining\" THEN ',\"remaining\"=' || quote(OLD.\"remaining\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"ask_price\" IS NOT NEW.\"ask_price\" THEN ',\"ask_price\"=' || quote(OLD.\"ask_price\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"status\" IS NOT NEW.\"status\" THEN ',\"status\"=' || quote(OLD.\"status\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"block_number\" IS NOT NEW.\"block_number\" THEN ',\"block_number\"=' || quote(OLD.\"block_number\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"transaction_hash\" IS NOT NEW.\"transaction_hash\" THEN ',\"transaction_hash\"=' || quote(OLD.\"transaction_hash\") ELSE '' END, 2)\n"
+            "    || ' WHERE \"chain_id\"=' || quote(NEW.\"chain_id\") || ' AND \"marketplace\"=' || quote(NEW.\"marketplace\") || ' AND \"sale_id\"=' || quote(NEW.\"sale_id\") FROM undo_context c;\n"
+            "END;\n"
+            "CREATE TRIGGER undo_token_sales_delete AFTER DELETE ON token_sales WHEN EXISTS (SELECT 1 FROM undo_context) BEGIN\n"
+            "  INSERT INTO undo_log (chain_id, block_number, statement)\n"
+            "  SELECT c.chain_id, c.block_number, 'INSERT INTO \"token_sales\" (\"chain_id\", \"marketplace\", \"sale_id\", \"seller\", \"token\", \"amount\", \"remaining\", \"ask_price\", \"status\", \"block_number\", \"transaction_hash\") VALUES (' || quote(OLD.\"chain_id\") || ', ' || quote(OLD.\"marketplace\") || ', ' || quote(OLD.\"sale_id\") || ', ' || quote(OLD.\"seller\") || ', ' || quote(OLD.\"token\") || ', ' || quote(OLD.\"amount\") || ', ' || quote(OLD.\"remaining\") || ', ' || quote(OLD.\"ask_price\") || ', ' || quote(OLD.\"status\") || ', ' || quote(OLD.\"block_number\") || ', ' || quote(OLD.\"transaction_hash\") || ')'\n"
+            "    FROM undo_context c;\n"
+            "END;\n"
+            "CREATE TRIGGER undo_sale_bids_insert AFTER INSERT ON sale_bids WHEN EXISTS (SELECT 1 FROM undo_context) BEGIN\n"
+            "  INSERT INTO undo_log (chain_id, block_number, statement)\n"
+            "  SELECT c.chain_id, c.block_number, 'DELETE FROM \"sale_bids\"' || ' WHERE \"chain_id\"=' || quote(NEW.\"chain_id\") || ' AND \"marketplace\"=' || quote(NEW.\"marketplace\") || ' AND \"sale_id\"=' || quote(NEW.\"sale_id\") || ' AND \"bid_index\"=' || quote(NEW.\"bid_index\") FROM undo_context c;\n"
+            "END;\n"
+            "CREATE TRIGGER undo_sale_bids_update AFTER UPDATE ON sale_bids WHEN EXISTS (SELECT 1 FROM undo_context)\n"
+            "  AND (OLD.\"chain_id\" IS NOT NEW.\"chain_id\" OR OLD.\"marketplace\" IS NOT NEW.\"marketplace\" OR OLD.\"sale_id\" IS NOT NEW.\"sale_id\" OR OLD.\"bid_index\" IS NOT NEW.\"bid_index\" OR OLD.\"bidder\" IS NOT NEW.\"bidder\" OR OLD.\"amount\" IS NOT NEW.\"amount\" OR OLD.\"price\" IS NOT NEW.\"price\" OR OLD.\"funds\" IS NOT NEW.\"funds\" OR OLD.\"status\" IS NOT NEW.\"status\" OR OLD.\"block_number\" IS NOT NEW.\"block_number\" OR OLD.\"transaction_hash\" IS NOT NEW.\"transaction_hash\") BEGIN\n"
+            "  INSERT INTO undo_log (chain_id, block_number, statement)\n"
+            "  SELECT c.chain_id, c.block_number, 'UPDATE \"sale_bids\" SET ' || substr(CASE WHEN OLD.\"chain_id\" IS NOT NEW.\"chain_id\" THEN ',\"chain_id\"=' || quote(OLD.\"chain_id\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"marketplace\" IS NOT NEW.\"marketplace\" THEN ',\"marketplace\"=' || quote(OLD.\"marketplace\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"sale_id\" IS NOT NEW.\"sale_id\" THEN ',\"sale_id\"=' || quote(OLD.\"sale_id\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"bid_index\" IS NOT NEW.\"bid_index\" THEN ',\"bid_index\"=' || quote(OLD.\"bid_index\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"bidder\" IS NOT NEW.\"bidder\" THEN ',\"bidder\"=' || quote(OLD.\"bidder\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"amount\" IS NOT NEW.\"amount\" THEN ',\"amount\"=' || quote(OLD.\"amount\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"price\" IS NOT NEW.\"price\" THEN ',\"price\"=' || quote(OLD.\"price\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"funds\" IS NOT NEW.\"funds\" THEN ',\"funds\"=' || quote(OLD.\"funds\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"status\" IS NOT NEW.\"status\" THEN ',\"status\"=' || quote(OLD.\"status\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"block_number\" IS NOT NEW.\"block_number\" THEN ',\"block_number\"=' || quote(OLD.\"block_number\") ELSE '' END\n"
+            "    || CASE WHEN OLD.\"transaction_hash\" IS NOT NEW.\"transaction_hash\" THEN ',\"transaction_hash\"=' || quote(OLD.\"transaction_hash\") ELSE '' END, 2)\n"
+            "    || ' WHERE \"chain_id\"=' || quote(NEW.\"chain_id\") || ' AND \"marketplace\"=' || quote(NEW.\"marketplace\") || ' AND \"sale_id\"=' || quote(NEW.\"sale_id\") || ' AND \"bid_index\"=' || quote(NEW.\"bid_index\") FROM undo_context c;\n"
+            "END;\n"
+            "CREATE TRIGGER undo_sale_bids_delete AFTER DELETE ON sale_bids WHEN EXISTS (SELECT 1 FROM undo_context) BEGIN\n"
+            "  INSERT INTO undo_log (chain_id, block_number, statement)\n"
+            "  SELECT c.chain_id, c.block_number, 'INSERT INTO \"sale_bids\" (\"chain_id\", \"marketplace\", \"sale_id\", \"bid_index\", \"bidder\", \"amount\", \"price\", \"funds\", \"status\", \"block_number\", \"transaction_hash\") VALUES (' || quote(OLD.\"chain_id\") || ', ' || quote(OLD.\"marketplace\") || ', ' || quote(OLD.\"sale_id\") || ', ' || quote(OLD.\"bid_index\") || ', ' || quote(OLD.\"bidder\") || ', ' || quote(OLD.\"amount\") || ', ' || quote(OLD.\"price\") || ', ' || quote(OLD.\"funds\") || ', ' || quote(OLD.\"status\") || ', ' || quote(OLD.\"block_number\") || ', ' || quote(OLD.\"transaction_hash\") || ')'\n"
+            "    FROM undo_context c;\n"
+            "END;",
+        .up_postgres =
+            "CREATE TABLE token_sales (\n"
+            "    chain_id BIGINT NOT NULL,\n"
+            "    marketplace BYTEA CONSTRAINT marketplace_is_address CHECK (octet_length(marketplace) = 20) NOT NULL,\n"
+            "    sale_id NUMERIC(78,0) CONSTRAINT sale_id_is_u256 CHECK (sale_id >= 0) NOT NULL,\n"
+            "    seller BYTEA CONSTRAINT seller_is_address CHECK (octet_length(seller) = 20) NOT NULL,\n"
+            "    token BYTEA CONSTRAINT token_is_address CHECK (octet_length(token) = 20) NOT NULL,\n"
+            "    amount NUMERIC(78,0) CONSTRAINT amount_is_u256 CHECK (amount >= 0) NOT NULL,\n"
+            "    remaining NUMERIC(78,0) CONSTRAINT remaining_is_u256 CHECK (remaining >= 0) NOT NULL,\n"
+            "    ask_price NUMERIC(78,0) CONSTRAINT ask_price_is_u256 CHECK (ask_price >= 0) NOT NULL,\n"
+            "    status TEXT NOT NULL CHECK (status IN ('active', 'sold', 'cancelled')),\n"
+            "    block_number BIGINT NOT NULL,\n"
+            "    transaction_hash BYTEA CONSTRAINT transaction_hash_is_hash CHECK (octet_length(transaction_hash) = 32) NOT NULL,\n"
+            "    PRIMARY KEY (chain_id, marketplace, sale_id)\n"
+            ");\n"
+            "CREATE INDEX idx_token_sales_seller ON token_sales (chain_id, seller);\n"
+            "CREATE INDEX idx_token_sales_token ON token_sales (chain_id, token);\n"
+            "CREATE TABLE sale_bids (\n"
+            "    chain_id BIGINT NOT NULL,\n"
+            "    marketplace BYTEA CONSTRAINT marketplace_is_address CHECK (octet_length(marketplace) = 20) NOT NULL,\n"
+            "    sale_id NUMERIC(78,0) CONSTRAINT sale_id_is_u256 CHECK (sale_id >= 0) NOT NULL,\n"
+            "    bid_index NUMERIC(78,0) CONSTRAINT bid_index_is_u256 CHECK (bid_index >= 0) NOT NULL,\n"
+            "    bidder BYTEA CONSTRAINT bidder_is_address CHECK (octet_length(bidder) = 20) NOT NULL,\n"
+            "    amount NUMERIC(78,0) CONSTRAINT amount_is_u256 CHECK (amount >= 0) NOT NULL,\n"
+            "    price NUMERIC(78,0) CONSTRAINT price_is_u256 CHECK (price >= 0) NOT NULL,\n"
+            "    funds NUMERIC(78,0) CONSTRAINT funds_is_u256 CHECK (funds >= 0) NOT NULL,\n"
+            "    status TEXT NOT NULL CHECK (status IN ('active', 'accepted', 'refunded', 'withdrawn')),\n"
+            "    block_number BIGINT NOT NULL,\n"
+            "    transaction_hash BYTEA CONSTRAINT transaction_hash_is_hash CHECK (octet_length(transaction_hash) = 32) NOT NULL,\n"
+            "    PRIMARY KEY (chain_id, marketplace, sale_id, bid_index)\n"
+            ");\n"
+            "CREATE INDEX idx_sale_bids_bidder ON sale_bids (chain_id, bidder);\n"
+            "CREATE FUNCTION undo_token_sales() RETURNS trigger LANGUAGE plpgsql AS $undo$\n"
+            "DECLARE\n"
+            "  context text := current_setting('freehold.undo', true);\n"
+            "  sets text;\n"
+            "  inverse text;\n"
+            "BEGIN\n"
+            "  IF context IS NULL OR context = '' THEN\n"
+            "    RETURN NULL;\n"
+            "  END IF;\n"
+            "  IF TG_OP = 'INSERT' THEN\n"
+            "    inverse := format('DELETE FROM \"token_sales\" WHERE \"chain_id\" = %L AND \"marketplace\" = %L AND \"sale_id\" = %L', NEW.\"chain_id\", NEW.\"marketplace\", NEW.\"sale_id\");\n"
+            "  ELSIF TG_OP = 'DELETE' THEN\n"
+            "    inverse := format('INSERT INTO \"token_sales\" (\"chain_id\", \"marketplace\", \"sale_id\", \"seller\", \"token\", \"amount\", \"remaining\", \"ask_price\", \"status\", \"block_number\", \"transaction_hash\") OVERRIDING SYSTEM VALUE '\n"
+            "      'VALUES (%L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L)', OLD.\"chain_id\", OLD.\"marketplace\", OLD.\"sale_id\", OLD.\"seller\", OLD.\"token\", OLD.\"amount\", OLD.\"remaining\", OLD.\"ask_price\", OLD.\"status\", OLD.\"block_number\", OLD.\"transaction_hash\");\n"
+            "  ELSE\n"
+            "    sets := concat_ws(', ',\n"
+            "      CASE WHEN OLD.\"chain_id\" IS DISTINCT FROM NEW.\"chain_id\" THEN format('\"chain_id\" = %L', OLD.\"chain_id\") END,\n"
+            "      CASE WHEN OLD.\"marketplace\" IS DISTINCT FROM NEW.\"marketplace\" THEN format('\"marketplace\" = %L', OLD.\"marketplace\") END,\n"
+            "      CASE WHEN OLD.\"sale_id\" IS DISTINCT FROM NEW.\"sale_id\" THEN format('\"sale_id\" = %L', OLD.\"sale_id\") END,\n"
+            "      CASE WHEN OLD.\"seller\" IS DISTINCT FROM NEW.\"seller\" THEN format('\"seller\" = %L', OLD.\"seller\") END,\n"
+            "      CASE WHEN OLD.\"token\" IS DISTINCT FROM NEW.\"token\" THEN format('\"token\" = %L', OLD.\"token\") END,\n"
+            "      CASE WHEN OLD.\"amount\" IS DISTINCT FROM NEW.\"amount\" THEN format('\"amount\" = %L', OLD.\"amount\") END,\n"
+            "      CASE WHEN OLD.\"remaining\" IS DISTINCT FROM NEW.\"remaining\" THEN format('\"remaining\" = %L', OLD.\"remaining\") END,\n"
+            "      CASE WHEN OLD.\"ask_price\" IS DISTINCT FROM NEW.\"ask_price\" THEN format('\"ask_price\" = %L', OLD.\"ask_price\") END,\n"
+            "      CASE WHEN OLD.\"status\" IS DISTINCT FROM NEW.\"status\" THEN format('\"status\" = %L', OLD.\"status\") END,\n"
+            "      CASE WHEN OLD.\"block_number\" IS DISTINCT FROM NEW.\"block_number\" THEN format('\"block_number\" = %L', OLD.\"block_number\") END,\n"
+            "      CASE WHEN OLD.\"transaction_hash\" IS DISTINCT FROM NEW.\"transaction_hash\" THEN format('\"transaction_hash\" = %L', OLD.\"transaction_hash\") END);\n"
+            "    IF sets = '' THEN\n"
+            "      RETURN NULL;\n"
+            "    END IF;\n"
+            "    inverse := 'UPDATE \"token_sales\" SET ' || sets || format(' WHERE \"chain_id\" = %L AND \"marketplace\" = %L AND \"sale_id\" = %L', NEW.\"chain_id\", NEW.\"marketplace\", NEW.\"sale_id\");\n"
+            "  END IF;\n"
+            "  INSERT INTO undo_log (chain_id, block_number, statement)\n"
+            "  VALUES (split_part(context, ':', 1)::bigint, split_part(context, ':', 2)::bigint,\n"
+            "    inverse);\n"
+            "  RETURN NULL;\n"
+            "END;\n"
+            "$undo$;\n"
+            "CREATE TRIGGER undo_token_sales AFTER INSERT OR UPDATE OR DELETE ON token_sales\n"
+            "  FOR EACH ROW EXECUTE FUNCTION undo_token_sales();\n"
+            "CREATE FUNCTION undo_sale_bids() RETURNS trigger LANGUAGE plpgsql AS $undo$\n"
+            "DECLARE\n"
+            "  context text := current_setting('freehold.undo', true);\n"
+            "  sets text;\n"
+            "  inverse text;\n"
+            "BEGIN\n"
+            "  IF context IS NULL OR context = '' THEN\n"
+            "    RETURN NULL;\n"
+            "  END IF;\n"
+            "  IF TG_OP = 'INSERT' THEN\n"
+            "    inverse := format('DELETE FROM \"sale_bids\" WHERE \"chain_id\" = %L AND \"marketplace\" = %L AND \"sale_id\" = %L AND \"bid_index\" = %L', NEW.\"chain_id\", NEW.\"marketplace\", NEW.\"sale_id\", NEW.\"bid_index\");\n"
+            "  ELSIF TG_OP = 'DELETE' THEN\n"
+            "    inverse := format('INSERT INTO \"sale_bids\" (\"chain_id\", \"marketplace\", \"sale_id\", \"bid_index\", \"bidder\", \"amount\", \"price\", \"funds\", \"status\", \"block_number\", \"transaction_hash\") OVERRIDING SYSTEM VALUE '\n"
+            "      'VALUES (%L, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L)', OLD.\"chain_id\", OLD.\"marketplace\", OLD.\"sale_id\", OLD.\"bid_index\", OLD.\"bidder\", OLD.\"amount\", OLD.\"price\", OLD.\"funds\", OLD.\"status\", OLD.\"block_number\", OLD.\"transaction_hash\");\n"
+            "  ELSE\n"
+            "    sets := concat_ws(', ',\n"
+            "      CASE WHEN OLD.\"chain_id\" IS DISTINCT FROM NEW.\"chain_id\" THEN format('\"chain_id\" = %L', OLD.\"chain_id\") END,\n"
+            "      CASE WHEN OLD.\"marketplace\" IS DISTINCT FROM NEW.\"marketplace\" THEN format('\"marketplace\" = %L', OLD.\"marketplace\") END,\n"
+            "      CASE WHEN OLD.\"sale_id\" IS DISTINCT FROM NEW.\"sale_id\" THEN format('\"sale_id\" = %L', OLD.\"sale_id\") END,\n"
+            "      CASE WHEN OLD.\"bid_index\" IS DISTINCT FROM NEW.\"bid_index\" THEN format('\"bid_index\" = %L', OLD.\"bid_index\") END,\n"
+            "      CASE WHEN OLD.\"bidder\" IS DISTINCT FROM NEW.\"bidder\" THEN format('\"bidder\" = %L', OLD.\"bidder\") END,\n"
+            "      CASE WHEN OLD.\"amount\" IS DISTINCT FROM NEW.\"amount\" THEN format('\"amount\" = %L', OLD.\"amount\") END,\n"
+            "      CASE WHEN OLD.\"price\" IS DISTINCT FROM NEW.\"price\" THEN format('\"price\" = %L', OLD.\"price\") END,\n"
+            "      CASE WHEN OLD.\"funds\" IS DISTINCT FROM NEW.\"funds\" THEN format('\"funds\" = %L', OLD.\"funds\") END,\n"
+            "      CASE WHEN OLD.\"status\" IS DISTINCT FROM NEW.\"status\" THEN format('\"status\" = %L', OLD.\"status\") END,\n"
+            "      CASE WHEN OLD.\"block_number\" IS DISTINCT FROM NEW.\"block_number\" THEN format('\"block_number\" = %L', OLD.\"block_number\") END,\n"
+            "      CASE WHEN OLD.\"transaction_hash\" IS DISTINCT FROM NEW.\"transaction_hash\" THEN format('\"transaction_hash\" = %L', OLD.\"transaction_hash\") END);\n"
+            "    IF sets = '' THEN\n"
+            "      RETURN NULL;\n"
+            "    END IF;\n"
+            "    inverse := 'UPDATE \"sale_bids\" SET ' || sets || format(' WHERE \"chain_id\" = %L AND \"marketplace\" = %L AND \"sale_id\" = %L AND \"bid_index\" = %L', NEW.\"chain_id\", NEW.\"marketplace\", NEW.\"sale_id\", NEW.\"bid_index\");\n"
+            "  END IF;\n"
+            "  INSERT INTO undo_log (chain_id, block_number, statement)\n"
+            "  VALUES (split_part(context, ':', 1)::bigint, split_part(context, ':', 2)::bigint,\n"
+            "    inverse);\n"
+            "  RETURN NULL;\n"
+            "END;\n"
+            "$undo$;\n"
+            "CREATE TRIGGER undo_sale_bids AFTER INSERT OR UPDATE OR DELETE ON sale_bids\n"
+            "  FOR EACH ROW EXECUTE FUNCTION undo_sale_bids();",
+        .down_sqlite =
+            "DROP TRIGGER IF EXISTS undo_token_sales_insert;\n"
+            "DROP TRIGGER IF EXISTS undo_token_sales_update;\n"
+            "DROP TRIGGER IF EXISTS undo_token_sales_delete;\n"
+            "DROP TRIGGER IF EXISTS undo_sale_bids_insert;\n"
+            "DROP TRIGGER IF EXISTS undo_sale_bids_update;\n"
+            "DROP TRIGGER IF EXISTS undo_sale_bids_delete;\n"
+            "DROP TABLE sale_bids;\n"
+            "DROP TABLE token_sales;",
+        .down_postgres =
+            "DROP TRIGGER IF EXISTS undo_token_sales ON token_sales;\n"
+            "DROP FUNCTION IF EXISTS undo_token_sales();\n"
+            "DROP TRIGGER IF EXISTS undo_sale_bids ON sale_bids;\n"
+            "DROP FUNCTION IF EXISTS undo_sale_bids();\n"
+            "DROP TABLE sale_bids;\n"
+            "DROP TABLE token_sales;",
+    },
 };
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 602,
+    .statement_count = 616,
     .migrations = sql_catalog_migrations,
-    .migration_count = 21,
+    .migration_count = 22,
     .tables = sql_catalog_tables,
-    .table_count = 54,
+    .table_count = 56,
     .partitioned = sql_catalog_partitioned,
     .partitioned_count = 4,
 };

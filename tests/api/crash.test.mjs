@@ -224,7 +224,8 @@ describe('a process that is killed fifty times during the lifecycle', () => {
 /** The tables that follow from the chain alone. */
 const PROJECTIONS = [
     'onchain_types', 'onchain_metadata', 'token_holders', 'token_balances', 'lease_offers',
-    'lease_bids', 'lease_nfts', 'revenue_rounds', 'revenue_claims', 'ledger_accounts',
+    'lease_bids', 'token_sales', 'sale_bids',
+    'lease_nfts', 'revenue_rounds', 'revenue_claims', 'ledger_accounts',
     'ledger_transfers', 'blockchain_events', 'chain_sources',
 ];
 

@@ -522,7 +522,8 @@ describe('the daemon', () => {
         await start();
         await compare();
         for (const table of ['assets', 'token_holders', 'token_balances', 'lease_nfts',
-            'lease_offers', 'lease_bids', 'revenue_rounds', 'revenue_claims', 'onchain_types',
+            'lease_offers', 'lease_bids', 'token_sales', 'sale_bids',
+            'revenue_rounds', 'revenue_claims', 'onchain_types',
             'onchain_metadata', 'chain_sources', 'blockchain_events', 'ledger_accounts', 'ledger_transfers']) {
             const fresh = dump(daemon.database, table);
             assert.ok(fresh.length > 0, table);

@@ -14,7 +14,8 @@ const ASSETS = 30;
 
 /** What follows from the chain alone. */
 const PROJECTIONS = ['onchain_types', 'onchain_metadata', 'token_holders', 'token_balances',
-    'lease_offers', 'lease_bids', 'lease_nfts', 'revenue_rounds', 'revenue_claims', 'ledger_accounts',
+    'lease_offers', 'lease_bids', 'token_sales', 'sale_bids',
+    'lease_nfts', 'revenue_rounds', 'revenue_claims', 'ledger_accounts',
     'ledger_transfers', 'blockchain_events', 'chain_sources'];
 
 let host;

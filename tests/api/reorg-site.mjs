@@ -8,7 +8,8 @@ export const V1 = '/api/v1';
 
 /** The tables that the migrations mark as following from the chain, but for the link columns. */
 export const PROJECTIONS = ['onchain_types', 'onchain_metadata', 'token_holders', 'token_balances',
-    'lease_offers', 'lease_bids', 'lease_nfts', 'revenue_rounds', 'revenue_claims', 'ledger_accounts',
+    'lease_offers', 'lease_bids', 'token_sales', 'sale_bids',
+    'lease_nfts', 'revenue_rounds', 'revenue_claims', 'ledger_accounts',
     'ledger_transfers', 'blockchain_events', 'chain_sources'];
 
 /** A chain with our contracts, kept by a daemon that does nothing else, and a daemon under test. */

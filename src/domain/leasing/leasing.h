@@ -28,6 +28,9 @@
  *            offer id, LeaseAccepted its lessee and NFT.
  *   offer    active --LeaseAccepted--> accepted;  --LeaseOfferCancelled--> cancelled
  *   bid      active --LeaseAccepted--> accepted (the others: refunded);  --withdrawn--> withdrawn
+ *   sale     active --SaleBidAccepted (less remains)--> active, or sold when nothing remains
+ *            active --SaleCancelled--> cancelled
+ *   sale bid active --SaleBidAccepted--> accepted (the others: refunded);  --> withdrawn
  *   round    calculating --shares stored--> open --every claim paid--> closed
  *   claim    open --RevenueClaimed of its holder--> claimed
  *
@@ -39,8 +42,11 @@
  *                     the remainder with the holder that RevenueShared names; marketplaces
  *                     without that event keep it: leasing/marketplace/dust
  *   revenue claimed   leasing/claimable/<holder>   -> external/<holder>
- *   The sum of leasing/… accounts is the marketplace's stablecoin balance, but for what sales of
- *   tokens hold in escrow there and what somebody gave it; tests compare it with the contract.
+ *   sale bid placed   external/<bidder>            -> leasing/sale/<s>/bid/<i>
+ *   .. refunded, withdrawn: back to external/<bidder>; .. accepted: -> external/<seller>
+ *   refund refused    external/<bidder>            -> leasing/refund/<bidder>, back when claimed
+ *   The sum of leasing/… accounts is the marketplace's stablecoin balance, but for what somebody
+ *   gave it; tests compare it with the contract.
  *
  * Two generations of marketplaces
  *   Ours emits RevenueShared and RevenueCredited; the deployed one does not, and leaves the
@@ -57,9 +63,10 @@
  *
  * Files: leasing_metadata (flatten, canonical hash), leasing_terms (digest, calldata, signatures),
  * leasing_revenue (pro rata): pure rules. leasing_rows: a lease as it is stored and shown.
- * leasing_chain*: events. leasing_links, leasing_reconcile: rows without them. leasing_routes,
- * leasing_api*, leasing_schema: the API. leasing_watch: what became of our transactions.
- * leasing_jobs: background work. leasing_probe: questions at the start.
+ * leasing_chain*: events (_market: offers, bids, revenue; _sales: asset tokens). leasing_links,
+ * leasing_reconcile: rows without them. leasing_routes, leasing_api*, leasing_schema: the API.
+ * leasing_watch: what became of our transactions. leasing_jobs: background work. leasing_probe:
+ * questions at the start.
  */
 #ifndef DOMAIN_LEASING_LEASING_H
 #define DOMAIN_LEASING_LEASING_H

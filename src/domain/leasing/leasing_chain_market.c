@@ -28,7 +28,7 @@ static void bind_place(struct store_query *q, const struct chain_event *ev)
 
 /* ---- accounts ---- */
 
-static struct slice account_of(struct arena *arena, const char *prefix, const struct address *who)
+struct slice leasing_account_of(struct arena *arena, const char *prefix, const struct address *who)
 {
     char text[ADDRESS_TEXT_MAX];
     address_format(who, text);
@@ -49,18 +49,8 @@ static struct slice round_account(struct arena *arena, uint64_t round_id)
     return slice_format(arena, "leasing/round/%llu", (unsigned long long)round_id);
 }
 
-struct movement {
-    const char *suffix;
-    const char *kind;
-    struct slice from;
-    bool from_external; /* outside accounts may go below zero */
-    struct slice to;
-    bool to_external;
-    struct u256 amount;
-};
-
-static enum err move(struct store_tx *tx, const struct chain_event *ev, const struct movement *m,
-                     struct why *why)
+enum err leasing_move(struct store_tx *tx, const struct chain_event *ev,
+                      const struct leasing_movement *m, struct why *why)
 {
     const struct leasing *leasing = ev->ctx;
     if (u256_is_zero(m->amount)) {
@@ -181,16 +171,16 @@ enum err leasing_on_bid_placed(struct store_tx *tx, const struct chain_event *ev
     store_bind_u256(&q, "funds", b.funds);
     bind_place(&q, ev);
     e = store_finish(&q, NULL, why);
-    const struct movement m = {
+    const struct leasing_movement m = {
         .suffix = "escrow",
         .kind = "leasing.bid_escrowed",
-        .from = account_of(ev->scratch, "external/", &b.bidder),
+        .from = leasing_account_of(ev->scratch, "external/", &b.bidder),
         .from_external = true,
         .to = escrow_account(ev->scratch, b.offer_id, b.bid_index),
         .amount = b.funds,
     };
     if (e == OK) {
-        e = move(tx, ev, &m, why);
+        e = leasing_move(tx, ev, &m, why);
     }
     return e == OK ? want_check(tx, ev, b.offer_id, b.bid_index, why) : e;
 }
@@ -219,15 +209,15 @@ static enum err pay_back(struct store_tx *tx, const struct chain_event *ev, stru
     char index[U256_TEXT_MAX];
     (void)u256_format(bid_index, index);
     enum err e = end_bid(tx, ev, offer_id, bid_index, status, why);
-    const struct movement m = {
+    const struct leasing_movement m = {
         .suffix = slice_cstr(ev->scratch, slice_format(ev->scratch, "refund/%s", index)),
         .kind = "leasing.bid_refunded",
         .from = escrow_account(ev->scratch, offer_id, bid_index),
-        .to = account_of(ev->scratch, "external/", bidder),
+        .to = leasing_account_of(ev->scratch, "external/", bidder),
         .to_external = true,
         .amount = funds,
     };
-    return e == OK ? move(tx, ev, &m, why) : e;
+    return e == OK ? leasing_move(tx, ev, &m, why) : e;
 }
 
 enum err leasing_on_bid_refunded(struct store_tx *tx, const struct chain_event *ev, struct why *why)
@@ -383,14 +373,14 @@ static enum err credit(struct store_tx *tx, const struct chain_event *ev, uint64
     enum err e = store_finish(&q, NULL, why);
     char text[ADDRESS_TEXT_MAX];
     address_format(holder, text);
-    const struct movement m = {
+    const struct leasing_movement m = {
         .suffix = slice_cstr(ev->scratch, slice_format(ev->scratch, "credit/%s", text)),
         .kind = "leasing.revenue_credited",
         .from = round_account(ev->scratch, round_id),
-        .to = account_of(ev->scratch, "leasing/claimable/", holder),
+        .to = leasing_account_of(ev->scratch, "leasing/claimable/", holder),
         .amount = amount,
     };
-    return e == OK ? move(tx, ev, &m, why) : e;
+    return e == OK ? leasing_move(tx, ev, &m, why) : e;
 }
 
 static enum err load_holders(struct store_tx *tx, const struct chain_event *ev,
@@ -449,7 +439,7 @@ static enum err share_here(struct store_tx *tx, const struct chain_event *ev,
                        stable_raw(holders[i].share), why);
         }
     }
-    const struct movement dust = {
+    const struct leasing_movement dust = {
         .suffix = "dust",
         .kind = "leasing.revenue_remainder",
         .from = round_account(ev->scratch, a->round_id),
@@ -457,7 +447,7 @@ static enum err share_here(struct store_tx *tx, const struct chain_event *ev,
         .amount = stable_raw(remainder),
     };
     if (e == OK) {
-        e = move(tx, ev, &dust, why);
+        e = leasing_move(tx, ev, &dust, why);
     }
     return e == OK ? refund_others(tx, ev, a->event.offer_id, why) : e;
 }
@@ -483,7 +473,7 @@ enum err leasing_on_lease_accepted(struct store_tx *tx, const struct chain_event
     if (e == OK) {
         e = activate_lease(tx, ev, &a, why);
     }
-    const struct movement m = {
+    const struct leasing_movement m = {
         .suffix = "revenue",
         .kind = "leasing.bid_accepted",
         .from = escrow_account(ev->scratch, a.event.offer_id, a.event.bid_index),
@@ -491,7 +481,7 @@ enum err leasing_on_lease_accepted(struct store_tx *tx, const struct chain_event
         .amount = a.funds,
     };
     if (e == OK) {
-        e = move(tx, ev, &m, why);
+        e = leasing_move(tx, ev, &m, why);
     }
     if (e != OK) {
         return e;
@@ -615,15 +605,15 @@ enum err leasing_on_revenue_claimed(struct store_tx *tx, const struct chain_even
     bind_chain(&q, ev);
     store_bind_bytes(&q, "holder", address_slice(&c.account));
     e = store_finish(&q, NULL, why);
-    const struct movement m = {
+    const struct leasing_movement m = {
         .suffix = "claim",
         .kind = "leasing.revenue_claimed",
-        .from = account_of(ev->scratch, "leasing/claimable/", &c.account),
-        .to = account_of(ev->scratch, "external/", &c.account),
+        .from = leasing_account_of(ev->scratch, "leasing/claimable/", &c.account),
+        .to = leasing_account_of(ev->scratch, "external/", &c.account),
         .to_external = true,
         .amount = c.share,
     };
-    return e == OK ? move(tx, ev, &m, why) : e;
+    return e == OK ? leasing_move(tx, ev, &m, why) : e;
 }
 
 /* ---- refunds that the stablecoin refused: they wait in the contract ---- */
@@ -637,15 +627,15 @@ enum err leasing_on_refund_credited(struct store_tx *tx, const struct chain_even
         return e;
     }
     /* The bid's own event moves its escrow out; this takes the same amount back in. */
-    const struct movement m = {
+    const struct leasing_movement m = {
         .suffix = "refund-credited",
         .kind = "leasing.refund_credited",
-        .from = account_of(ev->scratch, "external/", &r.bidder),
+        .from = leasing_account_of(ev->scratch, "external/", &r.bidder),
         .from_external = true,
-        .to = account_of(ev->scratch, "leasing/refund/", &r.bidder),
+        .to = leasing_account_of(ev->scratch, "leasing/refund/", &r.bidder),
         .amount = r.amount,
     };
-    return move(tx, ev, &m, why);
+    return leasing_move(tx, ev, &m, why);
 }
 
 enum err leasing_on_refund_claimed(struct store_tx *tx, const struct chain_event *ev,
@@ -656,13 +646,13 @@ enum err leasing_on_refund_claimed(struct store_tx *tx, const struct chain_event
     if (e != OK) {
         return e;
     }
-    const struct movement m = {
+    const struct leasing_movement m = {
         .suffix = "refund-claimed",
         .kind = "leasing.refund_claimed",
-        .from = account_of(ev->scratch, "leasing/refund/", &r.bidder),
-        .to = account_of(ev->scratch, "external/", &r.bidder),
+        .from = leasing_account_of(ev->scratch, "leasing/refund/", &r.bidder),
+        .to = leasing_account_of(ev->scratch, "external/", &r.bidder),
         .to_external = true,
         .amount = r.amount,
     };
-    return move(tx, ev, &m, why);
+    return leasing_move(tx, ev, &m, why);
 }

@@ -13,7 +13,7 @@ static const struct store_column leasing_chain_sql_type_put_params[] = {
 };
 const struct store_statement leasing_chain_sql_type_put = {
     .name = "leasing_chain_type_put",
-    .id = 190,
+    .id = 196,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types\n"
@@ -44,7 +44,7 @@ static const struct store_column leasing_chain_sql_type_activate_params[] = {
 };
 const struct store_statement leasing_chain_sql_type_activate = {
     .name = "leasing_chain_type_activate",
-    .id = 189,
+    .id = 195,
     .writes = true,
     .sqlite =
         "UPDATE asset_types\n"

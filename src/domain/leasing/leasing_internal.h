@@ -80,7 +80,25 @@ struct hash leasing_namespace(struct u256 id);
 /* leasing_type_hash is the on-chain id of an asset type: keccak of its name. */
 struct hash leasing_type_hash(struct slice name);
 
-/* The handlers of leasing_chain_market.c; the rest is local to leasing_chain.c. */
+/* leasing_account_of is the ledger path of an address behind a prefix. Owns: the arena. */
+struct slice leasing_account_of(struct arena *arena, const char *prefix, const struct address *who);
+
+/* One ledger transfer that an event causes. */
+struct leasing_movement {
+    const char *suffix; /* of the event's id */
+    const char *kind;
+    struct slice from;
+    bool from_external; /* outside accounts may go below zero */
+    struct slice to;
+    bool to_external;
+    struct u256 amount;
+};
+
+/* leasing_move posts it; an amount of zero is none. Errors: of the ledger. */
+enum err leasing_move(struct store_tx *tx, const struct chain_event *ev,
+                      const struct leasing_movement *m, struct why *why) ERR_CHECKED;
+
+/* The handlers of leasing_chain_market.c and leasing_chain_sales.c. */
 enum err leasing_on_offer_posted(struct store_tx *tx, const struct chain_event *ev,
                                  struct why *why) ERR_CHECKED;
 enum err leasing_on_offer_cancelled(struct store_tx *tx, const struct chain_event *ev,
@@ -103,5 +121,17 @@ enum err leasing_on_refund_credited(struct store_tx *tx, const struct chain_even
                                     struct why *why) ERR_CHECKED;
 enum err leasing_on_refund_claimed(struct store_tx *tx, const struct chain_event *ev,
                                    struct why *why) ERR_CHECKED;
+enum err leasing_on_sale_posted(struct store_tx *tx, const struct chain_event *ev,
+                                struct why *why) ERR_CHECKED;
+enum err leasing_on_sale_cancelled(struct store_tx *tx, const struct chain_event *ev,
+                                   struct why *why) ERR_CHECKED;
+enum err leasing_on_sale_bid_placed(struct store_tx *tx, const struct chain_event *ev,
+                                    struct why *why) ERR_CHECKED;
+enum err leasing_on_sale_bid_accepted(struct store_tx *tx, const struct chain_event *ev,
+                                      struct why *why) ERR_CHECKED;
+enum err leasing_on_sale_bid_refunded(struct store_tx *tx, const struct chain_event *ev,
+                                      struct why *why) ERR_CHECKED;
+enum err leasing_on_sale_bid_withdrawn(struct store_tx *tx, const struct chain_event *ev,
+                                       struct why *why) ERR_CHECKED;
 
 #endif

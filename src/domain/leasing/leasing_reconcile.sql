@@ -40,6 +40,10 @@ WHERE e.chain_id = :chain_id AND e.processed AND (
         SELECT o.transaction_hash FROM lease_offers o WHERE o.chain_id = :chain_id))
     OR (e.event_type = 'LeaseBidPlaced' AND e.transaction_hash NOT IN (
         SELECT b.transaction_hash FROM lease_bids b WHERE b.chain_id = :chain_id))
+    OR (e.event_type = 'SalePosted' AND e.transaction_hash NOT IN (
+        SELECT s.transaction_hash FROM token_sales s WHERE s.chain_id = :chain_id))
+    OR (e.event_type = 'SaleBidPlaced' AND e.transaction_hash NOT IN (
+        SELECT b.transaction_hash FROM sale_bids b WHERE b.chain_id = :chain_id))
     OR (e.event_type = 'LeaseMinted' AND e.transaction_hash NOT IN (
         SELECT n.transaction_hash FROM lease_nfts n WHERE n.chain_id = :chain_id)))
 ORDER BY e.block_number, e.log_index
@@ -68,6 +72,13 @@ SELECT r.record, r.id, r.block_number FROM (
     UNION ALL
     SELECT 'bid' AS record, CAST(b.block_number AS TEXT) AS id, b.block_number, b.transaction_hash
     FROM lease_bids b WHERE b.chain_id = :chain_id
+    UNION ALL
+    SELECT 'sale' AS record, CAST(s.block_number AS TEXT) AS id, s.block_number, s.transaction_hash
+    FROM token_sales s WHERE s.chain_id = :chain_id
+    UNION ALL
+    SELECT 'sale_bid' AS record, CAST(b.block_number AS TEXT) AS id, b.block_number,
+           b.transaction_hash
+    FROM sale_bids b WHERE b.chain_id = :chain_id
     UNION ALL
     SELECT 'nft' AS record, CAST(n.block_number AS TEXT) AS id, n.block_number, n.transaction_hash
     FROM lease_nfts n WHERE n.chain_id = :chain_id) r

@@ -15,7 +15,7 @@ static const struct store_column leasing_reconcile_sql_holders_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_holders = {
     .name = "leasing_reconcile_holders",
-    .id = 210,
+    .id = 216,
     .writes = false,
     .sqlite =
         "SELECT token, holder, balance FROM token_holders\n"
@@ -41,7 +41,7 @@ static const struct store_column leasing_reconcile_sql_tokens_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_tokens = {
     .name = "leasing_reconcile_tokens",
-    .id = 216,
+    .id = 222,
     .writes = false,
     .sqlite =
         "SELECT address FROM chain_sources\n"
@@ -66,7 +66,7 @@ static const struct store_column leasing_reconcile_sql_balances_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_balances = {
     .name = "leasing_reconcile_balances",
-    .id = 209,
+    .id = 215,
     .writes = false,
     .sqlite =
         "SELECT balance FROM token_holders WHERE chain_id = ?1 AND token = ?2",
@@ -91,7 +91,7 @@ static const struct store_column leasing_reconcile_sql_nfts_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_nfts = {
     .name = "leasing_reconcile_nfts",
-    .id = 215,
+    .id = 221,
     .writes = false,
     .sqlite =
         "SELECT factory, token_id, owner FROM lease_nfts\n"
@@ -118,7 +118,7 @@ static const struct store_column leasing_reconcile_sql_lost_records_columns[] = 
 };
 const struct store_statement leasing_reconcile_sql_lost_records = {
     .name = "leasing_reconcile_lost_records",
-    .id = 214,
+    .id = 220,
     .writes = false,
     .sqlite =
         "SELECT e.event_type, e.block_number, e.log_index FROM blockchain_events e\n"
@@ -127,6 +127,10 @@ const struct store_statement leasing_reconcile_sql_lost_records = {
         "        SELECT o.transaction_hash FROM lease_offers o WHERE o.chain_id = ?1))\n"
         "    OR (e.event_type = 'LeaseBidPlaced' AND e.transaction_hash NOT IN (\n"
         "        SELECT b.transaction_hash FROM lease_bids b WHERE b.chain_id = ?1))\n"
+        "    OR (e.event_type = 'SalePosted' AND e.transaction_hash NOT IN (\n"
+        "        SELECT s.transaction_hash FROM token_sales s WHERE s.chain_id = ?1))\n"
+        "    OR (e.event_type = 'SaleBidPlaced' AND e.transaction_hash NOT IN (\n"
+        "        SELECT b.transaction_hash FROM sale_bids b WHERE b.chain_id = ?1))\n"
         "    OR (e.event_type = 'LeaseMinted' AND e.transaction_hash NOT IN (\n"
         "        SELECT n.transaction_hash FROM lease_nfts n WHERE n.chain_id = ?1)))\n"
         "ORDER BY e.block_number, e.log_index\n"
@@ -138,6 +142,10 @@ const struct store_statement leasing_reconcile_sql_lost_records = {
         "        SELECT o.transaction_hash FROM lease_offers o WHERE o.chain_id = $1::bigint))\n"
         "    OR (e.event_type = 'LeaseBidPlaced' AND e.transaction_hash NOT IN (\n"
         "        SELECT b.transaction_hash FROM lease_bids b WHERE b.chain_id = $1::bigint))\n"
+        "    OR (e.event_type = 'SalePosted' AND e.transaction_hash NOT IN (\n"
+        "        SELECT s.transaction_hash FROM token_sales s WHERE s.chain_id = $1::bigint))\n"
+        "    OR (e.event_type = 'SaleBidPlaced' AND e.transaction_hash NOT IN (\n"
+        "        SELECT b.transaction_hash FROM sale_bids b WHERE b.chain_id = $1::bigint))\n"
         "    OR (e.event_type = 'LeaseMinted' AND e.transaction_hash NOT IN (\n"
         "        SELECT n.transaction_hash FROM lease_nfts n WHERE n.chain_id = $1::bigint)))\n"
         "ORDER BY e.block_number, e.log_index\n"
@@ -159,7 +167,7 @@ static const struct store_column leasing_reconcile_sql_lost_assets_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_lost_assets = {
     .name = "leasing_reconcile_lost_assets",
-    .id = 211,
+    .id = 217,
     .writes = false,
     .sqlite =
         "SELECT e.event_type, e.block_number, e.log_index FROM blockchain_events e\n"
@@ -194,7 +202,7 @@ static const struct store_column leasing_reconcile_sql_lost_events_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_lost_events = {
     .name = "leasing_reconcile_lost_events",
-    .id = 212,
+    .id = 218,
     .writes = false,
     .sqlite =
         "SELECT r.record, r.id, r.block_number FROM (\n"
@@ -204,6 +212,13 @@ const struct store_statement leasing_reconcile_sql_lost_events = {
         "    UNION ALL\n"
         "    SELECT 'bid' AS record, CAST(b.block_number AS TEXT) AS id, b.block_number, b.transaction_hash\n"
         "    FROM lease_bids b WHERE b.chain_id = ?1\n"
+        "    UNION ALL\n"
+        "    SELECT 'sale' AS record, CAST(s.block_number AS TEXT) AS id, s.block_number, s.transaction_hash\n"
+        "    FROM token_sales s WHERE s.chain_id = ?1\n"
+        "    UNION ALL\n"
+        "    SELECT 'sale_bid' AS record, CAST(b.block_number AS TEXT) AS id, b.block_number,\n"
+        "           b.transaction_hash\n"
+        "    FROM sale_bids b WHERE b.chain_id = ?1\n"
         "    UNION ALL\n"
         "    SELECT 'nft' AS record, CAST(n.block_number AS TEXT) AS id, n.block_number, n.transaction_hash\n"
         "    FROM lease_nfts n WHERE n.chain_id = ?1) r\n"
@@ -220,6 +235,13 @@ const struct store_statement leasing_reconcile_sql_lost_events = {
         "    UNION ALL\n"
         "    SELECT 'bid' AS record, CAST(b.block_number AS TEXT) AS id, b.block_number, b.transaction_hash\n"
         "    FROM lease_bids b WHERE b.chain_id = $1::bigint\n"
+        "    UNION ALL\n"
+        "    SELECT 'sale' AS record, CAST(s.block_number AS TEXT) AS id, s.block_number, s.transaction_hash\n"
+        "    FROM token_sales s WHERE s.chain_id = $1::bigint\n"
+        "    UNION ALL\n"
+        "    SELECT 'sale_bid' AS record, CAST(b.block_number AS TEXT) AS id, b.block_number,\n"
+        "           b.transaction_hash\n"
+        "    FROM sale_bids b WHERE b.chain_id = $1::bigint\n"
         "    UNION ALL\n"
         "    SELECT 'nft' AS record, CAST(n.block_number AS TEXT) AS id, n.block_number, n.transaction_hash\n"
         "    FROM lease_nfts n WHERE n.chain_id = $1::bigint) r\n"
@@ -245,7 +267,7 @@ static const struct store_column leasing_reconcile_sql_lost_links_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_lost_links = {
     .name = "leasing_reconcile_lost_links",
-    .id = 213,
+    .id = 219,
     .writes = false,
     .sqlite =
         "SELECT r.record, r.id, r.block_number FROM (\n"
@@ -288,7 +310,7 @@ static const struct store_column leasing_reconcile_sql_unlink_asset_params[] = {
 };
 const struct store_statement leasing_reconcile_sql_unlink_asset = {
     .name = "leasing_reconcile_unlink_asset",
-    .id = 217,
+    .id = 223,
     .writes = true,
     .sqlite =
         "UPDATE assets\n"
@@ -309,7 +331,7 @@ static const struct store_column leasing_reconcile_sql_unlink_type_params[] = {
 };
 const struct store_statement leasing_reconcile_sql_unlink_type = {
     .name = "leasing_reconcile_unlink_type",
-    .id = 219,
+    .id = 225,
     .writes = true,
     .sqlite =
         "UPDATE asset_types SET status = 'registered', block_number = NULL, transaction_hash = NULL\n"
@@ -326,7 +348,7 @@ static const struct store_column leasing_reconcile_sql_unlink_lease_params[] = {
 };
 const struct store_statement leasing_reconcile_sql_unlink_lease = {
     .name = "leasing_reconcile_unlink_lease",
-    .id = 218,
+    .id = 224,
     .writes = true,
     .sqlite =
         "UPDATE leases\n"
