@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "app/commands.h"
+#include "kernel/auth/auth.h"
 #include "kernel/base/check.h"
 #include "kernel/chain/chain_reconcile.h"
 #include "kernel/ops/ops.h"
@@ -143,19 +144,13 @@ static struct audit_table operator_table(void)
 
 void audit_actions_reference(struct buf *out)
 {
-    const struct audit_table tables[] = {leasing_audit_table(),
-                                         relay_audit_table(),
-                                         relay_checks_audit_table(),
-                                         chain_audit_table(),
-                                         chain_expect_audit_table(),
-                                         ops_audit_table(),
-                                         ops_jobs_audit_table(),
-                                         webhooks_audit_table(),
-                                         jobs_audit_table(),
-                                         operator_table(),
-                                         audit_own_table(),
-                                         ops_reindex_audit_table(),
-                                         chain_reconcile_audit_table()};
+    const struct audit_table tables[] = {leasing_audit_table(),      relay_audit_table(),
+                                         relay_checks_audit_table(), chain_audit_table(),
+                                         chain_expect_audit_table(), ops_audit_table(),
+                                         ops_jobs_audit_table(),     webhooks_audit_table(),
+                                         auth_audit_table(),         jobs_audit_table(),
+                                         operator_table(),           audit_own_table(),
+                                         ops_reindex_audit_table(),  chain_reconcile_audit_table()};
     audit_reference(tables, sizeof(tables) / sizeof(tables[0]), out);
 }
 

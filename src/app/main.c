@@ -126,6 +126,12 @@ static const struct cli_option reconcile_options[] = {
     {NULL, NULL, NULL},
 };
 
+static const struct cli_option keys_options[] = {
+    {"roles", "ROLES", "create: of admin, issuer, operator, investor, service; apart by commas."},
+    {"days", "N", "create: how long it is valid (90)."},
+    {NULL, NULL, NULL},
+};
+
 static const struct cli_option wallet_options[] = {
     {"dir", "DIR", "Keystore folder (default: wallets.keystore_dir)."},
     {"password-file", "FILE", "Password file (default: wallets.password_file)."},
@@ -169,6 +175,8 @@ const struct command cli_commands[] = {
      reconcile_options, command_reconcile},
     {"leases", NULL, "List the processes on the database and who has what only one may do.", NULL,
      command_leases},
+    {"keys", "create NAME|list|revoke ID", "Make, list or revoke keys of callers of the API.",
+     keys_options, command_keys},
     {"wallet", "new|import|list", "Make, import or list the relay's encrypted keys.",
      wallet_options, command_wallet},
     {"engine", "run FLOW TAPE EVENTS | replay|verify|dump|project|rebuild DIR|--table | audit",

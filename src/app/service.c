@@ -591,12 +591,15 @@ static enum err start_jobs(struct service *s, struct why *why)
 static enum err start_http(struct service *s, struct why *why)
 {
     s->settings->http.cache = s->cache;
+    auth_init(&s->auth, s->store);
+    s->settings->http.authority = &s->auth.authority;
     s->http_tables[0] = ops_http_table(&s->ops);
     s->http_tables[1] = ops_api_table(&s->ops);
     s->http_tables[2] = ops_jobs_http_table(&s->ops);
     s->http_tables[3] = leasing_http_table(s->leasing);
     s->http_tables[4] = ops_transactions_http_table(&s->ops);
     s->http_tables[5] = webhooks_http_table(&s->webhooks);
+    s->http_tables[6] = auth_http_table(&s->auth);
     size_t count = has_role(s, ROLE_API) ? sizeof s->http_tables / sizeof s->http_tables[0] : 1;
     return http_start(&s->http, &s->settings->http, s->http_tables, count, s->store, why);
 }

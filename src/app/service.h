@@ -20,6 +20,7 @@
 #include "app/devchain.h"
 #include "app/schedules.h"
 #include "app/settings.h"
+#include "kernel/auth/auth.h"
 #include "kernel/ops/ops.h"
 #include "kernel/relay/relay_remote.h"
 
@@ -55,7 +56,8 @@ struct service {
     struct jobs *jobs;
     struct ops ops;
     char roles[ROLES_TEXT_MAX];
-    struct http_table http_tables[6];
+    struct http_table http_tables[7];
+    struct auth auth;
     struct webhooks webhooks;
     struct http_server *http;
     struct arena boot;

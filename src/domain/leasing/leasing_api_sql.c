@@ -24,7 +24,7 @@ static const struct store_column leasing_api_sql_type_get_columns[] = {
 };
 const struct store_statement leasing_api_sql_type_get = {
     .name = "leasing_api_type_get",
-    .id = 153,
+    .id = 159,
     .writes = false,
     .sqlite =
         "SELECT t.type_name, t.type_hash, t.schema, t.required_lease_keys, t.status, t.error, t.block_number,\n"
@@ -68,7 +68,7 @@ static const struct store_column leasing_api_sql_types_list_columns[] = {
 };
 const struct store_statement leasing_api_sql_types_list = {
     .name = "leasing_api_types_list",
-    .id = 156,
+    .id = 162,
     .writes = false,
     .sqlite =
         "SELECT t.type_name, t.type_hash, t.schema, t.required_lease_keys, t.status, t.error, t.block_number,\n"
@@ -97,7 +97,7 @@ static const struct store_column leasing_api_sql_types_count_columns[] = {
 };
 const struct store_statement leasing_api_sql_types_count = {
     .name = "leasing_api_types_count",
-    .id = 155,
+    .id = 161,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS total FROM asset_types",
@@ -117,7 +117,7 @@ static const struct store_column leasing_api_sql_type_claim_params[] = {
 };
 const struct store_statement leasing_api_sql_type_claim = {
     .name = "leasing_api_type_claim",
-    .id = 152,
+    .id = 158,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types\n"
@@ -145,7 +145,7 @@ static const struct store_column leasing_api_sql_type_put_params[] = {
 };
 const struct store_statement leasing_api_sql_type_put = {
     .name = "leasing_api_type_put",
-    .id = 154,
+    .id = 160,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types\n"
@@ -181,7 +181,7 @@ static const struct store_column leasing_api_sql_onchain_type_find_columns[] = {
 };
 const struct store_statement leasing_api_sql_onchain_type_find = {
     .name = "leasing_api_onchain_type_find",
-    .id = 149,
+    .id = 155,
     .writes = false,
     .sqlite =
         "SELECT required_lease_keys FROM onchain_types\n"
@@ -227,7 +227,7 @@ static const struct store_column leasing_api_sql_asset_get_columns[] = {
 };
 const struct store_statement leasing_api_sql_asset_get = {
     .name = "leasing_api_asset_get",
-    .id = 123,
+    .id = 129,
     .writes = false,
     .sqlite =
         "SELECT a.asset_id, a.chain_id, a.name, a.description, a.asset_type, a.metadata, a.metadata_hash,\n"
@@ -288,7 +288,7 @@ static const struct store_column leasing_api_sql_assets_list_columns[] = {
 };
 const struct store_statement leasing_api_sql_assets_list = {
     .name = "leasing_api_assets_list",
-    .id = 127,
+    .id = 133,
     .writes = false,
     .sqlite =
         "SELECT a.asset_id, a.chain_id, a.name, a.description, a.asset_type, a.metadata, a.metadata_hash,\n"
@@ -329,7 +329,7 @@ static const struct store_column leasing_api_sql_assets_count_columns[] = {
 };
 const struct store_statement leasing_api_sql_assets_count = {
     .name = "leasing_api_assets_count",
-    .id = 126,
+    .id = 132,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS total FROM assets\n"
@@ -361,7 +361,7 @@ static const struct store_column leasing_api_sql_asset_claim_params[] = {
 };
 const struct store_statement leasing_api_sql_asset_claim = {
     .name = "leasing_api_asset_claim",
-    .id = 122,
+    .id = 128,
     .writes = true,
     .sqlite =
         "INSERT INTO assets\n"
@@ -404,7 +404,7 @@ static const struct store_column leasing_api_sql_asset_put_params[] = {
 };
 const struct store_statement leasing_api_sql_asset_put = {
     .name = "leasing_api_asset_put",
-    .id = 124,
+    .id = 130,
     .writes = true,
     .sqlite =
         "INSERT INTO assets\n"
@@ -456,7 +456,7 @@ static const struct store_column leasing_api_sql_asset_token_columns[] = {
 };
 const struct store_statement leasing_api_sql_asset_token = {
     .name = "leasing_api_asset_token",
-    .id = 125,
+    .id = 131,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract_address, onchain_id, token_address, total_supply\n"
@@ -481,7 +481,7 @@ static const struct store_column leasing_api_sql_holders_at_columns[] = {
 };
 const struct store_statement leasing_api_sql_holders_at = {
     .name = "leasing_api_holders_at",
-    .id = 139,
+    .id = 145,
     .writes = false,
     .sqlite =
         "SELECT b.holder, b.balance FROM token_balances b\n"
@@ -565,7 +565,7 @@ static const struct store_column leasing_api_sql_lease_get_columns[] = {
 };
 const struct store_statement leasing_api_sql_lease_get = {
     .name = "leasing_api_lease_get",
-    .id = 141,
+    .id = 147,
     .writes = false,
     .sqlite =
         "SELECT l.lease_id, l.asset_id, l.chain_id, l.contract_address, l.lessor, l.lessee, l.start_date,\n"
@@ -674,7 +674,7 @@ static const struct store_column leasing_api_sql_leases_list_columns[] = {
 };
 const struct store_statement leasing_api_sql_leases_list = {
     .name = "leasing_api_leases_list",
-    .id = 147,
+    .id = 153,
     .writes = false,
     .sqlite =
         "SELECT l.lease_id, l.asset_id, l.chain_id, l.contract_address, l.lessor, l.lessee, l.start_date,\n"
@@ -741,7 +741,7 @@ static const struct store_column leasing_api_sql_leases_count_columns[] = {
 };
 const struct store_statement leasing_api_sql_leases_count = {
     .name = "leasing_api_leases_count",
-    .id = 146,
+    .id = 152,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS total FROM leases\n"
@@ -783,7 +783,7 @@ static const struct store_column leasing_api_sql_lease_insert_params[] = {
 };
 const struct store_statement leasing_api_sql_lease_insert = {
     .name = "leasing_api_lease_insert",
-    .id = 142,
+    .id = 148,
     .writes = true,
     .sqlite =
         "INSERT INTO leases\n"
@@ -819,7 +819,7 @@ static const struct store_column leasing_api_sql_lease_sign_params[] = {
 };
 const struct store_statement leasing_api_sql_lease_sign = {
     .name = "leasing_api_lease_sign",
-    .id = 144,
+    .id = 150,
     .writes = true,
     .sqlite =
         "UPDATE leases\n"
@@ -844,7 +844,7 @@ static const struct store_column leasing_api_sql_lease_intent_params[] = {
 };
 const struct store_statement leasing_api_sql_lease_intent = {
     .name = "leasing_api_lease_intent",
-    .id = 143,
+    .id = 149,
     .writes = true,
     .sqlite =
         "UPDATE leases SET intent_id = ?2, error = NULL, updated_at = ?3\n"
@@ -864,7 +864,7 @@ static const struct store_column leasing_api_sql_lease_action_params[] = {
 };
 const struct store_statement leasing_api_sql_lease_action = {
     .name = "leasing_api_lease_action",
-    .id = 140,
+    .id = 146,
     .writes = true,
     .sqlite =
         "UPDATE leases\n"
@@ -890,7 +890,7 @@ static const struct store_column leasing_api_sql_lease_terminate_params[] = {
 };
 const struct store_statement leasing_api_sql_lease_terminate = {
     .name = "leasing_api_lease_terminate",
-    .id = 145,
+    .id = 151,
     .writes = true,
     .sqlite =
         "UPDATE leases\n"
@@ -932,7 +932,7 @@ static const struct store_column leasing_api_sql_offers_list_columns[] = {
 };
 const struct store_statement leasing_api_sql_offers_list = {
     .name = "leasing_api_offers_list",
-    .id = 148,
+    .id = 154,
     .writes = false,
     .sqlite =
         "SELECT o.offer_id, o.lessor, o.onchain_asset_id, o.status, o.block_number, o.transaction_hash,\n"
@@ -989,7 +989,7 @@ static const struct store_column leasing_api_sql_bid_get_columns[] = {
 };
 const struct store_statement leasing_api_sql_bid_get = {
     .name = "leasing_api_bid_get",
-    .id = 129,
+    .id = 135,
     .writes = false,
     .sqlite =
         "SELECT b.bid_index, b.bidder, b.funds, b.status, b.block_number, b.transaction_hash,\n"
@@ -1034,7 +1034,7 @@ static const struct store_column leasing_api_sql_bids_list_columns[] = {
 };
 const struct store_statement leasing_api_sql_bids_list = {
     .name = "leasing_api_bids_list",
-    .id = 134,
+    .id = 140,
     .writes = false,
     .sqlite =
         "SELECT b.bid_index, b.bidder, b.funds, b.status, b.block_number, b.transaction_hash,\n"
@@ -1074,7 +1074,7 @@ static const struct store_column leasing_api_sql_bid_by_tx_columns[] = {
 };
 const struct store_statement leasing_api_sql_bid_by_tx = {
     .name = "leasing_api_bid_by_tx",
-    .id = 128,
+    .id = 134,
     .writes = false,
     .sqlite =
         "SELECT bid_index FROM lease_bids\n"
@@ -1112,7 +1112,7 @@ static const struct store_column leasing_api_sql_bid_requests_list_columns[] = {
 };
 const struct store_statement leasing_api_sql_bid_requests_list = {
     .name = "leasing_api_bid_requests_list",
-    .id = 133,
+    .id = 139,
     .writes = false,
     .sqlite =
         "SELECT r.request_id, r.bidder, r.funds, r.created_at, r.bid_intent_id AS intent_id,\n"
@@ -1163,7 +1163,7 @@ static const struct store_column leasing_api_sql_bid_request_find_columns[] = {
 };
 const struct store_statement leasing_api_sql_bid_request_find = {
     .name = "leasing_api_bid_request_find",
-    .id = 130,
+    .id = 136,
     .writes = false,
     .sqlite =
         "SELECT r.request_id, r.approve_intent_id, r.bid_intent_id AS intent_id, i.state AS tx_state,\n"
@@ -1191,7 +1191,7 @@ static const struct store_column leasing_api_sql_bid_request_last_columns[] = {
 };
 const struct store_statement leasing_api_sql_bid_request_last = {
     .name = "leasing_api_bid_request_last",
-    .id = 131,
+    .id = 137,
     .writes = false,
     .sqlite =
         "SELECT r.bid_intent_id AS intent_id\n"
@@ -1223,7 +1223,7 @@ static const struct store_column leasing_api_sql_bid_request_put_params[] = {
 };
 const struct store_statement leasing_api_sql_bid_request_put = {
     .name = "leasing_api_bid_request_put",
-    .id = 132,
+    .id = 138,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests\n"
@@ -1269,7 +1269,7 @@ static const struct store_column leasing_api_sql_round_get_columns[] = {
 };
 const struct store_statement leasing_api_sql_round_get = {
     .name = "leasing_api_round_get",
-    .id = 150,
+    .id = 156,
     .writes = false,
     .sqlite =
         "SELECT r.round_id, r.token, r.onchain_asset_id, r.lease_token_id, r.total_amount, r.supply,\n"
@@ -1324,7 +1324,7 @@ static const struct store_column leasing_api_sql_rounds_list_columns[] = {
 };
 const struct store_statement leasing_api_sql_rounds_list = {
     .name = "leasing_api_rounds_list",
-    .id = 151,
+    .id = 157,
     .writes = false,
     .sqlite =
         "SELECT r.round_id, r.token, r.onchain_asset_id, r.lease_token_id, r.total_amount, r.supply,\n"
@@ -1380,7 +1380,7 @@ static const struct store_column leasing_api_sql_claim_get_columns[] = {
 };
 const struct store_statement leasing_api_sql_claim_get = {
     .name = "leasing_api_claim_get",
-    .id = 135,
+    .id = 141,
     .writes = false,
     .sqlite =
         "SELECT c.round_id, c.holder, c.token_balance, c.claim_amount, c.claimed, c.claimed_at,\n"
@@ -1430,7 +1430,7 @@ static const struct store_column leasing_api_sql_claims_list_columns[] = {
 };
 const struct store_statement leasing_api_sql_claims_list = {
     .name = "leasing_api_claims_list",
-    .id = 137,
+    .id = 143,
     .writes = false,
     .sqlite =
         "SELECT c.round_id, c.holder, c.token_balance, c.claim_amount, c.claimed, c.claimed_at,\n"
@@ -1483,7 +1483,7 @@ static const struct store_column leasing_api_sql_claims_open_columns[] = {
 };
 const struct store_statement leasing_api_sql_claims_open = {
     .name = "leasing_api_claims_open",
-    .id = 138,
+    .id = 144,
     .writes = false,
     .sqlite =
         "SELECT c.round_id, c.holder, c.token_balance, c.claim_amount, c.claimed, c.claimed_at,\n"
@@ -1520,7 +1520,7 @@ static const struct store_column leasing_api_sql_claim_request_put_params[] = {
 };
 const struct store_statement leasing_api_sql_claim_request_put = {
     .name = "leasing_api_claim_request_put",
-    .id = 136,
+    .id = 142,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -1552,7 +1552,7 @@ static const struct store_column leasing_api_sql_account_tokens_columns[] = {
 };
 const struct store_statement leasing_api_sql_account_tokens = {
     .name = "leasing_api_account_tokens",
-    .id = 121,
+    .id = 127,
     .writes = false,
     .sqlite =
         "SELECT h.token, h.balance, a.asset_id, a.token_name, a.token_symbol\n"
@@ -1588,7 +1588,7 @@ static const struct store_column leasing_api_sql_account_bids_columns[] = {
 };
 const struct store_statement leasing_api_sql_account_bids = {
     .name = "leasing_api_account_bids",
-    .id = 120,
+    .id = 126,
     .writes = false,
     .sqlite =
         "SELECT offer_id, bid_index, funds FROM lease_bids\n"

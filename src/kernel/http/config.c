@@ -40,6 +40,8 @@ const struct config_row http_config_rows[] = {
     ROW("http.rate_limit", CONFIG_U64, rate_limit, "0", 0, CACHE_USES_MAX,
         "Requests a minute of one IPv4 address or IPv6 /64, together in all processes that share "
         "redis.url; 0 is no limit."),
+    ROW("http.auth_required", CONFIG_BOOL, auth_required, "false", 0, 0,
+        "Whether requests that change something need a caller: an API key or http.operator_token."),
     ROW("http.access_log", CONFIG_BOOL, access_log, "false", 0, 0,
         "Log every request at level info; otherwise successful ones at level debug."),
     ROW("http.operator_token", CONFIG_SECRET, operator_token, NULL, 0, 0,

@@ -54,6 +54,16 @@
  * configured it is answered to clients of this machine only (403 forbidden otherwise). A proxy on
  * this machine makes everybody such a client: set the token then.
  *
+ * Callers: `Authorization: Bearer` carries http.operator_token (principal "operator", roles admin
+ * and operator) or what the authority of the configuration knows (an API key: kernel/auth). What is
+ * sent and is not valid is 401 on every route, never ignored; a scheme that we do not speak too.
+ * Only what works without a database (health) looks at no credentials, unless it is for operators.
+ * A row's `roles` are who may call it: 401 without credentials, 403 without one of the roles; admin
+ * may call everything. HTTP_OPERATOR is also open to the roles operator and admin. A row without
+ * roles is open to everybody; with http.auth_required those that change something ask for a caller
+ * of any role. Who it is, is call->principal: keys of idempotency and rows of the audit log are by
+ * it.
+ *
  * Limit of requests: with `rate_limit` each client (an IPv4 address, an IPv6 /64) may make so many
  * requests in any 60 seconds; routes for operators are not counted. Every answer then tells
  * X-RateLimit-Limit, -Remaining and -Reset (seconds until all are back), a refusal 429 also
@@ -111,7 +121,8 @@ struct http_call {
     struct slice request_id;
     struct slice client;          /* remote address */
     struct slice idempotency_key; /* "" when none was sent */
-    struct slice principal;       /* who calls; "" until something authenticates callers */
+    struct slice principal;       /* who calls: "key:…", "operator"; "" for nobody known */
+    unsigned roles;               /* of the principal: bits of enum http_role */
 
     struct arena *req;
     struct store *store;
@@ -144,12 +155,34 @@ enum http_flags {
     HTTP_MAY_BE_FINAL = 1 << 7,   /* GET: some answers can never change (call->final) */
 };
 
+enum http_role {
+    HTTP_ROLE_ADMIN = 1 << 0,
+    HTTP_ROLE_ISSUER = 1 << 1,
+    HTTP_ROLE_OPERATOR = 1 << 2,
+    HTTP_ROLE_INVESTOR = 1 << 3,
+    HTTP_ROLE_SERVICE = 1 << 4,
+};
+#define HTTP_ROLES 5 /* stored as bits: append-only */
+
+struct http_caller {
+    struct slice principal; /* in the request's arena */
+    unsigned roles;
+};
+
+/* Who knows callers by the tokens that they send. Errors of `identify`: ERR_UNAUTHENTICATED. */
+struct http_authority {
+    enum err (*identify)(void *ctx, struct arena *req, struct slice token, struct http_caller *out,
+                         struct why *why);
+    void *ctx;
+};
+
 struct http_route {
     enum http_method method;
     const char *path;           /* "/api/v1/assets/{assetId}" */
     const char *const *aliases; /* NULL-terminated, or NULL */
     http_handler handler;
     unsigned flags;
+    unsigned roles;                /* who may call, bits of enum http_role; 0: see "Callers" */
     size_t body_bytes_max;         /* 0: the server's default */
     const char *const *query_keys; /* NULL-terminated: allowed query parameters; others are 400 */
     const char *tag;               /* "assets" */
@@ -183,6 +216,8 @@ struct http_config {
     int64_t drain_usec;
     uint64_t rate_limit; /* requests a minute of one client; 0: no limit */
     bool access_log;
+    bool auth_required;                     /* what changes something needs a caller */
+    const struct http_authority *authority; /* not a row: who knows callers, or NULL */
     struct cache *cache; /* not a row: counts for all processes, keeps final answers; or NULL */
     struct secret operator_token; /* empty: operators are who calls from this machine */
 };
@@ -221,6 +256,11 @@ uint16_t http_port(const struct http_server *server);
 
 /* http_stop drains and frees; NULL is fine. */
 void http_stop(struct http_server *server);
+
+/* http_role_parse returns the bit of a role's name, or 0. */
+unsigned http_role_parse(struct slice name);
+/* http_roles_text returns the names of roles, apart by commas. Owns: the arena. */
+struct slice http_roles_text(struct arena *arena, unsigned roles);
 
 /* ---- for handlers ---- */
 

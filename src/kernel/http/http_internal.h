@@ -198,6 +198,14 @@ void http_workers_stop(struct http_server *server);
 /* http_serve runs one request to its answer. */
 void http_serve(struct http_request *req);
 
+/* ---- callers.c ---- */
+
+/*
+ * http_admit finds out who calls, and whether he may. Errors: ERR_UNAUTHENTICATED, ERR_FORBIDDEN,
+ * those of the authority's store.
+ */
+enum err http_admit(struct http_request *req, struct why *why) ERR_CHECKED;
+
 /* ---- limit.c ---- */
 
 /*

@@ -296,9 +296,14 @@ void http_router_match(const struct http_router *router, int method,
 
 static void reference_row(const struct http_route *route, struct buf *out)
 {
-    buf_format(out, "| %s | `%s` | %s%s |", method_names[route->method], route->path,
+    buf_format(out, "| %s | `%s` | %s%s", method_names[route->method], route->path,
                route->summary ? route->summary : "",
                route->flags & HTTP_OPERATOR ? " For operators." : "");
+    if (route->roles) {
+        struct slice roles = http_roles_text(out->arena, route->roles);
+        buf_format(out, " For: %.*s.", SLICE_ARG(roles));
+    }
+    buf_add_text(out, " |");
     const char *separator = " ";
     for (size_t i = 0; route->query_keys && route->query_keys[i]; i++) {
         buf_format(out, "%s`%s`", separator, route->query_keys[i]);

@@ -24,55 +24,11 @@ static enum err read_json(struct http_request *req, struct why *why)
     return OK;
 }
 
-/* The address as inet_ntop writes it; an IPv4 client of a dual-stack socket is mapped. */
-static bool is_this_machine(struct slice client)
-{
-    return slice_starts(client, SLICE_LIT("127.")) || slice_equal_text(client, "::1") ||
-           slice_starts(client, SLICE_LIT("::ffff:127."));
-}
-
-static bool has_token(const struct http_call *call, const struct secret *token)
-{
-    static const struct slice scheme = SLICE_LIT("Bearer ");
-    struct slice sent = http_header(call, "Authorization");
-    if (sent.len != scheme.len + secret_len(token) ||
-        !slice_equal_nocase(slice_sub(sent, 0, scheme.len), scheme)) {
-        return false;
-    }
-    return mem_equal_secret(sent.ptr + scheme.len, secret_bytes(token), secret_len(token)) == 1;
-}
-
-/* Whether the caller may use the route. */
-static enum err admit(const struct http_request *req, struct why *why)
-{
-    const struct http_call *call = &req->call;
-    const struct secret *token = &req->server->config.operator_token;
-    if (!(call->route->flags & HTTP_OPERATOR)) {
-        return OK;
-    }
-    if (secret_len(token) > 0) {
-        return has_token(call, token)
-                   ? OK
-                   : why_set(why, ERR_UNAUTHENTICATED, NULL,
-                             "This is for operators: send Authorization: Bearer with "
-                             "http.operator_token.");
-    }
-    return is_this_machine(call->client)
-               ? OK
-               : why_set(why, ERR_FORBIDDEN, NULL,
-                         "This is for operators: without http.operator_token it is answered on the "
-                         "machine itself only.");
-}
-
 static enum err decode(struct http_request *req, struct why *why)
 {
     struct http_call *call = &req->call;
-    enum err e = admit(req, why);
-    if (e) {
-        return e;
-    }
-    e = http_query_decode(call->req, req->query, call->route, &call->query, &call->query_count,
-                          why);
+    enum err e = http_query_decode(call->req, req->query, call->route, &call->query,
+                                   &call->query_count, why);
     if (!e && (call->route->flags & HTTP_JSON_BODY)) {
         e = read_json(req, why);
     }
@@ -136,6 +92,7 @@ void http_serve(struct http_request *req)
     struct why why = {.err = OK};
     struct cache_verdict verdict = {0};
     enum err e = http_limit_take(req, &verdict, &why);
+    e = e ? e : http_admit(req, &why);
     if (!e && http_final_find(req)) {
         http_limit_tell(req, &verdict);
         return;
