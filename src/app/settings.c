@@ -203,6 +203,7 @@ bool settings_is_development(const struct settings *s)
 static enum err check_together(const struct settings *s, struct why *why)
 {
     enum err e = cache_url_check(s->cache.redis_url, why);
+    e = e == OK ? http_config_check(&s->http, why) : e;
     if (e != OK) {
         return e;
     }

@@ -98,6 +98,7 @@ static void try_headers(struct slice lines, bool http11)
     for (size_t i = 0; i < count; i++) {
         (void)http_media_is_json(headers[i].value);
         (void)http_etag_matches(headers[i].value, SLICE_LIT("v1"));
+        (void)http_accepts_gzip(headers[i].value);
         (void)http_id_is_valid(headers[i].value);
         (void)http_key_is_valid(headers[i].value);
     }

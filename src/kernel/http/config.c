@@ -44,6 +44,11 @@ const struct config_row http_config_rows[] = {
         "Whether requests that change something need a caller: an API key or http.operator_token."),
     ROW("http.access_log", CONFIG_BOOL, access_log, "false", 0, 0,
         "Log every request at level info; otherwise successful ones at level debug."),
+    ROW("http.gzip", CONFIG_BOOL, gzip, "true", 0, 0,
+        "Compress answers to GET of 1 KiB and more for clients that take gzip."),
+    ROW("http.cors_origins", CONFIG_TEXT, cors_origins, "", 0, 0,
+        "Origins whose pages may call the API from a browser, as https://app.example.com, apart by "
+        "commas; * is any, empty none."),
     ROW("http.operator_token", CONFIG_SECRET, operator_token, NULL, 0, 0,
         "What operators send as Authorization: Bearer to the routes that are for them. Without it "
         "these are answered to callers on this machine only, which behind a proxy on the same "

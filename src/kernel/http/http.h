@@ -70,6 +70,16 @@
  * Retry-After. With Redis all processes count together (cache.h). Behind a proxy all clients are
  * one: leave it to the proxy.
  *
+ * Browsers: pages of the origins in `cors_origins` may call the API and read the headers that an
+ * answer is incomplete without (Fetch standard, CORS protocol). Credentials of the browser itself
+ * (cookies) are never allowed: callers send theirs in Authorization. With a list of origins every
+ * answer varies by Origin; a page of another origin gets an answer that its browser keeps from it.
+ *
+ * What a GET answers with 200 has a validator: the handler's own, or the first half of the body's
+ * SHA-256. A client that takes gzip (RFC 9110 section 12.5.3) gets answers to GET of 1 KiB and
+ * more compressed, under a validator of their own. Answers to POST are never compressed: secrets
+ * are shown there.
+ *
  * Answers that can never change (call->final, of routes with HTTP_MAY_BE_FINAL) are kept in Redis
  * under path and query, and given from there.
  *
@@ -216,6 +226,8 @@ struct http_config {
     int64_t drain_usec;
     uint64_t rate_limit; /* requests a minute of one client; 0: no limit */
     bool access_log;
+    bool gzip;
+    const char *cors_origins;
     bool auth_required;                     /* what changes something needs a caller */
     const struct http_authority *authority; /* not a row: who knows callers, or NULL */
     struct cache *cache; /* not a row: counts for all processes, keeps final answers; or NULL */
@@ -225,6 +237,9 @@ struct http_config {
 /* http_config_rows are the rows of section "http". */
 extern const struct config_row http_config_rows[];
 extern const size_t http_config_row_count;
+
+/* http_config_check holds what rows cannot: http.cors_origins. Errors: ERR_CONFIG. */
+enum err http_config_check(const struct http_config *config, struct why *why) ERR_CHECKED;
 
 /* Descriptors that the rest of the program needs beside connections. */
 #define HTTP_DESCRIPTORS_OTHER 128

@@ -83,6 +83,8 @@ struct http_answer {
     int64_t limit_reset_sec;
     bool replayed;
     bool close;
+    bool gzipped;
+    bool varies; /* by what the client takes: it is, or could have been, compressed */
     bool is_get;
 };
 
@@ -130,6 +132,27 @@ void http_reply_options(struct http_request *req, unsigned methods);
 void http_reply_bare(struct buf *out, enum err e, struct slice request_id);
 /* http_answer_policy returns the Content-Security-Policy that fits the content type. */
 const char *http_answer_policy(const struct http_answer *answer);
+
+/* ---- represent.c ---- */
+
+/* http_represent gives an answer to GET its validator, answers 304 if that fits, and compresses. */
+void http_represent(struct http_request *req);
+
+/* ---- cors.c ---- */
+
+#define HTTP_CORS_HEADERS_MAX 5
+
+struct http_cors {
+    bool any;
+    const struct slice *origins;
+    size_t count;
+};
+
+/* http_cors_parse reads http.cors_origins. Errors: ERR_CONFIG. */
+enum err http_cors_parse(struct arena *arena, const char *text, struct http_cors *out,
+                         struct why *why) ERR_CHECKED;
+/* http_cors_headers writes what the answer tells browsers, and says how many headers that are. */
+size_t http_cors_headers(struct http_request *req, struct http_param out[HTTP_CORS_HEADERS_MAX]);
 
 /* ---- idempotency.c ---- */
 
@@ -299,6 +322,7 @@ struct http_server {
     struct http_config config;
     struct arena boot;
     const struct http_router *router;
+    struct http_cors cors;
     struct store *store;
     struct MHD_Daemon *daemon;
     uint16_t port;

@@ -265,8 +265,26 @@ static bool add_optional(struct http_request *req, struct MHD_Response *response
     if (a->status == 401) {
         good = good && add_header(response, "WWW-Authenticate", "Bearer");
     }
+    if (a->gzipped) {
+        good = good && add_header(response, "Content-Encoding", "gzip");
+    }
+    if (a->varies) {
+        good = good && add_header(response, "Vary", "Accept-Encoding");
+    }
     if (a->close) {
         good = good && add_header(response, "Connection", "close");
+    }
+    return good;
+}
+
+static bool add_cors(struct http_request *req, struct MHD_Response *response)
+{
+    struct http_param headers[HTTP_CORS_HEADERS_MAX];
+    size_t count = http_cors_headers(req, headers);
+    bool good = true;
+    for (size_t i = 0; i < count; i++) {
+        good = good && add_header(response, slice_cstr(&req->arena, headers[i].name),
+                                  slice_cstr(&req->arena, headers[i].value));
     }
     return good;
 }
@@ -280,7 +298,7 @@ static bool add_headers(struct http_request *req, struct MHD_Response *response)
            add_header(response, "Referrer-Policy", "no-referrer") &&
            add_header(response, "Content-Security-Policy", http_answer_policy(a)) &&
            add_header(response, "Cache-Control", a->is_get ? "no-cache" : "no-store") &&
-           add_optional(req, response);
+           add_cors(req, response) && add_optional(req, response);
 }
 
 /* A client that does not read must not hold its connection for ever; a slow line may be slow. */

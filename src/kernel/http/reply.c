@@ -75,15 +75,8 @@ void http_reply_success(struct http_request *req)
         .location = call->location,
         .is_get = req->method == HTTP_GET,
     };
-    if (!a->is_get || call->etag.len == 0) {
-        return;
-    }
-    a->etag = call->etag;
-    struct slice condition = http_header(call, "If-None-Match");
-    if (call->status == 200 && http_etag_matches(condition, call->etag)) {
-        a->status = 304;
-        a->body = SLICE_EMPTY;
-        a->content_type = NULL;
+    if (a->is_get) {
+        a->etag = call->etag;
     }
 }
 

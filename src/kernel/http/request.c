@@ -441,6 +441,49 @@ bool http_etag_matches(struct slice if_none_match, struct slice etag)
     return false;
 }
 
+/* Whether a weight ("q=0.5", RFC 9110 section 12.4.2) is well formed and above 0. */
+static bool is_wanted(struct slice weight)
+{
+    bool above = false;
+    if (weight.len < 3 || weight.len > 7 || (weight.ptr[0] | 0x20) != 'q' || weight.ptr[1] != '=' ||
+        (weight.len > 3 && weight.ptr[3] != '.')) {
+        return false;
+    }
+    for (size_t i = 2; i < weight.len; i++) {
+        uint8_t c = weight.ptr[i];
+        if (i == 3) {
+            continue;
+        }
+        if (c < '0' || c > (i == 2 || weight.ptr[2] == '1' ? '1' : '9') ||
+            (i > 3 && weight.ptr[2] == '1' && c != '0')) {
+            return false;
+        }
+        above = above || c != '0';
+    }
+    return above;
+}
+
+bool http_accepts_gzip(struct slice accept_encoding)
+{
+    bool any = false;
+    struct slice rest = accept_encoding;
+    while (rest.len > 0) {
+        struct slice one;
+        struct slice coding;
+        struct slice weight;
+        (void)slice_cut(rest, ',', &one, &rest);
+        bool weighed = slice_cut(one, ';', &coding, &weight);
+        coding = slice_trim(coding);
+        bool wanted = !weighed || is_wanted(slice_trim(weight));
+        if (slice_equal_nocase(coding, SLICE_LIT("gzip")) ||
+            slice_equal_nocase(coding, SLICE_LIT("x-gzip"))) {
+            return wanted;
+        }
+        any = any || (wanted && slice_equal_text(coding, "*"));
+    }
+    return any;
+}
+
 static bool is_id_char(uint8_t c)
 {
     return is_alnum(c) || c == '_' || c == '.' || c == '-';

@@ -61,6 +61,11 @@ bool http_headers_find(const struct http_param *headers, size_t count, const cha
 bool http_media_is_json(struct slice content_type);
 /* http_etag_matches says whether an If-None-Match list holds the strong validator `etag`. */
 bool http_etag_matches(struct slice if_none_match, struct slice etag);
+/*
+ * http_accepts_gzip says whether an Accept-Encoding lets gzip be sent: named (also as x-gzip) or
+ * meant by "*", with a weight that is not 0. What cannot be read does not.
+ */
+bool http_accepts_gzip(struct slice accept_encoding);
 /* http_id_is_valid says whether text may serve as a request id. */
 bool http_id_is_valid(struct slice id);
 /* http_key_is_valid says whether text may serve as an idempotency key. */

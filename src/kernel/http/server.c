@@ -151,6 +151,7 @@ enum err http_start(struct http_server **out, const struct http_config *config,
     http_metrics_register();
     struct http_server *server = server_new(config, store);
     enum err e = http_router_build(&server->boot, tables, table_count, &server->router, why);
+    e = e ? e : http_cors_parse(&server->boot, config->cors_origins, &server->cors, why);
     e = e ? e : check_store(server, tables, table_count, why);
     if (!e) {
         fit_descriptors(server);

@@ -94,6 +94,7 @@ void http_serve(struct http_request *req)
     enum err e = http_limit_take(req, &verdict, &why);
     e = e ? e : http_admit(req, &why);
     if (!e && http_final_find(req)) {
+        http_represent(req);
         http_limit_tell(req, &verdict);
         return;
     }
@@ -103,6 +104,7 @@ void http_serve(struct http_request *req)
     } else if (!e) {
         run_handler(req);
         http_final_keep(req);
+        http_represent(req);
     }
     if (e) {
         fail(req, e, &why);

@@ -39,6 +39,8 @@ static void defaults_fill_every_member(void **state)
     assert_int_equal(config.idle_usec, 60000000);
     assert_int_equal(config.drain_usec, 10000000);
     assert_false(config.access_log);
+    assert_true(config.gzip);
+    assert_string_equal(config.cors_origins, "");
     assert_int_equal(secret_len(&config.operator_token), 0);
     config_free(c);
 }

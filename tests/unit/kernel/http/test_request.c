@@ -345,6 +345,42 @@ static void etags_are_compared(void **state)
     assert_false(http_etag_matches(text("\""), text("")));
 }
 
+static void gzip_is_sent_to_who_takes_it(void **state)
+{
+    static const char *const takes[] = {"gzip",
+                                        "GZIP",
+                                        "x-gzip",
+                                        "*",
+                                        "deflate, gzip;q=1.0, *;q=0.5",
+                                        "br , gzip ; q=0.001",
+                                        "*;q=0, gzip",
+                                        "gzip;q=1.000"};
+    static const char *const refuses[] = {"",
+                                          "identity",
+                                          "gzip;q=0",
+                                          "*, gzip;q=0.000",
+                                          "*;q=0",
+                                          "gzipp",
+                                          "gzip;q=2",
+                                          "gzip;q=1.001",
+                                          "gzip;q=0.0001",
+                                          "gzip;q=.5",
+                                          "gzip;level=1",
+                                          "gzip;q=0x1",
+                                          ";q=1",
+                                          ",,"};
+    for (size_t i = 0; i < sizeof takes / sizeof takes[0]; i++) {
+        if (!http_accepts_gzip(text(takes[i]))) {
+            fail_msg("%s", takes[i]);
+        }
+    }
+    for (size_t i = 0; i < sizeof refuses / sizeof refuses[0]; i++) {
+        if (http_accepts_gzip(text(refuses[i]))) {
+            fail_msg("%s", refuses[i]);
+        }
+    }
+}
+
 static void ids_and_keys_are_checked(void **state)
 {
     char long_text[300];
@@ -384,13 +420,21 @@ static void handlers_read_parameters_and_headers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(percent_is_undone_once),   TEST(malformed_percent_is_refused),
-        TEST(targets_are_split),        TEST(paths_become_segments),
-        TEST(queries_are_read),         TEST(strange_queries_are_refused),
-        TEST(pages_are_read),           TEST(cursors_are_base64url),
-        TEST(framing_is_read),          TEST(header_sets_of_two_meanings_are_refused),
-        TEST(json_is_recognised),       TEST(etags_are_compared),
-        TEST(ids_and_keys_are_checked), TEST(handlers_read_parameters_and_headers),
+        TEST(percent_is_undone_once),
+        TEST(malformed_percent_is_refused),
+        TEST(targets_are_split),
+        TEST(paths_become_segments),
+        TEST(queries_are_read),
+        TEST(strange_queries_are_refused),
+        TEST(pages_are_read),
+        TEST(cursors_are_base64url),
+        TEST(framing_is_read),
+        TEST(header_sets_of_two_meanings_are_refused),
+        TEST(json_is_recognised),
+        TEST(etags_are_compared),
+        TEST(gzip_is_sent_to_who_takes_it),
+        TEST(ids_and_keys_are_checked),
+        TEST(handlers_read_parameters_and_headers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
