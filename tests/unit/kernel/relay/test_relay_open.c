@@ -146,10 +146,14 @@ static void no_verdict_makes_a_storm(void **state)
         FAULT(send_error, answers[i]);
         settle();
         unsigned before = fake_node_calls(node, "eth_sendRawTransaction");
+        int64_t begun_usec = clock_mono_usec();
         for (int k = 0; k < 100; k++) {
             assert_int_equal(step_once(NULL, NULL), OK);
         }
-        assert_int_equal(fake_node_calls(node, "eth_sendRawTransaction"), before);
+        /* The shortest pause is a second: on a machine so slow that it ends, one more is right. */
+        int64_t pauses = (clock_mono_usec() - begun_usec) / SECONDS;
+        unsigned sent = fake_node_calls(node, "eth_sendRawTransaction") - before;
+        assert_true(sent <= pauses);
         FAULT(send_error, NULL);
         wait_seconds(16);
         mine();
