@@ -1,4 +1,6 @@
 /* fuzz_auth_token.c: what is read as a key has its one length, and its id is where it was. */
+#include <string.h>
+
 #include "kernel/auth/auth.h"
 #include "kernel/base/check.h"
 
