@@ -543,7 +543,15 @@ describe('a lease on the marketplace', () => {
         assert.deepEqual(list.map((b) => b.status), ['refunded', 'accepted', 'refunded']);
         assert.equal(await api.stableOf(bidderA.address), before[0] + bids[0][1]);
         assert.equal(await api.stableOf(bidderB.address), before[1]);
-        await api.refuse('POST', path, { body: { signature: sign(lessor, digest) } }, 409, 'conflict');
+        // Who asks again, because no answer came, is told the same, and nothing is sent.
+        const sent = await api.provider.getTransactionCount(lessor.address);
+        const again = await api.post(path, { signature: sign(lessor, digest) });
+        assert.deepEqual(again.action, done.action);
+        assert.equal(again.onChain.tokenId, done.onChain.tokenId);
+        assert.equal(again.transactionRequest, null);
+        assert.equal(await api.provider.getTransactionCount(lessor.address), sent);
+        await api.refuse('POST', `${V1}/leases/${lease.leaseId}/bids/0/accept`,
+            { body: { signature: sign(lessor, digest) } }, 409, 'conflict');
         await api.refuse('POST', `${V1}/leases/${lease.leaseId}/bids/0/withdraw`, {}, 409, 'conflict', 'bidIndex');
         await api.refuse('POST', `${V1}/leases/${lease.leaseId}/cancel`, {}, 409, 'conflict');
     });

@@ -251,6 +251,11 @@ enum err leasing_api_bid_accept(struct http_call *call, struct why *why)
     if (e == OK) {
         e = store_read(call->store, load_both, &r, why);
     }
+    if (e == OK && slice_equal_text(r.bid_status, "accepted")) {
+        r.ours = true; /* it is done: who asks again, because no answer came, sends nothing */
+        write_action_answer(&r);
+        return OK;
+    }
     if (e == OK) {
         e = may_be_accepted(&r, why);
     }
