@@ -89,6 +89,18 @@ test('a page of another origin is told nothing', async () => {
     }
 });
 
+test('a page is no operator, although its browser is on this machine', async () => {
+    const hooks = '/api/v1/webhooks';
+    assert.equal((await ask('GET', hooks)).status, 200);
+    for (const [method, path] of [['GET', hooks], ['GET', '/api/v1/jobs'], ['DELETE', `${hooks}/x`]]) {
+        for (const origin of [ORIGIN, 'https://evil.example', 'null']) {
+            const refused = await ask(method, path, { origin });
+            assert.equal(refused.status, 403, `${method} ${path} of ${origin}`);
+            assert.equal(JSON.parse(refused.body).code, 'forbidden');
+        }
+    }
+});
+
 test('what is no origin is refused before anything starts', async () => {
     const { status, stderr, stdout } = await run(['config', '--check',
         '--http.cors_origins=https://app.example.com/']);

@@ -142,7 +142,7 @@ test('the command line makes the first key and ends it, beside the daemon, at on
     assert.equal((await cli(open, 'create', 'first')).status, 2);
     assert.equal((await cli(open, 'create', 'first', '--roles', 'root')).lines[0].code, 'invalid_field');
     assert.deepEqual(rows(open.database, `SELECT action, subject, actor_kind FROM audit_log
-        WHERE action LIKE 'auth.%' ORDER BY seq`), [
+        WHERE action LIKE 'auth.%' ORDER BY created_at`), [
         { action: 'auth.key_created', subject: `key/${keyId}`, actor_kind: 3 },
         { action: 'auth.key_revoked', subject: `key/${keyId}`, actor_kind: 3 }]);
 });

@@ -97,6 +97,12 @@ static enum err admit_operator(const struct http_request *req, struct why *why)
     if (secret_len(&req->server->config.operator_token) > 0) {
         return refuse_stranger(call, why);
     }
+    /* A page in a browser of this machine is somebody else's word: only browsers send Origin. */
+    if (http_header(call, "Origin").len > 0) {
+        return why_set(why, ERR_FORBIDDEN, NULL,
+                       "This is for operators: a page of a browser needs http.operator_token, or "
+                       "the API key of an operator.");
+    }
     return is_this_machine(call->client)
                ? OK
                : why_set(why, ERR_FORBIDDEN, NULL,

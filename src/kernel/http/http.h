@@ -52,7 +52,8 @@
  * Operators: a route with HTTP_OPERATOR is answered to callers with `Authorization: Bearer` and
  * http.operator_token, compared in constant time (401 unauthenticated otherwise). Without a token
  * configured it is answered to clients of this machine only (403 forbidden otherwise). A proxy on
- * this machine makes everybody such a client: set the token then.
+ * this machine makes everybody such a client: set the token then. A request with Origin comes from
+ * a page, which anybody may have made: without credentials it is never such a client.
  *
  * Callers: `Authorization: Bearer` carries http.operator_token (principal "operator", roles admin
  * and operator) or what the authority of the configuration knows (an API key: kernel/auth). What is

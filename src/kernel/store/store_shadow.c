@@ -139,7 +139,7 @@ static enum err claim(struct store_shadow *shadow, struct why *why)
     return is_file(shadow) ? claim_file(shadow, why) : claim_schema(shadow, why);
 }
 
-/* What was written to the claim's file is nothing: it may go as soon as nobody waits for it. */
+/* The claim's file goes while it is locked: whoever waits for it sees that it is another one. */
 static void unclaim(struct store_shadow *shadow)
 {
     if (shadow->session != NULL) {
