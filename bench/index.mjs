@@ -100,7 +100,8 @@ function compile() {
 async function makeChain() {
     const port = await freePort();
     const url = `http://127.0.0.1:${port}`;
-    const child = spawn('node_modules/.bin/anvil', ['--silent', '--no-mining', '--port', String(port)],
+    const child = spawn('node_modules/.bin/anvil', ['--silent', '--no-mining', '--port', String(port),
+        '--cache-path', join(dir, 'anvil')],
         { stdio: 'ignore', detached: true });
     children.add(child);
     let from;

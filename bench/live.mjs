@@ -59,7 +59,7 @@ async function startChain() {
     const port = await freePort();
     const url = `http://127.0.0.1:${port}`;
     const child = start('node_modules/.bin/anvil', ['--silent', '--port', String(port),
-        '--gas-limit', '1000000000', '--no-request-size-limit'], 'ignore');
+        '--gas-limit', '1000000000', '--no-request-size-limit', '--cache-path', join(dir, 'anvil')], 'ignore');
     const provider = new JsonRpcProvider(url, 31337, { staticNetwork: true, cacheTimeout: -1 });
     for (let tries = 0; ; tries++) {
         try {

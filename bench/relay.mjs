@@ -74,7 +74,7 @@ class Chain {
         const port = await freePort();
         chain.url = `http://127.0.0.1:${port}`;
         chain.child = spawn('node_modules/.bin/anvil', ['--silent', '--port', String(port),
-            '--gas-limit', '1000000000'], { stdio: 'ignore', detached: true });
+            '--gas-limit', '1000000000', '--cache-path', join(dir, 'anvil')], { stdio: 'ignore', detached: true });
         children.push(chain.child);
         chain.provider = new JsonRpcProvider(chain.url, 31337, { staticNetwork: true, cacheTimeout: -1 });
         for (let tries = 0; ; tries++) {

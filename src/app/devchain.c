@@ -1,5 +1,6 @@
 #include "app/devchain.h"
 
+#include "app/devchain_cache.h"
 #include "kernel/base/check.h"
 #include "kernel/base/clock.h"
 #include "kernel/base/mem.h"
@@ -35,6 +36,7 @@ struct devchain {
     int log_fd;
     int lock_fd;          /* -1 without a state file */
     uint64_t genesis_sec; /* 0: when it starts */
+    struct devchain_cache cache;
     char url[URL_TEXT_MAX];
 };
 
@@ -230,6 +232,8 @@ static void make_args(struct arena *arena, const struct devchain_options *option
     add_arg(arena, l, "--order");
     add_arg(arena, l, "fifo");
     add_arg(arena, l, "--quiet");
+    add_arg(arena, l, "--cache-path");
+    add_arg(arena, l, chain->cache.path);
     add_arg(arena, l, "--no-cors");
     if (chain->genesis_sec > 0) {
         add_number(arena, l, "--timestamp", chain->genesis_sec);
@@ -387,6 +391,9 @@ static enum err prepare(struct arena *arena, const struct devchain_options *opti
         e = open_log(options->log_path, &chain->log_fd, why);
     }
     if (e == OK) {
+        e = devchain_cache_open(&chain->cache, why);
+    }
+    if (e == OK) {
         l->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         e = l->null_fd >= 0 ? OK : why_set(why, ERR_IO, NULL, "/dev/null cannot be opened.");
     }
@@ -412,6 +419,7 @@ enum err devchain_start(const struct devchain_options *options, struct devchain 
     chain->pid = -1;
     chain->log_fd = -1;
     chain->lock_fd = -1;
+    chain->cache = (struct devchain_cache){.lock_fd = -1};
     struct launch l = {.null_fd = -1};
     int port_fd = -1;
     enum err e = prepare(&scratch, options, chain, &l, &port_fd, why);
@@ -479,5 +487,6 @@ void devchain_stop(struct devchain *chain)
     }
     close_if_open(chain->log_fd);
     close_if_open(chain->lock_fd);
+    devchain_cache_close(&chain->cache);
     mem_free(chain);
 }

@@ -297,6 +297,63 @@ static void test_state_survives_the_death_of_its_parent(void **state)
     devchain_stop(chain);
 }
 
+/* ---- the folder for older states ---- */
+
+static size_t folders_in(const char *base)
+{
+    size_t n = 0;
+    DIR *dir = opendir(base);
+    assert_non_null(dir);
+    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        n += strncmp(entry->d_name, "freehold-chain-", 15) == 0;
+    }
+    (void)closedir(dir);
+    return n;
+}
+
+static void test_older_states_go_with_the_chain(void **state)
+{
+    (void)state;
+    need_anvil();
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    char base[128];
+    char other[160];
+    (void)snprintf(base, sizeof(base), "%s/states", folder);
+    (void)snprintf(other, sizeof(other), "%s/freehold-chain-link", base);
+    assert_int_equal(mkdir(base, 0700), 0);
+    assert_int_equal(setenv("TMPDIR", base, 1), 0);
+
+    struct devchain_options options = plain();
+    struct devchain *chain = NULL;
+    assert_int_equal(devchain_start(&options, &chain, NULL), OK);
+    assert_int_equal(folders_in(base), 1);
+    devchain_stop(chain);
+    assert_int_equal(folders_in(base), 0);
+
+    /* One is killed: the next one removes its folder, and none of a chain that lives. */
+    pid_t killed = -1;
+    pid_t child = start_in_child(NULL, &killed);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(ends_soon(killed, &status));
+    assert_int_equal(folders_in(base), 1);
+    assert_int_equal(symlink(folder, other), 0); /* never followed */
+    struct devchain *second = NULL;
+    assert_int_equal(devchain_start(&options, &chain, NULL), OK);
+    assert_int_equal(devchain_start(&options, &second, NULL), OK);
+    assert_int_equal(folders_in(base), 3);
+    assert_int_equal(access(base, F_OK), 0);
+    devchain_stop(second);
+    devchain_stop(chain);
+    assert_int_equal(folders_in(base), 1);
+
+    assert_int_equal(unlink(other), 0);
+    assert_int_equal(rmdir(base), 0);
+    assert_int_equal(devchain_start(&options, &chain, NULL), ERR_IO);
+    assert_int_equal(unsetenv("TMPDIR"), 0);
+}
+
 /* Reads the genesis block, and how far the newest block is from the present. */
 static void look_at_time(const struct devchain *chain, struct hash *out_genesis,
                          int64_t *out_off_sec)
@@ -488,8 +545,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    static const char *const names[] = {
-        "bin/anvil", "bin", "copy", "anvil-that-fails", "leak", "state.json", "state.json.lock"};
+    static const char *const names[] = {"bin/anvil",        "bin",        "copy",
+                                        "anvil-that-fails", "leak",       "state.json",
+                                        "state.json.lock",  "again.json", "again.json.lock"};
     char path[160];
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         (void)snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
@@ -510,6 +568,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_nothing_of_ours_is_inherited),
         cmocka_unit_test(test_ends_with_its_parent),
         cmocka_unit_test(test_state_survives_the_death_of_its_parent),
+        cmocka_unit_test(test_older_states_go_with_the_chain),
         cmocka_unit_test(test_genesis_survives_restarts),
         cmocka_unit_test(test_early_end_is_explained),
         cmocka_unit_test(test_named_program_missing),
