@@ -201,6 +201,11 @@ enum err command_db(struct cli *cli, struct why *why)
         cli_word(cli, 3) != NULL) {
         return why_set(why, ERR_USAGE, NULL, "db copy FROM TO, each sqlite:PATH or postgresql://…");
     }
+    if (!store_url_known(from) || !store_url_known(to)) {
+        return why_set(why, ERR_USAGE, NULL,
+                       "db copy: %s must be sqlite:PATH or postgresql://HOST/NAME.",
+                       store_url_known(from) ? "TO" : "FROM");
+    }
     struct settings settings;
     struct store *source = NULL;
     struct store *target = NULL;

@@ -324,8 +324,9 @@ describe('what a copy refuses', options, () => {
         assert.equal((await run(['migrate', 'up', '--to=5', `--store.url=${old}`])).status, 0);
         assert.equal((await run(['migrate', 'up', `--store.url=${empty}`])).status, 0);
         await refused(`sqlite:${join(dir, 'none.db')}`, empty, 'not_found', /There is no database/);
+        await refused('mysql://there/none', empty, 'usage', /FROM must be sqlite:PATH/);
+        await refused(empty, join(dir, 'path.db'), 'usage', /TO must be sqlite:PATH/);
         await refused(old, empty, 'db_version', /at version 5 of \d+: run freehold migrate up/);
-        await refused('mysql://x/y', empty, 'config', /sqlite:PATH or postgresql/);
         await refused(empty, empty, 'locked', /in use by process/);
         assert.equal((await run(['db', 'copy', empty])).status, 2);
     });

@@ -99,14 +99,27 @@ static const struct scheme schemes[] = {
     {"postgres://", &store_driver_postgres},
 };
 
-static enum err find_driver(const char *url, const struct store_driver **out, struct why *why)
+static const struct store_driver *driver_of(const char *url)
 {
     struct slice text = slice_text(url);
     for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
         if (slice_starts(text, slice_text(schemes[i].prefix))) {
-            *out = schemes[i].driver;
-            return OK;
+            return schemes[i].driver;
         }
+    }
+    return NULL;
+}
+
+bool store_url_known(const char *url)
+{
+    return driver_of(url) != NULL;
+}
+
+static enum err find_driver(const char *url, const struct store_driver **out, struct why *why)
+{
+    *out = driver_of(url);
+    if (*out != NULL) {
+        return OK;
     }
     return why_set(why, ERR_CONFIG, "store.url",
                    "store.url must be sqlite:PATH or postgresql://HOST/NAME.");

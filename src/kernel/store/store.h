@@ -253,6 +253,9 @@ bool store_in_tx(void);
 /* store_kind names the kind of database: "sqlite" or "postgres". */
 const char *store_kind(const struct store *store);
 
+/* store_url_known says whether a url is of a kind that can be opened. */
+bool store_url_known(const char *url);
+
 /* store_url_shown returns the url without a password, for logs and health. */
 const char *store_url_shown(const struct store *store);
 
