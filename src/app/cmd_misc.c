@@ -180,7 +180,8 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
                                         leasing_http_table(NULL),
                                         ops_transactions_http_table(&no_ops),
                                         webhooks_http_table(NULL),
-                                        auth_http_table(NULL)};
+                                        auth_http_table(NULL),
+                                        leasing_market_http_table(NULL)};
     const struct chain_table events = leasing_chain_table(NULL);
     struct job_table jobs[SCHEDULES_TABLES_MAX];
     size_t job_tables = schedules_job_tables(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, jobs);

@@ -600,6 +600,7 @@ static enum err start_http(struct service *s, struct why *why)
     s->http_tables[4] = ops_transactions_http_table(&s->ops);
     s->http_tables[5] = webhooks_http_table(&s->webhooks);
     s->http_tables[6] = auth_http_table(&s->auth);
+    s->http_tables[7] = leasing_market_http_table(s->leasing);
     size_t count = has_role(s, ROLE_API) ? sizeof s->http_tables / sizeof s->http_tables[0] : 1;
     return http_start(&s->http, &s->settings->http, s->http_tables, count, s->store, why);
 }

@@ -56,7 +56,7 @@ struct service {
     struct jobs *jobs;
     struct ops ops;
     char roles[ROLES_TEXT_MAX];
-    struct http_table http_tables[7];
+    struct http_table http_tables[8];
     struct auth auth;
     struct webhooks webhooks;
     struct http_server *http;

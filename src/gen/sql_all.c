@@ -235,6 +235,23 @@ extern const struct store_statement leasing_reconcile_sql_tokens;
 extern const struct store_statement leasing_reconcile_sql_unlink_asset;
 extern const struct store_statement leasing_reconcile_sql_unlink_lease;
 extern const struct store_statement leasing_reconcile_sql_unlink_type;
+extern const struct store_statement leasing_sales_sql_acceptance_last;
+extern const struct store_statement leasing_sales_sql_action_last;
+extern const struct store_statement leasing_sales_sql_action_put;
+extern const struct store_statement leasing_sales_sql_actions_list;
+extern const struct store_statement leasing_sales_sql_bid_get;
+extern const struct store_statement leasing_sales_sql_bid_request_claim;
+extern const struct store_statement leasing_sales_sql_bid_request_get;
+extern const struct store_statement leasing_sales_sql_bid_request_intents;
+extern const struct store_statement leasing_sales_sql_bid_requests_list;
+extern const struct store_statement leasing_sales_sql_bids_list;
+extern const struct store_statement leasing_sales_sql_get;
+extern const struct store_statement leasing_sales_sql_held;
+extern const struct store_statement leasing_sales_sql_list;
+extern const struct store_statement leasing_sales_sql_request_claim;
+extern const struct store_statement leasing_sales_sql_request_get;
+extern const struct store_statement leasing_sales_sql_request_intent;
+extern const struct store_statement leasing_sales_sql_requests_list;
 extern const struct store_statement leasing_watch_sql_action;
 extern const struct store_statement leasing_watch_sql_asset;
 extern const struct store_statement leasing_watch_sql_lease;
@@ -416,7 +433,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 393,
+    .id = 410,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -454,7 +471,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 394,
+    .id = 411,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -479,7 +496,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 395,
+    .id = 412,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -505,7 +522,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 396,
+    .id = 413,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -566,7 +583,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 397,
+    .id = 414,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -615,7 +632,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 398,
+    .id = 415,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -640,7 +657,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 399,
+    .id = 416,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -677,7 +694,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 400,
+    .id = 417,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -732,7 +749,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 401,
+    .id = 418,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -764,7 +781,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 402,
+    .id = 419,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -789,7 +806,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 403,
+    .id = 420,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -809,7 +826,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 404,
+    .id = 421,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -826,7 +843,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 405,
+    .id = 422,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -864,7 +881,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 406,
+    .id = 423,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -904,7 +921,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 407,
+    .id = 424,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -929,7 +946,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 408,
+    .id = 425,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -956,7 +973,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 409,
+    .id = 426,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -1004,7 +1021,7 @@ static const struct store_column table_auth_keys_first_fields[] = {
 };
 static const struct store_statement table_auth_keys_first = {
     .name = "table_auth_keys_first",
-    .id = 410,
+    .id = 427,
     .writes = false,
     .sqlite =
         "SELECT key_id, name, secret_hash, roles, created_by, created_at, expires_at, revoked_at, used_at\n"
@@ -1039,7 +1056,7 @@ static const struct store_column table_auth_keys_next_fields[] = {
 };
 static const struct store_statement table_auth_keys_next = {
     .name = "table_auth_keys_next",
-    .id = 411,
+    .id = 428,
     .writes = false,
     .sqlite =
         "SELECT key_id, name, secret_hash, roles, created_by, created_at, expires_at, revoked_at, used_at\n"
@@ -1064,7 +1081,7 @@ static const struct store_column table_auth_keys_count_fields[] = {
 };
 static const struct store_statement table_auth_keys_count = {
     .name = "table_auth_keys_count",
-    .id = 412,
+    .id = 429,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_keys",
@@ -1087,7 +1104,7 @@ static const struct store_column table_auth_keys_insert_params[] = {
 };
 static const struct store_statement table_auth_keys_insert = {
     .name = "table_auth_keys_insert",
-    .id = 413,
+    .id = 430,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_keys (key_id, name, secret_hash, roles, created_by, created_at, expires_at, revoked_at, used_at)\n"
@@ -1131,7 +1148,7 @@ static const struct store_column table_backup_runs_first_fields[] = {
 };
 static const struct store_statement table_backup_runs_first = {
     .name = "table_backup_runs_first",
-    .id = 414,
+    .id = 431,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -1167,7 +1184,7 @@ static const struct store_column table_backup_runs_next_fields[] = {
 };
 static const struct store_statement table_backup_runs_next = {
     .name = "table_backup_runs_next",
-    .id = 415,
+    .id = 432,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -1192,7 +1209,7 @@ static const struct store_column table_backup_runs_count_fields[] = {
 };
 static const struct store_statement table_backup_runs_count = {
     .name = "table_backup_runs_count",
-    .id = 416,
+    .id = 433,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM backup_runs",
@@ -1215,7 +1232,7 @@ static const struct store_column table_backup_runs_insert_params[] = {
 };
 static const struct store_statement table_backup_runs_insert = {
     .name = "table_backup_runs_insert",
-    .id = 417,
+    .id = 434,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count)\n"
@@ -1261,7 +1278,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 418,
+    .id = 435,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1300,7 +1317,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 419,
+    .id = 436,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1325,7 +1342,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 420,
+    .id = 437,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -1350,7 +1367,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 421,
+    .id = 438,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -1392,7 +1409,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 422,
+    .id = 439,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1424,7 +1441,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 423,
+    .id = 440,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1449,7 +1466,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 424,
+    .id = 441,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -1468,7 +1485,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 425,
+    .id = 442,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -1506,7 +1523,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 426,
+    .id = 443,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
@@ -1539,7 +1556,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 427,
+    .id = 444,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
@@ -1564,7 +1581,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 428,
+    .id = 445,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -1585,7 +1602,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 429,
+    .id = 446,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block)\n"
@@ -1636,7 +1653,7 @@ static const struct store_column table_chain_expectations_first_fields[] = {
 };
 static const struct store_statement table_chain_expectations_first = {
     .name = "table_chain_expectations_first",
-    .id = 430,
+    .id = 447,
     .writes = false,
     .sqlite =
         "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
@@ -1680,7 +1697,7 @@ static const struct store_column table_chain_expectations_next_fields[] = {
 };
 static const struct store_statement table_chain_expectations_next = {
     .name = "table_chain_expectations_next",
-    .id = 431,
+    .id = 448,
     .writes = false,
     .sqlite =
         "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
@@ -1705,7 +1722,7 @@ static const struct store_column table_chain_expectations_count_fields[] = {
 };
 static const struct store_statement table_chain_expectations_count = {
     .name = "table_chain_expectations_count",
-    .id = 432,
+    .id = 449,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_expectations",
@@ -1737,7 +1754,7 @@ static const struct store_column table_chain_expectations_insert_params[] = {
 };
 static const struct store_statement table_chain_expectations_insert = {
     .name = "table_chain_expectations_insert",
-    .id = 433,
+    .id = 450,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_expectations (expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at)\n"
@@ -1789,7 +1806,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 434,
+    .id = 451,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1823,7 +1840,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 435,
+    .id = 452,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1848,7 +1865,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 436,
+    .id = 453,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -1870,7 +1887,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 437,
+    .id = 454,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -1891,7 +1908,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 438,
+    .id = 455,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -1911,7 +1928,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 439,
+    .id = 456,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1946,7 +1963,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 440,
+    .id = 457,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1977,7 +1994,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 441,
+    .id = 458,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -2002,7 +2019,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 442,
+    .id = 459,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -2020,7 +2037,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 443,
+    .id = 460,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -2061,7 +2078,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 444,
+    .id = 461,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -2100,7 +2117,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 445,
+    .id = 462,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -2125,7 +2142,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 446,
+    .id = 463,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -2150,7 +2167,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 447,
+    .id = 464,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -2193,7 +2210,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 448,
+    .id = 465,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -2226,7 +2243,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 449,
+    .id = 466,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -2251,7 +2268,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 450,
+    .id = 467,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -2271,7 +2288,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 451,
+    .id = 468,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -2305,7 +2322,7 @@ static const struct store_column table_installation_first_fields[] = {
 };
 static const struct store_statement table_installation_first = {
     .name = "table_installation_first",
-    .id = 452,
+    .id = 469,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -2333,7 +2350,7 @@ static const struct store_column table_installation_next_fields[] = {
 };
 static const struct store_statement table_installation_next = {
     .name = "table_installation_next",
-    .id = 453,
+    .id = 470,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -2358,7 +2375,7 @@ static const struct store_column table_installation_count_fields[] = {
 };
 static const struct store_statement table_installation_count = {
     .name = "table_installation_count",
-    .id = 454,
+    .id = 471,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM installation",
@@ -2374,7 +2391,7 @@ static const struct store_column table_installation_insert_params[] = {
 };
 static const struct store_statement table_installation_insert = {
     .name = "table_installation_insert",
-    .id = 455,
+    .id = 472,
     .writes = true,
     .sqlite =
         "INSERT INTO installation (single, id)\n"
@@ -2406,7 +2423,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 456,
+    .id = 473,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2436,7 +2453,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 457,
+    .id = 474,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2461,7 +2478,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 458,
+    .id = 475,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -2479,7 +2496,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 459,
+    .id = 476,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired, spec)\n"
@@ -2512,7 +2529,7 @@ static const struct store_column table_job_queues_first_fields[] = {
 };
 static const struct store_statement table_job_queues_first = {
     .name = "table_job_queues_first",
-    .id = 460,
+    .id = 477,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2541,7 +2558,7 @@ static const struct store_column table_job_queues_next_fields[] = {
 };
 static const struct store_statement table_job_queues_next = {
     .name = "table_job_queues_next",
-    .id = 461,
+    .id = 478,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2566,7 +2583,7 @@ static const struct store_column table_job_queues_count_fields[] = {
 };
 static const struct store_statement table_job_queues_count = {
     .name = "table_job_queues_count",
-    .id = 462,
+    .id = 479,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_queues",
@@ -2583,7 +2600,7 @@ static const struct store_column table_job_queues_insert_params[] = {
 };
 static const struct store_statement table_job_queues_insert = {
     .name = "table_job_queues_insert",
-    .id = 463,
+    .id = 480,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated)\n"
@@ -2636,7 +2653,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 464,
+    .id = 481,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2686,7 +2703,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 465,
+    .id = 482,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2711,7 +2728,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 466,
+    .id = 483,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -2749,7 +2766,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 467,
+    .id = 484,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
@@ -2770,7 +2787,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 468,
+    .id = 485,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -2790,7 +2807,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 469,
+    .id = 486,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2846,7 +2863,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 470,
+    .id = 487,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2884,7 +2901,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 471,
+    .id = 488,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2909,7 +2926,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 472,
+    .id = 489,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -2932,7 +2949,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 473,
+    .id = 490,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -2976,7 +2993,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 474,
+    .id = 491,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -3014,7 +3031,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 475,
+    .id = 492,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -3039,7 +3056,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 476,
+    .id = 493,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -3062,7 +3079,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 477,
+    .id = 494,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -3107,7 +3124,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 478,
+    .id = 495,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -3145,7 +3162,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 479,
+    .id = 496,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -3170,7 +3187,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 480,
+    .id = 497,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -3194,7 +3211,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 481,
+    .id = 498,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -3238,7 +3255,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 482,
+    .id = 499,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -3274,7 +3291,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 483,
+    .id = 500,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -3299,7 +3316,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 484,
+    .id = 501,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -3321,7 +3338,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 485,
+    .id = 502,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -3391,7 +3408,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 486,
+    .id = 503,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3453,7 +3470,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 487,
+    .id = 504,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3478,7 +3495,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 488,
+    .id = 505,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -3528,7 +3545,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 489,
+    .id = 506,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -3598,7 +3615,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 490,
+    .id = 507,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3632,7 +3649,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 491,
+    .id = 508,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3657,7 +3674,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 492,
+    .id = 509,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -3679,7 +3696,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 493,
+    .id = 510,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -3724,7 +3741,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 494,
+    .id = 511,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3763,7 +3780,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 495,
+    .id = 512,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3788,7 +3805,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 496,
+    .id = 513,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -3813,7 +3830,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 497,
+    .id = 514,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -3866,7 +3883,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 498,
+    .id = 515,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3908,7 +3925,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 499,
+    .id = 516,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3933,7 +3950,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 500,
+    .id = 517,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -3963,7 +3980,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 501,
+    .id = 518,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -4012,7 +4029,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 502,
+    .id = 519,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -4048,7 +4065,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 503,
+    .id = 520,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -4073,7 +4090,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 504,
+    .id = 521,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -4094,7 +4111,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 505,
+    .id = 522,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -4134,7 +4151,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 506,
+    .id = 523,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -4169,7 +4186,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 507,
+    .id = 524,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -4194,7 +4211,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 508,
+    .id = 525,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -4215,7 +4232,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 509,
+    .id = 526,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -4252,7 +4269,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 510,
+    .id = 527,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -4282,7 +4299,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 511,
+    .id = 528,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -4307,7 +4324,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 512,
+    .id = 529,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -4325,7 +4342,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 513,
+    .id = 530,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -4364,7 +4381,7 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 514,
+    .id = 531,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4399,7 +4416,7 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 515,
+    .id = 532,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4424,7 +4441,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 516,
+    .id = 533,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -4447,7 +4464,7 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 517,
+    .id = 534,
     .writes = true,
     .sqlite =
         "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
@@ -4485,7 +4502,7 @@ static const struct store_column table_relay_callers_first_fields[] = {
 };
 static const struct store_statement table_relay_callers_first = {
     .name = "table_relay_callers_first",
-    .id = 518,
+    .id = 535,
     .writes = false,
     .sqlite =
         "SELECT caller_id, next_nonce, updated_at\n"
@@ -4514,7 +4531,7 @@ static const struct store_column table_relay_callers_next_fields[] = {
 };
 static const struct store_statement table_relay_callers_next = {
     .name = "table_relay_callers_next",
-    .id = 519,
+    .id = 536,
     .writes = false,
     .sqlite =
         "SELECT caller_id, next_nonce, updated_at\n"
@@ -4539,7 +4556,7 @@ static const struct store_column table_relay_callers_count_fields[] = {
 };
 static const struct store_statement table_relay_callers_count = {
     .name = "table_relay_callers_count",
-    .id = 520,
+    .id = 537,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_callers",
@@ -4556,7 +4573,7 @@ static const struct store_column table_relay_callers_insert_params[] = {
 };
 static const struct store_statement table_relay_callers_insert = {
     .name = "table_relay_callers_insert",
-    .id = 521,
+    .id = 538,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_callers (caller_id, next_nonce, updated_at)\n"
@@ -4621,7 +4638,7 @@ static const struct store_column table_relay_intents_first_fields[] = {
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 522,
+    .id = 539,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
@@ -4683,7 +4700,7 @@ static const struct store_column table_relay_intents_next_fields[] = {
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 523,
+    .id = 540,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
@@ -4708,7 +4725,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 524,
+    .id = 541,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -4758,7 +4775,7 @@ static const struct store_column table_relay_intents_insert_params[] = {
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 525,
+    .id = 542,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id)\n"
@@ -4779,7 +4796,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 526,
+    .id = 543,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -4799,7 +4816,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 527,
+    .id = 544,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -4867,7 +4884,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 528,
+    .id = 545,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4903,7 +4920,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 529,
+    .id = 546,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4928,7 +4945,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 530,
+    .id = 547,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -4951,7 +4968,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 531,
+    .id = 548,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -4994,7 +5011,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 532,
+    .id = 549,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -5029,7 +5046,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 533,
+    .id = 550,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -5054,7 +5071,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 534,
+    .id = 551,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -5076,7 +5093,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 535,
+    .id = 552,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at)\n"
@@ -5115,7 +5132,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 536,
+    .id = 553,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -5148,7 +5165,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 537,
+    .id = 554,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -5173,7 +5190,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 538,
+    .id = 555,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -5192,7 +5209,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 539,
+    .id = 556,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -5237,7 +5254,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 540,
+    .id = 557,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -5278,7 +5295,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 541,
+    .id = 558,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -5303,7 +5320,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 542,
+    .id = 559,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -5331,7 +5348,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 543,
+    .id = 560,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -5379,7 +5396,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 544,
+    .id = 561,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -5415,7 +5432,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 545,
+    .id = 562,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -5440,7 +5457,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 546,
+    .id = 563,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -5462,7 +5479,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 547,
+    .id = 564,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -5489,6 +5506,268 @@ static const struct store_column table_revenue_claims_columns[] = {
 };
 static const uint16_t table_revenue_claims_key[] = {0, 1, 2};
 
+static const struct store_column table_sale_actions_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_sale_actions_first_fields[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"sale_id", STORE_U256, false},
+    {"bid_index", STORE_U256, true},
+    {"action", STORE_TEXT, false},
+    {"wallet", STORE_ADDRESS, false},
+    {"approve_intent_id", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_sale_actions_first = {
+    .name = "table_sale_actions_first",
+    .id = 565,
+    .writes = false,
+    .sqlite =
+        "SELECT intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at\n"
+        "FROM sale_actions\n"
+        "ORDER BY intent_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at\n"
+        "FROM sale_actions\n"
+        "ORDER BY intent_id\n"
+        "LIMIT $1::bigint",
+    .params = table_sale_actions_first_params,
+    .param_count = 1,
+    .columns = table_sale_actions_first_fields,
+    .column_count = 9,
+};
+
+static const struct store_column table_sale_actions_next_params[] = {
+    {"after_intent_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_sale_actions_next_fields[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"sale_id", STORE_U256, false},
+    {"bid_index", STORE_U256, true},
+    {"action", STORE_TEXT, false},
+    {"wallet", STORE_ADDRESS, false},
+    {"approve_intent_id", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_sale_actions_next = {
+    .name = "table_sale_actions_next",
+    .id = 566,
+    .writes = false,
+    .sqlite =
+        "SELECT intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at\n"
+        "FROM sale_actions\n"
+        "WHERE intent_id > ?1\n"
+        "ORDER BY intent_id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at\n"
+        "FROM sale_actions\n"
+        "WHERE intent_id > $1::text\n"
+        "ORDER BY intent_id\n"
+        "LIMIT $2::bigint",
+    .params = table_sale_actions_next_params,
+    .param_count = 2,
+    .columns = table_sale_actions_next_fields,
+    .column_count = 9,
+};
+
+static const struct store_column table_sale_actions_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_sale_actions_count = {
+    .name = "table_sale_actions_count",
+    .id = 567,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM sale_actions",
+    .postgres =
+        "SELECT count(*) AS rows FROM sale_actions",
+    .columns = table_sale_actions_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_sale_actions_insert_params[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"sale_id", STORE_U256, false},
+    {"bid_index", STORE_U256, true},
+    {"action", STORE_TEXT, false},
+    {"wallet", STORE_ADDRESS, false},
+    {"approve_intent_id", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_sale_actions_insert = {
+    .name = "table_sale_actions_insert",
+    .id = 568,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO sale_actions (intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    .postgres =
+        "INSERT INTO sale_actions (intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at)\n"
+        "VALUES ($1::text, $2::bigint, $3::bytea, $4::numeric, $5::numeric, $6::text, $7::bytea, $8::text, $9::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY sale_actions (intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at) FROM STDIN (FORMAT binary)",
+    .params = table_sale_actions_insert_params,
+    .param_count = 9,
+};
+
+static const struct store_column table_sale_actions_columns[] = {
+    {"intent_id", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"sale_id", STORE_U256, false},
+    {"bid_index", STORE_U256, true},
+    {"action", STORE_TEXT, false},
+    {"wallet", STORE_ADDRESS, false},
+    {"approve_intent_id", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const uint16_t table_sale_actions_key[] = {0};
+
+static const struct store_column table_sale_bid_requests_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_sale_bid_requests_first_fields[] = {
+    {"request_id", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"sale_id", STORE_U256, false},
+    {"bidder", STORE_ADDRESS, false},
+    {"amount", STORE_U256, false},
+    {"price", STORE_U256, false},
+    {"funds", STORE_U256, false},
+    {"approve_intent_id", STORE_TEXT, true},
+    {"bid_intent_id", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_sale_bid_requests_first = {
+    .name = "table_sale_bid_requests_first",
+    .id = 569,
+    .writes = false,
+    .sqlite =
+        "SELECT request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at\n"
+        "FROM sale_bid_requests\n"
+        "ORDER BY request_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at\n"
+        "FROM sale_bid_requests\n"
+        "ORDER BY request_id\n"
+        "LIMIT $1::bigint",
+    .params = table_sale_bid_requests_first_params,
+    .param_count = 1,
+    .columns = table_sale_bid_requests_first_fields,
+    .column_count = 11,
+};
+
+static const struct store_column table_sale_bid_requests_next_params[] = {
+    {"after_request_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_sale_bid_requests_next_fields[] = {
+    {"request_id", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"sale_id", STORE_U256, false},
+    {"bidder", STORE_ADDRESS, false},
+    {"amount", STORE_U256, false},
+    {"price", STORE_U256, false},
+    {"funds", STORE_U256, false},
+    {"approve_intent_id", STORE_TEXT, true},
+    {"bid_intent_id", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_sale_bid_requests_next = {
+    .name = "table_sale_bid_requests_next",
+    .id = 570,
+    .writes = false,
+    .sqlite =
+        "SELECT request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at\n"
+        "FROM sale_bid_requests\n"
+        "WHERE request_id > ?1\n"
+        "ORDER BY request_id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at\n"
+        "FROM sale_bid_requests\n"
+        "WHERE request_id > $1::text\n"
+        "ORDER BY request_id\n"
+        "LIMIT $2::bigint",
+    .params = table_sale_bid_requests_next_params,
+    .param_count = 2,
+    .columns = table_sale_bid_requests_next_fields,
+    .column_count = 11,
+};
+
+static const struct store_column table_sale_bid_requests_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_sale_bid_requests_count = {
+    .name = "table_sale_bid_requests_count",
+    .id = 571,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM sale_bid_requests",
+    .postgres =
+        "SELECT count(*) AS rows FROM sale_bid_requests",
+    .columns = table_sale_bid_requests_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_sale_bid_requests_insert_params[] = {
+    {"request_id", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"sale_id", STORE_U256, false},
+    {"bidder", STORE_ADDRESS, false},
+    {"amount", STORE_U256, false},
+    {"price", STORE_U256, false},
+    {"funds", STORE_U256, false},
+    {"approve_intent_id", STORE_TEXT, true},
+    {"bid_intent_id", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_sale_bid_requests_insert = {
+    .name = "table_sale_bid_requests_insert",
+    .id = 572,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO sale_bid_requests (request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    .postgres =
+        "INSERT INTO sale_bid_requests (request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at)\n"
+        "VALUES ($1::text, $2::bigint, $3::bytea, $4::numeric, $5::bytea, $6::numeric, $7::numeric, $8::numeric, $9::text, $10::text, $11::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY sale_bid_requests (request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at) FROM STDIN (FORMAT binary)",
+    .params = table_sale_bid_requests_insert_params,
+    .param_count = 11,
+};
+
+static const struct store_column table_sale_bid_requests_columns[] = {
+    {"request_id", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"sale_id", STORE_U256, false},
+    {"bidder", STORE_ADDRESS, false},
+    {"amount", STORE_U256, false},
+    {"price", STORE_U256, false},
+    {"funds", STORE_U256, false},
+    {"approve_intent_id", STORE_TEXT, true},
+    {"bid_intent_id", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const uint16_t table_sale_bid_requests_key[] = {0};
+
 static const struct store_column table_sale_bids_first_params[] = {
     {"max_rows", STORE_I64, false},
 };
@@ -5507,7 +5786,7 @@ static const struct store_column table_sale_bids_first_fields[] = {
 };
 static const struct store_statement table_sale_bids_first = {
     .name = "table_sale_bids_first",
-    .id = 548,
+    .id = 573,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash\n"
@@ -5547,7 +5826,7 @@ static const struct store_column table_sale_bids_next_fields[] = {
 };
 static const struct store_statement table_sale_bids_next = {
     .name = "table_sale_bids_next",
-    .id = 549,
+    .id = 574,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash\n"
@@ -5572,7 +5851,7 @@ static const struct store_column table_sale_bids_count_fields[] = {
 };
 static const struct store_statement table_sale_bids_count = {
     .name = "table_sale_bids_count",
-    .id = 550,
+    .id = 575,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_bids",
@@ -5597,7 +5876,7 @@ static const struct store_column table_sale_bids_insert_params[] = {
 };
 static const struct store_statement table_sale_bids_insert = {
     .name = "table_sale_bids_insert",
-    .id = 551,
+    .id = 576,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_bids (chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash)\n"
@@ -5627,6 +5906,137 @@ static const struct store_column table_sale_bids_columns[] = {
 };
 static const uint16_t table_sale_bids_key[] = {0, 1, 2, 3};
 
+static const struct store_column table_sale_requests_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_sale_requests_first_fields[] = {
+    {"request_id", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"asset_id", STORE_TEXT, false},
+    {"seller", STORE_ADDRESS, false},
+    {"token", STORE_ADDRESS, false},
+    {"amount", STORE_U256, false},
+    {"ask_price", STORE_U256, false},
+    {"intent_id", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_sale_requests_first = {
+    .name = "table_sale_requests_first",
+    .id = 577,
+    .writes = false,
+    .sqlite =
+        "SELECT request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at\n"
+        "FROM sale_requests\n"
+        "ORDER BY request_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at\n"
+        "FROM sale_requests\n"
+        "ORDER BY request_id\n"
+        "LIMIT $1::bigint",
+    .params = table_sale_requests_first_params,
+    .param_count = 1,
+    .columns = table_sale_requests_first_fields,
+    .column_count = 10,
+};
+
+static const struct store_column table_sale_requests_next_params[] = {
+    {"after_request_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_sale_requests_next_fields[] = {
+    {"request_id", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"asset_id", STORE_TEXT, false},
+    {"seller", STORE_ADDRESS, false},
+    {"token", STORE_ADDRESS, false},
+    {"amount", STORE_U256, false},
+    {"ask_price", STORE_U256, false},
+    {"intent_id", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_sale_requests_next = {
+    .name = "table_sale_requests_next",
+    .id = 578,
+    .writes = false,
+    .sqlite =
+        "SELECT request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at\n"
+        "FROM sale_requests\n"
+        "WHERE request_id > ?1\n"
+        "ORDER BY request_id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at\n"
+        "FROM sale_requests\n"
+        "WHERE request_id > $1::text\n"
+        "ORDER BY request_id\n"
+        "LIMIT $2::bigint",
+    .params = table_sale_requests_next_params,
+    .param_count = 2,
+    .columns = table_sale_requests_next_fields,
+    .column_count = 10,
+};
+
+static const struct store_column table_sale_requests_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_sale_requests_count = {
+    .name = "table_sale_requests_count",
+    .id = 579,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM sale_requests",
+    .postgres =
+        "SELECT count(*) AS rows FROM sale_requests",
+    .columns = table_sale_requests_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_sale_requests_insert_params[] = {
+    {"request_id", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"asset_id", STORE_TEXT, false},
+    {"seller", STORE_ADDRESS, false},
+    {"token", STORE_ADDRESS, false},
+    {"amount", STORE_U256, false},
+    {"ask_price", STORE_U256, false},
+    {"intent_id", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_sale_requests_insert = {
+    .name = "table_sale_requests_insert",
+    .id = 580,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO sale_requests (request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    .postgres =
+        "INSERT INTO sale_requests (request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at)\n"
+        "VALUES ($1::text, $2::bigint, $3::bytea, $4::text, $5::bytea, $6::bytea, $7::numeric, $8::numeric, $9::text, $10::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY sale_requests (request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at) FROM STDIN (FORMAT binary)",
+    .params = table_sale_requests_insert_params,
+    .param_count = 10,
+};
+
+static const struct store_column table_sale_requests_columns[] = {
+    {"request_id", STORE_TEXT, false},
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"asset_id", STORE_TEXT, false},
+    {"seller", STORE_ADDRESS, false},
+    {"token", STORE_ADDRESS, false},
+    {"amount", STORE_U256, false},
+    {"ask_price", STORE_U256, false},
+    {"intent_id", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const uint16_t table_sale_requests_key[] = {0};
+
 static const struct store_column table_token_balances_first_params[] = {
     {"max_rows", STORE_I64, false},
 };
@@ -5640,7 +6050,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 552,
+    .id = 581,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -5676,7 +6086,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 553,
+    .id = 582,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -5701,7 +6111,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 554,
+    .id = 583,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -5721,7 +6131,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 555,
+    .id = 584,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -5757,7 +6167,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 556,
+    .id = 585,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5789,7 +6199,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 557,
+    .id = 586,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -5814,7 +6224,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 558,
+    .id = 587,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -5832,7 +6242,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 559,
+    .id = 588,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -5873,7 +6283,7 @@ static const struct store_column table_token_sales_first_fields[] = {
 };
 static const struct store_statement table_token_sales_first = {
     .name = "table_token_sales_first",
-    .id = 560,
+    .id = 589,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash\n"
@@ -5912,7 +6322,7 @@ static const struct store_column table_token_sales_next_fields[] = {
 };
 static const struct store_statement table_token_sales_next = {
     .name = "table_token_sales_next",
-    .id = 561,
+    .id = 590,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash\n"
@@ -5937,7 +6347,7 @@ static const struct store_column table_token_sales_count_fields[] = {
 };
 static const struct store_statement table_token_sales_count = {
     .name = "table_token_sales_count",
-    .id = 562,
+    .id = 591,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_sales",
@@ -5962,7 +6372,7 @@ static const struct store_column table_token_sales_insert_params[] = {
 };
 static const struct store_statement table_token_sales_insert = {
     .name = "table_token_sales_insert",
-    .id = 563,
+    .id = 592,
     .writes = true,
     .sqlite =
         "INSERT INTO token_sales (chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash)\n"
@@ -6003,7 +6413,7 @@ static const struct store_column table_trading_balances_first_fields[] = {
 };
 static const struct store_statement table_trading_balances_first = {
     .name = "table_trading_balances_first",
-    .id = 564,
+    .id = 593,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -6034,7 +6444,7 @@ static const struct store_column table_trading_balances_next_fields[] = {
 };
 static const struct store_statement table_trading_balances_next = {
     .name = "table_trading_balances_next",
-    .id = 565,
+    .id = 594,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -6059,7 +6469,7 @@ static const struct store_column table_trading_balances_count_fields[] = {
 };
 static const struct store_statement table_trading_balances_count = {
     .name = "table_trading_balances_count",
-    .id = 566,
+    .id = 595,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_balances",
@@ -6077,7 +6487,7 @@ static const struct store_column table_trading_balances_insert_params[] = {
 };
 static const struct store_statement table_trading_balances_insert = {
     .name = "table_trading_balances_insert",
-    .id = 567,
+    .id = 596,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_balances (account, asset, total, locked)\n"
@@ -6117,7 +6527,7 @@ static const struct store_column table_trading_candles_first_fields[] = {
 };
 static const struct store_statement table_trading_candles_first = {
     .name = "table_trading_candles_first",
-    .id = 568,
+    .id = 597,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -6155,7 +6565,7 @@ static const struct store_column table_trading_candles_next_fields[] = {
 };
 static const struct store_statement table_trading_candles_next = {
     .name = "table_trading_candles_next",
-    .id = 569,
+    .id = 598,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -6180,7 +6590,7 @@ static const struct store_column table_trading_candles_count_fields[] = {
 };
 static const struct store_statement table_trading_candles_count = {
     .name = "table_trading_candles_count",
-    .id = 570,
+    .id = 599,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_candles",
@@ -6204,7 +6614,7 @@ static const struct store_column table_trading_candles_insert_params[] = {
 };
 static const struct store_statement table_trading_candles_insert = {
     .name = "table_trading_candles_insert",
-    .id = 571,
+    .id = 600,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_candles (pair, span_sec, begins, open, high, low, close, volume, notional, trades)\n"
@@ -6245,7 +6655,7 @@ static const struct store_column table_trading_cursor_first_fields[] = {
 };
 static const struct store_statement table_trading_cursor_first = {
     .name = "table_trading_cursor_first",
-    .id = 572,
+    .id = 601,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -6276,7 +6686,7 @@ static const struct store_column table_trading_cursor_next_fields[] = {
 };
 static const struct store_statement table_trading_cursor_next = {
     .name = "table_trading_cursor_next",
-    .id = 573,
+    .id = 602,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -6301,7 +6711,7 @@ static const struct store_column table_trading_cursor_count_fields[] = {
 };
 static const struct store_statement table_trading_cursor_count = {
     .name = "table_trading_cursor_count",
-    .id = 574,
+    .id = 603,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_cursor",
@@ -6320,7 +6730,7 @@ static const struct store_column table_trading_cursor_insert_params[] = {
 };
 static const struct store_statement table_trading_cursor_insert = {
     .name = "table_trading_cursor_insert",
-    .id = 575,
+    .id = 604,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_cursor (single, seq, venue_time, trades, places)\n"
@@ -6337,7 +6747,7 @@ static const struct store_statement table_trading_cursor_insert = {
 
 static const struct store_statement table_trading_cursor_clear = {
     .name = "table_trading_cursor_clear",
-    .id = 576,
+    .id = 605,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_cursor",
@@ -6366,7 +6776,7 @@ static const struct store_column table_trading_deltas_first_fields[] = {
 };
 static const struct store_statement table_trading_deltas_first = {
     .name = "table_trading_deltas_first",
-    .id = 577,
+    .id = 606,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -6398,7 +6808,7 @@ static const struct store_column table_trading_deltas_next_fields[] = {
 };
 static const struct store_statement table_trading_deltas_next = {
     .name = "table_trading_deltas_next",
-    .id = 578,
+    .id = 607,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -6423,7 +6833,7 @@ static const struct store_column table_trading_deltas_count_fields[] = {
 };
 static const struct store_statement table_trading_deltas_count = {
     .name = "table_trading_deltas_count",
-    .id = 579,
+    .id = 608,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_deltas",
@@ -6442,7 +6852,7 @@ static const struct store_column table_trading_deltas_insert_params[] = {
 };
 static const struct store_statement table_trading_deltas_insert = {
     .name = "table_trading_deltas_insert",
-    .id = 580,
+    .id = 609,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_deltas (pair, number, seq, changes, checksum)\n"
@@ -6478,7 +6888,7 @@ static const struct store_column table_trading_journal_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_first = {
     .name = "table_trading_journal_first",
-    .id = 581,
+    .id = 610,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -6509,7 +6919,7 @@ static const struct store_column table_trading_journal_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_next = {
     .name = "table_trading_journal_next",
-    .id = 582,
+    .id = 611,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -6534,7 +6944,7 @@ static const struct store_column table_trading_journal_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_count = {
     .name = "table_trading_journal_count",
-    .id = 583,
+    .id = 612,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal",
@@ -6553,7 +6963,7 @@ static const struct store_column table_trading_journal_insert_params[] = {
 };
 static const struct store_statement table_trading_journal_insert = {
     .name = "table_trading_journal_insert",
-    .id = 584,
+    .id = 613,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal (first_seq, next_seq, fence, chain_before, block)\n"
@@ -6593,7 +7003,7 @@ static const struct store_column table_trading_journal_limits_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_first = {
     .name = "table_trading_journal_limits_first",
-    .id = 585,
+    .id = 614,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -6628,7 +7038,7 @@ static const struct store_column table_trading_journal_limits_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_next = {
     .name = "table_trading_journal_limits_next",
-    .id = 586,
+    .id = 615,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -6653,7 +7063,7 @@ static const struct store_column table_trading_journal_limits_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_count = {
     .name = "table_trading_journal_limits_count",
-    .id = 587,
+    .id = 616,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal_limits",
@@ -6676,7 +7086,7 @@ static const struct store_column table_trading_journal_limits_insert_params[] = 
 };
 static const struct store_statement table_trading_journal_limits_insert = {
     .name = "table_trading_journal_limits_insert",
-    .id = 588,
+    .id = 617,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal_limits (single, pairs, assets, accounts, orders, balances, rights, holds, id_window)\n"
@@ -6716,7 +7126,7 @@ static const struct store_column table_trading_levels_first_fields[] = {
 };
 static const struct store_statement table_trading_levels_first = {
     .name = "table_trading_levels_first",
-    .id = 589,
+    .id = 618,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -6749,7 +7159,7 @@ static const struct store_column table_trading_levels_next_fields[] = {
 };
 static const struct store_statement table_trading_levels_next = {
     .name = "table_trading_levels_next",
-    .id = 590,
+    .id = 619,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -6774,7 +7184,7 @@ static const struct store_column table_trading_levels_count_fields[] = {
 };
 static const struct store_statement table_trading_levels_count = {
     .name = "table_trading_levels_count",
-    .id = 591,
+    .id = 620,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_levels",
@@ -6793,7 +7203,7 @@ static const struct store_column table_trading_levels_insert_params[] = {
 };
 static const struct store_statement table_trading_levels_insert = {
     .name = "table_trading_levels_insert",
-    .id = 592,
+    .id = 621,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_levels (pair, side, price, qty, orders)\n"
@@ -6832,7 +7242,7 @@ static const struct store_column table_trading_movements_first_fields[] = {
 };
 static const struct store_statement table_trading_movements_first = {
     .name = "table_trading_movements_first",
-    .id = 593,
+    .id = 622,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -6866,7 +7276,7 @@ static const struct store_column table_trading_movements_next_fields[] = {
 };
 static const struct store_statement table_trading_movements_next = {
     .name = "table_trading_movements_next",
-    .id = 594,
+    .id = 623,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -6891,7 +7301,7 @@ static const struct store_column table_trading_movements_count_fields[] = {
 };
 static const struct store_statement table_trading_movements_count = {
     .name = "table_trading_movements_count",
-    .id = 595,
+    .id = 624,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_movements",
@@ -6913,7 +7323,7 @@ static const struct store_column table_trading_movements_insert_params[] = {
 };
 static const struct store_statement table_trading_movements_insert = {
     .name = "table_trading_movements_insert",
-    .id = 596,
+    .id = 625,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_movements (seq, at, kind, id, account, receiver, asset, amount)\n"
@@ -6970,7 +7380,7 @@ static const struct store_column table_trading_orders_first_fields[] = {
 };
 static const struct store_statement table_trading_orders_first = {
     .name = "table_trading_orders_first",
-    .id = 597,
+    .id = 626,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -7019,7 +7429,7 @@ static const struct store_column table_trading_orders_next_fields[] = {
 };
 static const struct store_statement table_trading_orders_next = {
     .name = "table_trading_orders_next",
-    .id = 598,
+    .id = 627,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -7044,7 +7454,7 @@ static const struct store_column table_trading_orders_count_fields[] = {
 };
 static const struct store_statement table_trading_orders_count = {
     .name = "table_trading_orders_count",
-    .id = 599,
+    .id = 628,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_orders",
@@ -7081,7 +7491,7 @@ static const struct store_column table_trading_orders_insert_params[] = {
 };
 static const struct store_statement table_trading_orders_insert = {
     .name = "table_trading_orders_insert",
-    .id = 600,
+    .id = 629,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_orders (id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at)\n"
@@ -7143,7 +7553,7 @@ static const struct store_column table_trading_pairs_first_fields[] = {
 };
 static const struct store_statement table_trading_pairs_first = {
     .name = "table_trading_pairs_first",
-    .id = 601,
+    .id = 630,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -7182,7 +7592,7 @@ static const struct store_column table_trading_pairs_next_fields[] = {
 };
 static const struct store_statement table_trading_pairs_next = {
     .name = "table_trading_pairs_next",
-    .id = 602,
+    .id = 631,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -7207,7 +7617,7 @@ static const struct store_column table_trading_pairs_count_fields[] = {
 };
 static const struct store_statement table_trading_pairs_count = {
     .name = "table_trading_pairs_count",
-    .id = 603,
+    .id = 632,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_pairs",
@@ -7234,7 +7644,7 @@ static const struct store_column table_trading_pairs_insert_params[] = {
 };
 static const struct store_statement table_trading_pairs_insert = {
     .name = "table_trading_pairs_insert",
-    .id = 604,
+    .id = 633,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_pairs (pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum)\n"
@@ -7276,7 +7686,7 @@ static const struct store_column table_trading_snapshots_first_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_first = {
     .name = "table_trading_snapshots_first",
-    .id = 605,
+    .id = 634,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -7306,7 +7716,7 @@ static const struct store_column table_trading_snapshots_next_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_next = {
     .name = "table_trading_snapshots_next",
-    .id = 606,
+    .id = 635,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -7331,7 +7741,7 @@ static const struct store_column table_trading_snapshots_count_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_count = {
     .name = "table_trading_snapshots_count",
-    .id = 607,
+    .id = 636,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_snapshots",
@@ -7348,7 +7758,7 @@ static const struct store_column table_trading_snapshots_insert_params[] = {
 };
 static const struct store_statement table_trading_snapshots_insert = {
     .name = "table_trading_snapshots_insert",
-    .id = 608,
+    .id = 637,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_snapshots (seq, part, bytes)\n"
@@ -7385,7 +7795,7 @@ static const struct store_column table_trading_statistics_first_fields[] = {
 };
 static const struct store_statement table_trading_statistics_first = {
     .name = "table_trading_statistics_first",
-    .id = 609,
+    .id = 638,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -7419,7 +7829,7 @@ static const struct store_column table_trading_statistics_next_fields[] = {
 };
 static const struct store_statement table_trading_statistics_next = {
     .name = "table_trading_statistics_next",
-    .id = 610,
+    .id = 639,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -7444,7 +7854,7 @@ static const struct store_column table_trading_statistics_count_fields[] = {
 };
 static const struct store_statement table_trading_statistics_count = {
     .name = "table_trading_statistics_count",
-    .id = 611,
+    .id = 640,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_statistics",
@@ -7466,7 +7876,7 @@ static const struct store_column table_trading_statistics_insert_params[] = {
 };
 static const struct store_statement table_trading_statistics_insert = {
     .name = "table_trading_statistics_insert",
-    .id = 612,
+    .id = 641,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_statistics (pair, open, high, low, close, volume, notional, trades)\n"
@@ -7515,7 +7925,7 @@ static const struct store_column table_trading_trades_first_fields[] = {
 };
 static const struct store_statement table_trading_trades_first = {
     .name = "table_trading_trades_first",
-    .id = 613,
+    .id = 642,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -7556,7 +7966,7 @@ static const struct store_column table_trading_trades_next_fields[] = {
 };
 static const struct store_statement table_trading_trades_next = {
     .name = "table_trading_trades_next",
-    .id = 614,
+    .id = 643,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -7581,7 +7991,7 @@ static const struct store_column table_trading_trades_count_fields[] = {
 };
 static const struct store_statement table_trading_trades_count = {
     .name = "table_trading_trades_count",
-    .id = 615,
+    .id = 644,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_trades",
@@ -7610,7 +8020,7 @@ static const struct store_column table_trading_trades_insert_params[] = {
 };
 static const struct store_statement table_trading_trades_insert = {
     .name = "table_trading_trades_insert",
-    .id = 616,
+    .id = 645,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_trades (id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee)\n"
@@ -7655,7 +8065,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 617,
+    .id = 646,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -7685,7 +8095,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 618,
+    .id = 647,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -7710,7 +8120,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 619,
+    .id = 648,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -7728,7 +8138,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 620,
+    .id = 649,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -7749,7 +8159,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 621,
+    .id = 650,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -7769,7 +8179,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 622,
+    .id = 651,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -7802,7 +8212,7 @@ static const struct store_column table_webhook_endpoints_first_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_first = {
     .name = "table_webhook_endpoints_first",
-    .id = 623,
+    .id = 652,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -7834,7 +8244,7 @@ static const struct store_column table_webhook_endpoints_next_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_next = {
     .name = "table_webhook_endpoints_next",
-    .id = 624,
+    .id = 653,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -7859,7 +8269,7 @@ static const struct store_column table_webhook_endpoints_count_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_count = {
     .name = "table_webhook_endpoints_count",
-    .id = 625,
+    .id = 654,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM webhook_endpoints",
@@ -7879,7 +8289,7 @@ static const struct store_column table_webhook_endpoints_insert_params[] = {
 };
 static const struct store_statement table_webhook_endpoints_insert = {
     .name = "table_webhook_endpoints_insert",
-    .id = 626,
+    .id = 655,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_endpoints (endpoint_id, url, events, secret_version, rotated_at, created_at)\n"
@@ -7923,7 +8333,7 @@ static const struct store_column table_webhook_deliveries_first_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_first = {
     .name = "table_webhook_deliveries_first",
-    .id = 627,
+    .id = 656,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
@@ -7961,7 +8371,7 @@ static const struct store_column table_webhook_deliveries_next_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_next = {
     .name = "table_webhook_deliveries_next",
-    .id = 628,
+    .id = 657,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
@@ -7986,7 +8396,7 @@ static const struct store_column table_webhook_deliveries_count_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_count = {
     .name = "table_webhook_deliveries_count",
-    .id = 629,
+    .id = 658,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM webhook_deliveries",
@@ -8012,7 +8422,7 @@ static const struct store_column table_webhook_deliveries_insert_params[] = {
 };
 static const struct store_statement table_webhook_deliveries_insert = {
     .name = "table_webhook_deliveries_insert",
-    .id = 630,
+    .id = 659,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_deliveries (seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at)\n"
@@ -8033,7 +8443,7 @@ static const struct store_column table_webhook_deliveries_number_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_number = {
     .name = "table_webhook_deliveries_number",
-    .id = 631,
+    .id = 660,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM webhook_deliveries",
@@ -8053,7 +8463,7 @@ static const struct store_column table_webhook_deliveries_renumber_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_renumber = {
     .name = "table_webhook_deliveries_renumber",
-    .id = 632,
+    .id = 661,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -8103,7 +8513,7 @@ static const struct store_column table_x402_payments_first_fields[] = {
 };
 static const struct store_statement table_x402_payments_first = {
     .name = "table_x402_payments_first",
-    .id = 633,
+    .id = 662,
     .writes = false,
     .sqlite =
         "SELECT chain_id, asset, payer, nonce, pay_to, amount, valid_before, resource, request_hash, payload, state, reason, transaction_hash, reserved_at, ended_at\n"
@@ -8147,7 +8557,7 @@ static const struct store_column table_x402_payments_next_fields[] = {
 };
 static const struct store_statement table_x402_payments_next = {
     .name = "table_x402_payments_next",
-    .id = 634,
+    .id = 663,
     .writes = false,
     .sqlite =
         "SELECT chain_id, asset, payer, nonce, pay_to, amount, valid_before, resource, request_hash, payload, state, reason, transaction_hash, reserved_at, ended_at\n"
@@ -8172,7 +8582,7 @@ static const struct store_column table_x402_payments_count_fields[] = {
 };
 static const struct store_statement table_x402_payments_count = {
     .name = "table_x402_payments_count",
-    .id = 635,
+    .id = 664,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM x402_payments",
@@ -8201,7 +8611,7 @@ static const struct store_column table_x402_payments_insert_params[] = {
 };
 static const struct store_statement table_x402_payments_insert = {
     .name = "table_x402_payments_insert",
-    .id = 636,
+    .id = 665,
     .writes = true,
     .sqlite =
         "INSERT INTO x402_payments (chain_id, asset, payer, nonce, pay_to, amount, valid_before, resource, request_hash, payload, state, reason, transaction_hash, reserved_at, ended_at)\n"
@@ -8701,6 +9111,30 @@ static const struct store_table sql_catalog_tables[] = {
         .insert = &table_revenue_claims_insert,
     },
     {
+        .name = "sale_actions",
+        .columns = table_sale_actions_columns,
+        .column_count = 9,
+        .key = table_sale_actions_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_sale_actions_first,
+        .next = &table_sale_actions_next,
+        .count = &table_sale_actions_count,
+        .insert = &table_sale_actions_insert,
+    },
+    {
+        .name = "sale_bid_requests",
+        .columns = table_sale_bid_requests_columns,
+        .column_count = 11,
+        .key = table_sale_bid_requests_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_sale_bid_requests_first,
+        .next = &table_sale_bid_requests_next,
+        .count = &table_sale_bid_requests_count,
+        .insert = &table_sale_bid_requests_insert,
+    },
+    {
         .name = "sale_bids",
         .columns = table_sale_bids_columns,
         .column_count = 11,
@@ -8712,6 +9146,18 @@ static const struct store_table sql_catalog_tables[] = {
         .next = &table_sale_bids_next,
         .count = &table_sale_bids_count,
         .insert = &table_sale_bids_insert,
+    },
+    {
+        .name = "sale_requests",
+        .columns = table_sale_requests_columns,
+        .column_count = 10,
+        .key = table_sale_requests_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_sale_requests_first,
+        .next = &table_sale_requests_next,
+        .count = &table_sale_requests_count,
+        .insert = &table_sale_requests_insert,
     },
     {
         .name = "token_balances",
@@ -9203,6 +9649,23 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &leasing_reconcile_sql_unlink_asset,
     &leasing_reconcile_sql_unlink_lease,
     &leasing_reconcile_sql_unlink_type,
+    &leasing_sales_sql_acceptance_last,
+    &leasing_sales_sql_action_last,
+    &leasing_sales_sql_action_put,
+    &leasing_sales_sql_actions_list,
+    &leasing_sales_sql_bid_get,
+    &leasing_sales_sql_bid_request_claim,
+    &leasing_sales_sql_bid_request_get,
+    &leasing_sales_sql_bid_request_intents,
+    &leasing_sales_sql_bid_requests_list,
+    &leasing_sales_sql_bids_list,
+    &leasing_sales_sql_get,
+    &leasing_sales_sql_held,
+    &leasing_sales_sql_list,
+    &leasing_sales_sql_request_claim,
+    &leasing_sales_sql_request_get,
+    &leasing_sales_sql_request_intent,
+    &leasing_sales_sql_requests_list,
     &leasing_watch_sql_action,
     &leasing_watch_sql_asset,
     &leasing_watch_sql_lease,
@@ -9519,10 +9982,22 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_revenue_claims_next,
     &table_revenue_claims_count,
     &table_revenue_claims_insert,
+    &table_sale_actions_first,
+    &table_sale_actions_next,
+    &table_sale_actions_count,
+    &table_sale_actions_insert,
+    &table_sale_bid_requests_first,
+    &table_sale_bid_requests_next,
+    &table_sale_bid_requests_count,
+    &table_sale_bid_requests_insert,
     &table_sale_bids_first,
     &table_sale_bids_next,
     &table_sale_bids_count,
     &table_sale_bids_insert,
+    &table_sale_requests_first,
+    &table_sale_requests_next,
+    &table_sale_requests_count,
+    &table_sale_requests_insert,
     &table_token_balances_first,
     &table_token_balances_next,
     &table_token_balances_count,
@@ -13243,15 +13718,114 @@ static const struct store_migration sql_catalog_migrations[] = {
         .down_postgres =
             "DROP TABLE x402_payments;",
     },
+    {
+        .version = 29,
+        .name = "sale_requests",
+        .checksum = "59a96e121efdeded354fc2ce2b2b44a0cdbafc3a02598f013306d7a004d30473",
+        .up_sqlite =
+            "CREATE TABLE sale_requests (\n"
+            "    request_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    chain_id INTEGER NOT NULL,\n"
+            "    marketplace BLOB CONSTRAINT marketplace_is_address CHECK (length(marketplace) = 20) NOT NULL,\n"
+            "    asset_id TEXT NOT NULL,\n"
+            "    seller BLOB CONSTRAINT seller_is_address CHECK (length(seller) = 20) NOT NULL,\n"
+            "    token BLOB CONSTRAINT token_is_address CHECK (length(token) = 20) NOT NULL,\n"
+            "    amount TEXT CONSTRAINT amount_is_u256 CHECK (length(amount) = 78 AND amount NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    ask_price TEXT CONSTRAINT ask_price_is_u256 CHECK (length(ask_price) = 78 AND ask_price NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    intent_id TEXT,\n"
+            "    created_at INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "CREATE INDEX idx_sale_requests_created ON sale_requests (created_at, request_id);\n"
+            "CREATE TABLE sale_bid_requests (\n"
+            "    request_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    chain_id INTEGER NOT NULL,\n"
+            "    marketplace BLOB CONSTRAINT marketplace_is_address CHECK (length(marketplace) = 20) NOT NULL,\n"
+            "    sale_id TEXT CONSTRAINT sale_id_is_u256 CHECK (length(sale_id) = 78 AND sale_id NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    bidder BLOB CONSTRAINT bidder_is_address CHECK (length(bidder) = 20) NOT NULL,\n"
+            "    amount TEXT CONSTRAINT amount_is_u256 CHECK (length(amount) = 78 AND amount NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    price TEXT CONSTRAINT price_is_u256 CHECK (length(price) = 78 AND price NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    funds TEXT CONSTRAINT funds_is_u256 CHECK (length(funds) = 78 AND funds NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    approve_intent_id TEXT,\n"
+            "    bid_intent_id TEXT,\n"
+            "    created_at INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "CREATE INDEX idx_sale_bid_requests_bidder ON sale_bid_requests (bidder);\n"
+            "CREATE INDEX idx_sale_bid_requests_sale ON sale_bid_requests (chain_id, marketplace, sale_id);\n"
+            "CREATE TABLE sale_actions (\n"
+            "    intent_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    chain_id INTEGER NOT NULL,\n"
+            "    marketplace BLOB CONSTRAINT marketplace_is_address CHECK (length(marketplace) = 20) NOT NULL,\n"
+            "    sale_id TEXT CONSTRAINT sale_id_is_u256 CHECK (length(sale_id) = 78 AND sale_id NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    bid_index TEXT CONSTRAINT bid_index_is_u256 CHECK (length(bid_index) = 78 AND bid_index NOT GLOB '*[^0-9]*'),\n"
+            "    action TEXT NOT NULL CHECK (action IN ('accept', 'cancel', 'withdraw')),\n"
+            "    wallet BLOB CONSTRAINT wallet_is_address CHECK (length(wallet) = 20) NOT NULL,\n"
+            "    approve_intent_id TEXT,\n"
+            "    created_at INTEGER NOT NULL,\n"
+            "    CONSTRAINT sale_actions_bid CHECK ((bid_index IS NULL) = (action = 'cancel'))\n"
+            ") STRICT;\n"
+            "CREATE INDEX idx_sale_actions_sale ON sale_actions (chain_id, marketplace, sale_id);\n"
+            "CREATE INDEX idx_sale_actions_wallet ON sale_actions (wallet);",
+        .up_postgres =
+            "CREATE TABLE sale_requests (\n"
+            "    request_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    chain_id BIGINT NOT NULL,\n"
+            "    marketplace BYTEA CONSTRAINT marketplace_is_address CHECK (octet_length(marketplace) = 20) NOT NULL,\n"
+            "    asset_id TEXT NOT NULL,\n"
+            "    seller BYTEA CONSTRAINT seller_is_address CHECK (octet_length(seller) = 20) NOT NULL,\n"
+            "    token BYTEA CONSTRAINT token_is_address CHECK (octet_length(token) = 20) NOT NULL,\n"
+            "    amount NUMERIC(78,0) CONSTRAINT amount_is_u256 CHECK (amount >= 0) NOT NULL,\n"
+            "    ask_price NUMERIC(78,0) CONSTRAINT ask_price_is_u256 CHECK (ask_price >= 0) NOT NULL,\n"
+            "    intent_id TEXT,\n"
+            "    created_at TIMESTAMPTZ NOT NULL\n"
+            ");\n"
+            "CREATE INDEX idx_sale_requests_created ON sale_requests (created_at, request_id);\n"
+            "CREATE TABLE sale_bid_requests (\n"
+            "    request_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    chain_id BIGINT NOT NULL,\n"
+            "    marketplace BYTEA CONSTRAINT marketplace_is_address CHECK (octet_length(marketplace) = 20) NOT NULL,\n"
+            "    sale_id NUMERIC(78,0) CONSTRAINT sale_id_is_u256 CHECK (sale_id >= 0) NOT NULL,\n"
+            "    bidder BYTEA CONSTRAINT bidder_is_address CHECK (octet_length(bidder) = 20) NOT NULL,\n"
+            "    amount NUMERIC(78,0) CONSTRAINT amount_is_u256 CHECK (amount >= 0) NOT NULL,\n"
+            "    price NUMERIC(78,0) CONSTRAINT price_is_u256 CHECK (price >= 0) NOT NULL,\n"
+            "    funds NUMERIC(78,0) CONSTRAINT funds_is_u256 CHECK (funds >= 0) NOT NULL,\n"
+            "    approve_intent_id TEXT,\n"
+            "    bid_intent_id TEXT,\n"
+            "    created_at TIMESTAMPTZ NOT NULL\n"
+            ");\n"
+            "CREATE INDEX idx_sale_bid_requests_bidder ON sale_bid_requests (bidder);\n"
+            "CREATE INDEX idx_sale_bid_requests_sale ON sale_bid_requests (chain_id, marketplace, sale_id);\n"
+            "CREATE TABLE sale_actions (\n"
+            "    intent_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    chain_id BIGINT NOT NULL,\n"
+            "    marketplace BYTEA CONSTRAINT marketplace_is_address CHECK (octet_length(marketplace) = 20) NOT NULL,\n"
+            "    sale_id NUMERIC(78,0) CONSTRAINT sale_id_is_u256 CHECK (sale_id >= 0) NOT NULL,\n"
+            "    bid_index NUMERIC(78,0) CONSTRAINT bid_index_is_u256 CHECK (bid_index >= 0),\n"
+            "    action TEXT NOT NULL CHECK (action IN ('accept', 'cancel', 'withdraw')),\n"
+            "    wallet BYTEA CONSTRAINT wallet_is_address CHECK (octet_length(wallet) = 20) NOT NULL,\n"
+            "    approve_intent_id TEXT,\n"
+            "    created_at TIMESTAMPTZ NOT NULL,\n"
+            "    CONSTRAINT sale_actions_bid CHECK ((bid_index IS NULL) = (action = 'cancel'))\n"
+            ");\n"
+            "CREATE INDEX idx_sale_actions_sale ON sale_actions (chain_id, marketplace, sale_id);\n"
+            "CREATE INDEX idx_sale_actions_wallet ON sale_actions (wallet);",
+        .down_sqlite =
+            "DROP TABLE sale_actions;\n"
+            "DROP TABLE sale_bid_requests;\n"
+            "DROP TABLE sale_requests;",
+        .down_postgres =
+            "DROP TABLE sale_actions;\n"
+            "DROP TABLE sale_bid_requests;\n"
+            "DROP TABLE sale_requests;",
+    },
 };
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 637,
+    .statement_count = 666,
     .migrations = sql_catalog_migrations,
-    .migration_count = 24,
+    .migration_count = 25,
     .tables = sql_catalog_tables,
-    .table_count = 58,
+    .table_count = 61,
     .partitioned = sql_catalog_partitioned,
     .partitioned_count = 4,
 };

@@ -38,18 +38,19 @@ function preprocessed(file) {
 }
 
 function readSchemas() {
-    const text = preprocessed('src/domain/leasing/leasing_schema.c');
+    const text = ['leasing_schema', 'leasing_market_schema']
+        .map((name) => preprocessed(`src/domain/leasing/${name}.c`)).join('\n');
     return new Map([...text.matchAll(/const char (leasing_schema_\w+)\[\] =\s*((?:"(?:[^"\\]|\\.)*"\s*)+);/g)]
         .map(([, name, literals]) => [name, JSON.parse(joined(literals))]));
 }
 
 /** The rows of the leasing routes: { method, path, reply, body, errors, pattern }. */
-function readRoutes(schemas) {
-    const text = preprocessed('src/domain/leasing/leasing_routes.c');
+function readRoutes(schemas, name) {
+    const text = preprocessed(`src/domain/leasing/${name}.c`);
     const errors = new Map([...text.matchAll(/static const enum err (\w+)\[\] = \{([^}]*)\}/g)]
         .map(([, name, list]) => [name, [...list.matchAll(/ERR_(\w+)/g)]
             .map(([, code]) => code.toLowerCase())]));
-    const table = text.slice(text.indexOf('leasing_routes[] ='));
+    const table = text.slice(text.indexOf(`${name}[] =`));
     return table.split('.method = HTTP_').slice(1).map((row) => {
         const path = joined(/\.path = ((?:"[^"]*"\s*)+)/.exec(row)[1]);
         const of = (key) => new RegExp(`\\.${key} = (\\w+)`).exec(row)?.[1];
@@ -66,7 +67,9 @@ function readRoutes(schemas) {
 }
 
 export const schemas = readSchemas();
-export const routes = readRoutes(schemas);
+export const routes = readRoutes(schemas, 'leasing_routes');
+/** Those of leasing-market.test.mjs. */
+export const marketRoutes = readRoutes(schemas, 'leasing_market_routes');
 
 /** Refusals that any route may give, beyond those that its row lists. */
 const GENERAL = new Set(['invalid_json', 'invalid_type', 'invalid_field', 'unknown_field',
@@ -149,7 +152,7 @@ export class Api {
     }
 
     #check(method, path, answer) {
-        const route = routes.find((r) => r.method === method && r.pattern.test(path));
+        const route = [...routes, ...marketRoutes].find((r) => r.method === method && r.pattern.test(path));
         if (!route) {
             return;
         }

@@ -64,7 +64,8 @@
  * Files: leasing_metadata (flatten, canonical hash), leasing_terms (digest, calldata, signatures),
  * leasing_revenue (pro rata): pure rules. leasing_rows: a lease as it is stored and shown.
  * leasing_chain*: events (_market: offers, bids, revenue; _sales: asset tokens). leasing_links,
- * leasing_reconcile: rows without them. leasing_routes, leasing_api*, leasing_schema: the API.
+ * leasing_reconcile: rows without them. leasing_routes, leasing_api*, leasing_schema: the API;
+ * leasing_sale*, leasing_market_*: that of sales (leasing_sales.h).
  * leasing_watch: what became of our transactions. leasing_jobs: background work. leasing_probe:
  * questions at the start.
  */
@@ -146,6 +147,7 @@ enum err leasing_ask(struct leasing *leasing, enum leasing_question question,
 
 /* The tables that wire the domain into the kernel; all live as long as the context. */
 struct http_table leasing_http_table(struct leasing *leasing);
+struct http_table leasing_market_http_table(struct leasing *leasing);
 struct chain_table leasing_chain_table(struct leasing *leasing);
 struct job_table leasing_job_table(struct leasing *leasing);
 /* leasing_linked_tables are those whose rows users own, though events set columns; NULL ends it. */

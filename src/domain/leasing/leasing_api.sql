@@ -393,13 +393,16 @@ WHERE r.lease_id = :lease_id AND r.bidder = :bidder AND r.signature = :signature
     AND r.funds = :funds;
 
 -- statement: leasing_api_bid_request_last
--- doc: The bid of an account that is under way: the next one waits for it, since each sets the
--- doc: same allowance.
+-- doc: The bid of an account, on a lease or on a sale, that is under way: the next one waits for
+-- doc: it, since each sets the same allowance.
 -- params: bidder address
 -- columns: intent_id text
-SELECT r.bid_intent_id AS intent_id
-FROM lease_bid_requests r JOIN relay_intents i ON i.intent_id = r.bid_intent_id
-WHERE r.bidder = :bidder AND i.state < 4
+SELECT r.intent_id
+FROM (SELECT bid_intent_id AS intent_id FROM lease_bid_requests WHERE bidder = :bidder
+      UNION ALL
+      SELECT bid_intent_id AS intent_id FROM sale_bid_requests WHERE bidder = :bidder) r
+JOIN relay_intents i ON i.intent_id = r.intent_id
+WHERE i.state < 4
 ORDER BY i.seq DESC
 LIMIT 1;
 

@@ -1194,15 +1194,21 @@ const struct store_statement leasing_api_sql_bid_request_last = {
     .id = 137,
     .writes = false,
     .sqlite =
-        "SELECT r.bid_intent_id AS intent_id\n"
-        "FROM lease_bid_requests r JOIN relay_intents i ON i.intent_id = r.bid_intent_id\n"
-        "WHERE r.bidder = ?1 AND i.state < 4\n"
+        "SELECT r.intent_id\n"
+        "FROM (SELECT bid_intent_id AS intent_id FROM lease_bid_requests WHERE bidder = ?1\n"
+        "      UNION ALL\n"
+        "      SELECT bid_intent_id AS intent_id FROM sale_bid_requests WHERE bidder = ?1) r\n"
+        "JOIN relay_intents i ON i.intent_id = r.intent_id\n"
+        "WHERE i.state < 4\n"
         "ORDER BY i.seq DESC\n"
         "LIMIT 1",
     .postgres =
-        "SELECT r.bid_intent_id AS intent_id\n"
-        "FROM lease_bid_requests r JOIN relay_intents i ON i.intent_id = r.bid_intent_id\n"
-        "WHERE r.bidder = $1::bytea AND i.state < 4\n"
+        "SELECT r.intent_id\n"
+        "FROM (SELECT bid_intent_id AS intent_id FROM lease_bid_requests WHERE bidder = $1::bytea\n"
+        "      UNION ALL\n"
+        "      SELECT bid_intent_id AS intent_id FROM sale_bid_requests WHERE bidder = $1::bytea) r\n"
+        "JOIN relay_intents i ON i.intent_id = r.intent_id\n"
+        "WHERE i.state < 4\n"
         "ORDER BY i.seq DESC\n"
         "LIMIT 1",
     .params = leasing_api_sql_bid_request_last_params,

@@ -248,8 +248,8 @@ extern const struct store_statement leasing_api_sql_bid_requests_list;
 extern const struct store_statement leasing_api_sql_bid_request_find;
 
 /*
- * leasing_api_sql_bid_request_last: The bid of an account that is under way: the next one waits for
- * it, since each sets the same allowance.
+ * leasing_api_sql_bid_request_last: The bid of an account, on a lease or on a sale, that is under
+ * way: the next one waits for it, since each sets the same allowance.
  * Params: bidder address
  * Columns: intent_id text
  */

@@ -24,6 +24,14 @@ static const struct audit_action actions[LEASING_AUDIT_COUNT] = {
     [LEASING_AUDIT_BID_WITHDRAWN] = {"leasing.bid_withdrawn", "It was asked to pay a bid back."},
     [LEASING_AUDIT_CLAIM_REQUESTED] = {"leasing.claim_requested",
                                        "It was asked to pay revenue to a holder."},
+    [LEASING_AUDIT_SALE_POSTED] = {"leasing.sale_posted", "A sale of tokens was asked for."},
+    [LEASING_AUDIT_SALE_CANCELLED] = {"leasing.sale_cancelled",
+                                      "It was asked to take a sale back."},
+    [LEASING_AUDIT_SALE_BID_PLACED] = {"leasing.sale_bid_placed", "A bid on a sale was asked for."},
+    [LEASING_AUDIT_SALE_BID_ACCEPTED] = {"leasing.sale_bid_accepted",
+                                         "The acceptance of a bid on a sale was asked for."},
+    [LEASING_AUDIT_SALE_BID_WITHDRAWN] = {"leasing.sale_bid_withdrawn",
+                                          "It was asked to pay a bid on a sale back."},
 };
 
 struct audit_table leasing_audit_table(void)

@@ -29,6 +29,7 @@
 #define LEASING_ROLE_LESSOR "lessor"
 #define LEASING_ROLE_BIDDER "bidder"
 #define LEASING_ROLE_HOLDER "holder"
+#define LEASING_ROLE_SELLER "seller"
 
 struct leasing {
     struct leasing_config config;

@@ -10,7 +10,7 @@ static const struct store_column projections_sql_cursor_columns[] = {
 };
 const struct store_statement projections_sql_cursor = {
     .name = "projections_cursor",
-    .id = 280,
+    .id = 297,
     .writes = false,
     .sqlite =
         "SELECT seq, venue_time, trades, places FROM trading_cursor WHERE single = 1",
@@ -29,7 +29,7 @@ static const struct store_column projections_sql_cursor_move_params[] = {
 };
 const struct store_statement projections_sql_cursor_move = {
     .name = "projections_cursor_move",
-    .id = 281,
+    .id = 298,
     .writes = true,
     .sqlite =
         "UPDATE trading_cursor\n"
@@ -60,7 +60,7 @@ static const struct store_column projections_sql_pairs_columns[] = {
 };
 const struct store_statement projections_sql_pairs = {
     .name = "projections_pairs",
-    .id = 293,
+    .id = 310,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price,\n"
@@ -91,7 +91,7 @@ static const struct store_column projections_sql_pair_write_params[] = {
 };
 const struct store_statement projections_sql_pair_write = {
     .name = "projections_pair_write",
-    .id = 292,
+    .id = 309,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_pairs (pair, base, quote, fee_account, lot_units, tick_units, state,\n"
@@ -158,7 +158,7 @@ static const struct store_column projections_sql_orders_open_columns[] = {
 };
 const struct store_statement projections_sql_orders_open = {
     .name = "projections_orders_open",
-    .id = 291,
+    .id = 308,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled,\n"
@@ -201,7 +201,7 @@ static const struct store_column projections_sql_order_insert_params[] = {
 };
 const struct store_statement projections_sql_order_insert = {
     .name = "projections_order_insert",
-    .id = 289,
+    .id = 306,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_orders (id, account, pair, side, type, tif, price, stop, funds, total, filled,\n"
@@ -242,7 +242,7 @@ static const struct store_column projections_sql_order_update_params[] = {
 };
 const struct store_statement projections_sql_order_update = {
     .name = "projections_order_update",
-    .id = 290,
+    .id = 307,
     .writes = true,
     .sqlite =
         "UPDATE trading_orders\n"
@@ -290,7 +290,7 @@ static const struct store_column projections_sql_trade_insert_params[] = {
 };
 const struct store_statement projections_sql_trade_insert = {
     .name = "projections_trade_insert",
-    .id = 295,
+    .id = 312,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_trades (id, at, seq, pair, price, qty, taker_side, auction, maker_order,\n"
@@ -323,7 +323,7 @@ static const struct store_column projections_sql_movement_insert_params[] = {
 };
 const struct store_statement projections_sql_movement_insert = {
     .name = "projections_movement_insert",
-    .id = 288,
+    .id = 305,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_movements (seq, at, kind, id, account, receiver, asset, amount)\n"
@@ -346,7 +346,7 @@ static const struct store_column projections_sql_balances_columns[] = {
 };
 const struct store_statement projections_sql_balances = {
     .name = "projections_balances",
-    .id = 267,
+    .id = 284,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked FROM trading_balances ORDER BY account, asset",
@@ -364,7 +364,7 @@ static const struct store_column projections_sql_balance_write_params[] = {
 };
 const struct store_statement projections_sql_balance_write = {
     .name = "projections_balance_write",
-    .id = 266,
+    .id = 283,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_balances (account, asset, total, locked)\n"
@@ -399,7 +399,7 @@ static const struct store_column projections_sql_trade_transfers_columns[] = {
 };
 const struct store_statement projections_sql_trade_transfers = {
     .name = "projections_trade_transfers",
-    .id = 296,
+    .id = 313,
     .writes = false,
     .sqlite =
         "WITH settled AS (\n"
@@ -466,7 +466,7 @@ static const struct store_column projections_sql_money_transfers_columns[] = {
 };
 const struct store_statement projections_sql_money_transfers = {
     .name = "projections_money_transfers",
-    .id = 287,
+    .id = 304,
     .writes = false,
     .sqlite =
         "SELECT seq, id,\n"
@@ -498,7 +498,7 @@ static const struct store_column projections_sql_locks_columns[] = {
 };
 const struct store_statement projections_sql_locks = {
     .name = "projections_locks",
-    .id = 286,
+    .id = 303,
     .writes = false,
     .sqlite =
         "SELECT o.account, CASE o.side WHEN 0 THEN p.quote ELSE p.base END AS asset, o.lot_lock AS per_lot,\n"
@@ -529,7 +529,7 @@ static const struct store_column projections_sql_level_write_params[] = {
 };
 const struct store_statement projections_sql_level_write = {
     .name = "projections_level_write",
-    .id = 285,
+    .id = 302,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_levels (pair, side, price, qty, orders)\n"
@@ -555,7 +555,7 @@ static const struct store_column projections_sql_level_delete_params[] = {
 };
 const struct store_statement projections_sql_level_delete = {
     .name = "projections_level_delete",
-    .id = 284,
+    .id = 301,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_levels WHERE pair = ?1 AND side = ?2 AND price = ?3",
@@ -578,7 +578,7 @@ static const struct store_column projections_sql_delta_insert_params[] = {
 };
 const struct store_statement projections_sql_delta_insert = {
     .name = "projections_delta_insert",
-    .id = 282,
+    .id = 299,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_deltas (pair, number, seq, changes, checksum)\n"
@@ -599,7 +599,7 @@ static const struct store_column projections_sql_delta_prune_params[] = {
 };
 const struct store_statement projections_sql_delta_prune = {
     .name = "projections_delta_prune",
-    .id = 283,
+    .id = 300,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_deltas WHERE pair = ?1 AND number <= ?2",
@@ -627,7 +627,7 @@ static const struct store_column projections_sql_candle_write_params[] = {
 };
 const struct store_statement projections_sql_candle_write = {
     .name = "projections_candle_write",
-    .id = 268,
+    .id = 285,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_candles (pair, span_sec, begins, open, high, low, close, volume, notional,\n"
@@ -672,7 +672,7 @@ static const struct store_column projections_sql_candles_columns[] = {
 };
 const struct store_statement projections_sql_candles = {
     .name = "projections_candles",
-    .id = 269,
+    .id = 286,
     .writes = false,
     .sqlite =
         "SELECT pair, begins, open, high, low, close, volume, notional, trades\n"
@@ -698,7 +698,7 @@ static const struct store_column projections_sql_statistics_write_params[] = {
 };
 const struct store_statement projections_sql_statistics_write = {
     .name = "projections_statistics_write",
-    .id = 294,
+    .id = 311,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_statistics (pair, open, high, low, close, volume, notional, trades)\n"
@@ -725,7 +725,7 @@ const struct store_statement projections_sql_statistics_write = {
 
 const struct store_statement projections_sql_clear_orders = {
     .name = "projections_clear_orders",
-    .id = 276,
+    .id = 293,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_orders",
@@ -735,7 +735,7 @@ const struct store_statement projections_sql_clear_orders = {
 
 const struct store_statement projections_sql_clear_trades = {
     .name = "projections_clear_trades",
-    .id = 279,
+    .id = 296,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_trades",
@@ -745,7 +745,7 @@ const struct store_statement projections_sql_clear_trades = {
 
 const struct store_statement projections_sql_clear_movements = {
     .name = "projections_clear_movements",
-    .id = 275,
+    .id = 292,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_movements",
@@ -755,7 +755,7 @@ const struct store_statement projections_sql_clear_movements = {
 
 const struct store_statement projections_sql_clear_balances = {
     .name = "projections_clear_balances",
-    .id = 270,
+    .id = 287,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_balances",
@@ -765,7 +765,7 @@ const struct store_statement projections_sql_clear_balances = {
 
 const struct store_statement projections_sql_clear_levels = {
     .name = "projections_clear_levels",
-    .id = 274,
+    .id = 291,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_levels",
@@ -775,7 +775,7 @@ const struct store_statement projections_sql_clear_levels = {
 
 const struct store_statement projections_sql_clear_deltas = {
     .name = "projections_clear_deltas",
-    .id = 273,
+    .id = 290,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_deltas",
@@ -785,7 +785,7 @@ const struct store_statement projections_sql_clear_deltas = {
 
 const struct store_statement projections_sql_clear_candles = {
     .name = "projections_clear_candles",
-    .id = 271,
+    .id = 288,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_candles",
@@ -795,7 +795,7 @@ const struct store_statement projections_sql_clear_candles = {
 
 const struct store_statement projections_sql_clear_statistics = {
     .name = "projections_clear_statistics",
-    .id = 278,
+    .id = 295,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_statistics",
@@ -805,7 +805,7 @@ const struct store_statement projections_sql_clear_statistics = {
 
 const struct store_statement projections_sql_clear_pairs = {
     .name = "projections_clear_pairs",
-    .id = 277,
+    .id = 294,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_pairs",
@@ -815,7 +815,7 @@ const struct store_statement projections_sql_clear_pairs = {
 
 const struct store_statement projections_sql_clear_cursor = {
     .name = "projections_clear_cursor",
-    .id = 272,
+    .id = 289,
     .writes = true,
     .sqlite =
         "UPDATE trading_cursor SET seq = 0, trades = 0, places = 0,\n"

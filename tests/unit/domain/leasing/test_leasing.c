@@ -87,12 +87,24 @@ struct permission {
 
 /* What leasing.h promises: nothing else may leave under these roles. */
 static const struct permission permissions[] = {
-    {"registrar", REGISTRY, "createAssetType"}, {"registrar", REGISTRY, "registerAsset"},
-    {"registrar", REGISTRY, "setMetadata"},     {"lessor", MARKET, "postLeaseOffer"},
-    {"lessor", MARKET, "acceptLeaseBid"},       {"lessor", MARKET, "cancelLeaseOffer"},
-    {"lessor", FACTORY, "mintLease"},           {"bidder", COIN, "approve"},
-    {"bidder", MARKET, "placeLeaseBid"},        {"bidder", MARKET, "withdrawLeaseBid"},
-    {"holder", MARKET, "claimRevenue"},         {"holder", NULL, "transfer"},
+    {"registrar", REGISTRY, "createAssetType"},
+    {"registrar", REGISTRY, "registerAsset"},
+    {"registrar", REGISTRY, "setMetadata"},
+    {"lessor", MARKET, "postLeaseOffer"},
+    {"lessor", MARKET, "acceptLeaseBid"},
+    {"lessor", MARKET, "cancelLeaseOffer"},
+    {"lessor", FACTORY, "mintLease"},
+    {"bidder", COIN, "approve"},
+    {"bidder", MARKET, "placeLeaseBid"},
+    {"bidder", MARKET, "withdrawLeaseBid"},
+    {"bidder", MARKET, "placeSaleBid"},
+    {"bidder", MARKET, "withdrawSaleBid"},
+    {"seller", MARKET, "postSale"},
+    {"seller", MARKET, "acceptSaleBid"},
+    {"seller", MARKET, "cancelSale"},
+    {"holder", MARKET, "claimRevenue"},
+    {"holder", NULL, "transfer"},
+    {"seller", NULL, "approve"},
 };
 
 static void test_policies(void **state)

@@ -2,6 +2,7 @@
  * The route rows: their schemas are schemas, and what they say of themselves is whole.
  */
 #include "domain/leasing/leasing_api.h"
+#include "domain/leasing/leasing_sales.h"
 #include "kernel/base/json_schema.h"
 #include "unit/test.h"
 
@@ -21,10 +22,10 @@ static void check_schema(const char *text, const char *path)
     arena_free(&arena);
 }
 
-static void test_schemas(void **state)
+static void check_schemas(const struct http_route *routes, size_t count)
 {
-    for (size_t i = 0; i < leasing_route_count; i++) {
-        const struct http_route *r = &leasing_routes[i];
+    for (size_t i = 0; i < count; i++) {
+        const struct http_route *r = &routes[i];
         assert_non_null(r->reply_schema);
         check_schema(r->reply_schema, r->path);
         bool body = (r->flags & HTTP_JSON_BODY) != 0;
@@ -35,23 +36,35 @@ static void test_schemas(void **state)
     }
 }
 
-static void test_rows(void **state)
+static void test_schemas(void **state)
 {
-    for (size_t i = 0; i < leasing_route_count; i++) {
-        const struct http_route *r = &leasing_routes[i];
+    check_schemas(leasing_routes, leasing_route_count);
+    check_schemas(leasing_market_routes, leasing_market_route_count);
+}
+
+static void check_rows(const struct http_route *routes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct http_route *r = &routes[i];
         assert_true(slice_starts(slice_text(r->path), SLICE_LIT("/api/v1/")));
         assert_true(r->reply_status == 200 || r->reply_status == 201);
         assert_non_null(r->handler);
         assert_true(strlen(r->summary) > 10);
         assert_true(slice_ends(slice_text(r->summary), SLICE_LIT(".")));
         for (size_t j = 0; j < i; j++) {
-            assert_string_not_equal(r->operation, leasing_routes[j].operation);
+            assert_string_not_equal(r->operation, routes[j].operation);
         }
         for (const char *const *alias = r->aliases; alias != NULL && *alias != NULL; alias++) {
             assert_true(slice_ends(slice_text(r->path), slice_text(*alias)) ||
                         slice_starts(slice_text(*alias), SLICE_LIT("/api/")));
         }
     }
+}
+
+static void test_rows(void **state)
+{
+    check_rows(leasing_routes, leasing_route_count);
+    check_rows(leasing_market_routes, leasing_market_route_count);
 }
 
 int main(void)

@@ -1,0 +1,57 @@
+-- What the API was asked to do about sales of asset tokens: leasing_sales.h. What came of it is in
+-- token_sales and sale_bids, which follow the chain alone; these rows have no part in them.
+
+-- up
+
+-- One row a sale that somebody asked to post with a wallet of ours, under the caller's name for it.
+CREATE TABLE sale_requests (
+    request_id @text NOT NULL PRIMARY KEY,
+    chain_id @i64 NOT NULL,
+    marketplace @address NOT NULL,
+    asset_id @text NOT NULL,
+    seller @address NOT NULL,
+    token @address NOT NULL,
+    amount @u256 NOT NULL,
+    ask_price @u256 NOT NULL,
+    intent_id @text,
+    created_at @time NOT NULL
+);
+CREATE INDEX idx_sale_requests_created ON sale_requests (created_at, request_id);
+
+CREATE TABLE sale_bid_requests (
+    request_id @text NOT NULL PRIMARY KEY,
+    chain_id @i64 NOT NULL,
+    marketplace @address NOT NULL,
+    sale_id @u256 NOT NULL,
+    bidder @address NOT NULL,
+    amount @u256 NOT NULL,
+    price @u256 NOT NULL,
+    funds @u256 NOT NULL,
+    approve_intent_id @text,
+    bid_intent_id @text,
+    created_at @time NOT NULL
+);
+CREATE INDEX idx_sale_bid_requests_bidder ON sale_bid_requests (bidder);
+CREATE INDEX idx_sale_bid_requests_sale ON sale_bid_requests (chain_id, marketplace, sale_id);
+
+-- One row a try to accept a bid, to take one back or to cancel a sale. `bid_index` is NULL for a
+-- cancellation, `approve_intent_id` but for an acceptance.
+CREATE TABLE sale_actions (
+    intent_id @text NOT NULL PRIMARY KEY,
+    chain_id @i64 NOT NULL,
+    marketplace @address NOT NULL,
+    sale_id @u256 NOT NULL,
+    bid_index @u256,
+    action @text NOT NULL CHECK (action IN ('accept', 'cancel', 'withdraw')),
+    wallet @address NOT NULL,
+    approve_intent_id @text,
+    created_at @time NOT NULL,
+    CONSTRAINT sale_actions_bid CHECK ((bid_index IS NULL) = (action = 'cancel'))
+);
+CREATE INDEX idx_sale_actions_sale ON sale_actions (chain_id, marketplace, sale_id);
+CREATE INDEX idx_sale_actions_wallet ON sale_actions (wallet);
+
+-- down
+DROP TABLE sale_actions;
+DROP TABLE sale_bid_requests;
+DROP TABLE sale_requests;

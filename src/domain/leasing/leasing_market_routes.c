@@ -1,0 +1,162 @@
+/*
+ * leasing_market_routes.c: the routes of sales of asset tokens, one row each.
+ */
+#include "domain/leasing/leasing_sales.h"
+
+/* Where a route is: below /api/v1, and as the seeds write it at the root and below /api. */
+#define AT(path_)                                                                                  \
+    .path = "/api/v1" path_, .aliases = (const char *const[])                                      \
+    {                                                                                              \
+        path_, "/api" path_, NULL                                                                  \
+    }
+
+static const char *const wait_keys[] = {"wait", NULL};
+static const char *const sale_keys[] = {"status", "assetId", "seller", NULL};
+static const char *const bid_keys[] = {"status", "bidder", NULL};
+static const char *const seller_keys[] = {"seller", NULL};
+
+static const enum err create_sale_errors[] = {ERR_INVALID_JSON,       ERR_MISSING_FIELD,
+                                              ERR_INVALID_TYPE,       ERR_INVALID_FIELD,
+                                              ERR_UNKNOWN_FIELD,      ERR_INVALID_AMOUNT,
+                                              ERR_AMOUNT_OVERFLOW,    ERR_INVALID_ADDRESS,
+                                              ERR_ADDRESS_CHECKSUM,   ERR_NOT_FOUND,
+                                              ERR_CONFLICT,           ERR_ALREADY_EXISTS,
+                                              ERR_INSUFFICIENT_FUNDS, OK};
+static const enum err create_sale_bid_errors[] = {ERR_INVALID_JSON,
+                                                  ERR_MISSING_FIELD,
+                                                  ERR_INVALID_TYPE,
+                                                  ERR_INVALID_FIELD,
+                                                  ERR_UNKNOWN_FIELD,
+                                                  ERR_INVALID_AMOUNT,
+                                                  ERR_AMOUNT_OVERFLOW,
+                                                  ERR_INVALID_ADDRESS,
+                                                  ERR_ADDRESS_CHECKSUM,
+                                                  ERR_NOT_FOUND,
+                                                  ERR_CONFLICT,
+                                                  ERR_ALREADY_EXISTS,
+                                                  OK};
+static const enum err sale_action_errors[] = {ERR_INVALID_FIELD, ERR_NOT_FOUND, ERR_CONFLICT,
+                                              ERR_INSUFFICIENT_FUNDS, OK};
+static const enum err sale_part_errors[] = {ERR_INVALID_FIELD, ERR_INVALID_ADDRESS,
+                                            ERR_ADDRESS_CHECKSUM, ERR_NOT_FOUND, OK};
+static const enum err sale_list_errors[] = {ERR_INVALID_FIELD, ERR_INVALID_ADDRESS,
+                                            ERR_ADDRESS_CHECKSUM, OK};
+
+const struct http_route leasing_market_routes[] = {
+    {
+        .method = HTTP_POST,
+        AT("/sales"),
+        .handler = leasing_api_sale_create,
+        .flags = HTTP_JSON_BODY,
+        .query_keys = wait_keys,
+        .tag = "sales",
+        .operation = "postSale",
+        .summary = "Puts tokens of an asset up for sale; the tokens stay with the seller.",
+        .body_schema = leasing_schema_sale_body,
+        .reply_schema = leasing_schema_sale_request,
+        .reply_status = 201,
+        .errors = create_sale_errors,
+    },
+    {
+        .method = HTTP_GET,
+        AT("/sales"),
+        .handler = leasing_api_sales_list,
+        .flags = HTTP_LIST,
+        .query_keys = sale_keys,
+        .tag = "sales",
+        .operation = "listSales",
+        .summary = "Sales of asset tokens on chain, newest first.",
+        .reply_schema = leasing_schema_sale_list,
+        .reply_status = 200,
+        .errors = sale_list_errors,
+    },
+    {
+        .method = HTTP_GET,
+        AT("/sale-requests"),
+        .handler = leasing_api_sale_requests_list,
+        .flags = HTTP_LIST,
+        .query_keys = seller_keys,
+        .tag = "sales",
+        .operation = "listSaleRequests",
+        .summary = "Sales that were asked for, newest first, with what became of them.",
+        .reply_schema = leasing_schema_sale_request_list,
+        .reply_status = 200,
+        .errors = sale_list_errors,
+    },
+    {
+        .method = HTTP_GET,
+        AT("/sales/{saleId}"),
+        .handler = leasing_api_sale_get,
+        .tag = "sales",
+        .operation = "getSale",
+        .summary = "One sale, and the newest transactions that were asked for about it.",
+        .reply_schema = leasing_schema_sale,
+        .reply_status = 200,
+        .errors = sale_part_errors,
+    },
+    {
+        .method = HTTP_POST,
+        AT("/sales/{saleId}/cancel"),
+        .handler = leasing_api_sale_cancel,
+        .query_keys = wait_keys,
+        .tag = "sales",
+        .operation = "cancelSale",
+        .summary = "Takes a sale back; its bids are refunded.",
+        .reply_schema = leasing_schema_sale_action,
+        .reply_status = 200,
+        .errors = sale_action_errors,
+    },
+    {
+        .method = HTTP_POST,
+        AT("/sales/{saleId}/bids"),
+        .handler = leasing_api_sale_bid_create,
+        .flags = HTTP_JSON_BODY,
+        .query_keys = wait_keys,
+        .tag = "sales",
+        .operation = "placeSaleBid",
+        .summary = "Bids on tokens that are for sale: allowance, then escrow.",
+        .body_schema = leasing_schema_sale_bid_body,
+        .reply_schema = leasing_schema_sale_bid,
+        .reply_status = 201,
+        .errors = create_sale_bid_errors,
+    },
+    {
+        .method = HTTP_GET,
+        AT("/sales/{saleId}/bids"),
+        .handler = leasing_api_sale_bids_list,
+        .flags = HTTP_LIST,
+        .query_keys = bid_keys,
+        .tag = "sales",
+        .operation = "listSaleBids",
+        .summary = "Bids on a sale by index; then those under way.",
+        .reply_schema = leasing_schema_sale_bid_list,
+        .reply_status = 200,
+        .errors = sale_part_errors,
+    },
+    {
+        .method = HTTP_POST,
+        AT("/sales/{saleId}/bids/{bidIndex}/accept"),
+        .handler = leasing_api_sale_bid_accept,
+        .query_keys = wait_keys,
+        .tag = "sales",
+        .operation = "acceptSaleBid",
+        .summary = "Sells to a bidder, in part or all; the other bids are refunded.",
+        .reply_schema = leasing_schema_sale_bid_action,
+        .reply_status = 200,
+        .errors = sale_action_errors,
+    },
+    {
+        .method = HTTP_POST,
+        AT("/sales/{saleId}/bids/{bidIndex}/withdraw"),
+        .handler = leasing_api_sale_bid_withdraw,
+        .query_keys = wait_keys,
+        .tag = "sales",
+        .operation = "withdrawSaleBid",
+        .summary = "Takes a bid on a sale back.",
+        .reply_schema = leasing_schema_sale_bid_action,
+        .reply_status = 200,
+        .errors = sale_action_errors,
+    },
+};
+const size_t leasing_market_route_count =
+    sizeof leasing_market_routes / sizeof leasing_market_routes[0];

@@ -1,0 +1,86 @@
+#include "domain/leasing/leasing_sales.h"
+#include "domain/leasing/leasing_schema_parts.h"
+
+#define REQUEST_ID                                                                                 \
+    "{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9_.-]{1,50}$\","                                 \
+    "\"description\":\"The caller's name for the request\"}"
+#define SALE_MEMBERS                                                                               \
+    "\"saleId\":" AMOUNT ",\"assetId\":" TEXT_OR_NULL ",\"sellerAddress\":" ADDRESS                \
+    ",\"tokenAddress\":" ADDRESS ",\"amount\":" AMOUNT ",\"remaining\":" AMOUNT                    \
+    ",\"pricePerUnit\":" AMOUNT ",\"sellerBalance\":" AMOUNT                                       \
+    ",\"status\":{\"enum\":[\"active\",\"sold\",\"cancelled\"]},\"bidCount\":" INTEGER             \
+    ",\"blockNumber\":" INTEGER ",\"transactionHash\":" HASH
+#define SALE_REQUIRED                                                                              \
+    "\"saleId\",\"assetId\",\"sellerAddress\",\"tokenAddress\",\"amount\",\"remaining\","          \
+    "\"pricePerUnit\",\"sellerBalance\",\"status\",\"bidCount\",\"blockNumber\","                  \
+    "\"transactionHash\""
+#define SALE                                                                                       \
+    "{\"type\":\"object\",\"required\":[" SALE_REQUIRED "],\"properties\":{" SALE_MEMBERS "}}"
+#define ASKED_MEMBERS                                                                              \
+    "\"requestId\":" TEXT_OR_NULL ",\"assetId\":" TEXT ",\"sellerAddress\":" ADDRESS               \
+    ",\"tokenAddress\":" ADDRESS ",\"amount\":" AMOUNT ",\"pricePerUnit\":" AMOUNT                 \
+    ",\"status\":{\"enum\":[\"unsent\",\"pending\",\"failed\",\"posted\"]},"                       \
+    "\"saleId\":" AMOUNT_OR_NULL ",\"createdAt\":" TIME_OR_NULL ",\"transaction\":" TRANSACTION
+#define ASKED_REQUIRED                                                                             \
+    "\"requestId\",\"assetId\",\"sellerAddress\",\"tokenAddress\",\"amount\",\"pricePerUnit\","    \
+    "\"status\",\"saleId\",\"createdAt\",\"transaction\""
+#define BID                                                                                        \
+    "{\"type\":\"object\",\"required\":[\"bidIndex\",\"bidder\",\"amount\",\"pricePerUnit\","      \
+    "\"funds\",\"status\"],\"properties\":{\"bidIndex\":" AMOUNT_OR_NULL ",\"requestId\":" TEXT    \
+    ",\"bidder\":" ADDRESS ",\"amount\":" AMOUNT ",\"pricePerUnit\":" AMOUNT ",\"funds\":" AMOUNT  \
+    ",\"status\":{\"enum\":[\"pending\",\"failed\",\"active\",\"accepted\",\"refunded\","          \
+    "\"withdrawn\"]},\"blockNumber\":" INTEGER ",\"transactionHash\":" HASH ",\"createdAt\":" TIME \
+    ",\"transaction\":" TRANSACTION "}}"
+#define REQUESTS "{\"type\":\"array\",\"items\":" REQUEST "}"
+
+const char leasing_schema_sale_body[] =
+    "{\"type\":\"object\",\"required\":[\"assetId\",\"seller\",\"amount\",\"pricePerUnit\"],"
+    "\"properties\":{\"assetId\":" TEXT ",\"seller\":" ADDRESS ",\"amount\":" AMOUNT
+    ",\"pricePerUnit\":{\"type\":\"string\",\"pattern\":\"^[0-9]+$\",\"description\":"
+    "\"Stablecoin units for a whole token of 10^18 units\"},\"requestId\":" REQUEST_ID
+    "},\"additionalProperties\":false}";
+
+const char leasing_schema_sale_request[] =
+    "{\"type\":\"object\",\"required\":[" ASKED_REQUIRED ",\"transactionRequests\"],"
+    "\"properties\":{" ASKED_MEMBERS ",\"transactionRequests\":" REQUESTS "}}";
+
+const char leasing_schema_sale_request_list[] =
+    "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[" ASKED_REQUIRED
+    "],\"properties\":{" ASKED_MEMBERS "}}}";
+
+const char leasing_schema_sale[] =
+    "{\"type\":\"object\",\"required\":[" SALE_REQUIRED ",\"actions\"],"
+    "\"properties\":{" SALE_MEMBERS
+    ",\"actions\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"action\","
+    "\"bidIndex\",\"createdAt\",\"transaction\"],\"properties\":{\"action\":{\"enum\":[\"accept\","
+    "\"cancel\",\"withdraw\"]},\"bidIndex\":" AMOUNT_OR_NULL ",\"createdAt\":" TIME
+    ",\"transaction\":" TRANSACTION "}}}}}";
+
+const char leasing_schema_sale_list[] = "{\"type\":\"array\",\"items\":" SALE "}";
+
+const char leasing_schema_sale_bid_body[] =
+    "{\"type\":\"object\",\"required\":[\"bidder\",\"amount\",\"pricePerUnit\"],\"properties\":{"
+    "\"bidder\":" ADDRESS ",\"amount\":" AMOUNT ",\"pricePerUnit\":" AMOUNT
+    ",\"requestId\":" REQUEST_ID "},\"additionalProperties\":false}";
+
+const char leasing_schema_sale_bid[] =
+    "{\"type\":\"object\",\"required\":[\"requestId\",\"saleId\",\"bidder\",\"amount\","
+    "\"pricePerUnit\",\"funds\",\"status\",\"bidIndex\",\"approveTransactionId\",\"transaction\","
+    "\"transactionRequests\"],\"properties\":{\"requestId\":" TEXT_OR_NULL ",\"saleId\":" AMOUNT
+    ",\"bidder\":" ADDRESS ",\"amount\":" AMOUNT ",\"pricePerUnit\":" AMOUNT ",\"funds\":" AMOUNT
+    ",\"status\":{\"enum\":[\"unsent\",\"pending\",\"failed\",\"active\",\"accepted\","
+    "\"refunded\",\"withdrawn\"]},\"bidIndex\":" AMOUNT_OR_NULL
+    ",\"approveTransactionId\":" TEXT_OR_NULL ",\"transaction\":" TRANSACTION
+    ",\"transactionRequests\":" REQUESTS "}}";
+
+const char leasing_schema_sale_bid_list[] = "{\"type\":\"array\",\"items\":" BID "}";
+
+const char leasing_schema_sale_action[] =
+    "{\"type\":\"object\",\"required\":[\"sale\",\"transaction\",\"transactionRequests\"],"
+    "\"properties\":{\"sale\":" SALE ",\"transaction\":" TRANSACTION
+    ",\"transactionRequests\":" REQUESTS "}}";
+
+const char leasing_schema_sale_bid_action[] =
+    "{\"type\":\"object\",\"required\":[\"sale\",\"bid\",\"transaction\","
+    "\"transactionRequests\"],\"properties\":{\"sale\":" SALE ",\"bid\":" BID
+    ",\"transaction\":" TRANSACTION ",\"transactionRequests\":" REQUESTS "}}";

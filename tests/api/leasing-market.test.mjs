@@ -1,0 +1,403 @@
+// Sales of asset tokens over HTTP against a real chain: posted, bid for, filled in part, cancelled and
+// taken back, with wallets of the relay and with wallets that are not ours. What is true is read back
+// from the contracts.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import {
+    Api, assetBody, bidderA, bidderB, exercised, fresh, having, holder, lessor, marketRoutes, rows,
+    strangers, typeBody, without,
+} from './support.mjs';
+
+const V1 = '/api/v1';
+const TOKEN = 10n ** 18n;
+const [own] = strangers; // has a wallet of his own
+
+let api;
+let asset;
+let token;
+
+const tokens = (address) => api.call(token, 'balanceOf(address) view returns (uint256)', address);
+const saleBody = (changes = {}) => ({ assetId: asset.assetId, seller: lessor.address,
+    amount: String(10n * TOKEN), pricePerUnit: '1000', ...changes });
+const bidBody = (changes = {}) => ({ bidder: bidderA.address, amount: String(4n * TOKEN),
+    pricePerUnit: '1000', ...changes });
+
+/** A sale that is on chain. */
+async function posted(changes = {}) {
+    const made = await api.post(`${V1}/sales?wait=20`, saleBody(changes), 201);
+    assert.equal(made.status, 'posted', JSON.stringify(made));
+    return api.get(`${V1}/sales/${made.saleId}`);
+}
+
+/** A bid that is on chain. */
+async function placed(sale, changes = {}) {
+    const made = await api.post(`${V1}/sales/${sale.saleId}/bids?wait=20`, bidBody(changes), 201);
+    assert.equal(made.status, 'active', JSON.stringify(made));
+    return made;
+}
+
+const statusesOf = async (sale) => (await api.get(`${V1}/sales/${sale.saleId}/bids`)).map((b) => b.status);
+
+before(async () => {
+    api = await Api.start();
+    await api.post(`${V1}/asset-types?wait=20`, typeBody('satellite'));
+    const assetId = fresh('SALE');
+    await api.post(`${V1}/assets?wait=20`, assetBody(assetId, { tokenRecipient: lessor.address }), 201);
+    asset = await api.until(`${V1}/assets/${assetId}`, (a) => a.status === 'active');
+    token = asset.onChain.tokenAddress;
+    for (const wallet of [bidderA, bidderB, own]) {
+        await api.fund(wallet.address, 1_000_000n);
+    }
+});
+after(() => api?.stop());
+
+describe('posting a sale', () => {
+    test('it is pending at once, and on chain soon after, under the name of the request', async () => {
+        await api.rpc('evm_setAutomine', false);
+        let answer;
+        try {
+            answer = await api.post(`${V1}/sales`, saleBody({ requestId: 'first-sale' }), 201);
+            assert.equal(answer.status, 'pending');
+            assert.equal(answer.saleId, null);
+            const [asked] = await api.get(`${V1}/sale-requests?seller=${lessor.address}`);
+            assert.equal(asked.requestId, 'first-sale');
+            assert.equal(asked.status, 'pending');
+        } finally {
+            await api.rpc('evm_setAutomine', true);
+            await api.rpc('evm_mine');
+        }
+        const [asked] = await api.until(`${V1}/sale-requests`, ([r]) => r.status === 'posted');
+        assert.equal(asked.saleId, '0');
+        const sale = await api.get(`${V1}/sales/0`);
+        const [seller, address, amount, ask, active] = await api.provider.call({ to: api.contracts.marketplace,
+            data: '0xb5f522f7' + '0'.repeat(64) }).then((data) => [
+            `0x${data.slice(26, 66)}`, `0x${data.slice(90, 130)}`, BigInt(`0x${data.slice(130, 194)}`),
+            BigInt(`0x${data.slice(194, 258)}`), BigInt(`0x${data.slice(258, 322)}`)]);
+        assert.equal(sale.sellerAddress.toLowerCase(), seller);
+        assert.equal(sale.tokenAddress.toLowerCase(), address);
+        assert.deepEqual([BigInt(sale.amount), BigInt(sale.pricePerUnit)], [amount, ask]);
+        assert.equal(active, 1n);
+        assert.equal(sale.remaining, sale.amount);
+        assert.equal(sale.assetId, asset.assetId);
+        assert.equal(sale.sellerBalance, String(100n * TOKEN));
+        assert.deepEqual(sale.actions, []);
+    });
+
+    test('the same request again is the same sale, with other content it is refused', async () => {
+        const was = await api.state();
+        const again = await api.post(`${V1}/sales`, saleBody({ requestId: 'first-sale' }), 200);
+        assert.equal(again.saleId, '0');
+        for (const changes of [{ amount: '1' }, { pricePerUnit: '999' }, { seller: holder.address }]) {
+            await api.refuse('POST', `${V1}/sales`, { body: saleBody({ requestId: 'first-sale', ...changes }) },
+                409, 'already_exists', 'requestId');
+        }
+        assert.deepEqual(await api.state(), was);
+    });
+
+    test('an Idempotency-Key names the request too', async () => {
+        const headers = { 'idempotency-key': fresh('sale') };
+        const first = await api.post(`${V1}/sales?wait=20`, saleBody(), 201, headers);
+        const again = await api.post(`${V1}/sales?wait=20`, saleBody(), 201, headers);
+        assert.deepEqual(again, first);
+        assert.equal(first.saleId, '1');
+        await api.post(`${V1}/sales/1/cancel?wait=20`, undefined, 200);
+    });
+
+    test('many at once under one name are one sale', async () => {
+        const body = saleBody({ requestId: fresh('many') });
+        const answers = await Promise.all(Array.from({ length: 8 }, () => api.send('POST', `${V1}/sales?wait=20`,
+            { body })));
+        assert.deepEqual(answers.map((a) => a.status).sort(), [200, 200, 200, 200, 200, 200, 200, 201]);
+        assert.equal(new Set(answers.map((a) => a.data.transaction.transactionId)).size, 1);
+        await api.post(`${V1}/sales/2/cancel?wait=20`, undefined, 200);
+        assert.equal((await api.get(`${V1}/sales`)).length, 3);
+    });
+
+    test('what cannot be sold is refused, and nothing is kept', async () => {
+        const was = await api.state();
+        const cases = [
+            [(b) => without(b, 'assetId'), 400, 'missing_field', 'assetId'],
+            [(b) => having(b, 'assetId', 'nothing'), 404, 'not_found'],
+            [(b) => without(b, 'seller'), 400, 'missing_field', 'seller'],
+            [(b) => having(b, 'seller', '0x12'), 400, 'invalid_address', 'seller'],
+            [(b) => having(b, 'seller', `0x${'0'.repeat(40)}`), 400, 'invalid_address', 'seller'],
+            [(b) => having(b, 'seller', lessor.address.toUpperCase().replace('0X', '0x').replace('C', 'c')), 400, 'address_checksum', 'seller'],
+            [(b) => having(b, 'amount', '0'), 400, 'invalid_amount', 'amount'],
+            [(b) => having(b, 'amount', '-1'), 400, 'invalid_amount', 'amount'],
+            [(b) => having(b, 'amount', '1.5'), 400, 'invalid_amount', 'amount'],
+            [(b) => having(b, 'amount', String(2n ** 256n)), 400, 'amount_overflow', 'amount'],
+            [(b) => having(b, 'amount', String(100n * TOKEN + 1n)), 422, 'insufficient_funds', 'amount'],
+            [(b) => having(b, 'seller', holder.address), 422, 'insufficient_funds', 'amount'],
+            [(b) => having(b, 'seller', own.address), 422, 'insufficient_funds', 'amount'],
+            [(b) => having(b, 'pricePerUnit', '0'), 400, 'invalid_amount', 'pricePerUnit'],
+            [(b) => having(b, 'requestId', 'a/b'), 400, 'invalid_field', 'requestId'],
+            [(b) => having(b, 'requestId', 'x'.repeat(51)), 400, 'invalid_field', 'requestId'],
+            [(b) => having(b, 'requestId', 5), 400, 'invalid_type', 'requestId'],
+            [(b) => having(b, 'extra', 1), 400, 'unknown_field', 'extra'],
+        ];
+        for (const [change, ...expected] of cases) {
+            await api.refuse('POST', `${V1}/sales`, { body: change(saleBody()) }, ...expected);
+        }
+        await api.refuse('POST', `${V1}/sales?wait=31`, { body: saleBody() }, 400, 'invalid_field', 'wait');
+        assert.deepEqual(await api.state(), was);
+        assert.equal((await api.get(`${V1}/sale-requests`)).length, 3);
+    });
+});
+
+describe('bidding', () => {
+    test('funds are in escrow, to the unit', async () => {
+        const held = await api.stableOf(api.contracts.marketplace);
+        const bid = await placed({ saleId: '0' }, { amount: String(TOKEN / 2n), pricePerUnit: '3' }); // 1.5
+        assert.equal(bid.funds, '1');
+        assert.equal(bid.bidIndex, '0');
+        assert.equal(await api.stableOf(api.contracts.marketplace), held + 1n);
+        const [listed] = await api.get(`${V1}/sales/0/bids`);
+        assert.deepEqual([listed.bidder, listed.funds, listed.status], [bidderA.address, '1', 'active']);
+        assert.equal(listed.transactionHash, bid.transaction.transactionHash);
+    });
+
+    test('a bid under way is listed behind those that are placed', async () => {
+        await api.rpc('evm_setAutomine', false);
+        try {
+            const made = await api.post(`${V1}/sales/0/bids`, bidBody({ requestId: 'bid-a' }), 201);
+            assert.equal(made.status, 'pending');
+            const list = await api.get(`${V1}/sales/0/bids`);
+            assert.deepEqual(list.map((b) => [b.bidIndex, b.status]), [['0', 'active'], [null, 'pending']]);
+            assert.equal(list[1].requestId, 'bid-a');
+            assert.deepEqual((await api.get(`${V1}/sales/0/bids?status=active`)).length, 1);
+        } finally {
+            await api.rpc('evm_setAutomine', true);
+            await api.rpc('evm_mine');
+        }
+        await api.until(`${V1}/sales/0/bids`, (l) => l.length === 2 && l[1].status === 'active');
+        const again = await api.post(`${V1}/sales/0/bids`, bidBody({ requestId: 'bid-a' }), 200);
+        assert.deepEqual([again.bidIndex, again.status, again.funds], ['1', 'active', '4000']);
+        await api.refuse('POST', `${V1}/sales/0/bids`, { body: bidBody({ requestId: 'bid-a', amount: '5' + '0'.repeat(18) }) },
+            409, 'already_exists', 'requestId');
+    });
+
+    test('bids of one wallet at once do not take each other\'s allowance', async () => {
+        const made = await Promise.all([300n, 200n, 100n].map((price) => placed({ saleId: '0' },
+            { bidder: bidderB.address, amount: String(TOKEN), pricePerUnit: String(price) })));
+        assert.deepEqual(made.map((b) => b.funds), ['300', '200', '100']);
+        assert.deepEqual(made.map((b) => b.bidIndex).sort(), ['2', '3', '4']);
+    });
+
+    test('what cannot be bid is refused', async () => {
+        const was = await api.state();
+        const cases = [
+            [(b) => without(b, 'bidder'), 400, 'missing_field', 'bidder'],
+            [(b) => having(b, 'bidder', lessor.address), 400, 'invalid_field', 'bidder'],
+            [(b) => having(b, 'amount', '0'), 400, 'invalid_amount', 'amount'],
+            [(b) => having(b, 'amount', '1'), 400, 'invalid_amount', 'amount'], // costs nothing
+            [(b) => having(b, 'amount', String(10n * TOKEN + 1n)), 409, 'conflict', 'amount'],
+            [(b) => having(having(b, 'amount', String(2n ** 200n)), 'pricePerUnit', String(2n ** 200n)), 400,
+                'amount_overflow', 'pricePerUnit'],
+            [(b) => having(b, 'pricePerUnit', 'x'), 400, 'invalid_amount', 'pricePerUnit'],
+            [(b) => having(b, 'signature', '0x'), 400, 'unknown_field', 'signature'],
+        ];
+        for (const [change, ...expected] of cases) {
+            await api.refuse('POST', `${V1}/sales/0/bids`, { body: change(bidBody()) }, ...expected);
+        }
+        await api.refuse('POST', `${V1}/sales/99/bids`, { body: bidBody() }, 404, 'not_found');
+        await api.refuse('POST', `${V1}/sales/x/bids`, { body: bidBody() }, 400, 'invalid_field', 'saleId');
+        await api.refuse('POST', `${V1}/sales/1/bids`, { body: bidBody() }, 409, 'conflict', 'saleId');
+        await api.refuse('GET', `${V1}/sales/99`, {}, 404, 'not_found');
+        await api.refuse('GET', `${V1}/sales/99/bids`, {}, 404, 'not_found');
+        await api.refuse('GET', `${V1}/sales/0/bids?status=nice`, {}, 400, 'invalid_field', 'status');
+        await api.refuse('GET', `${V1}/sales/0/bids?bidder=x`, {}, 400, 'invalid_address', 'bidder');
+        await api.refuse('GET', `${V1}/sales?cursor=zzzz`, {}, 400, 'invalid_field', 'cursor');
+        assert.deepEqual(await api.state(), was);
+    });
+
+    test('a bid without the money fails, says why, and may be asked for again', async () => {
+        const body = bidBody({ bidder: holder.address, requestId: fresh('poor') });
+        const failed = await api.post(`${V1}/sales/0/bids?wait=20`, body, 201);
+        assert.equal(failed.status, 'failed');
+        assert.equal(failed.transaction.state, 'failed');
+        await api.fund(holder.address, 4000n);
+        const done = await api.post(`${V1}/sales/0/bids?wait=20`, body, 200);
+        assert.equal(done.status, 'active');
+        assert.equal(done.bidIndex, '5');
+    });
+});
+
+describe('accepting', () => {
+    test('fills a part: tokens and money change hands, the other bids are refunded', async () => {
+        const money = await api.stableOf(lessor.address);
+        const done = await api.post(`${V1}/sales/0/bids/1/accept?wait=20`, undefined, 200);
+        assert.equal(done.bid.status, 'accepted');
+        assert.equal(done.sale.status, 'active');
+        assert.equal(done.sale.remaining, String(6n * TOKEN));
+        assert.equal(await tokens(bidderA.address), 4n * TOKEN);
+        assert.equal(await api.stableOf(lessor.address), money + 4000n);
+        assert.deepEqual(await statusesOf({ saleId: '0' }),
+            ['refunded', 'accepted', 'refunded', 'refunded', 'refunded', 'refunded']);
+        assert.equal(await api.stableOf(holder.address), 4000n);
+        assert.equal(await api.stableOf(api.contracts.marketplace), 0n);
+        assert.equal(await api.call(token, 'allowance(address, address) view returns (uint256)', lessor.address,
+            api.contracts.marketplace), 0n, 'nothing may be pulled beyond what was sold');
+    });
+
+    test('who asks again, because no answer came, is told the same and sends nothing', async () => {
+        const was = await api.state();
+        const again = await api.post(`${V1}/sales/0/bids/1/accept`, undefined, 200);
+        assert.equal(again.bid.status, 'accepted');
+        assert.deepEqual(await api.state(), was);
+        await api.refuse('POST', `${V1}/sales/0/bids/0/accept`, {}, 409, 'conflict', 'bidIndex');
+        await api.refuse('POST', `${V1}/sales/0/bids/9/accept`, {}, 404, 'not_found');
+    });
+
+    test('asked for many times at once it is sent once, and under way it is shown', async () => {
+        const bid = await placed({ saleId: '0' }, { amount: String(2n * TOKEN) });
+        await api.rpc('evm_setAutomine', false);
+        const path = `${V1}/sales/0/bids/${bid.bidIndex}/accept`;
+        const answers = await Promise.all(Array.from({ length: 6 }, () => api.send('POST', path)));
+        const sale = await api.get(`${V1}/sales/0`);
+        await api.rpc('evm_setAutomine', true);
+        await api.rpc('evm_mine');
+        assert.deepEqual(new Set(answers.map((a) => a.status)), new Set([200]));
+        assert.equal(new Set(answers.map((a) => a.data.transaction.transactionId)).size, 1);
+        assert.equal(sale.actions[0].action, 'accept');
+        assert.equal(sale.actions[0].bidIndex, bid.bidIndex);
+        await api.until(`${V1}/sales/0`, (s) => s.remaining === String(4n * TOKEN)
+            && s.actions[0].transaction.state === 'mined');
+    });
+
+    test('of the last token the sale is sold', async () => {
+        await placed({ saleId: '0' });
+        const list = await api.get(`${V1}/sales/0/bids?status=active`);
+        const done = await api.post(`${V1}/sales/0/bids/${list[0].bidIndex}/accept?wait=20`, undefined, 200);
+        assert.equal(done.sale.status, 'sold');
+        assert.equal(done.sale.remaining, '0');
+        await api.refuse('POST', `${V1}/sales/0/bids`, { body: bidBody() }, 409, 'conflict', 'saleId');
+        await api.refuse('POST', `${V1}/sales/0/cancel`, {}, 409, 'conflict', 'saleId');
+        assert.equal(await tokens(bidderA.address), 10n * TOKEN);
+    });
+
+    test('a seller who gave the tokens away meanwhile is told so', async () => {
+        const sale = await posted({ seller: bidderA.address, amount: String(10n * TOKEN) });
+        const bid = await placed(sale, { bidder: bidderB.address, amount: String(10n * TOKEN), pricePerUnit: '10' });
+        await api.invoke(bidderA, token, 'transfer(address to, uint256 amount)', holder.address, TOKEN);
+        await api.refuse('POST', `${V1}/sales/${sale.saleId}/bids/${bid.bidIndex}/accept`, {}, 422,
+            'insufficient_funds', 'bidIndex');
+        await api.post(`${V1}/sales/${sale.saleId}/cancel?wait=20`, undefined, 200);
+    });
+});
+
+describe('taking back', () => {
+    let sale;
+    before(async () => { sale = await posted({ amount: String(3n * TOKEN) }); });
+
+    test('a bidder takes his bid back at any time, once', async () => {
+        const bid = await placed(sale, { amount: String(TOKEN) });
+        const before = await api.stableOf(bidderA.address);
+        const path = `${V1}/sales/${sale.saleId}/bids/${bid.bidIndex}/withdraw`;
+        const done = await api.post(`${path}?wait=20`, undefined, 200);
+        assert.equal(done.bid.status, 'withdrawn');
+        assert.equal(await api.stableOf(bidderA.address), before + 1000n);
+        await api.refuse('POST', path, {}, 409, 'conflict', 'bidIndex');
+        await api.refuse('POST', `${V1}/sales/${sale.saleId}/bids/7/withdraw`, {}, 404, 'not_found');
+    });
+
+    test('a seller takes the sale back, and every bid is paid back', async () => {
+        await placed(sale, { amount: String(TOKEN) });
+        await placed(sale, { bidder: bidderB.address, amount: String(2n * TOKEN), pricePerUnit: '900' });
+        const done = await api.post(`${V1}/sales/${sale.saleId}/cancel?wait=20`, undefined, 200);
+        assert.equal(done.sale.status, 'cancelled');
+        assert.equal(done.transaction.state, 'mined');
+        assert.deepEqual(await statusesOf(sale), ['withdrawn', 'refunded', 'refunded']);
+        assert.equal(await api.stableOf(api.contracts.marketplace), 0n);
+        await api.refuse('POST', `${V1}/sales/${sale.saleId}/cancel`, {}, 409, 'conflict', 'saleId');
+    });
+});
+
+describe('wallets that are not ours', () => {
+    test('get the transactions to send, and the events make the same rows', async () => {
+        await api.invoke(lessor, token, 'transfer(address to, uint256 amount)', own.address, 5n * TOKEN);
+        const asked = await api.post(`${V1}/sales`, saleBody({ seller: own.address, amount: String(5n * TOKEN) }), 200);
+        assert.deepEqual([asked.requestId, asked.status, asked.transaction], [null, 'unsent', null]);
+        assert.equal(asked.transactionRequests[0].from, own.address);
+        await api.transact(own, asked.transactionRequests[0]);
+        const [sale] = await api.get(`${V1}/sales?seller=${own.address}`);
+        assert.equal(sale.amount, String(5n * TOKEN));
+        await placed(sale, { amount: String(2n * TOKEN) });
+        const accept = await api.post(`${V1}/sales/${sale.saleId}/bids/0/accept`, undefined, 200);
+        assert.equal(accept.transaction, null);
+        assert.deepEqual(accept.transactionRequests.map((t) => t.purpose),
+            ['leasing.approve_sale', 'leasing.accept_sale_bid']);
+        for (const request of accept.transactionRequests) {
+            await api.transact(own, request);
+        }
+        assert.equal((await api.get(`${V1}/sales/${sale.saleId}`)).remaining, String(3n * TOKEN));
+        const cancel = await api.post(`${V1}/sales/${sale.saleId}/cancel`, undefined, 200);
+        await api.transact(own, cancel.transactionRequests[0]);
+        assert.equal((await api.get(`${V1}/sales/${sale.saleId}`)).status, 'cancelled');
+    });
+
+    test('bid and take back likewise', async () => {
+        const sale = await posted({ amount: String(TOKEN) });
+        const asked = await api.post(`${V1}/sales/${sale.saleId}/bids`,
+            bidBody({ bidder: own.address, amount: String(TOKEN) }), 200);
+        assert.deepEqual([asked.status, asked.funds, asked.transactionRequests.length], ['unsent', '1000', 2]);
+        for (const request of asked.transactionRequests) {
+            await api.transact(own, request);
+        }
+        const [bid] = await api.get(`${V1}/sales/${sale.saleId}/bids?bidder=${own.address}`);
+        assert.equal(bid.status, 'active');
+        const back = await api.post(`${V1}/sales/${sale.saleId}/bids/${bid.bidIndex}/withdraw`, undefined, 200);
+        await api.transact(own, back.transactionRequests[0]);
+        assert.deepEqual(await statusesOf(sale), ['withdrawn']);
+        await api.post(`${V1}/sales/${sale.saleId}/cancel?wait=20`, undefined, 200);
+    });
+});
+
+describe('lists', () => {
+    test('sales by status, asset and seller, newest first, in pages that do not overlap', async () => {
+        const all = await api.get(`${V1}/sales?limit=200`);
+        assert.deepEqual(all.map((s) => BigInt(s.saleId)), all.map((_, i) => BigInt(all.length - 1 - i)));
+        const seen = [];
+        for (let cursor = ''; cursor !== null;) {
+            const page = await api.send('GET', `${V1}/sales?limit=2${cursor && `&cursor=${cursor}`}`);
+            seen.push(...page.data);
+            cursor = page.nextCursor;
+        }
+        assert.deepEqual(seen, all);
+        const sold = await api.get(`${V1}/sales?status=sold`);
+        assert.deepEqual(sold.map((s) => s.saleId), ['0']);
+        assert.equal((await api.get(`${V1}/sales?assetId=${asset.assetId}`)).length, all.length);
+        assert.deepEqual(await api.get(`${V1}/sales?assetId=nothing`), []);
+        assert.deepEqual((await api.get(`${V1}/sales?seller=${own.address}`)).map((s) => s.sellerAddress), [own.address]);
+        await api.refuse('GET', `${V1}/sales?status=open`, {}, 400, 'invalid_field', 'status');
+        await api.refuse('GET', `${V1}/sales?seller=me`, {}, 400, 'invalid_address', 'seller');
+    });
+
+    test('bids and requests in pages', async () => {
+        const all = await api.get(`${V1}/sales/0/bids`);
+        const first = await api.send('GET', `${V1}/sales/0/bids?limit=5`);
+        const rest = await api.send('GET', `${V1}/sales/0/bids?limit=5&cursor=${first.nextCursor}`);
+        assert.deepEqual([...first.data, ...rest.data], all);
+        const asked = await api.get(`${V1}/sale-requests`);
+        const page = await api.send('GET', `${V1}/sale-requests?limit=2`);
+        const next = await api.send('GET', `${V1}/sale-requests?limit=200&cursor=${page.nextCursor}`);
+        assert.deepEqual([...page.data, ...next.data], asked);
+        assert.equal((await api.get(`${V1}/sale-requests?seller=${bidderA.address}`)).length, 1);
+    });
+});
+
+test('the ledger holds what the marketplace holds', async () => {
+    const sum = rows(api.daemon.database, `SELECT credits_posted, debits_posted FROM ledger_accounts
+        WHERE path LIKE 'leasing/%'`).reduce((s, r) => s + BigInt(r.credits_posted) - BigInt(r.debits_posted), 0n);
+    assert.equal(sum, await api.stableOf(api.contracts.marketplace));
+});
+
+test('every route was exercised and answered as its schema says', () => {
+    const missing = marketRoutes.map((r) => `${r.method} ${r.path}`).filter((name) => !exercised.has(name));
+    assert.deepEqual(missing, []);
+});
+
+test('nothing went wrong inside', () => {
+    const lines = api.daemon.log.split('\n').filter((l) => /"level":"(error|broken)"/.test(l));
+    assert.deepEqual(lines, []);
+});
