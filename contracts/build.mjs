@@ -26,6 +26,8 @@ const RUNTIME_BYTES_MAX = 24576; // EIP-170
 const PUBLISHED = {
     AssetERC20: 'src/AssetERC20.sol',
     AssetRegistry: 'src/AssetRegistry.sol',
+    BatchSettlement: 'src/BatchSettlement.sol',
+    DepositCollector: 'src/DepositCollector.sol',
     LeaseFactory: 'src/LeaseFactory.sol',
     Marketplace: 'src/Marketplace.sol',
     TestStablecoin: 'src/TestStablecoin.sol',

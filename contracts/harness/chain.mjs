@@ -162,7 +162,8 @@ export class Chain {
 // An error passes through callers that do not declare it, so all contracts' errors are known at
 // once.
 const ERRORS = new Interface(
-    ['AssetRegistry', 'AssetERC20', 'LeaseFactory', 'Marketplace', 'TestStablecoin']
+    ['AssetRegistry', 'AssetERC20', 'LeaseFactory', 'Marketplace', 'TestStablecoin',
+        'BatchSettlement', 'DepositCollector']
         .flatMap((name) => artifact(name).abi).filter(({ type }) => type === 'error'));
 
 /** What a revert said: the text of a require, or the name and arguments of an error. */

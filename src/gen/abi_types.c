@@ -3,6 +3,8 @@
 
 #include "gen/abi_asset_erc20.h"
 #include "gen/abi_asset_registry.h"
+#include "gen/abi_batch_settlement.h"
+#include "gen/abi_deposit_collector.h"
 #include "gen/abi_erc1967_proxy.h"
 #include "gen/abi_lease_factory.h"
 #include "gen/abi_marketplace.h"
@@ -245,7 +247,105 @@ void abi_lease_intent_read(struct arena *arena, const struct abi_value *v,
     abi_lease_read(arena, &v->items[2], &out->lease);
 }
 
+const struct abi_type abi_channel_config_members[7] = {
+    {.kind = ABI_ADDRESS, .name = "payer"},
+    {.kind = ABI_ADDRESS, .name = "payerAuthorizer"},
+    {.kind = ABI_ADDRESS, .name = "receiver"},
+    {.kind = ABI_ADDRESS, .name = "receiverAuthorizer"},
+    {.kind = ABI_ADDRESS, .name = "token"},
+    {.kind = ABI_UINT, .size = 40, .name = "withdrawDelay"},
+    {.kind = ABI_FIXED_BYTES, .size = 32, .name = "salt"},
+};
+
+struct abi_value abi_channel_config_value(struct arena *arena, const struct abi_channel_config *s)
+{
+    struct abi_value *values = arena_alloc_array(arena, 7, sizeof(*values));
+    values[0] = abi_address(&s->payer);
+    values[1] = abi_address(&s->payer_authorizer);
+    values[2] = abi_address(&s->receiver);
+    values[3] = abi_address(&s->receiver_authorizer);
+    values[4] = abi_address(&s->token);
+    values[5] = abi_u64(s->withdraw_delay);
+    values[6] = abi_hash(&s->salt);
+    return abi_items(values, 7);
+}
+
+void abi_channel_config_read(struct arena *arena, const struct abi_value *v,
+                             struct abi_channel_config *out)
+{
+    (void)arena;
+    out->payer = abi_to_address(&v->items[0]);
+    out->payer_authorizer = abi_to_address(&v->items[1]);
+    out->receiver = abi_to_address(&v->items[2]);
+    out->receiver_authorizer = abi_to_address(&v->items[3]);
+    out->token = abi_to_address(&v->items[4]);
+    out->withdraw_delay = v->items[5].number.limb[0];
+    out->salt = abi_to_hash(&v->items[6]);
+}
+
+const struct abi_type abi_voucher_members[2] = {
+    {.kind = ABI_TUPLE, .count = 7, .items = abi_channel_config_members, .name = "channel"},
+    {.kind = ABI_UINT, .size = 128, .name = "maxClaimableAmount"},
+};
+
+struct abi_value abi_voucher_value(struct arena *arena, const struct abi_voucher *s)
+{
+    struct abi_value *values = arena_alloc_array(arena, 2, sizeof(*values));
+    values[0] = abi_channel_config_value(arena, &s->channel);
+    values[1] = abi_uint(s->max_claimable_amount);
+    return abi_items(values, 2);
+}
+
+void abi_voucher_read(struct arena *arena, const struct abi_value *v, struct abi_voucher *out)
+{
+    abi_channel_config_read(arena, &v->items[0], &out->channel);
+    out->max_claimable_amount = v->items[1].number;
+}
+
+const struct abi_type abi_voucher_claim_members[3] = {
+    {.kind = ABI_TUPLE, .count = 2, .items = abi_voucher_members, .name = "voucher"},
+    {.kind = ABI_BYTES, .name = "signature"},
+    {.kind = ABI_UINT, .size = 128, .name = "totalClaimed"},
+};
+
+struct abi_value abi_voucher_claim_value(struct arena *arena, const struct abi_voucher_claim *s)
+{
+    struct abi_value *values = arena_alloc_array(arena, 3, sizeof(*values));
+    values[0] = abi_voucher_value(arena, &s->voucher);
+    values[1] = abi_bytes(s->signature);
+    values[2] = abi_uint(s->total_claimed);
+    return abi_items(values, 3);
+}
+
+void abi_voucher_claim_read(struct arena *arena, const struct abi_value *v,
+                            struct abi_voucher_claim *out)
+{
+    abi_voucher_read(arena, &v->items[0], &out->voucher);
+    out->signature = v->items[1].bytes;
+    out->total_claimed = v->items[2].number;
+}
+
+struct abi_value abi_voucher_claim_list_value(struct arena *arena,
+                                              const struct abi_voucher_claim *items, size_t count)
+{
+    struct abi_value *values = arena_alloc_array(arena, count, sizeof(*values));
+    for (size_t i = 0; i < count; i++) {
+        values[i] = abi_voucher_claim_value(arena, &items[i]);
+    }
+    return abi_items(values, count);
+}
+
+const struct abi_voucher_claim *abi_voucher_claim_list_read(struct arena *arena,
+                                                            const struct abi_value *v)
+{
+    struct abi_voucher_claim *items = arena_alloc_array(arena, v->count, sizeof(*items));
+    for (size_t i = 0; i < v->count; i++) {
+        abi_voucher_claim_read(arena, &v->items[i], &items[i]);
+    }
+    return items;
+}
+
 const struct abi_contract *const abi_contracts[ABI_CONTRACT_COUNT] = {
-    &abi_asset_registry, &abi_asset_erc20,     &abi_lease_factory,
-    &abi_marketplace,    &abi_test_stablecoin, &abi_erc1967_proxy,
+    &abi_asset_registry,  &abi_asset_erc20,   &abi_lease_factory,    &abi_marketplace,
+    &abi_test_stablecoin, &abi_erc1967_proxy, &abi_batch_settlement, &abi_deposit_collector,
 };

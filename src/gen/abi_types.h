@@ -99,6 +99,60 @@ struct abi_value abi_lease_intent_value(struct arena *arena, const struct abi_le
 void abi_lease_intent_read(struct arena *arena, const struct abi_value *v,
                            struct abi_lease_intent *out);
 
+/*
+ * struct abi_channel_config is Solidity's ChannelConfig {address payer, address payerAuthorizer,
+ * address receiver, address receiverAuthorizer, address token, uint40 withdrawDelay, bytes32
+ * salt}.
+ */
+struct abi_channel_config {
+    struct address payer;
+    struct address payer_authorizer;
+    struct address receiver;
+    struct address receiver_authorizer;
+    struct address token;
+    uint64_t withdraw_delay;
+    struct hash salt;
+};
+
+extern const struct abi_type abi_channel_config_members[7];
+
+/* abi_channel_config_value makes the tree for encoding; it borrows from `s`. */
+struct abi_value abi_channel_config_value(struct arena *arena, const struct abi_channel_config *s);
+/* abi_channel_config_read fills the struct from a decoded tree. */
+void abi_channel_config_read(struct arena *arena, const struct abi_value *v,
+                             struct abi_channel_config *out);
+
+/* struct abi_voucher is Solidity's Voucher {ChannelConfig channel, uint128 maxClaimableAmount}. */
+struct abi_voucher {
+    struct abi_channel_config channel;
+    struct u256 max_claimable_amount;
+};
+
+extern const struct abi_type abi_voucher_members[2];
+
+/* abi_voucher_value makes the tree for encoding; it borrows from `s`. */
+struct abi_value abi_voucher_value(struct arena *arena, const struct abi_voucher *s);
+/* abi_voucher_read fills the struct from a decoded tree. */
+void abi_voucher_read(struct arena *arena, const struct abi_value *v, struct abi_voucher *out);
+
+/*
+ * struct abi_voucher_claim is Solidity's VoucherClaim {Voucher voucher, bytes signature, uint128
+ * totalClaimed}.
+ */
+struct abi_voucher_claim {
+    struct abi_voucher voucher;
+    struct slice signature;
+    struct u256 total_claimed;
+};
+
+extern const struct abi_type abi_voucher_claim_members[3];
+
+/* abi_voucher_claim_value makes the tree for encoding; it borrows from `s`. */
+struct abi_value abi_voucher_claim_value(struct arena *arena, const struct abi_voucher_claim *s);
+/* abi_voucher_claim_read fills the struct from a decoded tree. */
+void abi_voucher_claim_read(struct arena *arena, const struct abi_value *v,
+                            struct abi_voucher_claim *out);
+
 /* abi_address_list_value makes a list's tree; it borrows from `items`. */
 struct abi_value abi_address_list_value(struct arena *arena, const struct address *items,
                                         size_t count);
@@ -126,8 +180,15 @@ struct abi_value abi_u256_list_value(struct arena *arena, const struct u256 *ite
 /* abi_u256_list_read copies a decoded list; v->count is its length. */
 const struct u256 *abi_u256_list_read(struct arena *arena, const struct abi_value *v);
 
+/* abi_voucher_claim_list_value makes a list's tree; it borrows from `items`. */
+struct abi_value abi_voucher_claim_list_value(struct arena *arena,
+                                              const struct abi_voucher_claim *items, size_t count);
+/* abi_voucher_claim_list_read copies a decoded list; v->count is its length. */
+const struct abi_voucher_claim *abi_voucher_claim_list_read(struct arena *arena,
+                                                            const struct abi_value *v);
+
 /* abi_contracts lists every contract, for explaining reverts. */
-#define ABI_CONTRACT_COUNT 6
+#define ABI_CONTRACT_COUNT 8
 extern const struct abi_contract *const abi_contracts[ABI_CONTRACT_COUNT];
 
 #endif

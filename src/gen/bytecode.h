@@ -27,4 +27,10 @@ extern const struct slice bytecode_test_stablecoin;
 /* bytecode_erc1967_proxy creates ERC1967Proxy: 631 bytes. */
 extern const struct slice bytecode_erc1967_proxy;
 
+/* bytecode_batch_settlement creates BatchSettlement: 13064 bytes. */
+extern const struct slice bytecode_batch_settlement;
+
+/* bytecode_deposit_collector creates DepositCollector: 1255 bytes. */
+extern const struct slice bytecode_deposit_collector;
+
 #endif
