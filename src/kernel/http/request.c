@@ -1,5 +1,6 @@
 #include "kernel/http/request.h"
 
+#include "kernel/base/base64.h"
 #include "kernel/base/check.h"
 #include "kernel/base/mem.h"
 
@@ -501,52 +502,21 @@ bool http_key_is_valid(struct slice key)
 
 /* ---- cursors --------------------------------------------------------------------------------- */
 
-static const char base64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
 struct slice http_cursor_encode(struct arena *req, struct slice bytes)
 {
-    size_t len = (bytes.len * 4 + 2) / 3;
-    uint8_t *text = arena_alloc(req, len);
-    size_t at = 0;
-    for (size_t i = 0; i < bytes.len; i += 3) {
-        size_t left = bytes.len - i;
-        uint32_t group = (uint32_t)bytes.ptr[i] << 16;
-        group |= left > 1 ? (uint32_t)bytes.ptr[i + 1] << 8 : 0;
-        group |= left > 2 ? (uint32_t)bytes.ptr[i + 2] : 0;
-        size_t digits = left > 2 ? 4 : left + 1;
-        for (size_t d = 0; d < digits; d++) {
-            text[at++] = (uint8_t)base64url[group >> (18 - 6 * d) & 63];
-        }
-    }
-    ASSERT(at == len);
-    return slice_of(text, len);
+    struct buf text;
+    buf_init(&text, req, bytes.len / 3 * 4 + 4);
+    base64_encode(&text, BASE64_URL, bytes);
+    return buf_slice(&text);
 }
 
 enum err http_cursor_decode(struct arena *req, struct slice text, struct slice *out,
                             struct why *why)
 {
-    uint8_t *bytes = arena_alloc(req, text.len);
-    size_t len = 0;
-    uint32_t bits = 0;
-    unsigned have = 0;
-    bool good = text.len % 4 != 1;
-    for (size_t i = 0; good && i < text.len; i++) {
-        const char *digit = text.ptr[i] ? strchr(base64url, text.ptr[i]) : NULL;
-        good = digit != NULL;
-        bits = good ? bits << 6 | (uint32_t)(digit - base64url) : 0;
-        have += 6;
-        if (have >= 8) {
-            have -= 8;
-            bytes[len++] = (uint8_t)(bits >> have);
-            bits &= (1U << have) - 1;
-        }
-    }
-    if (!good || bits != 0) {
-        return why_set(why, ERR_INVALID_FIELD, "cursor",
-                       "The cursor must be one that a nextCursor gave.");
-    }
-    *out = slice_of(bytes, len);
-    return OK;
+    return base64_decode(req, BASE64_URL, text, out) == OK
+               ? OK
+               : why_set(why, ERR_INVALID_FIELD, "cursor",
+                         "The cursor must be one that a nextCursor gave.");
 }
 
 /* ---- for handlers ---------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include <curl/curl.h>
 #include <openssl/evp.h>
 
+#include "kernel/base/base64.h"
 #include "kernel/base/check.h"
 
 /* RFC 6455, section 1.3. */
@@ -11,13 +12,6 @@
 #define ACCEPT_TEXT_MAX 29
 
 /* ---- what is asked ---- */
-
-/* encode_base64 appends RFC 4648, section 4, with padding. */
-static void encode_base64(struct buf *out, struct slice bytes)
-{
-    uint8_t *at = buf_room(out, 4 * (bytes.len / 3 + 1) + 1);
-    out->len += (size_t)EVP_EncodeBlock(at, bytes.ptr, (int)bytes.len);
-}
 
 void ws_key_format(const uint8_t nonce[WS_NONCE_BYTES], char out[WS_KEY_TEXT_MAX])
 {
@@ -77,7 +71,8 @@ static void write_request(struct arena *arena, const struct target *t, const cha
                key);
     if (t->user != NULL) {
         buf_add_text(out, "Authorization: Basic ");
-        encode_base64(out, slice_format(arena, "%s:%s", t->user, t->password ? t->password : ""));
+        base64_encode(out, BASE64_STANDARD,
+                      slice_format(arena, "%s:%s", t->user, t->password ? t->password : ""));
         buf_add_text(out, "\r\n");
     }
     buf_add_text(out, "\r\n");
