@@ -4,7 +4,7 @@
  */
 #include "app/cmd_audit.h"
 #include "app/commands.h"
-#include "kernel/auth/auth.h"
+#include "kernel/auth/auth_session.h"
 
 #define PAGE 200
 
@@ -109,6 +109,31 @@ static enum err revoke(struct keys *k, struct store *store, struct why *why)
     return e;
 }
 
+struct rotation {
+    struct arena *arena;
+    int64_t count;
+};
+
+static enum err rotate_tx(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct rotation *r = ctx;
+    return auth_keys_rotate(tx, operator_entry(r->arena), &r->count, why);
+}
+
+/* Keys of callers are not touched: those that sign access tokens are ended. */
+static enum err rotate(struct keys *k, struct store *store, struct why *why)
+{
+    struct rotation r = {.arena = &k->arena};
+    enum err e = store_write(store, rotate_tx, &r, why);
+    if (e == OK) {
+        buf_format(&k->out,
+                   k->cli->json ? "{\"ended\":%lld}\n"
+                                : "%lld signing keys ended; each process makes its next one.\n",
+                   (long long)r.count);
+    }
+    return e;
+}
+
 static enum err run(struct cli *cli, struct store *store, const struct settings *settings,
                     struct why *why)
 {
@@ -117,9 +142,10 @@ static enum err run(struct cli *cli, struct store *store, const struct settings 
     struct slice word = slice_text(cli_word(cli, 0));
     arena_init(&k.arena, 0);
     buf_init(&k.out, &k.arena, 1024);
-    enum err e = slice_equal_text(word, "create") ? create(&k, store, why)
-                 : slice_equal_text(word, "list") ? list(&k, store, why)
-                                                  : revoke(&k, store, why);
+    enum err e = slice_equal_text(word, "create")   ? create(&k, store, why)
+                 : slice_equal_text(word, "list")   ? list(&k, store, why)
+                 : slice_equal_text(word, "rotate") ? rotate(&k, store, why)
+                                                    : revoke(&k, store, why);
     if (e == OK) {
         cli_print(buf_slice(&k.out));
     }
@@ -133,9 +159,12 @@ enum err command_keys(struct cli *cli, struct why *why)
     if (word != NULL && strcmp(word, "list") == 0 && cli_word(cli, 1) == NULL) {
         return command_with_store(cli, true, run, why);
     }
+    if (word != NULL && strcmp(word, "rotate") == 0 && cli_word(cli, 1) == NULL) {
+        return command_beside(cli, run, why);
+    }
     if (word != NULL && (strcmp(word, "create") == 0 || strcmp(word, "revoke") == 0) &&
         cli_word(cli, 1) != NULL) {
         return command_beside(cli, run, why);
     }
-    return why_set(why, ERR_USAGE, NULL, "keys create NAME, list, or revoke ID");
+    return why_set(why, ERR_USAGE, NULL, "keys create NAME, list, revoke ID, or rotate");
 }

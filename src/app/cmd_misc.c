@@ -8,7 +8,7 @@
 #include "app/commands.h"
 #include "app/service.h"
 #include "app/wallets.h"
-#include "kernel/auth/auth.h"
+#include "kernel/auth/auth_session.h"
 #include "kernel/backup/backup_runs.h"
 #include "kernel/base/hex.h"
 #include "kernel/base/metric.h"
@@ -181,7 +181,8 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
                                         ops_transactions_http_table(&no_ops),
                                         webhooks_http_table(NULL),
                                         auth_http_table(NULL),
-                                        leasing_market_http_table(NULL)};
+                                         leasing_market_http_table(NULL),
+                                         auth_sessions_http_table(NULL)};
     const struct chain_table events = leasing_chain_table(NULL);
     struct job_table jobs[SCHEDULES_TABLES_MAX];
     size_t job_tables = schedules_job_tables(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, jobs);

@@ -53,8 +53,10 @@ enum err command_reindex(struct cli *cli, struct why *why) ERR_CHECKED;
 enum err command_reconcile(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_leases shows the processes on the database and what each of them has. */
 enum err command_leases(struct cli *cli, struct why *why) ERR_CHECKED;
-/* command_keys makes, lists and revokes API keys. */
+/* command_keys makes, lists and revokes API keys, and ends signing keys. */
 enum err command_keys(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_roles grants roles to wallets, takes them back and lists them. */
+enum err command_roles(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_wallet manages keystore files. */
 enum err command_wallet(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_engine runs the matching engine on a flow, or reads a journal. */

@@ -573,6 +573,8 @@ static enum err start_jobs(struct service *s, struct why *why)
         .audit_usec = s->settings->audit.retention_usec,
         .events_usec = s->settings->chain.event_retention_usec,
         .inbox_usec = s->settings->inbox.retention_usec,
+        .sessions = auth_sessions_purge,
+        .sessions_usec = AUTH_ENDED_USEC,
     };
     fill_ops(s);
     s->reconciler = leasing_reconciler(s->leasing);
@@ -591,17 +593,22 @@ static enum err start_jobs(struct service *s, struct why *why)
 static enum err start_http(struct service *s, struct why *why)
 {
     s->settings->http.cache = s->cache;
-    auth_init(&s->auth, s->store);
+    auth_init(&s->auth, s->store, &s->settings->auth, s->settings->chain.chain_id);
     s->settings->http.authority = &s->auth.authority;
-    s->http_tables[0] = ops_http_table(&s->ops);
-    s->http_tables[1] = ops_api_table(&s->ops);
-    s->http_tables[2] = ops_jobs_http_table(&s->ops);
-    s->http_tables[3] = leasing_http_table(s->leasing);
-    s->http_tables[4] = ops_transactions_http_table(&s->ops);
-    s->http_tables[5] = webhooks_http_table(&s->webhooks);
-    s->http_tables[6] = auth_http_table(&s->auth);
-    s->http_tables[7] = leasing_market_http_table(s->leasing);
-    size_t count = has_role(s, ROLE_API) ? sizeof s->http_tables / sizeof s->http_tables[0] : 1;
+    const struct http_table tables[] = {
+        ops_http_table(&s->ops),
+        ops_api_table(&s->ops),
+        ops_jobs_http_table(&s->ops),
+        leasing_http_table(s->leasing),
+        ops_transactions_http_table(&s->ops),
+        webhooks_http_table(&s->webhooks),
+        auth_http_table(&s->auth),
+        leasing_market_http_table(s->leasing),
+        auth_sessions_http_table(&s->auth),
+    };
+    _Static_assert(sizeof tables <= sizeof s->http_tables, "more room for tables");
+    memcpy(s->http_tables, tables, sizeof tables);
+    size_t count = has_role(s, ROLE_API) ? sizeof tables / sizeof tables[0] : 1;
     return http_start(&s->http, &s->settings->http, s->http_tables, count, s->store, why);
 }
 
@@ -680,6 +687,7 @@ void service_free(struct service *s)
         return;
     }
     http_stop(s->http);
+    auth_clear(&s->auth);
     if (s->jobs != NULL) {
         jobs_stop(s->jobs);
         jobs_free(s->jobs);

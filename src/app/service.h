@@ -20,7 +20,7 @@
 #include "app/devchain.h"
 #include "app/schedules.h"
 #include "app/settings.h"
-#include "kernel/auth/auth.h"
+#include "kernel/auth/auth_session.h"
 #include "kernel/ops/ops.h"
 #include "kernel/relay/relay_remote.h"
 
@@ -56,7 +56,7 @@ struct service {
     struct jobs *jobs;
     struct ops ops;
     char roles[ROLES_TEXT_MAX];
-    struct http_table http_tables[8];
+    struct http_table http_tables[16];
     struct auth auth;
     struct webhooks webhooks;
     struct http_server *http;

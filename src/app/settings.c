@@ -116,6 +116,7 @@ void settings_init(struct settings *s)
     s->registry = config_new();
     add(s, "Process", service_rows, COUNT(service_rows), &s->service);
     add(s, "HTTP server", http_config_rows, http_config_row_count, &s->http);
+    add(s, "Login by wallet", auth_config_rows, auth_config_row_count, &s->auth);
     add(s, "Redis", cache_config_rows, cache_config_row_count, &s->cache);
     add(s, "Database", store_config_rows, store_config_row_count, &s->store);
     add(s, "Backups", backup_config_rows, backup_config_row_count, &s->backup);
@@ -204,6 +205,7 @@ static enum err check_together(const struct settings *s, struct why *why)
 {
     enum err e = cache_url_check(s->cache.redis_url, why);
     e = e == OK ? http_config_check(&s->http, why) : e;
+    e = e == OK ? auth_config_check(&s->auth, why) : e;
     if (e != OK) {
         return e;
     }

@@ -8,6 +8,7 @@
 #include "app/roles.h"
 #include "domain/leasing/leasing.h"
 #include "kernel/audit/audit.h"
+#include "kernel/auth/auth.h"
 #include "kernel/backup/backup_config.h"
 #include "kernel/base/config.h"
 #include "kernel/base/log.h"
@@ -63,6 +64,7 @@ struct settings {
     struct audit_config audit;
     struct inbox_config inbox;
     struct http_config http;
+    struct auth_config auth;
     struct cache_config cache;
     struct leasing_config leasing;
     struct config *registry; /* rows, sources, text values */

@@ -14,12 +14,35 @@ extern const struct store_statement audit_sql_seal;
 extern const struct store_statement audit_sql_sealed_list;
 extern const struct store_statement audit_sql_unsealed_count;
 extern const struct store_statement audit_sql_unsealed_list;
+extern const struct store_statement auth_sql_access_find;
 extern const struct store_statement auth_sql_key_find;
 extern const struct store_statement auth_sql_key_get;
 extern const struct store_statement auth_sql_key_insert;
 extern const struct store_statement auth_sql_key_revoke;
 extern const struct store_statement auth_sql_key_used;
 extern const struct store_statement auth_sql_keys_list;
+extern const struct store_statement auth_sql_nonce_insert;
+extern const struct store_statement auth_sql_nonce_use;
+extern const struct store_statement auth_sql_nonces_purge;
+extern const struct store_statement auth_sql_refresh_find;
+extern const struct store_statement auth_sql_refresh_insert;
+extern const struct store_statement auth_sql_refresh_use;
+extern const struct store_statement auth_sql_refreshes_purge;
+extern const struct store_statement auth_sql_role_grant;
+extern const struct store_statement auth_sql_role_take;
+extern const struct store_statement auth_sql_roles_list;
+extern const struct store_statement auth_sql_roles_of;
+extern const struct store_statement auth_sql_session_get;
+extern const struct store_statement auth_sql_session_insert;
+extern const struct store_statement auth_sql_session_refreshed;
+extern const struct store_statement auth_sql_session_revoke;
+extern const struct store_statement auth_sql_sessions_list;
+extern const struct store_statement auth_sql_sessions_purge;
+extern const struct store_statement auth_sql_signing_key_insert;
+extern const struct store_statement auth_sql_signing_key_live;
+extern const struct store_statement auth_sql_signing_keys_list;
+extern const struct store_statement auth_sql_signing_keys_purge;
+extern const struct store_statement auth_sql_signing_keys_revoke;
 extern const struct store_statement backup_sql_audit_head;
 extern const struct store_statement backup_sql_chains;
 extern const struct store_statement backup_sql_copy_advance;
@@ -433,7 +456,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 410,
+    .id = 433,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -471,7 +494,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 411,
+    .id = 434,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -496,7 +519,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 412,
+    .id = 435,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -522,7 +545,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 413,
+    .id = 436,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -583,7 +606,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 414,
+    .id = 437,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -632,7 +655,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 415,
+    .id = 438,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -657,7 +680,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 416,
+    .id = 439,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -694,7 +717,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 417,
+    .id = 440,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -749,7 +772,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 418,
+    .id = 441,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -781,7 +804,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 419,
+    .id = 442,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -806,7 +829,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 420,
+    .id = 443,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -826,7 +849,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 421,
+    .id = 444,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -843,7 +866,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 422,
+    .id = 445,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -881,7 +904,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 423,
+    .id = 446,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -921,7 +944,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 424,
+    .id = 447,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -946,7 +969,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 425,
+    .id = 448,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -973,7 +996,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 426,
+    .id = 449,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -1021,7 +1044,7 @@ static const struct store_column table_auth_keys_first_fields[] = {
 };
 static const struct store_statement table_auth_keys_first = {
     .name = "table_auth_keys_first",
-    .id = 427,
+    .id = 450,
     .writes = false,
     .sqlite =
         "SELECT key_id, name, secret_hash, roles, created_by, created_at, expires_at, revoked_at, used_at\n"
@@ -1056,7 +1079,7 @@ static const struct store_column table_auth_keys_next_fields[] = {
 };
 static const struct store_statement table_auth_keys_next = {
     .name = "table_auth_keys_next",
-    .id = 428,
+    .id = 451,
     .writes = false,
     .sqlite =
         "SELECT key_id, name, secret_hash, roles, created_by, created_at, expires_at, revoked_at, used_at\n"
@@ -1081,7 +1104,7 @@ static const struct store_column table_auth_keys_count_fields[] = {
 };
 static const struct store_statement table_auth_keys_count = {
     .name = "table_auth_keys_count",
-    .id = 429,
+    .id = 452,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_keys",
@@ -1104,7 +1127,7 @@ static const struct store_column table_auth_keys_insert_params[] = {
 };
 static const struct store_statement table_auth_keys_insert = {
     .name = "table_auth_keys_insert",
-    .id = 430,
+    .id = 453,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_keys (key_id, name, secret_hash, roles, created_by, created_at, expires_at, revoked_at, used_at)\n"
@@ -1132,6 +1155,546 @@ static const struct store_column table_auth_keys_columns[] = {
 };
 static const uint16_t table_auth_keys_key[] = {0};
 
+static const struct store_column table_auth_nonces_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_auth_nonces_first_fields[] = {
+    {"nonce", STORE_TEXT, false},
+    {"expires_at", STORE_TIME, false},
+};
+static const struct store_statement table_auth_nonces_first = {
+    .name = "table_auth_nonces_first",
+    .id = 454,
+    .writes = false,
+    .sqlite =
+        "SELECT nonce, expires_at\n"
+        "FROM auth_nonces\n"
+        "ORDER BY nonce\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT nonce, expires_at\n"
+        "FROM auth_nonces\n"
+        "ORDER BY nonce\n"
+        "LIMIT $1::bigint",
+    .params = table_auth_nonces_first_params,
+    .param_count = 1,
+    .columns = table_auth_nonces_first_fields,
+    .column_count = 2,
+};
+
+static const struct store_column table_auth_nonces_next_params[] = {
+    {"after_nonce", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_auth_nonces_next_fields[] = {
+    {"nonce", STORE_TEXT, false},
+    {"expires_at", STORE_TIME, false},
+};
+static const struct store_statement table_auth_nonces_next = {
+    .name = "table_auth_nonces_next",
+    .id = 455,
+    .writes = false,
+    .sqlite =
+        "SELECT nonce, expires_at\n"
+        "FROM auth_nonces\n"
+        "WHERE nonce > ?1\n"
+        "ORDER BY nonce\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT nonce, expires_at\n"
+        "FROM auth_nonces\n"
+        "WHERE nonce > $1::text\n"
+        "ORDER BY nonce\n"
+        "LIMIT $2::bigint",
+    .params = table_auth_nonces_next_params,
+    .param_count = 2,
+    .columns = table_auth_nonces_next_fields,
+    .column_count = 2,
+};
+
+static const struct store_column table_auth_nonces_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_auth_nonces_count = {
+    .name = "table_auth_nonces_count",
+    .id = 456,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM auth_nonces",
+    .postgres =
+        "SELECT count(*) AS rows FROM auth_nonces",
+    .columns = table_auth_nonces_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_auth_nonces_insert_params[] = {
+    {"nonce", STORE_TEXT, false},
+    {"expires_at", STORE_TIME, false},
+};
+static const struct store_statement table_auth_nonces_insert = {
+    .name = "table_auth_nonces_insert",
+    .id = 457,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO auth_nonces (nonce, expires_at)\n"
+        "VALUES (?1, ?2)",
+    .postgres =
+        "INSERT INTO auth_nonces (nonce, expires_at)\n"
+        "VALUES ($1::text, $2::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY auth_nonces (nonce, expires_at) FROM STDIN (FORMAT binary)",
+    .params = table_auth_nonces_insert_params,
+    .param_count = 2,
+};
+
+static const struct store_column table_auth_nonces_columns[] = {
+    {"nonce", STORE_TEXT, false},
+    {"expires_at", STORE_TIME, false},
+};
+static const uint16_t table_auth_nonces_key[] = {0};
+
+static const struct store_column table_auth_refreshes_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_auth_refreshes_first_fields[] = {
+    {"token_hash", STORE_HASH, false},
+    {"session_id", STORE_TEXT, false},
+    {"issued_at", STORE_TIME, false},
+    {"used_at", STORE_TIME, true},
+};
+static const struct store_statement table_auth_refreshes_first = {
+    .name = "table_auth_refreshes_first",
+    .id = 458,
+    .writes = false,
+    .sqlite =
+        "SELECT token_hash, session_id, issued_at, used_at\n"
+        "FROM auth_refreshes\n"
+        "ORDER BY token_hash\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT token_hash, session_id, issued_at, used_at\n"
+        "FROM auth_refreshes\n"
+        "ORDER BY token_hash\n"
+        "LIMIT $1::bigint",
+    .params = table_auth_refreshes_first_params,
+    .param_count = 1,
+    .columns = table_auth_refreshes_first_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_auth_refreshes_next_params[] = {
+    {"after_token_hash", STORE_HASH, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_auth_refreshes_next_fields[] = {
+    {"token_hash", STORE_HASH, false},
+    {"session_id", STORE_TEXT, false},
+    {"issued_at", STORE_TIME, false},
+    {"used_at", STORE_TIME, true},
+};
+static const struct store_statement table_auth_refreshes_next = {
+    .name = "table_auth_refreshes_next",
+    .id = 459,
+    .writes = false,
+    .sqlite =
+        "SELECT token_hash, session_id, issued_at, used_at\n"
+        "FROM auth_refreshes\n"
+        "WHERE token_hash > ?1\n"
+        "ORDER BY token_hash\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT token_hash, session_id, issued_at, used_at\n"
+        "FROM auth_refreshes\n"
+        "WHERE token_hash > $1::bytea\n"
+        "ORDER BY token_hash\n"
+        "LIMIT $2::bigint",
+    .params = table_auth_refreshes_next_params,
+    .param_count = 2,
+    .columns = table_auth_refreshes_next_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_auth_refreshes_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_auth_refreshes_count = {
+    .name = "table_auth_refreshes_count",
+    .id = 460,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM auth_refreshes",
+    .postgres =
+        "SELECT count(*) AS rows FROM auth_refreshes",
+    .columns = table_auth_refreshes_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_auth_refreshes_insert_params[] = {
+    {"token_hash", STORE_HASH, false},
+    {"session_id", STORE_TEXT, false},
+    {"issued_at", STORE_TIME, false},
+    {"used_at", STORE_TIME, true},
+};
+static const struct store_statement table_auth_refreshes_insert = {
+    .name = "table_auth_refreshes_insert",
+    .id = 461,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO auth_refreshes (token_hash, session_id, issued_at, used_at)\n"
+        "VALUES (?1, ?2, ?3, ?4)",
+    .postgres =
+        "INSERT INTO auth_refreshes (token_hash, session_id, issued_at, used_at)\n"
+        "VALUES ($1::bytea, $2::text, $3::timestamptz, $4::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY auth_refreshes (token_hash, session_id, issued_at, used_at) FROM STDIN (FORMAT binary)",
+    .params = table_auth_refreshes_insert_params,
+    .param_count = 4,
+};
+
+static const struct store_column table_auth_refreshes_columns[] = {
+    {"token_hash", STORE_HASH, false},
+    {"session_id", STORE_TEXT, false},
+    {"issued_at", STORE_TIME, false},
+    {"used_at", STORE_TIME, true},
+};
+static const uint16_t table_auth_refreshes_key[] = {0};
+
+static const struct store_column table_auth_roles_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_auth_roles_first_fields[] = {
+    {"address", STORE_ADDRESS, false},
+    {"role", STORE_I64, false},
+    {"granted_by", STORE_TEXT, false},
+    {"granted_at", STORE_TIME, false},
+};
+static const struct store_statement table_auth_roles_first = {
+    .name = "table_auth_roles_first",
+    .id = 462,
+    .writes = false,
+    .sqlite =
+        "SELECT address, role, granted_by, granted_at\n"
+        "FROM auth_roles\n"
+        "ORDER BY address, role\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT address, role, granted_by, granted_at\n"
+        "FROM auth_roles\n"
+        "ORDER BY address, role\n"
+        "LIMIT $1::bigint",
+    .params = table_auth_roles_first_params,
+    .param_count = 1,
+    .columns = table_auth_roles_first_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_auth_roles_next_params[] = {
+    {"after_address", STORE_ADDRESS, false},
+    {"after_role", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_auth_roles_next_fields[] = {
+    {"address", STORE_ADDRESS, false},
+    {"role", STORE_I64, false},
+    {"granted_by", STORE_TEXT, false},
+    {"granted_at", STORE_TIME, false},
+};
+static const struct store_statement table_auth_roles_next = {
+    .name = "table_auth_roles_next",
+    .id = 463,
+    .writes = false,
+    .sqlite =
+        "SELECT address, role, granted_by, granted_at\n"
+        "FROM auth_roles\n"
+        "WHERE (address, role) > (?1, ?2)\n"
+        "ORDER BY address, role\n"
+        "LIMIT ?3",
+    .postgres =
+        "SELECT address, role, granted_by, granted_at\n"
+        "FROM auth_roles\n"
+        "WHERE (address, role) > ($1::bytea, $2::bigint)\n"
+        "ORDER BY address, role\n"
+        "LIMIT $3::bigint",
+    .params = table_auth_roles_next_params,
+    .param_count = 3,
+    .columns = table_auth_roles_next_fields,
+    .column_count = 4,
+};
+
+static const struct store_column table_auth_roles_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_auth_roles_count = {
+    .name = "table_auth_roles_count",
+    .id = 464,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM auth_roles",
+    .postgres =
+        "SELECT count(*) AS rows FROM auth_roles",
+    .columns = table_auth_roles_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_auth_roles_insert_params[] = {
+    {"address", STORE_ADDRESS, false},
+    {"role", STORE_I64, false},
+    {"granted_by", STORE_TEXT, false},
+    {"granted_at", STORE_TIME, false},
+};
+static const struct store_statement table_auth_roles_insert = {
+    .name = "table_auth_roles_insert",
+    .id = 465,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO auth_roles (address, role, granted_by, granted_at)\n"
+        "VALUES (?1, ?2, ?3, ?4)",
+    .postgres =
+        "INSERT INTO auth_roles (address, role, granted_by, granted_at)\n"
+        "VALUES ($1::bytea, $2::bigint, $3::text, $4::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY auth_roles (address, role, granted_by, granted_at) FROM STDIN (FORMAT binary)",
+    .params = table_auth_roles_insert_params,
+    .param_count = 4,
+};
+
+static const struct store_column table_auth_roles_columns[] = {
+    {"address", STORE_ADDRESS, false},
+    {"role", STORE_I64, false},
+    {"granted_by", STORE_TEXT, false},
+    {"granted_at", STORE_TIME, false},
+};
+static const uint16_t table_auth_roles_key[] = {0, 1};
+
+static const struct store_column table_auth_sessions_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_auth_sessions_first_fields[] = {
+    {"session_id", STORE_TEXT, false},
+    {"address", STORE_ADDRESS, false},
+    {"created_at", STORE_TIME, false},
+    {"expires_at", STORE_TIME, false},
+    {"refreshed_at", STORE_TIME, true},
+    {"revoked_at", STORE_TIME, true},
+};
+static const struct store_statement table_auth_sessions_first = {
+    .name = "table_auth_sessions_first",
+    .id = 466,
+    .writes = false,
+    .sqlite =
+        "SELECT session_id, address, created_at, expires_at, refreshed_at, revoked_at\n"
+        "FROM auth_sessions\n"
+        "ORDER BY session_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT session_id, address, created_at, expires_at, refreshed_at, revoked_at\n"
+        "FROM auth_sessions\n"
+        "ORDER BY session_id\n"
+        "LIMIT $1::bigint",
+    .params = table_auth_sessions_first_params,
+    .param_count = 1,
+    .columns = table_auth_sessions_first_fields,
+    .column_count = 6,
+};
+
+static const struct store_column table_auth_sessions_next_params[] = {
+    {"after_session_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_auth_sessions_next_fields[] = {
+    {"session_id", STORE_TEXT, false},
+    {"address", STORE_ADDRESS, false},
+    {"created_at", STORE_TIME, false},
+    {"expires_at", STORE_TIME, false},
+    {"refreshed_at", STORE_TIME, true},
+    {"revoked_at", STORE_TIME, true},
+};
+static const struct store_statement table_auth_sessions_next = {
+    .name = "table_auth_sessions_next",
+    .id = 467,
+    .writes = false,
+    .sqlite =
+        "SELECT session_id, address, created_at, expires_at, refreshed_at, revoked_at\n"
+        "FROM auth_sessions\n"
+        "WHERE session_id > ?1\n"
+        "ORDER BY session_id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT session_id, address, created_at, expires_at, refreshed_at, revoked_at\n"
+        "FROM auth_sessions\n"
+        "WHERE session_id > $1::text\n"
+        "ORDER BY session_id\n"
+        "LIMIT $2::bigint",
+    .params = table_auth_sessions_next_params,
+    .param_count = 2,
+    .columns = table_auth_sessions_next_fields,
+    .column_count = 6,
+};
+
+static const struct store_column table_auth_sessions_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_auth_sessions_count = {
+    .name = "table_auth_sessions_count",
+    .id = 468,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM auth_sessions",
+    .postgres =
+        "SELECT count(*) AS rows FROM auth_sessions",
+    .columns = table_auth_sessions_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_auth_sessions_insert_params[] = {
+    {"session_id", STORE_TEXT, false},
+    {"address", STORE_ADDRESS, false},
+    {"created_at", STORE_TIME, false},
+    {"expires_at", STORE_TIME, false},
+    {"refreshed_at", STORE_TIME, true},
+    {"revoked_at", STORE_TIME, true},
+};
+static const struct store_statement table_auth_sessions_insert = {
+    .name = "table_auth_sessions_insert",
+    .id = 469,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO auth_sessions (session_id, address, created_at, expires_at, refreshed_at, revoked_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    .postgres =
+        "INSERT INTO auth_sessions (session_id, address, created_at, expires_at, refreshed_at, revoked_at)\n"
+        "VALUES ($1::text, $2::bytea, $3::timestamptz, $4::timestamptz, $5::timestamptz, $6::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY auth_sessions (session_id, address, created_at, expires_at, refreshed_at, revoked_at) FROM STDIN (FORMAT binary)",
+    .params = table_auth_sessions_insert_params,
+    .param_count = 6,
+};
+
+static const struct store_column table_auth_sessions_columns[] = {
+    {"session_id", STORE_TEXT, false},
+    {"address", STORE_ADDRESS, false},
+    {"created_at", STORE_TIME, false},
+    {"expires_at", STORE_TIME, false},
+    {"refreshed_at", STORE_TIME, true},
+    {"revoked_at", STORE_TIME, true},
+};
+static const uint16_t table_auth_sessions_key[] = {0};
+
+static const struct store_column table_auth_signing_keys_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_auth_signing_keys_first_fields[] = {
+    {"kid", STORE_TEXT, false},
+    {"public_key", STORE_HASH, false},
+    {"created_at", STORE_TIME, false},
+    {"verifies_until", STORE_TIME, false},
+    {"revoked_at", STORE_TIME, true},
+};
+static const struct store_statement table_auth_signing_keys_first = {
+    .name = "table_auth_signing_keys_first",
+    .id = 470,
+    .writes = false,
+    .sqlite =
+        "SELECT kid, public_key, created_at, verifies_until, revoked_at\n"
+        "FROM auth_signing_keys\n"
+        "ORDER BY kid\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT kid, public_key, created_at, verifies_until, revoked_at\n"
+        "FROM auth_signing_keys\n"
+        "ORDER BY kid\n"
+        "LIMIT $1::bigint",
+    .params = table_auth_signing_keys_first_params,
+    .param_count = 1,
+    .columns = table_auth_signing_keys_first_fields,
+    .column_count = 5,
+};
+
+static const struct store_column table_auth_signing_keys_next_params[] = {
+    {"after_kid", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_auth_signing_keys_next_fields[] = {
+    {"kid", STORE_TEXT, false},
+    {"public_key", STORE_HASH, false},
+    {"created_at", STORE_TIME, false},
+    {"verifies_until", STORE_TIME, false},
+    {"revoked_at", STORE_TIME, true},
+};
+static const struct store_statement table_auth_signing_keys_next = {
+    .name = "table_auth_signing_keys_next",
+    .id = 471,
+    .writes = false,
+    .sqlite =
+        "SELECT kid, public_key, created_at, verifies_until, revoked_at\n"
+        "FROM auth_signing_keys\n"
+        "WHERE kid > ?1\n"
+        "ORDER BY kid\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT kid, public_key, created_at, verifies_until, revoked_at\n"
+        "FROM auth_signing_keys\n"
+        "WHERE kid > $1::text\n"
+        "ORDER BY kid\n"
+        "LIMIT $2::bigint",
+    .params = table_auth_signing_keys_next_params,
+    .param_count = 2,
+    .columns = table_auth_signing_keys_next_fields,
+    .column_count = 5,
+};
+
+static const struct store_column table_auth_signing_keys_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_auth_signing_keys_count = {
+    .name = "table_auth_signing_keys_count",
+    .id = 472,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM auth_signing_keys",
+    .postgres =
+        "SELECT count(*) AS rows FROM auth_signing_keys",
+    .columns = table_auth_signing_keys_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_auth_signing_keys_insert_params[] = {
+    {"kid", STORE_TEXT, false},
+    {"public_key", STORE_HASH, false},
+    {"created_at", STORE_TIME, false},
+    {"verifies_until", STORE_TIME, false},
+    {"revoked_at", STORE_TIME, true},
+};
+static const struct store_statement table_auth_signing_keys_insert = {
+    .name = "table_auth_signing_keys_insert",
+    .id = 473,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO auth_signing_keys (kid, public_key, created_at, verifies_until, revoked_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5)",
+    .postgres =
+        "INSERT INTO auth_signing_keys (kid, public_key, created_at, verifies_until, revoked_at)\n"
+        "VALUES ($1::text, $2::bytea, $3::timestamptz, $4::timestamptz, $5::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY auth_signing_keys (kid, public_key, created_at, verifies_until, revoked_at) FROM STDIN (FORMAT binary)",
+    .params = table_auth_signing_keys_insert_params,
+    .param_count = 5,
+};
+
+static const struct store_column table_auth_signing_keys_columns[] = {
+    {"kid", STORE_TEXT, false},
+    {"public_key", STORE_HASH, false},
+    {"created_at", STORE_TIME, false},
+    {"verifies_until", STORE_TIME, false},
+    {"revoked_at", STORE_TIME, true},
+};
+static const uint16_t table_auth_signing_keys_key[] = {0};
+
 static const struct store_column table_backup_runs_first_params[] = {
     {"max_rows", STORE_I64, false},
 };
@@ -1148,7 +1711,7 @@ static const struct store_column table_backup_runs_first_fields[] = {
 };
 static const struct store_statement table_backup_runs_first = {
     .name = "table_backup_runs_first",
-    .id = 431,
+    .id = 474,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -1184,7 +1747,7 @@ static const struct store_column table_backup_runs_next_fields[] = {
 };
 static const struct store_statement table_backup_runs_next = {
     .name = "table_backup_runs_next",
-    .id = 432,
+    .id = 475,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -1209,7 +1772,7 @@ static const struct store_column table_backup_runs_count_fields[] = {
 };
 static const struct store_statement table_backup_runs_count = {
     .name = "table_backup_runs_count",
-    .id = 433,
+    .id = 476,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM backup_runs",
@@ -1232,7 +1795,7 @@ static const struct store_column table_backup_runs_insert_params[] = {
 };
 static const struct store_statement table_backup_runs_insert = {
     .name = "table_backup_runs_insert",
-    .id = 434,
+    .id = 477,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count)\n"
@@ -1278,7 +1841,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 435,
+    .id = 478,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1317,7 +1880,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 436,
+    .id = 479,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1342,7 +1905,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 437,
+    .id = 480,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -1367,7 +1930,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 438,
+    .id = 481,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -1409,7 +1972,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 439,
+    .id = 482,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1441,7 +2004,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 440,
+    .id = 483,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -1466,7 +2029,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 441,
+    .id = 484,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -1485,7 +2048,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 442,
+    .id = 485,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -1523,7 +2086,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 443,
+    .id = 486,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
@@ -1556,7 +2119,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 444,
+    .id = 487,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
@@ -1581,7 +2144,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 445,
+    .id = 488,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -1602,7 +2165,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 446,
+    .id = 489,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block)\n"
@@ -1653,7 +2216,7 @@ static const struct store_column table_chain_expectations_first_fields[] = {
 };
 static const struct store_statement table_chain_expectations_first = {
     .name = "table_chain_expectations_first",
-    .id = 447,
+    .id = 490,
     .writes = false,
     .sqlite =
         "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
@@ -1697,7 +2260,7 @@ static const struct store_column table_chain_expectations_next_fields[] = {
 };
 static const struct store_statement table_chain_expectations_next = {
     .name = "table_chain_expectations_next",
-    .id = 448,
+    .id = 491,
     .writes = false,
     .sqlite =
         "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
@@ -1722,7 +2285,7 @@ static const struct store_column table_chain_expectations_count_fields[] = {
 };
 static const struct store_statement table_chain_expectations_count = {
     .name = "table_chain_expectations_count",
-    .id = 449,
+    .id = 492,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_expectations",
@@ -1754,7 +2317,7 @@ static const struct store_column table_chain_expectations_insert_params[] = {
 };
 static const struct store_statement table_chain_expectations_insert = {
     .name = "table_chain_expectations_insert",
-    .id = 450,
+    .id = 493,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_expectations (expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at)\n"
@@ -1806,7 +2369,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 451,
+    .id = 494,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1840,7 +2403,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 452,
+    .id = 495,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -1865,7 +2428,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 453,
+    .id = 496,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -1887,7 +2450,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 454,
+    .id = 497,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -1908,7 +2471,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 455,
+    .id = 498,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -1928,7 +2491,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 456,
+    .id = 499,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -1963,7 +2526,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 457,
+    .id = 500,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -1994,7 +2557,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 458,
+    .id = 501,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -2019,7 +2582,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 459,
+    .id = 502,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -2037,7 +2600,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 460,
+    .id = 503,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -2078,7 +2641,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 461,
+    .id = 504,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -2117,7 +2680,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 462,
+    .id = 505,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -2142,7 +2705,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 463,
+    .id = 506,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -2167,7 +2730,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 464,
+    .id = 507,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -2210,7 +2773,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 465,
+    .id = 508,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -2243,7 +2806,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 466,
+    .id = 509,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -2268,7 +2831,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 467,
+    .id = 510,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -2288,7 +2851,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 468,
+    .id = 511,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -2322,7 +2885,7 @@ static const struct store_column table_installation_first_fields[] = {
 };
 static const struct store_statement table_installation_first = {
     .name = "table_installation_first",
-    .id = 469,
+    .id = 512,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -2350,7 +2913,7 @@ static const struct store_column table_installation_next_fields[] = {
 };
 static const struct store_statement table_installation_next = {
     .name = "table_installation_next",
-    .id = 470,
+    .id = 513,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -2375,7 +2938,7 @@ static const struct store_column table_installation_count_fields[] = {
 };
 static const struct store_statement table_installation_count = {
     .name = "table_installation_count",
-    .id = 471,
+    .id = 514,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM installation",
@@ -2391,7 +2954,7 @@ static const struct store_column table_installation_insert_params[] = {
 };
 static const struct store_statement table_installation_insert = {
     .name = "table_installation_insert",
-    .id = 472,
+    .id = 515,
     .writes = true,
     .sqlite =
         "INSERT INTO installation (single, id)\n"
@@ -2423,7 +2986,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 473,
+    .id = 516,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2453,7 +3016,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 474,
+    .id = 517,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -2478,7 +3041,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 475,
+    .id = 518,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -2496,7 +3059,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 476,
+    .id = 519,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired, spec)\n"
@@ -2529,7 +3092,7 @@ static const struct store_column table_job_queues_first_fields[] = {
 };
 static const struct store_statement table_job_queues_first = {
     .name = "table_job_queues_first",
-    .id = 477,
+    .id = 520,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2558,7 +3121,7 @@ static const struct store_column table_job_queues_next_fields[] = {
 };
 static const struct store_statement table_job_queues_next = {
     .name = "table_job_queues_next",
-    .id = 478,
+    .id = 521,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -2583,7 +3146,7 @@ static const struct store_column table_job_queues_count_fields[] = {
 };
 static const struct store_statement table_job_queues_count = {
     .name = "table_job_queues_count",
-    .id = 479,
+    .id = 522,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_queues",
@@ -2600,7 +3163,7 @@ static const struct store_column table_job_queues_insert_params[] = {
 };
 static const struct store_statement table_job_queues_insert = {
     .name = "table_job_queues_insert",
-    .id = 480,
+    .id = 523,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated)\n"
@@ -2653,7 +3216,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 481,
+    .id = 524,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2703,7 +3266,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 482,
+    .id = 525,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -2728,7 +3291,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 483,
+    .id = 526,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -2766,7 +3329,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 484,
+    .id = 527,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
@@ -2787,7 +3350,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 485,
+    .id = 528,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -2807,7 +3370,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 486,
+    .id = 529,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2863,7 +3426,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 487,
+    .id = 530,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2901,7 +3464,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 488,
+    .id = 531,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -2926,7 +3489,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 489,
+    .id = 532,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -2949,7 +3512,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 490,
+    .id = 533,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -2993,7 +3556,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 491,
+    .id = 534,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -3031,7 +3594,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 492,
+    .id = 535,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -3056,7 +3619,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 493,
+    .id = 536,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -3079,7 +3642,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 494,
+    .id = 537,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -3124,7 +3687,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 495,
+    .id = 538,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -3162,7 +3725,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 496,
+    .id = 539,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -3187,7 +3750,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 497,
+    .id = 540,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -3211,7 +3774,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 498,
+    .id = 541,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -3255,7 +3818,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 499,
+    .id = 542,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -3291,7 +3854,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 500,
+    .id = 543,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -3316,7 +3879,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 501,
+    .id = 544,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -3338,7 +3901,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 502,
+    .id = 545,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -3408,7 +3971,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 503,
+    .id = 546,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3470,7 +4033,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 504,
+    .id = 547,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -3495,7 +4058,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 505,
+    .id = 548,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -3545,7 +4108,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 506,
+    .id = 549,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -3615,7 +4178,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 507,
+    .id = 550,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3649,7 +4212,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 508,
+    .id = 551,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -3674,7 +4237,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 509,
+    .id = 552,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -3696,7 +4259,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 510,
+    .id = 553,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -3741,7 +4304,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 511,
+    .id = 554,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3780,7 +4343,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 512,
+    .id = 555,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -3805,7 +4368,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 513,
+    .id = 556,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -3830,7 +4393,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 514,
+    .id = 557,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -3883,7 +4446,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 515,
+    .id = 558,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3925,7 +4488,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 516,
+    .id = 559,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -3950,7 +4513,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 517,
+    .id = 560,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -3980,7 +4543,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 518,
+    .id = 561,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -4029,7 +4592,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 519,
+    .id = 562,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -4065,7 +4628,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 520,
+    .id = 563,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -4090,7 +4653,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 521,
+    .id = 564,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -4111,7 +4674,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 522,
+    .id = 565,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -4151,7 +4714,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 523,
+    .id = 566,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -4186,7 +4749,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 524,
+    .id = 567,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -4211,7 +4774,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 525,
+    .id = 568,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -4232,7 +4795,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 526,
+    .id = 569,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -4269,7 +4832,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 527,
+    .id = 570,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -4299,7 +4862,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 528,
+    .id = 571,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -4324,7 +4887,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 529,
+    .id = 572,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -4342,7 +4905,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 530,
+    .id = 573,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -4381,7 +4944,7 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 531,
+    .id = 574,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4416,7 +4979,7 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 532,
+    .id = 575,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4441,7 +5004,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 533,
+    .id = 576,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -4464,7 +5027,7 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 534,
+    .id = 577,
     .writes = true,
     .sqlite =
         "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
@@ -4502,7 +5065,7 @@ static const struct store_column table_relay_callers_first_fields[] = {
 };
 static const struct store_statement table_relay_callers_first = {
     .name = "table_relay_callers_first",
-    .id = 535,
+    .id = 578,
     .writes = false,
     .sqlite =
         "SELECT caller_id, next_nonce, updated_at\n"
@@ -4531,7 +5094,7 @@ static const struct store_column table_relay_callers_next_fields[] = {
 };
 static const struct store_statement table_relay_callers_next = {
     .name = "table_relay_callers_next",
-    .id = 536,
+    .id = 579,
     .writes = false,
     .sqlite =
         "SELECT caller_id, next_nonce, updated_at\n"
@@ -4556,7 +5119,7 @@ static const struct store_column table_relay_callers_count_fields[] = {
 };
 static const struct store_statement table_relay_callers_count = {
     .name = "table_relay_callers_count",
-    .id = 537,
+    .id = 580,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_callers",
@@ -4573,7 +5136,7 @@ static const struct store_column table_relay_callers_insert_params[] = {
 };
 static const struct store_statement table_relay_callers_insert = {
     .name = "table_relay_callers_insert",
-    .id = 538,
+    .id = 581,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_callers (caller_id, next_nonce, updated_at)\n"
@@ -4638,7 +5201,7 @@ static const struct store_column table_relay_intents_first_fields[] = {
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 539,
+    .id = 582,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
@@ -4700,7 +5263,7 @@ static const struct store_column table_relay_intents_next_fields[] = {
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 540,
+    .id = 583,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
@@ -4725,7 +5288,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 541,
+    .id = 584,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -4775,7 +5338,7 @@ static const struct store_column table_relay_intents_insert_params[] = {
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 542,
+    .id = 585,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id)\n"
@@ -4796,7 +5359,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 543,
+    .id = 586,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -4816,7 +5379,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 544,
+    .id = 587,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -4884,7 +5447,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 545,
+    .id = 588,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4920,7 +5483,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 546,
+    .id = 589,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -4945,7 +5508,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 547,
+    .id = 590,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -4968,7 +5531,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 548,
+    .id = 591,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -5011,7 +5574,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 549,
+    .id = 592,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -5046,7 +5609,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 550,
+    .id = 593,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -5071,7 +5634,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 551,
+    .id = 594,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -5093,7 +5656,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 552,
+    .id = 595,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at)\n"
@@ -5132,7 +5695,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 553,
+    .id = 596,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -5165,7 +5728,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 554,
+    .id = 597,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -5190,7 +5753,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 555,
+    .id = 598,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -5209,7 +5772,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 556,
+    .id = 599,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -5254,7 +5817,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 557,
+    .id = 600,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -5295,7 +5858,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 558,
+    .id = 601,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -5320,7 +5883,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 559,
+    .id = 602,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -5348,7 +5911,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 560,
+    .id = 603,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -5396,7 +5959,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 561,
+    .id = 604,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -5432,7 +5995,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 562,
+    .id = 605,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -5457,7 +6020,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 563,
+    .id = 606,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -5479,7 +6042,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 564,
+    .id = 607,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -5522,7 +6085,7 @@ static const struct store_column table_sale_actions_first_fields[] = {
 };
 static const struct store_statement table_sale_actions_first = {
     .name = "table_sale_actions_first",
-    .id = 565,
+    .id = 608,
     .writes = false,
     .sqlite =
         "SELECT intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at\n"
@@ -5557,7 +6120,7 @@ static const struct store_column table_sale_actions_next_fields[] = {
 };
 static const struct store_statement table_sale_actions_next = {
     .name = "table_sale_actions_next",
-    .id = 566,
+    .id = 609,
     .writes = false,
     .sqlite =
         "SELECT intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at\n"
@@ -5582,7 +6145,7 @@ static const struct store_column table_sale_actions_count_fields[] = {
 };
 static const struct store_statement table_sale_actions_count = {
     .name = "table_sale_actions_count",
-    .id = 567,
+    .id = 610,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_actions",
@@ -5605,7 +6168,7 @@ static const struct store_column table_sale_actions_insert_params[] = {
 };
 static const struct store_statement table_sale_actions_insert = {
     .name = "table_sale_actions_insert",
-    .id = 568,
+    .id = 611,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_actions (intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at)\n"
@@ -5651,7 +6214,7 @@ static const struct store_column table_sale_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_sale_bid_requests_first = {
     .name = "table_sale_bid_requests_first",
-    .id = 569,
+    .id = 612,
     .writes = false,
     .sqlite =
         "SELECT request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at\n"
@@ -5688,7 +6251,7 @@ static const struct store_column table_sale_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_sale_bid_requests_next = {
     .name = "table_sale_bid_requests_next",
-    .id = 570,
+    .id = 613,
     .writes = false,
     .sqlite =
         "SELECT request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at\n"
@@ -5713,7 +6276,7 @@ static const struct store_column table_sale_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_sale_bid_requests_count = {
     .name = "table_sale_bid_requests_count",
-    .id = 571,
+    .id = 614,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_bid_requests",
@@ -5738,7 +6301,7 @@ static const struct store_column table_sale_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_sale_bid_requests_insert = {
     .name = "table_sale_bid_requests_insert",
-    .id = 572,
+    .id = 615,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_bid_requests (request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at)\n"
@@ -5786,7 +6349,7 @@ static const struct store_column table_sale_bids_first_fields[] = {
 };
 static const struct store_statement table_sale_bids_first = {
     .name = "table_sale_bids_first",
-    .id = 573,
+    .id = 616,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash\n"
@@ -5826,7 +6389,7 @@ static const struct store_column table_sale_bids_next_fields[] = {
 };
 static const struct store_statement table_sale_bids_next = {
     .name = "table_sale_bids_next",
-    .id = 574,
+    .id = 617,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash\n"
@@ -5851,7 +6414,7 @@ static const struct store_column table_sale_bids_count_fields[] = {
 };
 static const struct store_statement table_sale_bids_count = {
     .name = "table_sale_bids_count",
-    .id = 575,
+    .id = 618,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_bids",
@@ -5876,7 +6439,7 @@ static const struct store_column table_sale_bids_insert_params[] = {
 };
 static const struct store_statement table_sale_bids_insert = {
     .name = "table_sale_bids_insert",
-    .id = 576,
+    .id = 619,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_bids (chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash)\n"
@@ -5923,7 +6486,7 @@ static const struct store_column table_sale_requests_first_fields[] = {
 };
 static const struct store_statement table_sale_requests_first = {
     .name = "table_sale_requests_first",
-    .id = 577,
+    .id = 620,
     .writes = false,
     .sqlite =
         "SELECT request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at\n"
@@ -5959,7 +6522,7 @@ static const struct store_column table_sale_requests_next_fields[] = {
 };
 static const struct store_statement table_sale_requests_next = {
     .name = "table_sale_requests_next",
-    .id = 578,
+    .id = 621,
     .writes = false,
     .sqlite =
         "SELECT request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at\n"
@@ -5984,7 +6547,7 @@ static const struct store_column table_sale_requests_count_fields[] = {
 };
 static const struct store_statement table_sale_requests_count = {
     .name = "table_sale_requests_count",
-    .id = 579,
+    .id = 622,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_requests",
@@ -6008,7 +6571,7 @@ static const struct store_column table_sale_requests_insert_params[] = {
 };
 static const struct store_statement table_sale_requests_insert = {
     .name = "table_sale_requests_insert",
-    .id = 580,
+    .id = 623,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_requests (request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at)\n"
@@ -6050,7 +6613,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 581,
+    .id = 624,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -6086,7 +6649,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 582,
+    .id = 625,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -6111,7 +6674,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 583,
+    .id = 626,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -6131,7 +6694,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 584,
+    .id = 627,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -6167,7 +6730,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 585,
+    .id = 628,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -6199,7 +6762,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 586,
+    .id = 629,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -6224,7 +6787,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 587,
+    .id = 630,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -6242,7 +6805,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 588,
+    .id = 631,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -6283,7 +6846,7 @@ static const struct store_column table_token_sales_first_fields[] = {
 };
 static const struct store_statement table_token_sales_first = {
     .name = "table_token_sales_first",
-    .id = 589,
+    .id = 632,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash\n"
@@ -6322,7 +6885,7 @@ static const struct store_column table_token_sales_next_fields[] = {
 };
 static const struct store_statement table_token_sales_next = {
     .name = "table_token_sales_next",
-    .id = 590,
+    .id = 633,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash\n"
@@ -6347,7 +6910,7 @@ static const struct store_column table_token_sales_count_fields[] = {
 };
 static const struct store_statement table_token_sales_count = {
     .name = "table_token_sales_count",
-    .id = 591,
+    .id = 634,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_sales",
@@ -6372,7 +6935,7 @@ static const struct store_column table_token_sales_insert_params[] = {
 };
 static const struct store_statement table_token_sales_insert = {
     .name = "table_token_sales_insert",
-    .id = 592,
+    .id = 635,
     .writes = true,
     .sqlite =
         "INSERT INTO token_sales (chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash)\n"
@@ -6413,7 +6976,7 @@ static const struct store_column table_trading_balances_first_fields[] = {
 };
 static const struct store_statement table_trading_balances_first = {
     .name = "table_trading_balances_first",
-    .id = 593,
+    .id = 636,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -6444,7 +7007,7 @@ static const struct store_column table_trading_balances_next_fields[] = {
 };
 static const struct store_statement table_trading_balances_next = {
     .name = "table_trading_balances_next",
-    .id = 594,
+    .id = 637,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -6469,7 +7032,7 @@ static const struct store_column table_trading_balances_count_fields[] = {
 };
 static const struct store_statement table_trading_balances_count = {
     .name = "table_trading_balances_count",
-    .id = 595,
+    .id = 638,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_balances",
@@ -6487,7 +7050,7 @@ static const struct store_column table_trading_balances_insert_params[] = {
 };
 static const struct store_statement table_trading_balances_insert = {
     .name = "table_trading_balances_insert",
-    .id = 596,
+    .id = 639,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_balances (account, asset, total, locked)\n"
@@ -6527,7 +7090,7 @@ static const struct store_column table_trading_candles_first_fields[] = {
 };
 static const struct store_statement table_trading_candles_first = {
     .name = "table_trading_candles_first",
-    .id = 597,
+    .id = 640,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -6565,7 +7128,7 @@ static const struct store_column table_trading_candles_next_fields[] = {
 };
 static const struct store_statement table_trading_candles_next = {
     .name = "table_trading_candles_next",
-    .id = 598,
+    .id = 641,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -6590,7 +7153,7 @@ static const struct store_column table_trading_candles_count_fields[] = {
 };
 static const struct store_statement table_trading_candles_count = {
     .name = "table_trading_candles_count",
-    .id = 599,
+    .id = 642,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_candles",
@@ -6614,7 +7177,7 @@ static const struct store_column table_trading_candles_insert_params[] = {
 };
 static const struct store_statement table_trading_candles_insert = {
     .name = "table_trading_candles_insert",
-    .id = 600,
+    .id = 643,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_candles (pair, span_sec, begins, open, high, low, close, volume, notional, trades)\n"
@@ -6655,7 +7218,7 @@ static const struct store_column table_trading_cursor_first_fields[] = {
 };
 static const struct store_statement table_trading_cursor_first = {
     .name = "table_trading_cursor_first",
-    .id = 601,
+    .id = 644,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -6686,7 +7249,7 @@ static const struct store_column table_trading_cursor_next_fields[] = {
 };
 static const struct store_statement table_trading_cursor_next = {
     .name = "table_trading_cursor_next",
-    .id = 602,
+    .id = 645,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -6711,7 +7274,7 @@ static const struct store_column table_trading_cursor_count_fields[] = {
 };
 static const struct store_statement table_trading_cursor_count = {
     .name = "table_trading_cursor_count",
-    .id = 603,
+    .id = 646,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_cursor",
@@ -6730,7 +7293,7 @@ static const struct store_column table_trading_cursor_insert_params[] = {
 };
 static const struct store_statement table_trading_cursor_insert = {
     .name = "table_trading_cursor_insert",
-    .id = 604,
+    .id = 647,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_cursor (single, seq, venue_time, trades, places)\n"
@@ -6747,7 +7310,7 @@ static const struct store_statement table_trading_cursor_insert = {
 
 static const struct store_statement table_trading_cursor_clear = {
     .name = "table_trading_cursor_clear",
-    .id = 605,
+    .id = 648,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_cursor",
@@ -6776,7 +7339,7 @@ static const struct store_column table_trading_deltas_first_fields[] = {
 };
 static const struct store_statement table_trading_deltas_first = {
     .name = "table_trading_deltas_first",
-    .id = 606,
+    .id = 649,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -6808,7 +7371,7 @@ static const struct store_column table_trading_deltas_next_fields[] = {
 };
 static const struct store_statement table_trading_deltas_next = {
     .name = "table_trading_deltas_next",
-    .id = 607,
+    .id = 650,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -6833,7 +7396,7 @@ static const struct store_column table_trading_deltas_count_fields[] = {
 };
 static const struct store_statement table_trading_deltas_count = {
     .name = "table_trading_deltas_count",
-    .id = 608,
+    .id = 651,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_deltas",
@@ -6852,7 +7415,7 @@ static const struct store_column table_trading_deltas_insert_params[] = {
 };
 static const struct store_statement table_trading_deltas_insert = {
     .name = "table_trading_deltas_insert",
-    .id = 609,
+    .id = 652,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_deltas (pair, number, seq, changes, checksum)\n"
@@ -6888,7 +7451,7 @@ static const struct store_column table_trading_journal_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_first = {
     .name = "table_trading_journal_first",
-    .id = 610,
+    .id = 653,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -6919,7 +7482,7 @@ static const struct store_column table_trading_journal_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_next = {
     .name = "table_trading_journal_next",
-    .id = 611,
+    .id = 654,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -6944,7 +7507,7 @@ static const struct store_column table_trading_journal_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_count = {
     .name = "table_trading_journal_count",
-    .id = 612,
+    .id = 655,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal",
@@ -6963,7 +7526,7 @@ static const struct store_column table_trading_journal_insert_params[] = {
 };
 static const struct store_statement table_trading_journal_insert = {
     .name = "table_trading_journal_insert",
-    .id = 613,
+    .id = 656,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal (first_seq, next_seq, fence, chain_before, block)\n"
@@ -7003,7 +7566,7 @@ static const struct store_column table_trading_journal_limits_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_first = {
     .name = "table_trading_journal_limits_first",
-    .id = 614,
+    .id = 657,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -7038,7 +7601,7 @@ static const struct store_column table_trading_journal_limits_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_next = {
     .name = "table_trading_journal_limits_next",
-    .id = 615,
+    .id = 658,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -7063,7 +7626,7 @@ static const struct store_column table_trading_journal_limits_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_count = {
     .name = "table_trading_journal_limits_count",
-    .id = 616,
+    .id = 659,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal_limits",
@@ -7086,7 +7649,7 @@ static const struct store_column table_trading_journal_limits_insert_params[] = 
 };
 static const struct store_statement table_trading_journal_limits_insert = {
     .name = "table_trading_journal_limits_insert",
-    .id = 617,
+    .id = 660,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal_limits (single, pairs, assets, accounts, orders, balances, rights, holds, id_window)\n"
@@ -7126,7 +7689,7 @@ static const struct store_column table_trading_levels_first_fields[] = {
 };
 static const struct store_statement table_trading_levels_first = {
     .name = "table_trading_levels_first",
-    .id = 618,
+    .id = 661,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -7159,7 +7722,7 @@ static const struct store_column table_trading_levels_next_fields[] = {
 };
 static const struct store_statement table_trading_levels_next = {
     .name = "table_trading_levels_next",
-    .id = 619,
+    .id = 662,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -7184,7 +7747,7 @@ static const struct store_column table_trading_levels_count_fields[] = {
 };
 static const struct store_statement table_trading_levels_count = {
     .name = "table_trading_levels_count",
-    .id = 620,
+    .id = 663,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_levels",
@@ -7203,7 +7766,7 @@ static const struct store_column table_trading_levels_insert_params[] = {
 };
 static const struct store_statement table_trading_levels_insert = {
     .name = "table_trading_levels_insert",
-    .id = 621,
+    .id = 664,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_levels (pair, side, price, qty, orders)\n"
@@ -7242,7 +7805,7 @@ static const struct store_column table_trading_movements_first_fields[] = {
 };
 static const struct store_statement table_trading_movements_first = {
     .name = "table_trading_movements_first",
-    .id = 622,
+    .id = 665,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -7276,7 +7839,7 @@ static const struct store_column table_trading_movements_next_fields[] = {
 };
 static const struct store_statement table_trading_movements_next = {
     .name = "table_trading_movements_next",
-    .id = 623,
+    .id = 666,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -7301,7 +7864,7 @@ static const struct store_column table_trading_movements_count_fields[] = {
 };
 static const struct store_statement table_trading_movements_count = {
     .name = "table_trading_movements_count",
-    .id = 624,
+    .id = 667,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_movements",
@@ -7323,7 +7886,7 @@ static const struct store_column table_trading_movements_insert_params[] = {
 };
 static const struct store_statement table_trading_movements_insert = {
     .name = "table_trading_movements_insert",
-    .id = 625,
+    .id = 668,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_movements (seq, at, kind, id, account, receiver, asset, amount)\n"
@@ -7380,7 +7943,7 @@ static const struct store_column table_trading_orders_first_fields[] = {
 };
 static const struct store_statement table_trading_orders_first = {
     .name = "table_trading_orders_first",
-    .id = 626,
+    .id = 669,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -7429,7 +7992,7 @@ static const struct store_column table_trading_orders_next_fields[] = {
 };
 static const struct store_statement table_trading_orders_next = {
     .name = "table_trading_orders_next",
-    .id = 627,
+    .id = 670,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -7454,7 +8017,7 @@ static const struct store_column table_trading_orders_count_fields[] = {
 };
 static const struct store_statement table_trading_orders_count = {
     .name = "table_trading_orders_count",
-    .id = 628,
+    .id = 671,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_orders",
@@ -7491,7 +8054,7 @@ static const struct store_column table_trading_orders_insert_params[] = {
 };
 static const struct store_statement table_trading_orders_insert = {
     .name = "table_trading_orders_insert",
-    .id = 629,
+    .id = 672,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_orders (id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at)\n"
@@ -7553,7 +8116,7 @@ static const struct store_column table_trading_pairs_first_fields[] = {
 };
 static const struct store_statement table_trading_pairs_first = {
     .name = "table_trading_pairs_first",
-    .id = 630,
+    .id = 673,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -7592,7 +8155,7 @@ static const struct store_column table_trading_pairs_next_fields[] = {
 };
 static const struct store_statement table_trading_pairs_next = {
     .name = "table_trading_pairs_next",
-    .id = 631,
+    .id = 674,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -7617,7 +8180,7 @@ static const struct store_column table_trading_pairs_count_fields[] = {
 };
 static const struct store_statement table_trading_pairs_count = {
     .name = "table_trading_pairs_count",
-    .id = 632,
+    .id = 675,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_pairs",
@@ -7644,7 +8207,7 @@ static const struct store_column table_trading_pairs_insert_params[] = {
 };
 static const struct store_statement table_trading_pairs_insert = {
     .name = "table_trading_pairs_insert",
-    .id = 633,
+    .id = 676,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_pairs (pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum)\n"
@@ -7686,7 +8249,7 @@ static const struct store_column table_trading_snapshots_first_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_first = {
     .name = "table_trading_snapshots_first",
-    .id = 634,
+    .id = 677,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -7716,7 +8279,7 @@ static const struct store_column table_trading_snapshots_next_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_next = {
     .name = "table_trading_snapshots_next",
-    .id = 635,
+    .id = 678,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -7741,7 +8304,7 @@ static const struct store_column table_trading_snapshots_count_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_count = {
     .name = "table_trading_snapshots_count",
-    .id = 636,
+    .id = 679,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_snapshots",
@@ -7758,7 +8321,7 @@ static const struct store_column table_trading_snapshots_insert_params[] = {
 };
 static const struct store_statement table_trading_snapshots_insert = {
     .name = "table_trading_snapshots_insert",
-    .id = 637,
+    .id = 680,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_snapshots (seq, part, bytes)\n"
@@ -7795,7 +8358,7 @@ static const struct store_column table_trading_statistics_first_fields[] = {
 };
 static const struct store_statement table_trading_statistics_first = {
     .name = "table_trading_statistics_first",
-    .id = 638,
+    .id = 681,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -7829,7 +8392,7 @@ static const struct store_column table_trading_statistics_next_fields[] = {
 };
 static const struct store_statement table_trading_statistics_next = {
     .name = "table_trading_statistics_next",
-    .id = 639,
+    .id = 682,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -7854,7 +8417,7 @@ static const struct store_column table_trading_statistics_count_fields[] = {
 };
 static const struct store_statement table_trading_statistics_count = {
     .name = "table_trading_statistics_count",
-    .id = 640,
+    .id = 683,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_statistics",
@@ -7876,7 +8439,7 @@ static const struct store_column table_trading_statistics_insert_params[] = {
 };
 static const struct store_statement table_trading_statistics_insert = {
     .name = "table_trading_statistics_insert",
-    .id = 641,
+    .id = 684,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_statistics (pair, open, high, low, close, volume, notional, trades)\n"
@@ -7925,7 +8488,7 @@ static const struct store_column table_trading_trades_first_fields[] = {
 };
 static const struct store_statement table_trading_trades_first = {
     .name = "table_trading_trades_first",
-    .id = 642,
+    .id = 685,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -7966,7 +8529,7 @@ static const struct store_column table_trading_trades_next_fields[] = {
 };
 static const struct store_statement table_trading_trades_next = {
     .name = "table_trading_trades_next",
-    .id = 643,
+    .id = 686,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -7991,7 +8554,7 @@ static const struct store_column table_trading_trades_count_fields[] = {
 };
 static const struct store_statement table_trading_trades_count = {
     .name = "table_trading_trades_count",
-    .id = 644,
+    .id = 687,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_trades",
@@ -8020,7 +8583,7 @@ static const struct store_column table_trading_trades_insert_params[] = {
 };
 static const struct store_statement table_trading_trades_insert = {
     .name = "table_trading_trades_insert",
-    .id = 645,
+    .id = 688,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_trades (id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee)\n"
@@ -8065,7 +8628,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 646,
+    .id = 689,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -8095,7 +8658,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 647,
+    .id = 690,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -8120,7 +8683,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 648,
+    .id = 691,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -8138,7 +8701,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 649,
+    .id = 692,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -8159,7 +8722,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 650,
+    .id = 693,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -8179,7 +8742,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 651,
+    .id = 694,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -8212,7 +8775,7 @@ static const struct store_column table_webhook_endpoints_first_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_first = {
     .name = "table_webhook_endpoints_first",
-    .id = 652,
+    .id = 695,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -8244,7 +8807,7 @@ static const struct store_column table_webhook_endpoints_next_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_next = {
     .name = "table_webhook_endpoints_next",
-    .id = 653,
+    .id = 696,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -8269,7 +8832,7 @@ static const struct store_column table_webhook_endpoints_count_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_count = {
     .name = "table_webhook_endpoints_count",
-    .id = 654,
+    .id = 697,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM webhook_endpoints",
@@ -8289,7 +8852,7 @@ static const struct store_column table_webhook_endpoints_insert_params[] = {
 };
 static const struct store_statement table_webhook_endpoints_insert = {
     .name = "table_webhook_endpoints_insert",
-    .id = 655,
+    .id = 698,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_endpoints (endpoint_id, url, events, secret_version, rotated_at, created_at)\n"
@@ -8333,7 +8896,7 @@ static const struct store_column table_webhook_deliveries_first_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_first = {
     .name = "table_webhook_deliveries_first",
-    .id = 656,
+    .id = 699,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
@@ -8371,7 +8934,7 @@ static const struct store_column table_webhook_deliveries_next_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_next = {
     .name = "table_webhook_deliveries_next",
-    .id = 657,
+    .id = 700,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
@@ -8396,7 +8959,7 @@ static const struct store_column table_webhook_deliveries_count_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_count = {
     .name = "table_webhook_deliveries_count",
-    .id = 658,
+    .id = 701,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM webhook_deliveries",
@@ -8422,7 +8985,7 @@ static const struct store_column table_webhook_deliveries_insert_params[] = {
 };
 static const struct store_statement table_webhook_deliveries_insert = {
     .name = "table_webhook_deliveries_insert",
-    .id = 659,
+    .id = 702,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_deliveries (seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at)\n"
@@ -8443,7 +9006,7 @@ static const struct store_column table_webhook_deliveries_number_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_number = {
     .name = "table_webhook_deliveries_number",
-    .id = 660,
+    .id = 703,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM webhook_deliveries",
@@ -8463,7 +9026,7 @@ static const struct store_column table_webhook_deliveries_renumber_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_renumber = {
     .name = "table_webhook_deliveries_renumber",
-    .id = 661,
+    .id = 704,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -8513,7 +9076,7 @@ static const struct store_column table_x402_payments_first_fields[] = {
 };
 static const struct store_statement table_x402_payments_first = {
     .name = "table_x402_payments_first",
-    .id = 662,
+    .id = 705,
     .writes = false,
     .sqlite =
         "SELECT chain_id, asset, payer, nonce, pay_to, amount, valid_before, resource, request_hash, payload, state, reason, transaction_hash, reserved_at, ended_at\n"
@@ -8557,7 +9120,7 @@ static const struct store_column table_x402_payments_next_fields[] = {
 };
 static const struct store_statement table_x402_payments_next = {
     .name = "table_x402_payments_next",
-    .id = 663,
+    .id = 706,
     .writes = false,
     .sqlite =
         "SELECT chain_id, asset, payer, nonce, pay_to, amount, valid_before, resource, request_hash, payload, state, reason, transaction_hash, reserved_at, ended_at\n"
@@ -8582,7 +9145,7 @@ static const struct store_column table_x402_payments_count_fields[] = {
 };
 static const struct store_statement table_x402_payments_count = {
     .name = "table_x402_payments_count",
-    .id = 664,
+    .id = 707,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM x402_payments",
@@ -8611,7 +9174,7 @@ static const struct store_column table_x402_payments_insert_params[] = {
 };
 static const struct store_statement table_x402_payments_insert = {
     .name = "table_x402_payments_insert",
-    .id = 665,
+    .id = 708,
     .writes = true,
     .sqlite =
         "INSERT INTO x402_payments (chain_id, asset, payer, nonce, pay_to, amount, valid_before, resource, request_hash, payload, state, reason, transaction_hash, reserved_at, ended_at)\n"
@@ -8708,6 +9271,66 @@ static const struct store_table sql_catalog_tables[] = {
         .next = &table_auth_keys_next,
         .count = &table_auth_keys_count,
         .insert = &table_auth_keys_insert,
+    },
+    {
+        .name = "auth_nonces",
+        .columns = table_auth_nonces_columns,
+        .column_count = 2,
+        .key = table_auth_nonces_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_auth_nonces_first,
+        .next = &table_auth_nonces_next,
+        .count = &table_auth_nonces_count,
+        .insert = &table_auth_nonces_insert,
+    },
+    {
+        .name = "auth_refreshes",
+        .columns = table_auth_refreshes_columns,
+        .column_count = 4,
+        .key = table_auth_refreshes_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_auth_refreshes_first,
+        .next = &table_auth_refreshes_next,
+        .count = &table_auth_refreshes_count,
+        .insert = &table_auth_refreshes_insert,
+    },
+    {
+        .name = "auth_roles",
+        .columns = table_auth_roles_columns,
+        .column_count = 4,
+        .key = table_auth_roles_key,
+        .key_count = 2,
+        .rows_fresh = 0,
+        .first = &table_auth_roles_first,
+        .next = &table_auth_roles_next,
+        .count = &table_auth_roles_count,
+        .insert = &table_auth_roles_insert,
+    },
+    {
+        .name = "auth_sessions",
+        .columns = table_auth_sessions_columns,
+        .column_count = 6,
+        .key = table_auth_sessions_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_auth_sessions_first,
+        .next = &table_auth_sessions_next,
+        .count = &table_auth_sessions_count,
+        .insert = &table_auth_sessions_insert,
+    },
+    {
+        .name = "auth_signing_keys",
+        .columns = table_auth_signing_keys_columns,
+        .column_count = 5,
+        .key = table_auth_signing_keys_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_auth_signing_keys_first,
+        .next = &table_auth_signing_keys_next,
+        .count = &table_auth_signing_keys_count,
+        .insert = &table_auth_signing_keys_insert,
     },
     {
         .name = "backup_runs",
@@ -9428,12 +10051,35 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &audit_sql_sealed_list,
     &audit_sql_unsealed_count,
     &audit_sql_unsealed_list,
+    &auth_sql_access_find,
     &auth_sql_key_find,
     &auth_sql_key_get,
     &auth_sql_key_insert,
     &auth_sql_key_revoke,
     &auth_sql_key_used,
     &auth_sql_keys_list,
+    &auth_sql_nonce_insert,
+    &auth_sql_nonce_use,
+    &auth_sql_nonces_purge,
+    &auth_sql_refresh_find,
+    &auth_sql_refresh_insert,
+    &auth_sql_refresh_use,
+    &auth_sql_refreshes_purge,
+    &auth_sql_role_grant,
+    &auth_sql_role_take,
+    &auth_sql_roles_list,
+    &auth_sql_roles_of,
+    &auth_sql_session_get,
+    &auth_sql_session_insert,
+    &auth_sql_session_refreshed,
+    &auth_sql_session_revoke,
+    &auth_sql_sessions_list,
+    &auth_sql_sessions_purge,
+    &auth_sql_signing_key_insert,
+    &auth_sql_signing_key_live,
+    &auth_sql_signing_keys_list,
+    &auth_sql_signing_keys_purge,
+    &auth_sql_signing_keys_revoke,
     &backup_sql_audit_head,
     &backup_sql_chains,
     &backup_sql_copy_advance,
@@ -9848,6 +10494,26 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_auth_keys_next,
     &table_auth_keys_count,
     &table_auth_keys_insert,
+    &table_auth_nonces_first,
+    &table_auth_nonces_next,
+    &table_auth_nonces_count,
+    &table_auth_nonces_insert,
+    &table_auth_refreshes_first,
+    &table_auth_refreshes_next,
+    &table_auth_refreshes_count,
+    &table_auth_refreshes_insert,
+    &table_auth_roles_first,
+    &table_auth_roles_next,
+    &table_auth_roles_count,
+    &table_auth_roles_insert,
+    &table_auth_sessions_first,
+    &table_auth_sessions_next,
+    &table_auth_sessions_count,
+    &table_auth_sessions_insert,
+    &table_auth_signing_keys_first,
+    &table_auth_signing_keys_next,
+    &table_auth_signing_keys_count,
+    &table_auth_signing_keys_insert,
     &table_backup_runs_first,
     &table_backup_runs_next,
     &table_backup_runs_count,
@@ -13719,6 +14385,99 @@ static const struct store_migration sql_catalog_migrations[] = {
             "DROP TABLE x402_payments;",
     },
     {
+        .version = 25,
+        .name = "sessions",
+        .checksum = "415c59bbcef2791e7200cfac9365b52fc0f5451338ab220cf254b7c8b6c4d19d",
+        .up_sqlite =
+            "CREATE TABLE auth_nonces (\n"
+            "    nonce TEXT NOT NULL PRIMARY KEY,\n"
+            "    expires_at INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "CREATE INDEX idx_auth_nonces_expires ON auth_nonces (expires_at);\n"
+            "CREATE TABLE auth_sessions (\n"
+            "    session_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    address BLOB CONSTRAINT address_is_address CHECK (length(address) = 20) NOT NULL,\n"
+            "    created_at INTEGER NOT NULL,\n"
+            "    expires_at INTEGER NOT NULL,\n"
+            "    refreshed_at INTEGER,\n"
+            "    revoked_at INTEGER\n"
+            ") STRICT;\n"
+            "CREATE INDEX idx_auth_sessions_address ON auth_sessions (address, session_id);\n"
+            "CREATE INDEX idx_auth_sessions_expires ON auth_sessions (expires_at);\n"
+            "CREATE TABLE auth_refreshes (\n"
+            "    token_hash BLOB CONSTRAINT token_hash_is_hash CHECK (length(token_hash) = 32) NOT NULL PRIMARY KEY,\n"
+            "    session_id TEXT NOT NULL,\n"
+            "    issued_at INTEGER NOT NULL,\n"
+            "    used_at INTEGER\n"
+            ") STRICT;\n"
+            "CREATE INDEX idx_auth_refreshes_session ON auth_refreshes (session_id);\n"
+            "CREATE TABLE auth_roles (\n"
+            "    address BLOB CONSTRAINT address_is_address CHECK (length(address) = 20) NOT NULL,\n"
+            "    role INTEGER NOT NULL CHECK (role IN (1, 2, 4, 8, 16)),\n"
+            "    granted_by TEXT NOT NULL,\n"
+            "    granted_at INTEGER NOT NULL,\n"
+            "    PRIMARY KEY (address, role)\n"
+            ") STRICT;\n"
+            "CREATE TABLE auth_signing_keys (\n"
+            "    kid TEXT NOT NULL PRIMARY KEY,\n"
+            "    public_key BLOB CONSTRAINT public_key_is_hash CHECK (length(public_key) = 32) NOT NULL,\n"
+            "    created_at INTEGER NOT NULL,\n"
+            "    verifies_until INTEGER NOT NULL,\n"
+            "    revoked_at INTEGER\n"
+            ") STRICT;\n"
+            "CREATE INDEX idx_auth_signing_keys_until ON auth_signing_keys (verifies_until);",
+        .up_postgres =
+            "CREATE TABLE auth_nonces (\n"
+            "    nonce TEXT NOT NULL PRIMARY KEY,\n"
+            "    expires_at TIMESTAMPTZ NOT NULL\n"
+            ");\n"
+            "CREATE INDEX idx_auth_nonces_expires ON auth_nonces (expires_at);\n"
+            "CREATE TABLE auth_sessions (\n"
+            "    session_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    address BYTEA CONSTRAINT address_is_address CHECK (octet_length(address) = 20) NOT NULL,\n"
+            "    created_at TIMESTAMPTZ NOT NULL,\n"
+            "    expires_at TIMESTAMPTZ NOT NULL,\n"
+            "    refreshed_at TIMESTAMPTZ,\n"
+            "    revoked_at TIMESTAMPTZ\n"
+            ");\n"
+            "CREATE INDEX idx_auth_sessions_address ON auth_sessions (address, session_id);\n"
+            "CREATE INDEX idx_auth_sessions_expires ON auth_sessions (expires_at);\n"
+            "CREATE TABLE auth_refreshes (\n"
+            "    token_hash BYTEA CONSTRAINT token_hash_is_hash CHECK (octet_length(token_hash) = 32) NOT NULL PRIMARY KEY,\n"
+            "    session_id TEXT NOT NULL,\n"
+            "    issued_at TIMESTAMPTZ NOT NULL,\n"
+            "    used_at TIMESTAMPTZ\n"
+            ");\n"
+            "CREATE INDEX idx_auth_refreshes_session ON auth_refreshes (session_id);\n"
+            "CREATE TABLE auth_roles (\n"
+            "    address BYTEA CONSTRAINT address_is_address CHECK (octet_length(address) = 20) NOT NULL,\n"
+            "    role BIGINT NOT NULL CHECK (role IN (1, 2, 4, 8, 16)),\n"
+            "    granted_by TEXT NOT NULL,\n"
+            "    granted_at TIMESTAMPTZ NOT NULL,\n"
+            "    PRIMARY KEY (address, role)\n"
+            ");\n"
+            "CREATE TABLE auth_signing_keys (\n"
+            "    kid TEXT NOT NULL PRIMARY KEY,\n"
+            "    public_key BYTEA CONSTRAINT public_key_is_hash CHECK (octet_length(public_key) = 32) NOT NULL,\n"
+            "    created_at TIMESTAMPTZ NOT NULL,\n"
+            "    verifies_until TIMESTAMPTZ NOT NULL,\n"
+            "    revoked_at TIMESTAMPTZ\n"
+            ");\n"
+            "CREATE INDEX idx_auth_signing_keys_until ON auth_signing_keys (verifies_until);",
+        .down_sqlite =
+            "DROP TABLE auth_signing_keys;\n"
+            "DROP TABLE auth_roles;\n"
+            "DROP TABLE auth_refreshes;\n"
+            "DROP TABLE auth_sessions;\n"
+            "DROP TABLE auth_nonces;",
+        .down_postgres =
+            "DROP TABLE auth_signing_keys;\n"
+            "DROP TABLE auth_roles;\n"
+            "DROP TABLE auth_refreshes;\n"
+            "DROP TABLE auth_sessions;\n"
+            "DROP TABLE auth_nonces;",
+    },
+    {
         .version = 29,
         .name = "sale_requests",
         .checksum = "59a96e121efdeded354fc2ce2b2b44a0cdbafc3a02598f013306d7a004d30473",
@@ -13821,11 +14580,11 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 666,
+    .statement_count = 709,
     .migrations = sql_catalog_migrations,
-    .migration_count = 25,
+    .migration_count = 26,
     .tables = sql_catalog_tables,
-    .table_count = 61,
+    .table_count = 66,
     .partitioned = sql_catalog_partitioned,
     .partitioned_count = 4,
 };

@@ -8,7 +8,7 @@ static const struct store_column leasing_links_sql_types_clear_params[] = {
 };
 const struct store_statement leasing_links_sql_types_clear = {
     .name = "leasing_links_types_clear",
-    .id = 220,
+    .id = 243,
     .writes = true,
     .sqlite =
         "UPDATE asset_types SET status = 'registered', block_number = NULL, transaction_hash = NULL\n"
@@ -26,7 +26,7 @@ static const struct store_column leasing_links_sql_assets_drop_params[] = {
 };
 const struct store_statement leasing_links_sql_assets_drop = {
     .name = "leasing_links_assets_drop",
-    .id = 217,
+    .id = 240,
     .writes = true,
     .sqlite =
         "DELETE FROM assets\n"
@@ -46,7 +46,7 @@ static const struct store_column leasing_links_sql_assets_clear_params[] = {
 };
 const struct store_statement leasing_links_sql_assets_clear = {
     .name = "leasing_links_assets_clear",
-    .id = 216,
+    .id = 239,
     .writes = true,
     .sqlite =
         "UPDATE assets\n"
@@ -68,7 +68,7 @@ static const struct store_column leasing_links_sql_leases_clear_params[] = {
 };
 const struct store_statement leasing_links_sql_leases_clear = {
     .name = "leasing_links_leases_clear",
-    .id = 218,
+    .id = 241,
     .writes = true,
     .sqlite =
         "UPDATE leases\n"
@@ -93,7 +93,7 @@ static const struct store_column leasing_links_sql_offers_clear_params[] = {
 };
 const struct store_statement leasing_links_sql_offers_clear = {
     .name = "leasing_links_offers_clear",
-    .id = 219,
+    .id = 242,
     .writes = true,
     .sqlite =
         "UPDATE leases SET offer_id = NULL\n"

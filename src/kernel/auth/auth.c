@@ -1,5 +1,6 @@
 #include "kernel/auth/auth.h"
 
+#include "kernel/auth/auth_internal.h"
 #include "kernel/auth/auth_sql.h"
 #include "kernel/base/check.h"
 #include "kernel/base/clock.h"
@@ -7,20 +8,7 @@
 #include "kernel/base/log.h"
 #include "kernel/base/rand.h"
 
-#define PREFIX "fhk_"
 #define DAY_USEC (86400 * (int64_t)USEC_PER_SEC)
-
-enum { CREATED, REVOKED, ACTION_COUNT };
-
-static const struct audit_action actions[ACTION_COUNT] = {
-    [CREATED] = {"auth.key_created", "An API key was made; details have its name and roles."},
-    [REVOKED] = {"auth.key_revoked", "An API key was revoked."},
-};
-
-struct audit_table auth_audit_table(void)
-{
-    return (struct audit_table){actions, ACTION_COUNT};
-}
 
 /* ---- the text of a key ---- */
 
@@ -37,9 +25,9 @@ static bool is_lower_hex(struct slice text)
 
 enum err auth_token_parse(struct slice text, struct auth_token *out)
 {
-    const size_t id_at = sizeof PREFIX - 1;
+    const size_t id_at = sizeof AUTH_KEY_PREFIX - 1;
     const size_t secret_at = id_at + AUTH_ID_DIGITS + 1;
-    if (text.len != AUTH_TOKEN_DIGITS || !slice_starts(text, SLICE_LIT(PREFIX)) ||
+    if (text.len != AUTH_TOKEN_DIGITS || !slice_starts(text, SLICE_LIT(AUTH_KEY_PREFIX)) ||
         text.ptr[secret_at - 1] != '_') {
         return ERR_UNAUTHENTICATED;
     }
@@ -101,7 +89,7 @@ enum err auth_issue_init(struct auth_issue *issue, struct slice name, unsigned r
     hex_encode_to(slice_of(bytes, AUTH_ID_DIGITS / 2), id);
     hex_encode_to(slice_of(bytes + AUTH_ID_DIGITS / 2, AUTH_SECRET_BYTES), secret);
     *issue = (struct auth_issue){.key = {.name = name, .roles = roles}};
-    (void)snprintf(issue->text, sizeof issue->text, PREFIX "%s_%s", id + 2, secret + 2);
+    (void)snprintf(issue->text, sizeof issue->text, AUTH_KEY_PREFIX "%s_%s", id + 2, secret + 2);
     mem_wipe(bytes, sizeof bytes);
     mem_wipe(secret, sizeof secret);
     enum err e = auth_token_parse(slice_text(issue->text), &issue->token);
@@ -117,7 +105,7 @@ void auth_issue_clear(struct auth_issue *issue)
     mem_wipe(issue->text, sizeof issue->text);
 }
 
-static enum err audit(struct store_tx *tx, struct audit_entry by, int action,
+static enum err audit(struct store_tx *tx, struct audit_entry by, enum auth_action action,
                       const struct auth_key *key, struct why *why)
 {
     struct arena scratch;
@@ -132,7 +120,7 @@ static enum err audit(struct store_tx *tx, struct audit_entry by, int action,
     json_key(&j, "roles");
     json_string(&j, http_roles_text(&scratch, key->roles));
     json_end_object(&j);
-    by.action = &actions[action];
+    by.action = &auth_actions[action];
     by.subject = slice_format(&scratch, "key/%.*s", SLICE_ARG(key->id));
     by.details = buf_slice(&details);
     enum err e = audit_write(tx, &by, why);
@@ -160,7 +148,7 @@ enum err auth_issue_write(struct store_tx *tx, void *ctx, struct why *why)
         return why_set(why, ERR_ALREADY_EXISTS, "name",
                        "A key that is not revoked has the name \"%.*s\".", SLICE_ARG(key->name));
     }
-    return e == OK ? audit(tx, issue->by, CREATED, key, why) : e;
+    return e == OK ? audit(tx, issue->by, AUTH_KEY_CREATED, key, why) : e;
 }
 
 /* ---- reading and ending ---- */
@@ -218,7 +206,7 @@ enum err auth_key_revoke(struct store_tx *tx, struct arena *arena, struct slice 
     }
     e = store_finish_one(&q, "API key", why);
     if (e == OK && ended > 0) {
-        e = audit(tx, by, REVOKED, &key, why);
+        e = audit(tx, by, AUTH_KEY_REVOKED, &key, why);
     }
     if (e == OK) {
         *out = key;
@@ -268,19 +256,18 @@ static enum err note_use(struct store_tx *tx, void *ctx, struct why *why)
     return store_finish(&q, NULL, why);
 }
 
-static enum err refuse(struct why *why, const char *sentence)
+enum err auth_refuse(struct why *why, const char *sentence)
 {
     return why_set(why, ERR_UNAUTHENTICATED, NULL, "%s", sentence);
 }
 
-static enum err identify(void *ctx, struct arena *req, struct slice token, struct http_caller *out,
-                         struct why *why)
+static enum err identify_key(const struct auth *auth, struct arena *req, struct slice token,
+                             struct http_caller *out, struct why *why)
 {
-    const struct auth *auth = ctx;
     struct auth_token sent;
     struct lookup l = {.now_usec = clock_wall_usec()};
     if (auth_token_parse(token, &sent) != OK) {
-        return refuse(why, "What was sent is not an API key.");
+        return auth_refuse(why, "What was sent is not an API key.");
     }
     l.id = slice_text(sent.id);
     enum err e = store_read(auth->store, look_up, &l, why);
@@ -289,13 +276,13 @@ static enum err identify(void *ctx, struct arena *req, struct slice token, struc
     }
     bool same = mem_equal_secret(sent.secret_hash.bytes, l.secret_hash.bytes, HASH_BYTES) == 1;
     if (!l.found || !same) {
-        return refuse(why, "There is no such API key.");
+        return auth_refuse(why, "There is no such API key.");
     }
     if (l.revoked_usec != 0) {
-        return refuse(why, "The API key was revoked.");
+        return auth_refuse(why, "The API key was revoked.");
     }
     if (l.expires_usec <= l.now_usec) {
-        return refuse(why, "The API key has expired.");
+        return auth_refuse(why, "The API key has expired.");
     }
     struct why unnoted = {.err = OK};
     if (l.used_usec < l.now_usec - AUTH_USED_USEC &&
@@ -308,7 +295,27 @@ static enum err identify(void *ctx, struct arena *req, struct slice token, struc
     return OK;
 }
 
-void auth_init(struct auth *auth, struct store *store)
+static enum err identify(void *ctx, struct arena *req, struct slice token, struct http_caller *out,
+                         struct why *why)
 {
-    *auth = (struct auth){.store = store, .authority = {.identify = identify, .ctx = auth}};
+    const struct auth *auth = ctx;
+    return slice_starts(token, SLICE_LIT(AUTH_KEY_PREFIX))
+               ? identify_key(auth, req, token, out, why)
+               : auth_access_identify(auth, req, token, out, why);
+}
+
+void auth_init(struct auth *auth, struct store *store, const struct auth_config *config,
+               uint64_t chain_id)
+{
+    *auth = (struct auth){.store = store,
+                          .config = config,
+                          .chain_id = chain_id,
+                          .signer = auth_signer_new(),
+                          .authority = {.identify = identify, .ctx = auth}};
+}
+
+void auth_clear(struct auth *auth)
+{
+    auth_signer_free(auth->signer);
+    auth->signer = NULL;
 }

@@ -1,5 +1,6 @@
 /*
- * auth.h: who calls the API: keys, and the authority that http asks about what a caller sends.
+ * auth.h: who calls the API: keys, and the authority that http asks about what a caller sends. The
+ * other half, sessions of wallets, is auth_session.h.
  *
  * A key is "fhk_ID_SECRET": 16 hex digits that name it (also in the audit log: principal "key:ID")
  * and 64 hex digits that are 256 bits of chance. The secret is told once, where the key is made;
@@ -37,13 +38,40 @@
 /* How long a use is not noted again. Units: microseconds. */
 #define AUTH_USED_USEC (60 * (int64_t)USEC_PER_SEC)
 
+struct auth_signer;
+
+struct auth_config {
+    const char *domains; /* of messages to log in; "": nobody logs in */
+    const char *issuer;
+    const char *audience;
+    int64_t access_usec;  /* life of an access token */
+    int64_t session_usec; /* of a session, however often it is refreshed */
+    int64_t nonce_usec;   /* of a nonce, and how old a message may be */
+    int64_t key_usec;     /* how long a key signs */
+};
+
+/* auth_config_rows are the rows of section "auth". */
+extern const struct config_row auth_config_rows[];
+extern const size_t auth_config_row_count;
+/* auth_config_check holds what rows cannot. Errors: ERR_CONFIG. */
+enum err auth_config_check(const struct auth_config *config, struct why *why) ERR_CHECKED;
+
 struct auth {
     struct store *store;
+    const struct auth_config *config;
+    uint64_t chain_id;               /* that wallets log in on */
+    struct auth_signer *signer;      /* of access tokens (auth_session.h) */
     struct http_authority authority; /* for http_config.authority */
 };
 
-/* auth_init readies the authority; `auth` must outlive the server. */
-void auth_init(struct auth *auth, struct store *store);
+/*
+ * auth_init readies the authority; `auth` and `config` must outlive the server. Owns: the caller,
+ * auth_clear.
+ */
+void auth_init(struct auth *auth, struct store *store, const struct auth_config *config,
+               uint64_t chain_id);
+/* auth_clear wipes the signing key; a zeroed one is fine. */
+void auth_clear(struct auth *auth);
 
 struct auth_key {
     struct slice id;

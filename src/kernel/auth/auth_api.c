@@ -1,7 +1,7 @@
 /*
  * auth_api.c: API keys, made and ended by admins, and who a caller is.
  */
-#include "kernel/auth/auth.h"
+#include "kernel/auth/auth_internal.h"
 
 static void time_or_null(struct json_out *j, const char *key, int64_t usec)
 {
@@ -13,7 +13,7 @@ static void time_or_null(struct json_out *j, const char *key, int64_t usec)
     }
 }
 
-static void roles_json(struct json_out *j, unsigned roles)
+void auth_roles_json(struct json_out *j, unsigned roles)
 {
     struct slice rest = http_roles_text(j->buf->arena, roles);
     json_begin_array(j);
@@ -33,7 +33,7 @@ void auth_key_json(struct json_out *j, const struct auth_key *key, const char *t
     json_key(j, "name");
     json_string(j, key->name);
     json_key(j, "roles");
-    roles_json(j, key->roles);
+    auth_roles_json(j, key->roles);
     if (text != NULL) {
         json_key(j, "key");
         json_text(j, text);
@@ -171,7 +171,7 @@ static enum err who_am_i(struct http_call *call, struct why *why)
     json_key(call->out, "principal");
     json_string(call->out, call->principal);
     json_key(call->out, "roles");
-    roles_json(call->out, call->roles);
+    auth_roles_json(call->out, call->roles);
     json_end_object(call->out);
     return OK;
 }

@@ -13,7 +13,7 @@ static const struct store_column auth_sql_key_insert_params[] = {
 };
 const struct store_statement auth_sql_key_insert = {
     .name = "auth_key_insert",
-    .id = 13,
+    .id = 14,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_keys (key_id, name, secret_hash, roles, created_by, created_at, expires_at)\n"
@@ -39,7 +39,7 @@ static const struct store_column auth_sql_key_find_columns[] = {
 };
 const struct store_statement auth_sql_key_find = {
     .name = "auth_key_find",
-    .id = 11,
+    .id = 12,
     .writes = false,
     .sqlite =
         "SELECT secret_hash, roles, expires_at, revoked_at, used_at FROM auth_keys WHERE key_id = ?1",
@@ -66,7 +66,7 @@ static const struct store_column auth_sql_key_get_columns[] = {
 };
 const struct store_statement auth_sql_key_get = {
     .name = "auth_key_get",
-    .id = 12,
+    .id = 13,
     .writes = false,
     .sqlite =
         "SELECT key_id, name, roles, created_by, created_at, expires_at, revoked_at, used_at\n"
@@ -96,7 +96,7 @@ static const struct store_column auth_sql_keys_list_columns[] = {
 };
 const struct store_statement auth_sql_keys_list = {
     .name = "auth_keys_list",
-    .id = 16,
+    .id = 17,
     .writes = false,
     .sqlite =
         "SELECT key_id, name, roles, created_by, created_at, expires_at, revoked_at, used_at\n"
@@ -116,7 +116,7 @@ static const struct store_column auth_sql_key_revoke_params[] = {
 };
 const struct store_statement auth_sql_key_revoke = {
     .name = "auth_key_revoke",
-    .id = 14,
+    .id = 15,
     .writes = true,
     .sqlite =
         "UPDATE auth_keys SET revoked_at = ?2 WHERE key_id = ?1 AND revoked_at IS NULL",
@@ -133,7 +133,7 @@ static const struct store_column auth_sql_key_used_params[] = {
 };
 const struct store_statement auth_sql_key_used = {
     .name = "auth_key_used",
-    .id = 15,
+    .id = 16,
     .writes = true,
     .sqlite =
         "UPDATE auth_keys SET used_at = ?2\n"
@@ -143,4 +143,485 @@ const struct store_statement auth_sql_key_used = {
         "WHERE key_id = $1::text AND (used_at IS NULL OR used_at < $3::timestamptz)",
     .params = auth_sql_key_used_params,
     .param_count = 3,
+};
+
+static const struct store_column auth_sql_nonce_insert_params[] = {
+    {"nonce", STORE_TEXT, false},
+    {"expires_at", STORE_TIME, false},
+};
+const struct store_statement auth_sql_nonce_insert = {
+    .name = "auth_nonce_insert",
+    .id = 18,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO auth_nonces (nonce, expires_at) VALUES (?1, ?2)",
+    .postgres =
+        "INSERT INTO auth_nonces (nonce, expires_at) VALUES ($1::text, $2::timestamptz)",
+    .params = auth_sql_nonce_insert_params,
+    .param_count = 2,
+};
+
+static const struct store_column auth_sql_nonce_use_params[] = {
+    {"nonce", STORE_TEXT, false},
+    {"now", STORE_TIME, false},
+};
+const struct store_statement auth_sql_nonce_use = {
+    .name = "auth_nonce_use",
+    .id = 19,
+    .writes = true,
+    .sqlite =
+        "DELETE FROM auth_nonces WHERE nonce = ?1 AND expires_at > ?2",
+    .postgres =
+        "DELETE FROM auth_nonces WHERE nonce = $1::text AND expires_at > $2::timestamptz",
+    .params = auth_sql_nonce_use_params,
+    .param_count = 2,
+};
+
+static const struct store_column auth_sql_session_insert_params[] = {
+    {"session_id", STORE_TEXT, false},
+    {"address", STORE_ADDRESS, false},
+    {"now", STORE_TIME, false},
+    {"expires_at", STORE_TIME, false},
+};
+const struct store_statement auth_sql_session_insert = {
+    .name = "auth_session_insert",
+    .id = 30,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO auth_sessions (session_id, address, created_at, expires_at)\n"
+        "VALUES (?1, ?2, ?3, ?4)",
+    .postgres =
+        "INSERT INTO auth_sessions (session_id, address, created_at, expires_at)\n"
+        "VALUES ($1::text, $2::bytea, $3::timestamptz, $4::timestamptz)",
+    .params = auth_sql_session_insert_params,
+    .param_count = 4,
+};
+
+static const struct store_column auth_sql_session_get_params[] = {
+    {"session_id", STORE_TEXT, false},
+};
+static const struct store_column auth_sql_session_get_columns[] = {
+    {"session_id", STORE_TEXT, false},
+    {"address", STORE_ADDRESS, false},
+    {"created_at", STORE_TIME, false},
+    {"expires_at", STORE_TIME, false},
+    {"refreshed_at", STORE_TIME, true},
+    {"revoked_at", STORE_TIME, true},
+};
+const struct store_statement auth_sql_session_get = {
+    .name = "auth_session_get",
+    .id = 29,
+    .writes = false,
+    .sqlite =
+        "SELECT session_id, address, created_at, expires_at, refreshed_at, revoked_at\n"
+        "FROM auth_sessions WHERE session_id = ?1",
+    .postgres =
+        "SELECT session_id, address, created_at, expires_at, refreshed_at, revoked_at\n"
+        "FROM auth_sessions WHERE session_id = $1::text",
+    .params = auth_sql_session_get_params,
+    .param_count = 1,
+    .columns = auth_sql_session_get_columns,
+    .column_count = 6,
+};
+
+static const struct store_column auth_sql_sessions_list_params[] = {
+    {"address", STORE_ADDRESS, false},
+    {"after_id", STORE_TEXT, false},
+    {"now", STORE_TIME, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column auth_sql_sessions_list_columns[] = {
+    {"session_id", STORE_TEXT, false},
+    {"address", STORE_ADDRESS, false},
+    {"created_at", STORE_TIME, false},
+    {"expires_at", STORE_TIME, false},
+    {"refreshed_at", STORE_TIME, true},
+    {"revoked_at", STORE_TIME, true},
+};
+const struct store_statement auth_sql_sessions_list = {
+    .name = "auth_sessions_list",
+    .id = 33,
+    .writes = false,
+    .sqlite =
+        "SELECT session_id, address, created_at, expires_at, refreshed_at, revoked_at\n"
+        "FROM auth_sessions\n"
+        "WHERE address = ?1 AND session_id > ?2 AND revoked_at IS NULL AND expires_at > ?3\n"
+        "ORDER BY session_id LIMIT ?4",
+    .postgres =
+        "SELECT session_id, address, created_at, expires_at, refreshed_at, revoked_at\n"
+        "FROM auth_sessions\n"
+        "WHERE address = $1::bytea AND session_id > $2::text AND revoked_at IS NULL AND expires_at > $3::timestamptz\n"
+        "ORDER BY session_id LIMIT $4::bigint",
+    .params = auth_sql_sessions_list_params,
+    .param_count = 4,
+    .columns = auth_sql_sessions_list_columns,
+    .column_count = 6,
+};
+
+static const struct store_column auth_sql_session_revoke_params[] = {
+    {"session_id", STORE_TEXT, false},
+    {"now", STORE_TIME, false},
+};
+const struct store_statement auth_sql_session_revoke = {
+    .name = "auth_session_revoke",
+    .id = 32,
+    .writes = true,
+    .sqlite =
+        "UPDATE auth_sessions SET revoked_at = ?2 WHERE session_id = ?1 AND revoked_at IS NULL",
+    .postgres =
+        "UPDATE auth_sessions SET revoked_at = $2::timestamptz WHERE session_id = $1::text AND revoked_at IS NULL",
+    .params = auth_sql_session_revoke_params,
+    .param_count = 2,
+};
+
+static const struct store_column auth_sql_session_refreshed_params[] = {
+    {"session_id", STORE_TEXT, false},
+    {"now", STORE_TIME, false},
+};
+const struct store_statement auth_sql_session_refreshed = {
+    .name = "auth_session_refreshed",
+    .id = 31,
+    .writes = true,
+    .sqlite =
+        "UPDATE auth_sessions SET refreshed_at = ?2 WHERE session_id = ?1",
+    .postgres =
+        "UPDATE auth_sessions SET refreshed_at = $2::timestamptz WHERE session_id = $1::text",
+    .params = auth_sql_session_refreshed_params,
+    .param_count = 2,
+};
+
+static const struct store_column auth_sql_refresh_insert_params[] = {
+    {"token_hash", STORE_HASH, false},
+    {"session_id", STORE_TEXT, false},
+    {"now", STORE_TIME, false},
+};
+const struct store_statement auth_sql_refresh_insert = {
+    .name = "auth_refresh_insert",
+    .id = 22,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO auth_refreshes (token_hash, session_id, issued_at)\n"
+        "VALUES (?1, ?2, ?3)",
+    .postgres =
+        "INSERT INTO auth_refreshes (token_hash, session_id, issued_at)\n"
+        "VALUES ($1::bytea, $2::text, $3::timestamptz)",
+    .params = auth_sql_refresh_insert_params,
+    .param_count = 3,
+};
+
+static const struct store_column auth_sql_refresh_find_params[] = {
+    {"token_hash", STORE_HASH, false},
+};
+static const struct store_column auth_sql_refresh_find_columns[] = {
+    {"session_id", STORE_TEXT, false},
+    {"used_at", STORE_TIME, true},
+    {"address", STORE_ADDRESS, false},
+    {"created_at", STORE_TIME, false},
+    {"expires_at", STORE_TIME, false},
+    {"revoked_at", STORE_TIME, true},
+};
+const struct store_statement auth_sql_refresh_find = {
+    .name = "auth_refresh_find",
+    .id = 21,
+    .writes = false,
+    .sqlite =
+        "SELECT r.session_id, r.used_at, s.address, s.created_at, s.expires_at, s.revoked_at\n"
+        "FROM auth_refreshes r JOIN auth_sessions s ON s.session_id = r.session_id\n"
+        "WHERE r.token_hash = ?1",
+    .postgres =
+        "SELECT r.session_id, r.used_at, s.address, s.created_at, s.expires_at, s.revoked_at\n"
+        "FROM auth_refreshes r JOIN auth_sessions s ON s.session_id = r.session_id\n"
+        "WHERE r.token_hash = $1::bytea",
+    .params = auth_sql_refresh_find_params,
+    .param_count = 1,
+    .columns = auth_sql_refresh_find_columns,
+    .column_count = 6,
+};
+
+static const struct store_column auth_sql_refresh_use_params[] = {
+    {"token_hash", STORE_HASH, false},
+    {"now", STORE_TIME, false},
+};
+const struct store_statement auth_sql_refresh_use = {
+    .name = "auth_refresh_use",
+    .id = 23,
+    .writes = true,
+    .sqlite =
+        "UPDATE auth_refreshes SET used_at = ?2 WHERE token_hash = ?1 AND used_at IS NULL",
+    .postgres =
+        "UPDATE auth_refreshes SET used_at = $2::timestamptz WHERE token_hash = $1::bytea AND used_at IS NULL",
+    .params = auth_sql_refresh_use_params,
+    .param_count = 2,
+};
+
+static const struct store_column auth_sql_access_find_params[] = {
+    {"kid", STORE_TEXT, false},
+    {"session_id", STORE_TEXT, false},
+};
+static const struct store_column auth_sql_access_find_columns[] = {
+    {"public_key", STORE_HASH, false},
+    {"verifies_until", STORE_TIME, false},
+    {"key_revoked_at", STORE_TIME, true},
+    {"address", STORE_ADDRESS, false},
+    {"expires_at", STORE_TIME, false},
+    {"revoked_at", STORE_TIME, true},
+    {"roles", STORE_I64, false},
+};
+const struct store_statement auth_sql_access_find = {
+    .name = "auth_access_find",
+    .id = 11,
+    .writes = false,
+    .sqlite =
+        "SELECT k.public_key, k.verifies_until, k.revoked_at AS key_revoked_at, s.address, s.expires_at,\n"
+        "       s.revoked_at,\n"
+        "       (SELECT CAST(COALESCE(SUM(r.role), 0) AS BIGINT) FROM auth_roles r\n"
+        "        WHERE r.address = s.address) AS roles\n"
+        "FROM auth_signing_keys k, auth_sessions s\n"
+        "WHERE k.kid = ?1 AND s.session_id = ?2",
+    .postgres =
+        "SELECT k.public_key, k.verifies_until, k.revoked_at AS key_revoked_at, s.address, s.expires_at,\n"
+        "       s.revoked_at,\n"
+        "       (SELECT CAST(COALESCE(SUM(r.role), 0) AS BIGINT) FROM auth_roles r\n"
+        "        WHERE r.address = s.address) AS roles\n"
+        "FROM auth_signing_keys k, auth_sessions s\n"
+        "WHERE k.kid = $1::text AND s.session_id = $2::text",
+    .params = auth_sql_access_find_params,
+    .param_count = 2,
+    .columns = auth_sql_access_find_columns,
+    .column_count = 7,
+};
+
+static const struct store_column auth_sql_roles_of_params[] = {
+    {"address", STORE_ADDRESS, false},
+};
+static const struct store_column auth_sql_roles_of_columns[] = {
+    {"roles", STORE_I64, false},
+};
+const struct store_statement auth_sql_roles_of = {
+    .name = "auth_roles_of",
+    .id = 28,
+    .writes = false,
+    .sqlite =
+        "SELECT CAST(COALESCE(SUM(role), 0) AS BIGINT) AS roles FROM auth_roles WHERE address = ?1",
+    .postgres =
+        "SELECT CAST(COALESCE(SUM(role), 0) AS BIGINT) AS roles FROM auth_roles WHERE address = $1::bytea",
+    .params = auth_sql_roles_of_params,
+    .param_count = 1,
+    .columns = auth_sql_roles_of_columns,
+    .column_count = 1,
+};
+
+static const struct store_column auth_sql_roles_list_params[] = {
+    {"after_address", STORE_ADDRESS, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column auth_sql_roles_list_columns[] = {
+    {"address", STORE_ADDRESS, false},
+    {"roles", STORE_I64, false},
+};
+const struct store_statement auth_sql_roles_list = {
+    .name = "auth_roles_list",
+    .id = 27,
+    .writes = false,
+    .sqlite =
+        "SELECT address, CAST(SUM(role) AS BIGINT) AS roles FROM auth_roles\n"
+        "WHERE address > ?1\n"
+        "GROUP BY address ORDER BY address LIMIT ?2",
+    .postgres =
+        "SELECT address, CAST(SUM(role) AS BIGINT) AS roles FROM auth_roles\n"
+        "WHERE address > $1::bytea\n"
+        "GROUP BY address ORDER BY address LIMIT $2::bigint",
+    .params = auth_sql_roles_list_params,
+    .param_count = 2,
+    .columns = auth_sql_roles_list_columns,
+    .column_count = 2,
+};
+
+static const struct store_column auth_sql_role_grant_params[] = {
+    {"address", STORE_ADDRESS, false},
+    {"role", STORE_I64, false},
+    {"granted_by", STORE_TEXT, false},
+    {"now", STORE_TIME, false},
+};
+const struct store_statement auth_sql_role_grant = {
+    .name = "auth_role_grant",
+    .id = 25,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO auth_roles (address, role, granted_by, granted_at)\n"
+        "VALUES (?1, ?2, ?3, ?4)\n"
+        "ON CONFLICT DO NOTHING",
+    .postgres =
+        "INSERT INTO auth_roles (address, role, granted_by, granted_at)\n"
+        "VALUES ($1::bytea, $2::bigint, $3::text, $4::timestamptz)\n"
+        "ON CONFLICT DO NOTHING",
+    .params = auth_sql_role_grant_params,
+    .param_count = 4,
+};
+
+static const struct store_column auth_sql_role_take_params[] = {
+    {"address", STORE_ADDRESS, false},
+    {"role", STORE_I64, false},
+};
+const struct store_statement auth_sql_role_take = {
+    .name = "auth_role_take",
+    .id = 26,
+    .writes = true,
+    .sqlite =
+        "DELETE FROM auth_roles WHERE address = ?1 AND role = ?2",
+    .postgres =
+        "DELETE FROM auth_roles WHERE address = $1::bytea AND role = $2::bigint",
+    .params = auth_sql_role_take_params,
+    .param_count = 2,
+};
+
+static const struct store_column auth_sql_signing_key_insert_params[] = {
+    {"kid", STORE_TEXT, false},
+    {"public_key", STORE_HASH, false},
+    {"now", STORE_TIME, false},
+    {"verifies_until", STORE_TIME, false},
+};
+const struct store_statement auth_sql_signing_key_insert = {
+    .name = "auth_signing_key_insert",
+    .id = 35,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO auth_signing_keys (kid, public_key, created_at, verifies_until)\n"
+        "VALUES (?1, ?2, ?3, ?4)",
+    .postgres =
+        "INSERT INTO auth_signing_keys (kid, public_key, created_at, verifies_until)\n"
+        "VALUES ($1::text, $2::bytea, $3::timestamptz, $4::timestamptz)",
+    .params = auth_sql_signing_key_insert_params,
+    .param_count = 4,
+};
+
+static const struct store_column auth_sql_signing_key_live_params[] = {
+    {"kid", STORE_TEXT, false},
+};
+static const struct store_column auth_sql_signing_key_live_columns[] = {
+    {"kid", STORE_TEXT, false},
+};
+const struct store_statement auth_sql_signing_key_live = {
+    .name = "auth_signing_key_live",
+    .id = 36,
+    .writes = false,
+    .sqlite =
+        "SELECT kid FROM auth_signing_keys WHERE kid = ?1 AND revoked_at IS NULL",
+    .postgres =
+        "SELECT kid FROM auth_signing_keys WHERE kid = $1::text AND revoked_at IS NULL",
+    .params = auth_sql_signing_key_live_params,
+    .param_count = 1,
+    .columns = auth_sql_signing_key_live_columns,
+    .column_count = 1,
+};
+
+static const struct store_column auth_sql_signing_keys_list_params[] = {
+    {"now", STORE_TIME, false},
+};
+static const struct store_column auth_sql_signing_keys_list_columns[] = {
+    {"kid", STORE_TEXT, false},
+    {"public_key", STORE_HASH, false},
+};
+const struct store_statement auth_sql_signing_keys_list = {
+    .name = "auth_signing_keys_list",
+    .id = 37,
+    .writes = false,
+    .sqlite =
+        "SELECT kid, public_key FROM auth_signing_keys\n"
+        "WHERE revoked_at IS NULL AND verifies_until > ?1 ORDER BY kid",
+    .postgres =
+        "SELECT kid, public_key FROM auth_signing_keys\n"
+        "WHERE revoked_at IS NULL AND verifies_until > $1::timestamptz ORDER BY kid",
+    .params = auth_sql_signing_keys_list_params,
+    .param_count = 1,
+    .columns = auth_sql_signing_keys_list_columns,
+    .column_count = 2,
+};
+
+static const struct store_column auth_sql_signing_keys_revoke_params[] = {
+    {"now", STORE_TIME, false},
+};
+const struct store_statement auth_sql_signing_keys_revoke = {
+    .name = "auth_signing_keys_revoke",
+    .id = 39,
+    .writes = true,
+    .sqlite =
+        "UPDATE auth_signing_keys SET revoked_at = ?1 WHERE revoked_at IS NULL AND verifies_until > ?1",
+    .postgres =
+        "UPDATE auth_signing_keys SET revoked_at = $1::timestamptz WHERE revoked_at IS NULL AND verifies_until > $1::timestamptz",
+    .params = auth_sql_signing_keys_revoke_params,
+    .param_count = 1,
+};
+
+static const struct store_column auth_sql_nonces_purge_params[] = {
+    {"before", STORE_TIME, false},
+    {"max_rows", STORE_I64, false},
+};
+const struct store_statement auth_sql_nonces_purge = {
+    .name = "auth_nonces_purge",
+    .id = 20,
+    .writes = true,
+    .sqlite =
+        "DELETE FROM auth_nonces WHERE nonce IN\n"
+        "    (SELECT nonce FROM auth_nonces WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+    .postgres =
+        "DELETE FROM auth_nonces WHERE nonce IN\n"
+        "    (SELECT nonce FROM auth_nonces WHERE expires_at < $1::timestamptz ORDER BY expires_at LIMIT $2::bigint)",
+    .params = auth_sql_nonces_purge_params,
+    .param_count = 2,
+};
+
+static const struct store_column auth_sql_refreshes_purge_params[] = {
+    {"before", STORE_TIME, false},
+    {"max_rows", STORE_I64, false},
+};
+const struct store_statement auth_sql_refreshes_purge = {
+    .name = "auth_refreshes_purge",
+    .id = 24,
+    .writes = true,
+    .sqlite =
+        "DELETE FROM auth_refreshes WHERE session_id IN\n"
+        "    (SELECT session_id FROM auth_sessions WHERE expires_at < ?1\n"
+        "     ORDER BY expires_at, session_id LIMIT ?2)",
+    .postgres =
+        "DELETE FROM auth_refreshes WHERE session_id IN\n"
+        "    (SELECT session_id FROM auth_sessions WHERE expires_at < $1::timestamptz\n"
+        "     ORDER BY expires_at, session_id LIMIT $2::bigint)",
+    .params = auth_sql_refreshes_purge_params,
+    .param_count = 2,
+};
+
+static const struct store_column auth_sql_sessions_purge_params[] = {
+    {"before", STORE_TIME, false},
+    {"max_rows", STORE_I64, false},
+};
+const struct store_statement auth_sql_sessions_purge = {
+    .name = "auth_sessions_purge",
+    .id = 34,
+    .writes = true,
+    .sqlite =
+        "DELETE FROM auth_sessions WHERE session_id IN\n"
+        "    (SELECT session_id FROM auth_sessions WHERE expires_at < ?1\n"
+        "     ORDER BY expires_at, session_id LIMIT ?2)",
+    .postgres =
+        "DELETE FROM auth_sessions WHERE session_id IN\n"
+        "    (SELECT session_id FROM auth_sessions WHERE expires_at < $1::timestamptz\n"
+        "     ORDER BY expires_at, session_id LIMIT $2::bigint)",
+    .params = auth_sql_sessions_purge_params,
+    .param_count = 2,
+};
+
+static const struct store_column auth_sql_signing_keys_purge_params[] = {
+    {"before", STORE_TIME, false},
+};
+const struct store_statement auth_sql_signing_keys_purge = {
+    .name = "auth_signing_keys_purge",
+    .id = 38,
+    .writes = true,
+    .sqlite =
+        "DELETE FROM auth_signing_keys WHERE verifies_until < ?1",
+    .postgres =
+        "DELETE FROM auth_signing_keys WHERE verifies_until < $1::timestamptz",
+    .params = auth_sql_signing_keys_purge_params,
+    .param_count = 1,
 };

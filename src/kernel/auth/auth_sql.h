@@ -47,4 +47,155 @@ extern const struct store_statement auth_sql_key_revoke;
  */
 extern const struct store_statement auth_sql_key_used;
 
+/*
+ * auth_sql_nonce_insert: A nonce that may be used once.
+ * Params: nonce text, expires_at time
+ */
+extern const struct store_statement auth_sql_nonce_insert;
+
+/*
+ * auth_sql_nonce_use: Uses a nonce; nothing when it is not there or has expired.
+ * Params: nonce text, now time
+ */
+extern const struct store_statement auth_sql_nonce_use;
+
+/*
+ * auth_sql_session_insert: A new session.
+ * Params: session_id text, address address, now time, expires_at time
+ */
+extern const struct store_statement auth_sql_session_insert;
+
+/*
+ * auth_sql_session_get: One session.
+ * Params: session_id text
+ * Columns: session_id text, address address, created_at time, expires_at time, refreshed_at time?,
+ * revoked_at time?
+ */
+extern const struct store_statement auth_sql_session_get;
+
+/*
+ * auth_sql_sessions_list: Live sessions of a wallet by their ids, behind one.
+ * Params: address address, after_id text, now time, max_rows i64
+ * Columns: session_id text, address address, created_at time, expires_at time, refreshed_at time?,
+ * revoked_at time?
+ */
+extern const struct store_statement auth_sql_sessions_list;
+
+/*
+ * auth_sql_session_revoke: Ends a session; nothing when it is ended.
+ * Params: session_id text, now time
+ */
+extern const struct store_statement auth_sql_session_revoke;
+
+/*
+ * auth_sql_session_refreshed: Notes that a session goes on.
+ * Params: session_id text, now time
+ */
+extern const struct store_statement auth_sql_session_refreshed;
+
+/*
+ * auth_sql_refresh_insert: The next refresh token of a session.
+ * Params: token_hash hash, session_id text, now time
+ */
+extern const struct store_statement auth_sql_refresh_insert;
+
+/*
+ * auth_sql_refresh_find: A refresh token and the session that it is of.
+ * Params: token_hash hash
+ * Columns: session_id text, used_at time?, address address, created_at time, expires_at time,
+ * revoked_at time?
+ */
+extern const struct store_statement auth_sql_refresh_find;
+
+/*
+ * auth_sql_refresh_use: Uses a refresh token; nothing when it was used.
+ * Params: token_hash hash, now time
+ */
+extern const struct store_statement auth_sql_refresh_use;
+
+/*
+ * auth_sql_access_find: What an access token is held against: its key, its session, and the roles
+ * of the wallet.
+ * Params: kid text, session_id text
+ * Columns: public_key hash, verifies_until time, key_revoked_at time?, address address, expires_at
+ * time, revoked_at time?, roles i64
+ */
+extern const struct store_statement auth_sql_access_find;
+
+/*
+ * auth_sql_roles_of: Roles that a wallet was granted.
+ * Params: address address
+ * Columns: roles i64
+ */
+extern const struct store_statement auth_sql_roles_of;
+
+/*
+ * auth_sql_roles_list: Wallets with granted roles, behind one.
+ * Params: after_address address, max_rows i64
+ * Columns: address address, roles i64
+ */
+extern const struct store_statement auth_sql_roles_list;
+
+/*
+ * auth_sql_role_grant: Grants a role; nothing when the wallet has it.
+ * Params: address address, role i64, granted_by text, now time
+ */
+extern const struct store_statement auth_sql_role_grant;
+
+/*
+ * auth_sql_role_take: Takes a role back; nothing when the wallet does not have it.
+ * Params: address address, role i64
+ */
+extern const struct store_statement auth_sql_role_take;
+
+/*
+ * auth_sql_signing_key_insert: The public half of a new signing key.
+ * Params: kid text, public_key hash, now time, verifies_until time
+ */
+extern const struct store_statement auth_sql_signing_key_insert;
+
+/*
+ * auth_sql_signing_key_live: Whether a signing key may still sign: a row when it may.
+ * Params: kid text
+ * Columns: kid text
+ */
+extern const struct store_statement auth_sql_signing_key_live;
+
+/*
+ * auth_sql_signing_keys_list: Keys whose signatures are taken.
+ * Params: now time
+ * Columns: kid text, public_key hash
+ */
+extern const struct store_statement auth_sql_signing_keys_list;
+
+/*
+ * auth_sql_signing_keys_revoke: Ends all signing keys.
+ * Params: now time
+ */
+extern const struct store_statement auth_sql_signing_keys_revoke;
+
+/*
+ * auth_sql_nonces_purge: Forgets nonces that expired before a time.
+ * Params: before time, max_rows i64
+ */
+extern const struct store_statement auth_sql_nonces_purge;
+
+/*
+ * auth_sql_refreshes_purge: Forgets refresh tokens of sessions that ended before a time.
+ * Params: before time, max_rows i64
+ */
+extern const struct store_statement auth_sql_refreshes_purge;
+
+/*
+ * auth_sql_sessions_purge: Forgets the sessions themselves.
+ * Params: before time, max_rows i64
+ */
+extern const struct store_statement auth_sql_sessions_purge;
+
+/*
+ * auth_sql_signing_keys_purge: Forgets signing keys whose tokens have all expired.
+ * Params: before time
+ */
+extern const struct store_statement auth_sql_signing_keys_purge;
+
 #endif

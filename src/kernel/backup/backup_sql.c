@@ -8,7 +8,7 @@ static const struct store_column backup_sql_copy_get_columns[] = {
 };
 const struct store_statement backup_sql_copy_get = {
     .name = "backup_copy_get",
-    .id = 22,
+    .id = 45,
     .writes = false,
     .sqlite =
         "SELECT state, source FROM backup_copy",
@@ -24,7 +24,7 @@ static const struct store_column backup_sql_copy_begin_params[] = {
 };
 const struct store_statement backup_sql_copy_begin = {
     .name = "backup_copy_begin",
-    .id = 20,
+    .id = 43,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_copy (single, state, source, started, updated)\n"
@@ -46,7 +46,7 @@ static const struct store_column backup_sql_copy_end_params[] = {
 };
 const struct store_statement backup_sql_copy_end = {
     .name = "backup_copy_end",
-    .id = 21,
+    .id = 44,
     .writes = true,
     .sqlite =
         "UPDATE backup_copy SET state = ?1, updated = ?2 WHERE single = 1",
@@ -64,7 +64,7 @@ static const struct store_column backup_sql_copy_tables_columns[] = {
 };
 const struct store_statement backup_sql_copy_tables = {
     .name = "backup_copy_tables",
-    .id = 23,
+    .id = 46,
     .writes = false,
     .sqlite =
         "SELECT name, row_count, row_hash, done FROM backup_copy_tables ORDER BY name",
@@ -82,7 +82,7 @@ static const struct store_column backup_sql_copy_advance_params[] = {
 };
 const struct store_statement backup_sql_copy_advance = {
     .name = "backup_copy_advance",
-    .id = 19,
+    .id = 42,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_copy_tables (name, row_count, row_hash, done)\n"
@@ -103,7 +103,7 @@ static const struct store_column backup_sql_sessions_columns[] = {
 };
 const struct store_statement backup_sql_sessions = {
     .name = "backup_sessions",
-    .id = 28,
+    .id = 51,
     .writes = false,
     .sqlite =
         "SELECT 0 AS sessions",
@@ -119,7 +119,7 @@ static const struct store_column backup_sql_foreign_keys_columns[] = {
 };
 const struct store_statement backup_sql_foreign_keys = {
     .name = "backup_foreign_keys",
-    .id = 24,
+    .id = 47,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS broken FROM pragma_foreign_key_check",
@@ -136,7 +136,7 @@ static const struct store_column backup_sql_chains_columns[] = {
 };
 const struct store_statement backup_sql_chains = {
     .name = "backup_chains",
-    .id = 18,
+    .id = 41,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash FROM chain_cursors ORDER BY chain_id",
@@ -152,7 +152,7 @@ static const struct store_column backup_sql_audit_head_columns[] = {
 };
 const struct store_statement backup_sql_audit_head = {
     .name = "backup_audit_head",
-    .id = 17,
+    .id = 40,
     .writes = false,
     .sqlite =
         "SELECT seq, hash FROM audit_head",
@@ -175,7 +175,7 @@ static const struct store_column backup_sql_run_add_params[] = {
 };
 const struct store_statement backup_sql_run_add = {
     .name = "backup_run_add",
-    .id = 25,
+    .id = 48,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count,\n"
@@ -198,7 +198,7 @@ static const struct store_column backup_sql_runs_forget_params[] = {
 };
 const struct store_statement backup_sql_runs_forget = {
     .name = "backup_runs_forget",
-    .id = 26,
+    .id = 49,
     .writes = true,
     .sqlite =
         "DELETE FROM backup_runs\n"
@@ -225,7 +225,7 @@ static const struct store_column backup_sql_runs_last_columns[] = {
 };
 const struct store_statement backup_sql_runs_last = {
     .name = "backup_runs_last",
-    .id = 27,
+    .id = 50,
     .writes = false,
     .sqlite =
         "SELECT finished_at, backup_id, row_count, byte_count\n"

@@ -17,7 +17,7 @@ static const struct store_column chain_expect_sql_insert_params[] = {
 };
 const struct store_statement chain_expect_sql_insert = {
     .name = "chain_expect_insert",
-    .id = 53,
+    .id = 76,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_expectations\n"
@@ -45,7 +45,7 @@ static const struct store_column chain_expect_sql_count_columns[] = {
 };
 const struct store_statement chain_expect_sql_count = {
     .name = "chain_expect_count",
-    .id = 50,
+    .id = 73,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS waiting FROM chain_expectations WHERE chain_id = ?1 AND state = 1",
@@ -80,7 +80,7 @@ static const struct store_column chain_expect_sql_get_columns[] = {
 };
 const struct store_statement chain_expect_sql_get = {
     .name = "chain_expect_get",
-    .id = 52,
+    .id = 75,
     .writes = false,
     .sqlite =
         "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3,\n"
@@ -119,7 +119,7 @@ static const struct store_column chain_expect_sql_waiting_columns[] = {
 };
 const struct store_statement chain_expect_sql_waiting = {
     .name = "chain_expect_waiting",
-    .id = 59,
+    .id = 82,
     .writes = false,
     .sqlite =
         "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3,\n"
@@ -144,7 +144,7 @@ static const struct store_column chain_expect_sql_seen_params[] = {
 };
 const struct store_statement chain_expect_sql_seen = {
     .name = "chain_expect_seen",
-    .id = 57,
+    .id = 80,
     .writes = true,
     .sqlite =
         "UPDATE chain_expectations\n"
@@ -166,7 +166,7 @@ static const struct store_column chain_expect_sql_timed_out_params[] = {
 };
 const struct store_statement chain_expect_sql_timed_out = {
     .name = "chain_expect_timed_out",
-    .id = 58,
+    .id = 81,
     .writes = true,
     .sqlite =
         "UPDATE chain_expectations SET state = 3, ended_at = ?2\n"
@@ -184,7 +184,7 @@ static const struct store_column chain_expect_sql_found_params[] = {
 };
 const struct store_statement chain_expect_sql_found = {
     .name = "chain_expect_found",
-    .id = 51,
+    .id = 74,
     .writes = true,
     .sqlite =
         "UPDATE chain_expectations SET node_block = ?2\n"
@@ -205,7 +205,7 @@ static const struct store_column chain_expect_sql_lost_columns[] = {
 };
 const struct store_statement chain_expect_sql_lost = {
     .name = "chain_expect_lost",
-    .id = 54,
+    .id = 77,
     .writes = false,
     .sqlite =
         "SELECT expectation_key FROM chain_expectations\n"
@@ -228,7 +228,7 @@ static const struct store_column chain_expect_sql_reopen_params[] = {
 };
 const struct store_statement chain_expect_sql_reopen = {
     .name = "chain_expect_reopen",
-    .id = 56,
+    .id = 79,
     .writes = true,
     .sqlite =
         "UPDATE chain_expectations\n"
@@ -250,7 +250,7 @@ static const struct store_column chain_expect_sql_prune_params[] = {
 };
 const struct store_statement chain_expect_sql_prune = {
     .name = "chain_expect_prune",
-    .id = 55,
+    .id = 78,
     .writes = true,
     .sqlite =
         "DELETE FROM chain_expectations WHERE expectation_key IN (\n"

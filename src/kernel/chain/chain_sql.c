@@ -15,7 +15,7 @@ static const struct store_column chain_sql_cursor_get_columns[] = {
 };
 const struct store_statement chain_sql_cursor_get = {
     .name = "chain_cursor_get",
-    .id = 35,
+    .id = 58,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash, genesis_hash, halted_why, final_block, updated_at\n"
@@ -38,7 +38,7 @@ static const struct store_column chain_sql_totals_columns[] = {
 };
 const struct store_statement chain_sql_totals = {
     .name = "chain_totals",
-    .id = 63,
+    .id = 86,
     .writes = false,
     .sqlite =
         "SELECT (SELECT COUNT(*) FROM chain_reorgs r WHERE r.chain_id = ?1) AS reorgs,\n"
@@ -63,7 +63,7 @@ static const struct store_column chain_sql_cursor_insert_params[] = {
 };
 const struct store_statement chain_sql_cursor_insert = {
     .name = "chain_cursor_insert",
-    .id = 37,
+    .id = 60,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors\n"
@@ -88,7 +88,7 @@ static const struct store_column chain_sql_cursor_move_params[] = {
 };
 const struct store_statement chain_sql_cursor_move = {
     .name = "chain_cursor_move",
-    .id = 38,
+    .id = 61,
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors\n"
@@ -112,7 +112,7 @@ static const struct store_column chain_sql_cursor_touch_params[] = {
 };
 const struct store_statement chain_sql_cursor_touch = {
     .name = "chain_cursor_touch",
-    .id = 40,
+    .id = 63,
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors SET updated_at = ?2 WHERE chain_id = ?1 AND halted_why = ''",
@@ -129,7 +129,7 @@ static const struct store_column chain_sql_cursor_halt_params[] = {
 };
 const struct store_statement chain_sql_cursor_halt = {
     .name = "chain_cursor_halt",
-    .id = 36,
+    .id = 59,
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors SET halted_why = ?2, updated_at = ?3 WHERE chain_id = ?1",
@@ -147,7 +147,7 @@ static const struct store_column chain_sql_cursor_rewind_params[] = {
 };
 const struct store_statement chain_sql_cursor_rewind = {
     .name = "chain_cursor_rewind",
-    .id = 39,
+    .id = 62,
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors\n"
@@ -172,7 +172,7 @@ static const struct store_column chain_sql_block_insert_params[] = {
 };
 const struct store_statement chain_sql_block_insert = {
     .name = "chain_block_insert",
-    .id = 30,
+    .id = 53,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -196,7 +196,7 @@ static const struct store_column chain_sql_block_get_columns[] = {
 };
 const struct store_statement chain_sql_block_get = {
     .name = "chain_block_get",
-    .id = 29,
+    .id = 52,
     .writes = false,
     .sqlite =
         "SELECT block_hash FROM chain_blocks WHERE chain_id = ?1 AND block_number = ?2",
@@ -219,7 +219,7 @@ static const struct store_column chain_sql_blocks_range_columns[] = {
 };
 const struct store_statement chain_sql_blocks_range = {
     .name = "chain_blocks_range",
-    .id = 34,
+    .id = 57,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM chain_blocks\n"
@@ -243,7 +243,7 @@ static const struct store_column chain_sql_blocks_oldest_columns[] = {
 };
 const struct store_statement chain_sql_blocks_oldest = {
     .name = "chain_blocks_oldest",
-    .id = 32,
+    .id = 55,
     .writes = false,
     .sqlite =
         "SELECT block_number FROM chain_blocks\n"
@@ -263,7 +263,7 @@ static const struct store_column chain_sql_blocks_cut_params[] = {
 };
 const struct store_statement chain_sql_blocks_cut = {
     .name = "chain_blocks_cut",
-    .id = 31,
+    .id = 54,
     .writes = true,
     .sqlite =
         "DELETE FROM chain_blocks WHERE chain_id = ?1 AND block_number >= ?2",
@@ -279,7 +279,7 @@ static const struct store_column chain_sql_blocks_prune_params[] = {
 };
 const struct store_statement chain_sql_blocks_prune = {
     .name = "chain_blocks_prune",
-    .id = 33,
+    .id = 56,
     .writes = true,
     .sqlite =
         "DELETE FROM chain_blocks WHERE chain_id = ?1 AND block_number < ?2",
@@ -297,7 +297,7 @@ static const struct store_column chain_sql_source_insert_params[] = {
 };
 const struct store_statement chain_sql_source_insert = {
     .name = "chain_source_insert",
-    .id = 61,
+    .id = 84,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -321,7 +321,7 @@ static const struct store_column chain_sql_sources_list_columns[] = {
 };
 const struct store_statement chain_sql_sources_list = {
     .name = "chain_sources_list",
-    .id = 62,
+    .id = 85,
     .writes = false,
     .sqlite =
         "SELECT address, contract, from_block FROM chain_sources\n"
@@ -350,7 +350,7 @@ static const struct store_column chain_sql_event_insert_params[] = {
 };
 const struct store_statement chain_sql_event_insert = {
     .name = "chain_event_insert",
-    .id = 42,
+    .id = 65,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events\n"
@@ -383,7 +383,7 @@ static const struct store_column chain_sql_event_get_columns[] = {
 };
 const struct store_statement chain_sql_event_get = {
     .name = "chain_event_get",
-    .id = 41,
+    .id = 64,
     .writes = false,
     .sqlite =
         "SELECT block_hash, processed, error FROM blockchain_events\n"
@@ -404,7 +404,7 @@ static const struct store_column chain_sql_event_processed_params[] = {
 };
 const struct store_statement chain_sql_event_processed = {
     .name = "chain_event_processed",
-    .id = 43,
+    .id = 66,
     .writes = true,
     .sqlite =
         "UPDATE blockchain_events SET processed = TRUE, error = NULL\n"
@@ -428,7 +428,7 @@ static const struct store_column chain_sql_events_refused_columns[] = {
 };
 const struct store_statement chain_sql_events_refused = {
     .name = "chain_events_refused",
-    .id = 49,
+    .id = 72,
     .writes = false,
     .sqlite =
         "SELECT block_number, log_index, block_hash, contract_address FROM blockchain_events\n"
@@ -460,7 +460,7 @@ static const struct store_column chain_sql_events_range_columns[] = {
 };
 const struct store_statement chain_sql_events_range = {
     .name = "chain_events_range",
-    .id = 48,
+    .id = 71,
     .writes = false,
     .sqlite =
         "SELECT block_number, log_index, block_hash, transaction_hash, contract_address, event_type,\n"
@@ -486,7 +486,7 @@ static const struct store_column chain_sql_events_cut_params[] = {
 };
 const struct store_statement chain_sql_events_cut = {
     .name = "chain_events_cut",
-    .id = 45,
+    .id = 68,
     .writes = true,
     .sqlite =
         "DELETE FROM blockchain_events WHERE chain_id = ?1 AND block_number >= ?2",
@@ -505,7 +505,7 @@ static const struct store_column chain_sql_events_kept_columns[] = {
 };
 const struct store_statement chain_sql_events_kept = {
     .name = "chain_events_kept",
-    .id = 46,
+    .id = 69,
     .writes = false,
     .sqlite =
         "SELECT c.chain_id,\n"
@@ -539,7 +539,7 @@ static const struct store_column chain_sql_events_prune_params[] = {
 };
 const struct store_statement chain_sql_events_prune = {
     .name = "chain_events_prune",
-    .id = 47,
+    .id = 70,
     .writes = true,
     .sqlite =
         "DELETE FROM blockchain_events\n"
@@ -570,7 +570,7 @@ static const struct store_column chain_sql_events_below_columns[] = {
 };
 const struct store_statement chain_sql_events_below = {
     .name = "chain_events_below",
-    .id = 44,
+    .id = 67,
     .writes = false,
     .sqlite =
         "SELECT block_number FROM blockchain_events\n"
@@ -597,7 +597,7 @@ static const struct store_column chain_sql_reorg_insert_params[] = {
 };
 const struct store_statement chain_sql_reorg_insert = {
     .name = "chain_reorg_insert",
-    .id = 60,
+    .id = 83,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs\n"

@@ -44,7 +44,7 @@ static enum err refuse_stranger(const struct http_call *call, struct why *why)
                    call->route->flags & HTTP_OPERATOR
                        ? "This is for operators: send Authorization: Bearer with "
                          "http.operator_token, or the API key of an operator."
-                       : "Send Authorization: Bearer with a valid API key.");
+                       : "Send Authorization: Bearer with a valid API key or access token.");
 }
 
 /* Fills in who calls. Without credentials it is nobody. */
@@ -80,6 +80,7 @@ static enum err identify(struct http_request *req, struct why *why)
         return why_set(why, e, NULL, "%s", why_text(&reason, e));
     }
     call->principal = caller.principal;
+    call->session = caller.session;
     call->roles = caller.roles;
     return OK;
 }

@@ -56,14 +56,14 @@
  * a page, which anybody may have made: without credentials it is never such a client.
  *
  * Callers: `Authorization: Bearer` carries http.operator_token (principal "operator", roles admin
- * and operator) or what the authority of the configuration knows (an API key: kernel/auth). What is
- * sent and is not valid is 401 on every route, never ignored; a scheme that we do not speak too.
- * Only what works without a database (health) looks at no credentials, unless it is for operators.
- * A row's `roles` are who may call it: 401 without credentials, 403 without one of the roles; admin
- * may call everything. HTTP_OPERATOR is also open to the roles operator and admin. A row without
- * roles is open to everybody; with http.auth_required those that change something ask for a caller
- * of any role. Who it is, is call->principal: keys of idempotency and rows of the audit log are by
- * it.
+ * and operator) or what the authority of the configuration knows (kernel/auth: an API key, or the
+ * access token of a wallet's session). What is sent and is not valid is 401 on every route, never
+ * ignored; a scheme that we do not speak too. Only what works without a database (health) looks at
+ * no credentials, unless it is for operators. A row's `roles` are who may call it: 401 without
+ * credentials, 403 without one of the roles; admin may call everything. HTTP_OPERATOR is also open
+ * to the roles operator and admin. A row without roles is open to everybody; with
+ * http.auth_required those that change something ask for a caller of any role. Who it is, is
+ * call->principal: keys of idempotency and rows of the audit log are by it.
  *
  * Limit of requests: with `rate_limit` each client (an IPv4 address, an IPv6 /64) may make so many
  * requests in any 60 seconds; routes for operators are not counted. Every answer then tells
@@ -132,8 +132,9 @@ struct http_call {
     struct slice request_id;
     struct slice client;          /* remote address */
     struct slice idempotency_key; /* "" when none was sent */
-    struct slice principal;       /* who calls: "key:…", "operator"; "" for nobody known */
+    struct slice principal;       /* "key:…", "wallet:0x…", "operator"; "" for nobody known */
     unsigned roles;               /* of the principal: bits of enum http_role */
+    struct slice session;         /* that the principal calls in, "" for none */
 
     struct arena *req;
     struct store *store;
@@ -177,6 +178,7 @@ enum http_role {
 
 struct http_caller {
     struct slice principal; /* in the request's arena */
+    struct slice session;   /* likewise; "" for none */
     unsigned roles;
 };
 

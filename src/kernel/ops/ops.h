@@ -55,10 +55,16 @@ struct ops {
 };
 
 /* How long rows are kept; 0 is for ever. Units: microseconds. */
+/* What forgets rows from before a time, at most so many, and says how many. */
+typedef enum err (*ops_purge_fn)(struct store_tx *tx, int64_t before_usec, uint64_t limit,
+                                 uint64_t *out_rows, struct why *why);
+
 struct ops_retention {
     int64_t audit_usec;
     int64_t events_usec;
     int64_t inbox_usec;
+    ops_purge_fn sessions; /* of callers, so long after their end */
+    int64_t sessions_usec;
 };
 
 /* ops_job_table makes the maintenance jobs; `retention` must outlive the runner. */

@@ -13,11 +13,8 @@
 
 #define PURGE_ROWS 1000
 
-typedef enum err (*purge_fn)(struct store_tx *tx, int64_t before_usec, uint64_t limit,
-                             uint64_t *out_rows, struct why *why);
-
 struct purge {
-    purge_fn fn;
+    ops_purge_fn fn;
     int64_t before_usec;
     uint64_t rows;
 };
@@ -29,7 +26,7 @@ static enum err purge_tx(struct store_tx *tx, void *ctx, struct why *why)
 }
 
 /* Purges in short transactions until less than a whole portion was left. */
-static enum err purge_all(struct job_call *call, purge_fn fn, int64_t age_usec, struct why *why)
+static enum err purge_all(struct job_call *call, ops_purge_fn fn, int64_t age_usec, struct why *why)
 {
     struct purge p = {.fn = fn, .before_usec = clock_wall_usec() - age_usec, .rows = PURGE_ROWS};
     enum err e = OK;
@@ -45,6 +42,13 @@ static enum err purge_all(struct job_call *call, purge_fn fn, int64_t age_usec, 
 static enum err purge_keys(struct job_call *call, struct why *why)
 {
     return purge_all(call, http_keys_purge, HTTP_KEY_LIFE_USEC, why);
+}
+
+static enum err cleanup_sessions(struct job_call *call, struct why *why)
+{
+    const struct ops_retention *r = call->ctx;
+    enum err e = purge_keys(call, why);
+    return e == OK ? purge_all(call, r->sessions, r->sessions_usec, why) : e;
 }
 
 static enum err purge_inbox(struct job_call *call, struct why *why)
@@ -100,10 +104,11 @@ static const struct job_kind kinds[] = {
      MAINTENANCE,
      .doc = "Forgets idempotency keys, and the answers kept for them, after seven days."},
     {.name = "ops.cleanup_sessions",
-     .handler = purge_keys,
+     .handler = cleanup_sessions,
      .queue = "cleanup-sessions",
      .timeout_usec = 600ll * USEC_PER_SEC,
-     .doc = "What ops.purge_keys does; sessions join it when callers have some."},
+     .doc = "What ops.purge_keys does; forgets nonces, sessions and signing keys a week after "
+            "their end."},
     {.name = "ops.purge_inbox",
      .handler = purge_inbox,
      MAINTENANCE,
