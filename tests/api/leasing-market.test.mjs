@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import {
-    Api, assetBody, bidderA, bidderB, exercised, fresh, having, holder, lessor, marketRoutes, rows,
-    strangers, typeBody, without,
+    Api, assetBody, bidderA, bidderB, exercised, fresh, having, holder, intentOf, leaseBody, leaseDigest, lessor,
+    marketRoutes, rows, sign, strangers, typeBody, without,
 } from './support.mjs';
 
 const V1 = '/api/v1';
@@ -383,6 +383,94 @@ describe('lists', () => {
         const next = await api.send('GET', `${V1}/sale-requests?limit=200&cursor=${page.nextCursor}`);
         assert.deepEqual([...page.data, ...next.data], asked);
         assert.equal((await api.get(`${V1}/sale-requests?seller=${bidderA.address}`)).length, 1);
+    });
+});
+
+describe('due dates', () => {
+    const at = (day, hours = 9) => new Date(Date.UTC(new Date().getUTCFullYear() + 1, ...day, hours)).toISOString();
+    /** Months after the 31st of January of next year, by the calendar of JavaScript. */
+    const month = (n) => {
+        const year = new Date().getUTCFullYear() + 1;
+        const last = new Date(Date.UTC(year, n + 1, 0)).getUTCDate();
+        return at([n, Math.min(31, last)]);
+    };
+    let lease;
+
+    const digest = (l, lessee) => leaseDigest(intentOf(l, asset, lessee), 31337, api.contracts.leaseFactory);
+
+    test('of a draft are a plan, by the calendar, clipped at the ends of months', async () => {
+        const terms = { startDate: at([0, 31]), endDate: at([4, 15]), paymentAmount: '1000000' };
+        lease = await api.post(`${V1}/leases?wait=20`,
+            without(leaseBody(asset.assetId, {}, terms), 'lesseeAddress'), 201);
+        const plan = await api.get(`${V1}/leases/${lease.leaseId}/schedule`);
+        assert.equal(plan.updatedAt, null);
+        assert.deepEqual(plan.instalments.map((i) => i.dueAt), [0, 1, 2, 3].map(month));
+        assert.deepEqual(plan.instalments.map((i) => i.status), Array(4).fill('planned'));
+        // The last one runs from the 30th of April to the 15th of May: 15 of 31 days.
+        assert.deepEqual(plan.instalments.map((i) => i.amount), ['1000000', '1000000', '1000000',
+            String(Math.floor(1000000 * 15 / 31))]);
+        assert.equal(plan.total, '3483870');
+        assert.equal(plan.instalments[3].periodEnd, terms.endDate);
+        assert.deepEqual((await api.get(`${V1}/dues`)), []);
+    });
+
+    test('of a lease on chain are rows, paid by the bid that was accepted, oldest first', async () => {
+        await api.fund(bidderA.address, 1_500_000n);
+        await api.post(`${V1}/leases/${lease.leaseId}/bids?wait=20`, { bidder: bidderA.address, funds: '1500000',
+            signature: sign(bidderA, digest(lease, bidderA.address)) }, 201);
+        const done = await api.post(`${V1}/leases/${lease.leaseId}/bids/0/accept?wait=20`,
+            { signature: sign(lessor, digest(lease, bidderA.address)) });
+        assert.equal(done.status, 'active');
+        const schedule = await api.until(`${V1}/leases/${lease.leaseId}/schedule`, (s) => s.updatedAt !== null);
+        assert.deepEqual(schedule.instalments.map((i) => [i.number, i.dueAt, i.paid, i.status]), [
+            [1, month(0), '1000000', 'paid'], [2, month(1), '500000', 'due'], [3, month(2), '0', 'due'],
+            [4, month(3), '0', 'due']]);
+        assert.deepEqual([schedule.total, schedule.paid, schedule.instalmentCount], ['3483870', '1500000', 4]);
+        const first = await api.send('GET', `${V1}/leases/${lease.leaseId}/schedule?limit=3`);
+        const rest = await api.send('GET', `${V1}/leases/${lease.leaseId}/schedule?limit=3&cursor=${first.nextCursor}`);
+        assert.deepEqual([...first.data.instalments, ...rest.data.instalments], schedule.instalments);
+        assert.equal(rest.nextCursor, null);
+    });
+
+    test('one that should have been paid is overdue, and all are found by status and party', async () => {
+        const start = new Date(Math.floor(Date.now() / 1000) * 1000 - 86_400_000).toISOString();
+        const late = await api.post(`${V1}/leases`, leaseBody(asset.assetId, {},
+            { startDate: start, paymentSchedule: 'upfront', paymentAmount: '77' }), 201);
+        const signature = (wallet) => sign(wallet, digest(late));
+        await api.post(`${V1}/leases/${late.leaseId}/sign`, { signature: signature(lessor), signerType: 'lessor' });
+        await api.post(`${V1}/leases/${late.leaseId}/sign?wait=20`,
+            { signature: signature(bidderA), signerType: 'lessee' });
+        const [overdue] = await api.until(`${V1}/dues?status=overdue`, (l) => l.length === 1);
+        assert.deepEqual([overdue.leaseId, overdue.number, overdue.amount, overdue.paid, overdue.dueAt],
+            [late.leaseId, 1, '77', '0', start]);
+        assert.equal(overdue.lesseeAddress, bidderA.address);
+        const all = await api.get(`${V1}/dues`);
+        assert.equal(all.length, 5);
+        const seen = [];
+        for (let cursor = ''; cursor !== null;) {
+            const page = await api.send('GET', `${V1}/dues?limit=2${cursor && `&cursor=${cursor}`}`);
+            seen.push(...page.data);
+            cursor = page.nextCursor;
+        }
+        assert.deepEqual(seen, all);
+        assert.deepEqual(await api.get(`${V1}/dues?status=due&lessor=${lessor.address}`),
+            all.filter((d) => d.status === 'due'));
+        assert.deepEqual(await api.get(`${V1}/dues?lessee=${bidderB.address}`), []);
+        assert.deepEqual(await api.get(`${V1}/dues?assetId=nothing`), []);
+        assert.equal((await api.get(`${V1}/dues?assetId=${asset.assetId}&status=paid`)).length, 1);
+    });
+
+    test('wrong questions and terms that cannot be reckoned are refused', async () => {
+        await api.refuse('GET', `${V1}/dues?status=late`, {}, 400, 'invalid_field', 'status');
+        await api.refuse('GET', `${V1}/dues?lessor=x`, {}, 400, 'invalid_address', 'lessor');
+        await api.refuse('GET', `${V1}/dues?cursor=zzzz`, {}, 400, 'invalid_field', 'cursor');
+        await api.refuse('GET', `${V1}/dues?offset=1`, {}, 400, 'invalid_field', 'offset');
+        await api.refuse('GET', `${V1}/leases/nothing/schedule`, {}, 404, 'not_found');
+        await api.refuse('GET', `${V1}/leases/${lease.leaseId}/schedule?cursor=zzzz`, {}, 400, 'invalid_field', 'cursor');
+        await api.refuse('POST', `${V1}/leases`, { body: leaseBody(asset.assetId, {},
+            { endDate: '2999-01-01T00:00:00Z' }) }, 400, 'invalid_field', 'terms.endDate');
+        await api.refuse('POST', `${V1}/leases`, { body: leaseBody(asset.assetId, {},
+            { paymentAmount: String(2n ** 256n - 1n) }) }, 400, 'amount_overflow', 'terms.paymentAmount');
     });
 });
 

@@ -66,6 +66,7 @@
  * leasing_chain*: events (_market: offers, bids, revenue; _sales: asset tokens). leasing_links,
  * leasing_reconcile: rows without them. leasing_routes, leasing_api*, leasing_schema: the API;
  * leasing_sale*, leasing_market_*: that of sales (leasing_sales.h).
+ * leasing_schedule: when rent is due, pure; leasing_dues: as rows.
  * leasing_watch: what became of our transactions. leasing_jobs: background work. leasing_probe:
  * questions at the start.
  */

@@ -3,6 +3,7 @@
  * one it is offered on the marketplace and finds its lessee among the bidders.
  */
 #include "domain/leasing/leasing_api_sql.h"
+#include "domain/leasing/leasing_dues.h"
 #include "domain/leasing/leasing_rows.h"
 #include "kernel/base/rand.h"
 
@@ -122,6 +123,24 @@ static enum err read_dates(const struct json *terms, struct leasing_lease *lease
     return e;
 }
 
+/* Rent that cannot be reckoned is refused before anybody signs it. */
+static enum err check_schedule(const struct leasing_lease *lease, struct why *why)
+{
+    const struct leasing_rent rent = leasing_rent_of(lease);
+    struct stable_amount sum = stable_of(U256_ZERO);
+    uint64_t count = 0;
+    enum err e = leasing_schedule_count(&rent, &count, why);
+    for (uint64_t i = 0; e == OK && i < count; i++) {
+        struct leasing_instalment instalment;
+        e = leasing_schedule_at(&rent, i, &instalment, why);
+        if (e == OK && stable_add(sum, instalment.amount, &sum) != OK) {
+            e = why_set(why, ERR_AMOUNT_OVERFLOW, "paymentAmount",
+                        "The rent of the term is more than 256 bits hold.");
+        }
+    }
+    return e;
+}
+
 static enum err read_period(const struct json *terms, struct leasing_lease *lease, struct why *why)
 {
     uint64_t period = 0;
@@ -141,7 +160,7 @@ static enum err read_period(const struct json *terms, struct leasing_lease *leas
         e = why_set(why, ERR_INVALID_FIELD, "rentPeriod", "rentPeriod must be above zero seconds.");
     }
     lease->rent_period_sec = period;
-    return e;
+    return e == OK ? check_schedule(lease, why) : e;
 }
 
 /* Rent is paid in one coin: terms in another currency would be another contract. */

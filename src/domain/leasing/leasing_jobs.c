@@ -6,6 +6,7 @@
  * log; when the thing itself leaves the chain in a reorganisation, the cron below repairs the row.
  */
 #include "domain/leasing/leasing_chain_sql.h"
+#include "domain/leasing/leasing_dues.h"
 #include "domain/leasing/leasing_internal.h"
 #include "domain/leasing/leasing_jobs_sql.h"
 #include "gen/abi_lease_factory.h"
@@ -356,7 +357,14 @@ static enum err adopt_lease(struct job_call *call, struct why *why)
     if (e == OK && a.wanted) {
         e = read_minted_terms(&a, why);
     }
-    return e == OK && a.wanted ? store_write(call->store, write_adoption, &a, why) : e;
+    if (e == OK && a.wanted) {
+        e = store_write(call->store, write_adoption, &a, why);
+    }
+    if (e == OK && leasing_dues_follow(call, a.token_id, NULL) != OK) {
+        /* The lease is there; its due dates come with the minute. */
+        LOG(LOG_WARN, "leasing.dues_late", log_u256("token", a.token_id));
+    }
+    return e;
 }
 
 /* ---- offers ---- */
@@ -685,6 +693,17 @@ const struct job_kind leasing_job_kinds[] = {
         .timeout_usec = 60 * SECOND,
         .doc = "Completes leases whose end has come and repairs what a reorganisation took away.",
     },
+    {
+        .name = "leasing.due_dates",
+        .queue = "leasing",
+        .handler = leasing_dues_job,
+        .attempts_max = 3,
+        .backoff = JOB_BACKOFF_FIXED,
+        .backoff_usec = 5 * SECOND,
+        .backoff_usec_max = 5 * SECOND,
+        .timeout_usec = 300 * SECOND,
+        .doc = "Writes the due dates of leases again where what they depend on has changed.",
+    },
 };
 const size_t leasing_job_kind_count = sizeof leasing_job_kinds / sizeof leasing_job_kinds[0];
 
@@ -694,6 +713,12 @@ const struct job_cron leasing_job_crons[] = {
         .kind = "leasing.complete_leases",
         .every_usec = 60 * SECOND,
         .doc = "Leases end on time.",
+    },
+    {
+        .name = "leasing.due_dates",
+        .kind = "leasing.due_dates",
+        .every_usec = 60 * SECOND,
+        .doc = "Rent becomes due, overdue and paid.",
     },
 };
 const size_t leasing_job_cron_count = sizeof leasing_job_crons / sizeof leasing_job_crons[0];

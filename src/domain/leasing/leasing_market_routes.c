@@ -1,6 +1,7 @@
 /*
- * leasing_market_routes.c: the routes of sales of asset tokens, one row each.
+ * leasing_market_routes.c: the routes of sales of asset tokens and of due dates, one row each.
  */
+#include "domain/leasing/leasing_dues.h"
 #include "domain/leasing/leasing_sales.h"
 
 /* Where a route is: below /api/v1, and as the seeds write it at the root and below /api. */
@@ -13,6 +14,7 @@
 static const char *const wait_keys[] = {"wait", NULL};
 static const char *const sale_keys[] = {"status", "assetId", "seller", NULL};
 static const char *const bid_keys[] = {"status", "bidder", NULL};
+static const char *const due_keys[] = {"status", "assetId", "lessor", "lessee", NULL};
 static const char *const seller_keys[] = {"seller", NULL};
 
 static const enum err create_sale_errors[] = {ERR_INVALID_JSON,       ERR_MISSING_FIELD,
@@ -39,6 +41,8 @@ static const enum err sale_action_errors[] = {ERR_INVALID_FIELD, ERR_NOT_FOUND, 
                                               ERR_INSUFFICIENT_FUNDS, OK};
 static const enum err sale_part_errors[] = {ERR_INVALID_FIELD, ERR_INVALID_ADDRESS,
                                             ERR_ADDRESS_CHECKSUM, ERR_NOT_FOUND, OK};
+static const enum err schedule_errors[] = {ERR_INVALID_FIELD, ERR_AMOUNT_OVERFLOW, ERR_NOT_FOUND,
+                                           OK};
 static const enum err sale_list_errors[] = {ERR_INVALID_FIELD, ERR_INVALID_ADDRESS,
                                             ERR_ADDRESS_CHECKSUM, OK};
 
@@ -156,6 +160,31 @@ const struct http_route leasing_market_routes[] = {
         .reply_schema = leasing_schema_sale_bid_action,
         .reply_status = 200,
         .errors = sale_action_errors,
+    },
+    {
+        .method = HTTP_GET,
+        AT("/leases/{leaseId}/schedule"),
+        .handler = leasing_api_schedule_get,
+        .flags = HTTP_LIST,
+        .tag = "leases",
+        .operation = "getLeaseSchedule",
+        .summary = "When the rent of a lease is due, and what of it is paid.",
+        .reply_schema = leasing_schema_schedule,
+        .reply_status = 200,
+        .errors = schedule_errors,
+    },
+    {
+        .method = HTTP_GET,
+        AT("/dues"),
+        .handler = leasing_api_dues_list,
+        .flags = HTTP_LIST,
+        .query_keys = due_keys,
+        .tag = "leases",
+        .operation = "listDues",
+        .summary = "Instalments of rent of all leases on chain, by due date.",
+        .reply_schema = leasing_schema_due_list,
+        .reply_status = 200,
+        .errors = sale_list_errors,
     },
 };
 const size_t leasing_market_route_count =

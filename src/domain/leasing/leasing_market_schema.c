@@ -84,3 +84,24 @@ const char leasing_schema_sale_bid_action[] =
     "{\"type\":\"object\",\"required\":[\"sale\",\"bid\",\"transaction\","
     "\"transactionRequests\"],\"properties\":{\"sale\":" SALE ",\"bid\":" BID
     ",\"transaction\":" TRANSACTION ",\"transactionRequests\":" REQUESTS "}}";
+
+#define INSTALMENT_MEMBERS                                                                         \
+    "\"number\":" INTEGER ",\"dueAt\":" TIME ",\"periodEnd\":" TIME ",\"amount\":" AMOUNT          \
+    ",\"paid\":" AMOUNT                                                                            \
+    ",\"status\":{\"enum\":[\"planned\",\"due\",\"overdue\",\"paid\",\"void\"]}"
+#define INSTALMENT_REQUIRED "\"number\",\"dueAt\",\"periodEnd\",\"amount\",\"paid\",\"status\""
+
+const char leasing_schema_schedule[] =
+    "{\"type\":\"object\",\"required\":[\"leaseId\",\"paymentSchedule\",\"leaseStatus\","
+    "\"instalments\",\"instalmentCount\",\"total\",\"paid\",\"updatedAt\"],\"properties\":{"
+    "\"leaseId\":" TEXT ",\"paymentSchedule\":" TEXT ",\"leaseStatus\":" TEXT
+    ",\"instalments\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":"
+    "[" INSTALMENT_REQUIRED "],\"properties\":{" INSTALMENT_MEMBERS "}}},"
+    "\"instalmentCount\":" INTEGER ",\"total\":" AMOUNT ",\"paid\":" AMOUNT
+    ",\"updatedAt\":" TIME_OR_NULL "}}";
+
+const char leasing_schema_due_list[] =
+    "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"leaseId\",\"assetId\","
+    "\"lessorAddress\",\"lesseeAddress\"," INSTALMENT_REQUIRED "],\"properties\":{"
+    "\"leaseId\":" TEXT ",\"assetId\":" TEXT ",\"lessorAddress\":" ADDRESS
+    ",\"lesseeAddress\":" ADDRESS_OR_NULL "," INSTALMENT_MEMBERS "}}}";

@@ -116,5 +116,7 @@ extern const char leasing_schema_sale_bid[];
 extern const char leasing_schema_sale_bid_list[];
 extern const char leasing_schema_sale_action[];
 extern const char leasing_schema_sale_bid_action[];
+extern const char leasing_schema_schedule[];
+extern const char leasing_schema_due_list[];
 
 #endif

@@ -69,8 +69,9 @@ enum err leasing_terms_offer_call(struct arena *arena, const struct leasing_term
                                   struct slice *out, struct why *why) ERR_CHECKED;
 
 /*
- * leasing_schedule_period returns the rent period of "monthly" (30 days), "quarterly" (90),
- * "annual" (365) or "upfront" (the whole term). Units: seconds.
+ * leasing_schedule_period returns the rent period that is signed for "monthly" (30 days),
+ * "quarterly" (90), "annual" (365) or "upfront" (the whole term): the contract knows seconds, no
+ * calendar. When rent is due says leasing_schedule.h. Units: seconds.
  * Errors: ERR_INVALID_FIELD ("paymentSchedule", or "endDate" when it is not after the start).
  */
 enum err leasing_schedule_period(struct slice schedule, uint64_t start_sec, uint64_t end_sec,

@@ -86,6 +86,9 @@ static inline enum err rows_put_asset(struct store_tx *tx, void *ctx, struct why
 struct rows_lease {
     const char *id;
     int64_t end_usec;
+    int64_t start_usec;   /* 0: an hour before the end */
+    const char *schedule; /* NULL: upfront, for the hour */
+    uint64_t period_sec;
     struct address lessor;
     struct address lessee;
     const struct leasing *leasing;
@@ -104,13 +107,14 @@ static inline enum err rows_put_lease(struct store_tx *tx, void *ctx, struct why
     store_bind_bytes(&q, "contract_address", address_slice(&l->leasing->factory));
     store_bind_bytes(&q, "lessor", address_slice(&l->lessor));
     store_bind_bytes(&q, "lessee", address_slice(&l->lessee));
-    store_bind_time(&q, "start_date", l->end_usec - ROWS_HOUR);
+    store_bind_time(&q, "start_date", l->start_usec != 0 ? l->start_usec : l->end_usec - ROWS_HOUR);
     store_bind_time(&q, "end_date", l->end_usec);
     store_bind_time(&q, "deadline", l->end_usec);
     store_bind_bytes(&q, "payment_token", address_slice(&l->leasing->stablecoin));
     store_bind_u256(&q, "payment_amount", u256_from_u64(1000000));
-    store_bind_text(&q, "payment_schedule", SLICE_LIT("upfront"));
-    store_bind_i64(&q, "rent_period_sec", 3600);
+    store_bind_text(&q, "payment_schedule",
+                    slice_text(l->schedule != NULL ? l->schedule : "upfront"));
+    store_bind_i64(&q, "rent_period_sec", l->schedule != NULL ? (int64_t)l->period_sec : 3600);
     store_bind_u256(&q, "security_deposit", U256_ZERO);
     store_bind_text(&q, "currency", SLICE_LIT("USDC"));
     store_bind_bytes(&q, "legal_document_hash", hash_slice(&hash));

@@ -1,5 +1,6 @@
--- What the API was asked to do about sales of asset tokens: leasing_sales.h. What came of it is in
--- token_sales and sale_bids, which follow the chain alone; these rows have no part in them.
+-- What the API was asked to do about sales of asset tokens (leasing_sales.h), and when rent of
+-- leases is due (leasing_dues.h). Neither is a projection: requests are users', dues are written
+-- again by a job whenever agreement, chain or clock have changed what they were made from.
 
 -- up
 
@@ -51,7 +52,38 @@ CREATE TABLE sale_actions (
 CREATE INDEX idx_sale_actions_sale ON sale_actions (chain_id, marketplace, sale_id);
 CREATE INDEX idx_sale_actions_wallet ON sale_actions (wallet);
 
+-- One row a lease whose dues are written: what they were made from, and when the clock changes
+-- them. An `instalments` of zero: amounts beyond 256 bits, of a lease that others made.
+CREATE TABLE lease_schedules (
+    lease_id @text NOT NULL PRIMARY KEY,
+    lease_status @text NOT NULL,
+    transaction_hash @hash,
+    rounds @i64 NOT NULL,
+    instalments @i64 NOT NULL,
+    total @u256 NOT NULL,
+    paid @u256 NOT NULL,
+    next_at @time,
+    updated_at @time NOT NULL
+);
+
+CREATE TABLE lease_dues (
+    lease_id @text NOT NULL,
+    number @i64 NOT NULL CHECK (number > 0),
+    due_at @time NOT NULL,
+    period_end @time NOT NULL,
+    amount @u256 NOT NULL,
+    paid @u256 NOT NULL,
+    status @text NOT NULL CHECK (status IN ('due', 'paid', 'overdue', 'void')),
+    PRIMARY KEY (lease_id, number)
+);
+CREATE INDEX idx_lease_dues_due ON lease_dues (status, due_at, lease_id, number);
+
+CREATE INDEX idx_revenue_rounds_lease ON revenue_rounds (chain_id, lease_token_id);
+
 -- down
+DROP INDEX idx_revenue_rounds_lease;
+DROP TABLE lease_dues;
+DROP TABLE lease_schedules;
 DROP TABLE sale_actions;
 DROP TABLE sale_bid_requests;
 DROP TABLE sale_requests;
