@@ -229,6 +229,17 @@ extern const struct store_statement leasing_chain_sales_sql_put;
 extern const struct store_statement leasing_chain_sales_sql_update;
 extern const struct store_statement leasing_chain_sql_type_activate;
 extern const struct store_statement leasing_chain_sql_type_put;
+extern const struct store_statement leasing_dues_sql_clear;
+extern const struct store_statement leasing_dues_sql_list;
+extern const struct store_statement leasing_dues_sql_of_lease;
+extern const struct store_statement leasing_dues_sql_of_nft;
+extern const struct store_statement leasing_dues_sql_orphans;
+extern const struct store_statement leasing_dues_sql_put;
+extern const struct store_statement leasing_dues_sql_rounds;
+extern const struct store_statement leasing_dues_sql_schedule_get;
+extern const struct store_statement leasing_dues_sql_schedule_orphans;
+extern const struct store_statement leasing_dues_sql_schedule_put;
+extern const struct store_statement leasing_dues_sql_stale;
 extern const struct store_statement leasing_jobs_sql_asset_find;
 extern const struct store_statement leasing_jobs_sql_bid_find;
 extern const struct store_statement leasing_jobs_sql_check_put;
@@ -456,7 +467,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 433,
+    .id = 444,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -494,7 +505,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 434,
+    .id = 445,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -519,7 +530,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 435,
+    .id = 446,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -545,7 +556,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 436,
+    .id = 447,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -606,7 +617,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 437,
+    .id = 448,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -655,7 +666,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 438,
+    .id = 449,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -680,7 +691,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 439,
+    .id = 450,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -717,7 +728,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 440,
+    .id = 451,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -772,7 +783,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 441,
+    .id = 452,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -804,7 +815,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 442,
+    .id = 453,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -829,7 +840,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 443,
+    .id = 454,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -849,7 +860,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 444,
+    .id = 455,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -866,7 +877,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 445,
+    .id = 456,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -904,7 +915,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 446,
+    .id = 457,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -944,7 +955,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 447,
+    .id = 458,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -969,7 +980,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 448,
+    .id = 459,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -996,7 +1007,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 449,
+    .id = 460,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -1044,7 +1055,7 @@ static const struct store_column table_auth_keys_first_fields[] = {
 };
 static const struct store_statement table_auth_keys_first = {
     .name = "table_auth_keys_first",
-    .id = 450,
+    .id = 461,
     .writes = false,
     .sqlite =
         "SELECT key_id, name, secret_hash, roles, created_by, created_at, expires_at, revoked_at, used_at\n"
@@ -1079,7 +1090,7 @@ static const struct store_column table_auth_keys_next_fields[] = {
 };
 static const struct store_statement table_auth_keys_next = {
     .name = "table_auth_keys_next",
-    .id = 451,
+    .id = 462,
     .writes = false,
     .sqlite =
         "SELECT key_id, name, secret_hash, roles, created_by, created_at, expires_at, revoked_at, used_at\n"
@@ -1104,7 +1115,7 @@ static const struct store_column table_auth_keys_count_fields[] = {
 };
 static const struct store_statement table_auth_keys_count = {
     .name = "table_auth_keys_count",
-    .id = 452,
+    .id = 463,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_keys",
@@ -1127,7 +1138,7 @@ static const struct store_column table_auth_keys_insert_params[] = {
 };
 static const struct store_statement table_auth_keys_insert = {
     .name = "table_auth_keys_insert",
-    .id = 453,
+    .id = 464,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_keys (key_id, name, secret_hash, roles, created_by, created_at, expires_at, revoked_at, used_at)\n"
@@ -1164,7 +1175,7 @@ static const struct store_column table_auth_nonces_first_fields[] = {
 };
 static const struct store_statement table_auth_nonces_first = {
     .name = "table_auth_nonces_first",
-    .id = 454,
+    .id = 465,
     .writes = false,
     .sqlite =
         "SELECT nonce, expires_at\n"
@@ -1192,7 +1203,7 @@ static const struct store_column table_auth_nonces_next_fields[] = {
 };
 static const struct store_statement table_auth_nonces_next = {
     .name = "table_auth_nonces_next",
-    .id = 455,
+    .id = 466,
     .writes = false,
     .sqlite =
         "SELECT nonce, expires_at\n"
@@ -1217,7 +1228,7 @@ static const struct store_column table_auth_nonces_count_fields[] = {
 };
 static const struct store_statement table_auth_nonces_count = {
     .name = "table_auth_nonces_count",
-    .id = 456,
+    .id = 467,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_nonces",
@@ -1233,7 +1244,7 @@ static const struct store_column table_auth_nonces_insert_params[] = {
 };
 static const struct store_statement table_auth_nonces_insert = {
     .name = "table_auth_nonces_insert",
-    .id = 457,
+    .id = 468,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_nonces (nonce, expires_at)\n"
@@ -1265,7 +1276,7 @@ static const struct store_column table_auth_refreshes_first_fields[] = {
 };
 static const struct store_statement table_auth_refreshes_first = {
     .name = "table_auth_refreshes_first",
-    .id = 458,
+    .id = 469,
     .writes = false,
     .sqlite =
         "SELECT token_hash, session_id, issued_at, used_at\n"
@@ -1295,7 +1306,7 @@ static const struct store_column table_auth_refreshes_next_fields[] = {
 };
 static const struct store_statement table_auth_refreshes_next = {
     .name = "table_auth_refreshes_next",
-    .id = 459,
+    .id = 470,
     .writes = false,
     .sqlite =
         "SELECT token_hash, session_id, issued_at, used_at\n"
@@ -1320,7 +1331,7 @@ static const struct store_column table_auth_refreshes_count_fields[] = {
 };
 static const struct store_statement table_auth_refreshes_count = {
     .name = "table_auth_refreshes_count",
-    .id = 460,
+    .id = 471,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_refreshes",
@@ -1338,7 +1349,7 @@ static const struct store_column table_auth_refreshes_insert_params[] = {
 };
 static const struct store_statement table_auth_refreshes_insert = {
     .name = "table_auth_refreshes_insert",
-    .id = 461,
+    .id = 472,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_refreshes (token_hash, session_id, issued_at, used_at)\n"
@@ -1372,7 +1383,7 @@ static const struct store_column table_auth_roles_first_fields[] = {
 };
 static const struct store_statement table_auth_roles_first = {
     .name = "table_auth_roles_first",
-    .id = 462,
+    .id = 473,
     .writes = false,
     .sqlite =
         "SELECT address, role, granted_by, granted_at\n"
@@ -1403,7 +1414,7 @@ static const struct store_column table_auth_roles_next_fields[] = {
 };
 static const struct store_statement table_auth_roles_next = {
     .name = "table_auth_roles_next",
-    .id = 463,
+    .id = 474,
     .writes = false,
     .sqlite =
         "SELECT address, role, granted_by, granted_at\n"
@@ -1428,7 +1439,7 @@ static const struct store_column table_auth_roles_count_fields[] = {
 };
 static const struct store_statement table_auth_roles_count = {
     .name = "table_auth_roles_count",
-    .id = 464,
+    .id = 475,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_roles",
@@ -1446,7 +1457,7 @@ static const struct store_column table_auth_roles_insert_params[] = {
 };
 static const struct store_statement table_auth_roles_insert = {
     .name = "table_auth_roles_insert",
-    .id = 465,
+    .id = 476,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_roles (address, role, granted_by, granted_at)\n"
@@ -1482,7 +1493,7 @@ static const struct store_column table_auth_sessions_first_fields[] = {
 };
 static const struct store_statement table_auth_sessions_first = {
     .name = "table_auth_sessions_first",
-    .id = 466,
+    .id = 477,
     .writes = false,
     .sqlite =
         "SELECT session_id, address, created_at, expires_at, refreshed_at, revoked_at\n"
@@ -1514,7 +1525,7 @@ static const struct store_column table_auth_sessions_next_fields[] = {
 };
 static const struct store_statement table_auth_sessions_next = {
     .name = "table_auth_sessions_next",
-    .id = 467,
+    .id = 478,
     .writes = false,
     .sqlite =
         "SELECT session_id, address, created_at, expires_at, refreshed_at, revoked_at\n"
@@ -1539,7 +1550,7 @@ static const struct store_column table_auth_sessions_count_fields[] = {
 };
 static const struct store_statement table_auth_sessions_count = {
     .name = "table_auth_sessions_count",
-    .id = 468,
+    .id = 479,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_sessions",
@@ -1559,7 +1570,7 @@ static const struct store_column table_auth_sessions_insert_params[] = {
 };
 static const struct store_statement table_auth_sessions_insert = {
     .name = "table_auth_sessions_insert",
-    .id = 469,
+    .id = 480,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_sessions (session_id, address, created_at, expires_at, refreshed_at, revoked_at)\n"
@@ -1596,7 +1607,7 @@ static const struct store_column table_auth_signing_keys_first_fields[] = {
 };
 static const struct store_statement table_auth_signing_keys_first = {
     .name = "table_auth_signing_keys_first",
-    .id = 470,
+    .id = 481,
     .writes = false,
     .sqlite =
         "SELECT kid, public_key, created_at, verifies_until, revoked_at\n"
@@ -1627,7 +1638,7 @@ static const struct store_column table_auth_signing_keys_next_fields[] = {
 };
 static const struct store_statement table_auth_signing_keys_next = {
     .name = "table_auth_signing_keys_next",
-    .id = 471,
+    .id = 482,
     .writes = false,
     .sqlite =
         "SELECT kid, public_key, created_at, verifies_until, revoked_at\n"
@@ -1652,7 +1663,7 @@ static const struct store_column table_auth_signing_keys_count_fields[] = {
 };
 static const struct store_statement table_auth_signing_keys_count = {
     .name = "table_auth_signing_keys_count",
-    .id = 472,
+    .id = 483,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_signing_keys",
@@ -1671,7 +1682,7 @@ static const struct store_column table_auth_signing_keys_insert_params[] = {
 };
 static const struct store_statement table_auth_signing_keys_insert = {
     .name = "table_auth_signing_keys_insert",
-    .id = 473,
+    .id = 484,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_signing_keys (kid, public_key, created_at, verifies_until, revoked_at)\n"
@@ -1711,7 +1722,7 @@ static const struct store_column table_backup_runs_first_fields[] = {
 };
 static const struct store_statement table_backup_runs_first = {
     .name = "table_backup_runs_first",
-    .id = 474,
+    .id = 485,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -1747,7 +1758,7 @@ static const struct store_column table_backup_runs_next_fields[] = {
 };
 static const struct store_statement table_backup_runs_next = {
     .name = "table_backup_runs_next",
-    .id = 475,
+    .id = 486,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -1772,7 +1783,7 @@ static const struct store_column table_backup_runs_count_fields[] = {
 };
 static const struct store_statement table_backup_runs_count = {
     .name = "table_backup_runs_count",
-    .id = 476,
+    .id = 487,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM backup_runs",
@@ -1795,7 +1806,7 @@ static const struct store_column table_backup_runs_insert_params[] = {
 };
 static const struct store_statement table_backup_runs_insert = {
     .name = "table_backup_runs_insert",
-    .id = 477,
+    .id = 488,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count)\n"
@@ -1841,7 +1852,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 478,
+    .id = 489,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1880,7 +1891,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 479,
+    .id = 490,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1905,7 +1916,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 480,
+    .id = 491,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -1930,7 +1941,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 481,
+    .id = 492,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -1972,7 +1983,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 482,
+    .id = 493,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -2004,7 +2015,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 483,
+    .id = 494,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -2029,7 +2040,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 484,
+    .id = 495,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -2048,7 +2059,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 485,
+    .id = 496,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -2086,7 +2097,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 486,
+    .id = 497,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
@@ -2119,7 +2130,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 487,
+    .id = 498,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
@@ -2144,7 +2155,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 488,
+    .id = 499,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -2165,7 +2176,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 489,
+    .id = 500,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block)\n"
@@ -2216,7 +2227,7 @@ static const struct store_column table_chain_expectations_first_fields[] = {
 };
 static const struct store_statement table_chain_expectations_first = {
     .name = "table_chain_expectations_first",
-    .id = 490,
+    .id = 501,
     .writes = false,
     .sqlite =
         "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
@@ -2260,7 +2271,7 @@ static const struct store_column table_chain_expectations_next_fields[] = {
 };
 static const struct store_statement table_chain_expectations_next = {
     .name = "table_chain_expectations_next",
-    .id = 491,
+    .id = 502,
     .writes = false,
     .sqlite =
         "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
@@ -2285,7 +2296,7 @@ static const struct store_column table_chain_expectations_count_fields[] = {
 };
 static const struct store_statement table_chain_expectations_count = {
     .name = "table_chain_expectations_count",
-    .id = 492,
+    .id = 503,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_expectations",
@@ -2317,7 +2328,7 @@ static const struct store_column table_chain_expectations_insert_params[] = {
 };
 static const struct store_statement table_chain_expectations_insert = {
     .name = "table_chain_expectations_insert",
-    .id = 493,
+    .id = 504,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_expectations (expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at)\n"
@@ -2369,7 +2380,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 494,
+    .id = 505,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -2403,7 +2414,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 495,
+    .id = 506,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -2428,7 +2439,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 496,
+    .id = 507,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -2450,7 +2461,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 497,
+    .id = 508,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -2471,7 +2482,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 498,
+    .id = 509,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -2491,7 +2502,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 499,
+    .id = 510,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2526,7 +2537,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 500,
+    .id = 511,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -2557,7 +2568,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 501,
+    .id = 512,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -2582,7 +2593,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 502,
+    .id = 513,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -2600,7 +2611,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 503,
+    .id = 514,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -2641,7 +2652,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 504,
+    .id = 515,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -2680,7 +2691,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 505,
+    .id = 516,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -2705,7 +2716,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 506,
+    .id = 517,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -2730,7 +2741,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 507,
+    .id = 518,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -2773,7 +2784,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 508,
+    .id = 519,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -2806,7 +2817,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 509,
+    .id = 520,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -2831,7 +2842,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 510,
+    .id = 521,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -2851,7 +2862,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 511,
+    .id = 522,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -2885,7 +2896,7 @@ static const struct store_column table_installation_first_fields[] = {
 };
 static const struct store_statement table_installation_first = {
     .name = "table_installation_first",
-    .id = 512,
+    .id = 523,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -2913,7 +2924,7 @@ static const struct store_column table_installation_next_fields[] = {
 };
 static const struct store_statement table_installation_next = {
     .name = "table_installation_next",
-    .id = 513,
+    .id = 524,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -2938,7 +2949,7 @@ static const struct store_column table_installation_count_fields[] = {
 };
 static const struct store_statement table_installation_count = {
     .name = "table_installation_count",
-    .id = 514,
+    .id = 525,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM installation",
@@ -2954,7 +2965,7 @@ static const struct store_column table_installation_insert_params[] = {
 };
 static const struct store_statement table_installation_insert = {
     .name = "table_installation_insert",
-    .id = 515,
+    .id = 526,
     .writes = true,
     .sqlite =
         "INSERT INTO installation (single, id)\n"
@@ -2986,7 +2997,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 516,
+    .id = 527,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -3016,7 +3027,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 517,
+    .id = 528,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -3041,7 +3052,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 518,
+    .id = 529,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -3059,7 +3070,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 519,
+    .id = 530,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired, spec)\n"
@@ -3092,7 +3103,7 @@ static const struct store_column table_job_queues_first_fields[] = {
 };
 static const struct store_statement table_job_queues_first = {
     .name = "table_job_queues_first",
-    .id = 520,
+    .id = 531,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -3121,7 +3132,7 @@ static const struct store_column table_job_queues_next_fields[] = {
 };
 static const struct store_statement table_job_queues_next = {
     .name = "table_job_queues_next",
-    .id = 521,
+    .id = 532,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -3146,7 +3157,7 @@ static const struct store_column table_job_queues_count_fields[] = {
 };
 static const struct store_statement table_job_queues_count = {
     .name = "table_job_queues_count",
-    .id = 522,
+    .id = 533,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_queues",
@@ -3163,7 +3174,7 @@ static const struct store_column table_job_queues_insert_params[] = {
 };
 static const struct store_statement table_job_queues_insert = {
     .name = "table_job_queues_insert",
-    .id = 523,
+    .id = 534,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated)\n"
@@ -3216,7 +3227,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 524,
+    .id = 535,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -3266,7 +3277,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 525,
+    .id = 536,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -3291,7 +3302,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 526,
+    .id = 537,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -3329,7 +3340,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 527,
+    .id = 538,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
@@ -3350,7 +3361,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 528,
+    .id = 539,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -3370,7 +3381,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 529,
+    .id = 540,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -3426,7 +3437,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 530,
+    .id = 541,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -3464,7 +3475,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 531,
+    .id = 542,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -3489,7 +3500,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 532,
+    .id = 543,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -3512,7 +3523,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 533,
+    .id = 544,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -3556,7 +3567,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 534,
+    .id = 545,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -3594,7 +3605,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 535,
+    .id = 546,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -3619,7 +3630,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 536,
+    .id = 547,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -3642,7 +3653,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 537,
+    .id = 548,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -3670,6 +3681,126 @@ static const struct store_column table_lease_bids_columns[] = {
 };
 static const uint16_t table_lease_bids_key[] = {0, 1, 2, 3};
 
+static const struct store_column table_lease_dues_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lease_dues_first_fields[] = {
+    {"lease_id", STORE_TEXT, false},
+    {"number", STORE_I64, false},
+    {"due_at", STORE_TIME, false},
+    {"period_end", STORE_TIME, false},
+    {"amount", STORE_U256, false},
+    {"paid", STORE_U256, false},
+    {"status", STORE_TEXT, false},
+};
+static const struct store_statement table_lease_dues_first = {
+    .name = "table_lease_dues_first",
+    .id = 549,
+    .writes = false,
+    .sqlite =
+        "SELECT lease_id, number, due_at, period_end, amount, paid, status\n"
+        "FROM lease_dues\n"
+        "ORDER BY lease_id, number\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT lease_id, number, due_at, period_end, amount, paid, status\n"
+        "FROM lease_dues\n"
+        "ORDER BY lease_id, number\n"
+        "LIMIT $1::bigint",
+    .params = table_lease_dues_first_params,
+    .param_count = 1,
+    .columns = table_lease_dues_first_fields,
+    .column_count = 7,
+};
+
+static const struct store_column table_lease_dues_next_params[] = {
+    {"after_lease_id", STORE_TEXT, false},
+    {"after_number", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lease_dues_next_fields[] = {
+    {"lease_id", STORE_TEXT, false},
+    {"number", STORE_I64, false},
+    {"due_at", STORE_TIME, false},
+    {"period_end", STORE_TIME, false},
+    {"amount", STORE_U256, false},
+    {"paid", STORE_U256, false},
+    {"status", STORE_TEXT, false},
+};
+static const struct store_statement table_lease_dues_next = {
+    .name = "table_lease_dues_next",
+    .id = 550,
+    .writes = false,
+    .sqlite =
+        "SELECT lease_id, number, due_at, period_end, amount, paid, status\n"
+        "FROM lease_dues\n"
+        "WHERE (lease_id, number) > (?1, ?2)\n"
+        "ORDER BY lease_id, number\n"
+        "LIMIT ?3",
+    .postgres =
+        "SELECT lease_id, number, due_at, period_end, amount, paid, status\n"
+        "FROM lease_dues\n"
+        "WHERE (lease_id, number) > ($1::text, $2::bigint)\n"
+        "ORDER BY lease_id, number\n"
+        "LIMIT $3::bigint",
+    .params = table_lease_dues_next_params,
+    .param_count = 3,
+    .columns = table_lease_dues_next_fields,
+    .column_count = 7,
+};
+
+static const struct store_column table_lease_dues_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_lease_dues_count = {
+    .name = "table_lease_dues_count",
+    .id = 551,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM lease_dues",
+    .postgres =
+        "SELECT count(*) AS rows FROM lease_dues",
+    .columns = table_lease_dues_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_lease_dues_insert_params[] = {
+    {"lease_id", STORE_TEXT, false},
+    {"number", STORE_I64, false},
+    {"due_at", STORE_TIME, false},
+    {"period_end", STORE_TIME, false},
+    {"amount", STORE_U256, false},
+    {"paid", STORE_U256, false},
+    {"status", STORE_TEXT, false},
+};
+static const struct store_statement table_lease_dues_insert = {
+    .name = "table_lease_dues_insert",
+    .id = 552,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO lease_dues (lease_id, number, due_at, period_end, amount, paid, status)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    .postgres =
+        "INSERT INTO lease_dues (lease_id, number, due_at, period_end, amount, paid, status)\n"
+        "VALUES ($1::text, $2::bigint, $3::timestamptz, $4::timestamptz, $5::numeric, $6::numeric, $7::text)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY lease_dues (lease_id, number, due_at, period_end, amount, paid, status) FROM STDIN (FORMAT binary)",
+    .params = table_lease_dues_insert_params,
+    .param_count = 7,
+};
+
+static const struct store_column table_lease_dues_columns[] = {
+    {"lease_id", STORE_TEXT, false},
+    {"number", STORE_I64, false},
+    {"due_at", STORE_TIME, false},
+    {"period_end", STORE_TIME, false},
+    {"amount", STORE_U256, false},
+    {"paid", STORE_U256, false},
+    {"status", STORE_TEXT, false},
+};
+static const uint16_t table_lease_dues_key[] = {0, 1};
+
 static const struct store_column table_lease_nfts_first_params[] = {
     {"max_rows", STORE_I64, false},
 };
@@ -3687,7 +3818,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 538,
+    .id = 553,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -3725,7 +3856,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 539,
+    .id = 554,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -3750,7 +3881,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 540,
+    .id = 555,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -3774,7 +3905,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 541,
+    .id = 556,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -3818,7 +3949,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 542,
+    .id = 557,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -3854,7 +3985,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 543,
+    .id = 558,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -3879,7 +4010,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 544,
+    .id = 559,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -3901,7 +4032,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 545,
+    .id = 560,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -3927,6 +4058,133 @@ static const struct store_column table_lease_offers_columns[] = {
     {"transaction_hash", STORE_HASH, false},
 };
 static const uint16_t table_lease_offers_key[] = {0, 1, 2};
+
+static const struct store_column table_lease_schedules_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lease_schedules_first_fields[] = {
+    {"lease_id", STORE_TEXT, false},
+    {"lease_status", STORE_TEXT, false},
+    {"transaction_hash", STORE_HASH, true},
+    {"rounds", STORE_I64, false},
+    {"instalments", STORE_I64, false},
+    {"total", STORE_U256, false},
+    {"paid", STORE_U256, false},
+    {"next_at", STORE_TIME, true},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_lease_schedules_first = {
+    .name = "table_lease_schedules_first",
+    .id = 561,
+    .writes = false,
+    .sqlite =
+        "SELECT lease_id, lease_status, transaction_hash, rounds, instalments, total, paid, next_at, updated_at\n"
+        "FROM lease_schedules\n"
+        "ORDER BY lease_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT lease_id, lease_status, transaction_hash, rounds, instalments, total, paid, next_at, updated_at\n"
+        "FROM lease_schedules\n"
+        "ORDER BY lease_id\n"
+        "LIMIT $1::bigint",
+    .params = table_lease_schedules_first_params,
+    .param_count = 1,
+    .columns = table_lease_schedules_first_fields,
+    .column_count = 9,
+};
+
+static const struct store_column table_lease_schedules_next_params[] = {
+    {"after_lease_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lease_schedules_next_fields[] = {
+    {"lease_id", STORE_TEXT, false},
+    {"lease_status", STORE_TEXT, false},
+    {"transaction_hash", STORE_HASH, true},
+    {"rounds", STORE_I64, false},
+    {"instalments", STORE_I64, false},
+    {"total", STORE_U256, false},
+    {"paid", STORE_U256, false},
+    {"next_at", STORE_TIME, true},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_lease_schedules_next = {
+    .name = "table_lease_schedules_next",
+    .id = 562,
+    .writes = false,
+    .sqlite =
+        "SELECT lease_id, lease_status, transaction_hash, rounds, instalments, total, paid, next_at, updated_at\n"
+        "FROM lease_schedules\n"
+        "WHERE lease_id > ?1\n"
+        "ORDER BY lease_id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT lease_id, lease_status, transaction_hash, rounds, instalments, total, paid, next_at, updated_at\n"
+        "FROM lease_schedules\n"
+        "WHERE lease_id > $1::text\n"
+        "ORDER BY lease_id\n"
+        "LIMIT $2::bigint",
+    .params = table_lease_schedules_next_params,
+    .param_count = 2,
+    .columns = table_lease_schedules_next_fields,
+    .column_count = 9,
+};
+
+static const struct store_column table_lease_schedules_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_lease_schedules_count = {
+    .name = "table_lease_schedules_count",
+    .id = 563,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM lease_schedules",
+    .postgres =
+        "SELECT count(*) AS rows FROM lease_schedules",
+    .columns = table_lease_schedules_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_lease_schedules_insert_params[] = {
+    {"lease_id", STORE_TEXT, false},
+    {"lease_status", STORE_TEXT, false},
+    {"transaction_hash", STORE_HASH, true},
+    {"rounds", STORE_I64, false},
+    {"instalments", STORE_I64, false},
+    {"total", STORE_U256, false},
+    {"paid", STORE_U256, false},
+    {"next_at", STORE_TIME, true},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_lease_schedules_insert = {
+    .name = "table_lease_schedules_insert",
+    .id = 564,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO lease_schedules (lease_id, lease_status, transaction_hash, rounds, instalments, total, paid, next_at, updated_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    .postgres =
+        "INSERT INTO lease_schedules (lease_id, lease_status, transaction_hash, rounds, instalments, total, paid, next_at, updated_at)\n"
+        "VALUES ($1::text, $2::text, $3::bytea, $4::bigint, $5::bigint, $6::numeric, $7::numeric, $8::timestamptz, $9::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY lease_schedules (lease_id, lease_status, transaction_hash, rounds, instalments, total, paid, next_at, updated_at) FROM STDIN (FORMAT binary)",
+    .params = table_lease_schedules_insert_params,
+    .param_count = 9,
+};
+
+static const struct store_column table_lease_schedules_columns[] = {
+    {"lease_id", STORE_TEXT, false},
+    {"lease_status", STORE_TEXT, false},
+    {"transaction_hash", STORE_HASH, true},
+    {"rounds", STORE_I64, false},
+    {"instalments", STORE_I64, false},
+    {"total", STORE_U256, false},
+    {"paid", STORE_U256, false},
+    {"next_at", STORE_TIME, true},
+    {"updated_at", STORE_TIME, false},
+};
+static const uint16_t table_lease_schedules_key[] = {0};
 
 static const struct store_column table_leases_first_params[] = {
     {"max_rows", STORE_I64, false},
@@ -3971,7 +4229,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 546,
+    .id = 565,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -4033,7 +4291,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 547,
+    .id = 566,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -4058,7 +4316,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 548,
+    .id = 567,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -4108,7 +4366,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 549,
+    .id = 568,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -4178,7 +4436,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 550,
+    .id = 569,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -4212,7 +4470,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 551,
+    .id = 570,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -4237,7 +4495,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 552,
+    .id = 571,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -4259,7 +4517,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 553,
+    .id = 572,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -4304,7 +4562,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 554,
+    .id = 573,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -4343,7 +4601,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 555,
+    .id = 574,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -4368,7 +4626,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 556,
+    .id = 575,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -4393,7 +4651,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 557,
+    .id = 576,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -4446,7 +4704,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 558,
+    .id = 577,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -4488,7 +4746,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 559,
+    .id = 578,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -4513,7 +4771,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 560,
+    .id = 579,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -4543,7 +4801,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 561,
+    .id = 580,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -4592,7 +4850,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 562,
+    .id = 581,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -4628,7 +4886,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 563,
+    .id = 582,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -4653,7 +4911,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 564,
+    .id = 583,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -4674,7 +4932,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 565,
+    .id = 584,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -4714,7 +4972,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 566,
+    .id = 585,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -4749,7 +5007,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 567,
+    .id = 586,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -4774,7 +5032,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 568,
+    .id = 587,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -4795,7 +5053,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 569,
+    .id = 588,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -4832,7 +5090,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 570,
+    .id = 589,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -4862,7 +5120,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 571,
+    .id = 590,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -4887,7 +5145,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 572,
+    .id = 591,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -4905,7 +5163,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 573,
+    .id = 592,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -4944,7 +5202,7 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 574,
+    .id = 593,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -4979,7 +5237,7 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 575,
+    .id = 594,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -5004,7 +5262,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 576,
+    .id = 595,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -5027,7 +5285,7 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 577,
+    .id = 596,
     .writes = true,
     .sqlite =
         "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
@@ -5065,7 +5323,7 @@ static const struct store_column table_relay_callers_first_fields[] = {
 };
 static const struct store_statement table_relay_callers_first = {
     .name = "table_relay_callers_first",
-    .id = 578,
+    .id = 597,
     .writes = false,
     .sqlite =
         "SELECT caller_id, next_nonce, updated_at\n"
@@ -5094,7 +5352,7 @@ static const struct store_column table_relay_callers_next_fields[] = {
 };
 static const struct store_statement table_relay_callers_next = {
     .name = "table_relay_callers_next",
-    .id = 579,
+    .id = 598,
     .writes = false,
     .sqlite =
         "SELECT caller_id, next_nonce, updated_at\n"
@@ -5119,7 +5377,7 @@ static const struct store_column table_relay_callers_count_fields[] = {
 };
 static const struct store_statement table_relay_callers_count = {
     .name = "table_relay_callers_count",
-    .id = 580,
+    .id = 599,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_callers",
@@ -5136,7 +5394,7 @@ static const struct store_column table_relay_callers_insert_params[] = {
 };
 static const struct store_statement table_relay_callers_insert = {
     .name = "table_relay_callers_insert",
-    .id = 581,
+    .id = 600,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_callers (caller_id, next_nonce, updated_at)\n"
@@ -5201,7 +5459,7 @@ static const struct store_column table_relay_intents_first_fields[] = {
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 582,
+    .id = 601,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
@@ -5263,7 +5521,7 @@ static const struct store_column table_relay_intents_next_fields[] = {
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 583,
+    .id = 602,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
@@ -5288,7 +5546,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 584,
+    .id = 603,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -5338,7 +5596,7 @@ static const struct store_column table_relay_intents_insert_params[] = {
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 585,
+    .id = 604,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id)\n"
@@ -5359,7 +5617,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 586,
+    .id = 605,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -5379,7 +5637,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 587,
+    .id = 606,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -5447,7 +5705,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 588,
+    .id = 607,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -5483,7 +5741,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 589,
+    .id = 608,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -5508,7 +5766,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 590,
+    .id = 609,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -5531,7 +5789,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 591,
+    .id = 610,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -5574,7 +5832,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 592,
+    .id = 611,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -5609,7 +5867,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 593,
+    .id = 612,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -5634,7 +5892,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 594,
+    .id = 613,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -5656,7 +5914,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 595,
+    .id = 614,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at)\n"
@@ -5695,7 +5953,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 596,
+    .id = 615,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -5728,7 +5986,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 597,
+    .id = 616,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -5753,7 +6011,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 598,
+    .id = 617,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -5772,7 +6030,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 599,
+    .id = 618,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -5817,7 +6075,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 600,
+    .id = 619,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -5858,7 +6116,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 601,
+    .id = 620,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -5883,7 +6141,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 602,
+    .id = 621,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -5911,7 +6169,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 603,
+    .id = 622,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -5959,7 +6217,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 604,
+    .id = 623,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -5995,7 +6253,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 605,
+    .id = 624,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -6020,7 +6278,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 606,
+    .id = 625,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -6042,7 +6300,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 607,
+    .id = 626,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -6085,7 +6343,7 @@ static const struct store_column table_sale_actions_first_fields[] = {
 };
 static const struct store_statement table_sale_actions_first = {
     .name = "table_sale_actions_first",
-    .id = 608,
+    .id = 627,
     .writes = false,
     .sqlite =
         "SELECT intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at\n"
@@ -6120,7 +6378,7 @@ static const struct store_column table_sale_actions_next_fields[] = {
 };
 static const struct store_statement table_sale_actions_next = {
     .name = "table_sale_actions_next",
-    .id = 609,
+    .id = 628,
     .writes = false,
     .sqlite =
         "SELECT intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at\n"
@@ -6145,7 +6403,7 @@ static const struct store_column table_sale_actions_count_fields[] = {
 };
 static const struct store_statement table_sale_actions_count = {
     .name = "table_sale_actions_count",
-    .id = 610,
+    .id = 629,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_actions",
@@ -6168,7 +6426,7 @@ static const struct store_column table_sale_actions_insert_params[] = {
 };
 static const struct store_statement table_sale_actions_insert = {
     .name = "table_sale_actions_insert",
-    .id = 611,
+    .id = 630,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_actions (intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at)\n"
@@ -6214,7 +6472,7 @@ static const struct store_column table_sale_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_sale_bid_requests_first = {
     .name = "table_sale_bid_requests_first",
-    .id = 612,
+    .id = 631,
     .writes = false,
     .sqlite =
         "SELECT request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at\n"
@@ -6251,7 +6509,7 @@ static const struct store_column table_sale_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_sale_bid_requests_next = {
     .name = "table_sale_bid_requests_next",
-    .id = 613,
+    .id = 632,
     .writes = false,
     .sqlite =
         "SELECT request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at\n"
@@ -6276,7 +6534,7 @@ static const struct store_column table_sale_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_sale_bid_requests_count = {
     .name = "table_sale_bid_requests_count",
-    .id = 614,
+    .id = 633,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_bid_requests",
@@ -6301,7 +6559,7 @@ static const struct store_column table_sale_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_sale_bid_requests_insert = {
     .name = "table_sale_bid_requests_insert",
-    .id = 615,
+    .id = 634,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_bid_requests (request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at)\n"
@@ -6349,7 +6607,7 @@ static const struct store_column table_sale_bids_first_fields[] = {
 };
 static const struct store_statement table_sale_bids_first = {
     .name = "table_sale_bids_first",
-    .id = 616,
+    .id = 635,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash\n"
@@ -6389,7 +6647,7 @@ static const struct store_column table_sale_bids_next_fields[] = {
 };
 static const struct store_statement table_sale_bids_next = {
     .name = "table_sale_bids_next",
-    .id = 617,
+    .id = 636,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash\n"
@@ -6414,7 +6672,7 @@ static const struct store_column table_sale_bids_count_fields[] = {
 };
 static const struct store_statement table_sale_bids_count = {
     .name = "table_sale_bids_count",
-    .id = 618,
+    .id = 637,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_bids",
@@ -6439,7 +6697,7 @@ static const struct store_column table_sale_bids_insert_params[] = {
 };
 static const struct store_statement table_sale_bids_insert = {
     .name = "table_sale_bids_insert",
-    .id = 619,
+    .id = 638,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_bids (chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash)\n"
@@ -6486,7 +6744,7 @@ static const struct store_column table_sale_requests_first_fields[] = {
 };
 static const struct store_statement table_sale_requests_first = {
     .name = "table_sale_requests_first",
-    .id = 620,
+    .id = 639,
     .writes = false,
     .sqlite =
         "SELECT request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at\n"
@@ -6522,7 +6780,7 @@ static const struct store_column table_sale_requests_next_fields[] = {
 };
 static const struct store_statement table_sale_requests_next = {
     .name = "table_sale_requests_next",
-    .id = 621,
+    .id = 640,
     .writes = false,
     .sqlite =
         "SELECT request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at\n"
@@ -6547,7 +6805,7 @@ static const struct store_column table_sale_requests_count_fields[] = {
 };
 static const struct store_statement table_sale_requests_count = {
     .name = "table_sale_requests_count",
-    .id = 622,
+    .id = 641,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_requests",
@@ -6571,7 +6829,7 @@ static const struct store_column table_sale_requests_insert_params[] = {
 };
 static const struct store_statement table_sale_requests_insert = {
     .name = "table_sale_requests_insert",
-    .id = 623,
+    .id = 642,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_requests (request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at)\n"
@@ -6613,7 +6871,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 624,
+    .id = 643,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -6649,7 +6907,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 625,
+    .id = 644,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -6674,7 +6932,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 626,
+    .id = 645,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -6694,7 +6952,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 627,
+    .id = 646,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -6730,7 +6988,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 628,
+    .id = 647,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -6762,7 +7020,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 629,
+    .id = 648,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -6787,7 +7045,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 630,
+    .id = 649,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -6805,7 +7063,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 631,
+    .id = 650,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -6846,7 +7104,7 @@ static const struct store_column table_token_sales_first_fields[] = {
 };
 static const struct store_statement table_token_sales_first = {
     .name = "table_token_sales_first",
-    .id = 632,
+    .id = 651,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash\n"
@@ -6885,7 +7143,7 @@ static const struct store_column table_token_sales_next_fields[] = {
 };
 static const struct store_statement table_token_sales_next = {
     .name = "table_token_sales_next",
-    .id = 633,
+    .id = 652,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash\n"
@@ -6910,7 +7168,7 @@ static const struct store_column table_token_sales_count_fields[] = {
 };
 static const struct store_statement table_token_sales_count = {
     .name = "table_token_sales_count",
-    .id = 634,
+    .id = 653,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_sales",
@@ -6935,7 +7193,7 @@ static const struct store_column table_token_sales_insert_params[] = {
 };
 static const struct store_statement table_token_sales_insert = {
     .name = "table_token_sales_insert",
-    .id = 635,
+    .id = 654,
     .writes = true,
     .sqlite =
         "INSERT INTO token_sales (chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash)\n"
@@ -6976,7 +7234,7 @@ static const struct store_column table_trading_balances_first_fields[] = {
 };
 static const struct store_statement table_trading_balances_first = {
     .name = "table_trading_balances_first",
-    .id = 636,
+    .id = 655,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -7007,7 +7265,7 @@ static const struct store_column table_trading_balances_next_fields[] = {
 };
 static const struct store_statement table_trading_balances_next = {
     .name = "table_trading_balances_next",
-    .id = 637,
+    .id = 656,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -7032,7 +7290,7 @@ static const struct store_column table_trading_balances_count_fields[] = {
 };
 static const struct store_statement table_trading_balances_count = {
     .name = "table_trading_balances_count",
-    .id = 638,
+    .id = 657,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_balances",
@@ -7050,7 +7308,7 @@ static const struct store_column table_trading_balances_insert_params[] = {
 };
 static const struct store_statement table_trading_balances_insert = {
     .name = "table_trading_balances_insert",
-    .id = 639,
+    .id = 658,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_balances (account, asset, total, locked)\n"
@@ -7090,7 +7348,7 @@ static const struct store_column table_trading_candles_first_fields[] = {
 };
 static const struct store_statement table_trading_candles_first = {
     .name = "table_trading_candles_first",
-    .id = 640,
+    .id = 659,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -7128,7 +7386,7 @@ static const struct store_column table_trading_candles_next_fields[] = {
 };
 static const struct store_statement table_trading_candles_next = {
     .name = "table_trading_candles_next",
-    .id = 641,
+    .id = 660,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -7153,7 +7411,7 @@ static const struct store_column table_trading_candles_count_fields[] = {
 };
 static const struct store_statement table_trading_candles_count = {
     .name = "table_trading_candles_count",
-    .id = 642,
+    .id = 661,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_candles",
@@ -7177,7 +7435,7 @@ static const struct store_column table_trading_candles_insert_params[] = {
 };
 static const struct store_statement table_trading_candles_insert = {
     .name = "table_trading_candles_insert",
-    .id = 643,
+    .id = 662,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_candles (pair, span_sec, begins, open, high, low, close, volume, notional, trades)\n"
@@ -7218,7 +7476,7 @@ static const struct store_column table_trading_cursor_first_fields[] = {
 };
 static const struct store_statement table_trading_cursor_first = {
     .name = "table_trading_cursor_first",
-    .id = 644,
+    .id = 663,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -7249,7 +7507,7 @@ static const struct store_column table_trading_cursor_next_fields[] = {
 };
 static const struct store_statement table_trading_cursor_next = {
     .name = "table_trading_cursor_next",
-    .id = 645,
+    .id = 664,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -7274,7 +7532,7 @@ static const struct store_column table_trading_cursor_count_fields[] = {
 };
 static const struct store_statement table_trading_cursor_count = {
     .name = "table_trading_cursor_count",
-    .id = 646,
+    .id = 665,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_cursor",
@@ -7293,7 +7551,7 @@ static const struct store_column table_trading_cursor_insert_params[] = {
 };
 static const struct store_statement table_trading_cursor_insert = {
     .name = "table_trading_cursor_insert",
-    .id = 647,
+    .id = 666,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_cursor (single, seq, venue_time, trades, places)\n"
@@ -7310,7 +7568,7 @@ static const struct store_statement table_trading_cursor_insert = {
 
 static const struct store_statement table_trading_cursor_clear = {
     .name = "table_trading_cursor_clear",
-    .id = 648,
+    .id = 667,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_cursor",
@@ -7339,7 +7597,7 @@ static const struct store_column table_trading_deltas_first_fields[] = {
 };
 static const struct store_statement table_trading_deltas_first = {
     .name = "table_trading_deltas_first",
-    .id = 649,
+    .id = 668,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -7371,7 +7629,7 @@ static const struct store_column table_trading_deltas_next_fields[] = {
 };
 static const struct store_statement table_trading_deltas_next = {
     .name = "table_trading_deltas_next",
-    .id = 650,
+    .id = 669,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -7396,7 +7654,7 @@ static const struct store_column table_trading_deltas_count_fields[] = {
 };
 static const struct store_statement table_trading_deltas_count = {
     .name = "table_trading_deltas_count",
-    .id = 651,
+    .id = 670,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_deltas",
@@ -7415,7 +7673,7 @@ static const struct store_column table_trading_deltas_insert_params[] = {
 };
 static const struct store_statement table_trading_deltas_insert = {
     .name = "table_trading_deltas_insert",
-    .id = 652,
+    .id = 671,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_deltas (pair, number, seq, changes, checksum)\n"
@@ -7451,7 +7709,7 @@ static const struct store_column table_trading_journal_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_first = {
     .name = "table_trading_journal_first",
-    .id = 653,
+    .id = 672,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -7482,7 +7740,7 @@ static const struct store_column table_trading_journal_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_next = {
     .name = "table_trading_journal_next",
-    .id = 654,
+    .id = 673,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -7507,7 +7765,7 @@ static const struct store_column table_trading_journal_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_count = {
     .name = "table_trading_journal_count",
-    .id = 655,
+    .id = 674,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal",
@@ -7526,7 +7784,7 @@ static const struct store_column table_trading_journal_insert_params[] = {
 };
 static const struct store_statement table_trading_journal_insert = {
     .name = "table_trading_journal_insert",
-    .id = 656,
+    .id = 675,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal (first_seq, next_seq, fence, chain_before, block)\n"
@@ -7566,7 +7824,7 @@ static const struct store_column table_trading_journal_limits_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_first = {
     .name = "table_trading_journal_limits_first",
-    .id = 657,
+    .id = 676,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -7601,7 +7859,7 @@ static const struct store_column table_trading_journal_limits_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_next = {
     .name = "table_trading_journal_limits_next",
-    .id = 658,
+    .id = 677,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -7626,7 +7884,7 @@ static const struct store_column table_trading_journal_limits_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_count = {
     .name = "table_trading_journal_limits_count",
-    .id = 659,
+    .id = 678,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal_limits",
@@ -7649,7 +7907,7 @@ static const struct store_column table_trading_journal_limits_insert_params[] = 
 };
 static const struct store_statement table_trading_journal_limits_insert = {
     .name = "table_trading_journal_limits_insert",
-    .id = 660,
+    .id = 679,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal_limits (single, pairs, assets, accounts, orders, balances, rights, holds, id_window)\n"
@@ -7689,7 +7947,7 @@ static const struct store_column table_trading_levels_first_fields[] = {
 };
 static const struct store_statement table_trading_levels_first = {
     .name = "table_trading_levels_first",
-    .id = 661,
+    .id = 680,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -7722,7 +7980,7 @@ static const struct store_column table_trading_levels_next_fields[] = {
 };
 static const struct store_statement table_trading_levels_next = {
     .name = "table_trading_levels_next",
-    .id = 662,
+    .id = 681,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -7747,7 +8005,7 @@ static const struct store_column table_trading_levels_count_fields[] = {
 };
 static const struct store_statement table_trading_levels_count = {
     .name = "table_trading_levels_count",
-    .id = 663,
+    .id = 682,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_levels",
@@ -7766,7 +8024,7 @@ static const struct store_column table_trading_levels_insert_params[] = {
 };
 static const struct store_statement table_trading_levels_insert = {
     .name = "table_trading_levels_insert",
-    .id = 664,
+    .id = 683,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_levels (pair, side, price, qty, orders)\n"
@@ -7805,7 +8063,7 @@ static const struct store_column table_trading_movements_first_fields[] = {
 };
 static const struct store_statement table_trading_movements_first = {
     .name = "table_trading_movements_first",
-    .id = 665,
+    .id = 684,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -7839,7 +8097,7 @@ static const struct store_column table_trading_movements_next_fields[] = {
 };
 static const struct store_statement table_trading_movements_next = {
     .name = "table_trading_movements_next",
-    .id = 666,
+    .id = 685,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -7864,7 +8122,7 @@ static const struct store_column table_trading_movements_count_fields[] = {
 };
 static const struct store_statement table_trading_movements_count = {
     .name = "table_trading_movements_count",
-    .id = 667,
+    .id = 686,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_movements",
@@ -7886,7 +8144,7 @@ static const struct store_column table_trading_movements_insert_params[] = {
 };
 static const struct store_statement table_trading_movements_insert = {
     .name = "table_trading_movements_insert",
-    .id = 668,
+    .id = 687,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_movements (seq, at, kind, id, account, receiver, asset, amount)\n"
@@ -7943,7 +8201,7 @@ static const struct store_column table_trading_orders_first_fields[] = {
 };
 static const struct store_statement table_trading_orders_first = {
     .name = "table_trading_orders_first",
-    .id = 669,
+    .id = 688,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -7992,7 +8250,7 @@ static const struct store_column table_trading_orders_next_fields[] = {
 };
 static const struct store_statement table_trading_orders_next = {
     .name = "table_trading_orders_next",
-    .id = 670,
+    .id = 689,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -8017,7 +8275,7 @@ static const struct store_column table_trading_orders_count_fields[] = {
 };
 static const struct store_statement table_trading_orders_count = {
     .name = "table_trading_orders_count",
-    .id = 671,
+    .id = 690,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_orders",
@@ -8054,7 +8312,7 @@ static const struct store_column table_trading_orders_insert_params[] = {
 };
 static const struct store_statement table_trading_orders_insert = {
     .name = "table_trading_orders_insert",
-    .id = 672,
+    .id = 691,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_orders (id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at)\n"
@@ -8116,7 +8374,7 @@ static const struct store_column table_trading_pairs_first_fields[] = {
 };
 static const struct store_statement table_trading_pairs_first = {
     .name = "table_trading_pairs_first",
-    .id = 673,
+    .id = 692,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -8155,7 +8413,7 @@ static const struct store_column table_trading_pairs_next_fields[] = {
 };
 static const struct store_statement table_trading_pairs_next = {
     .name = "table_trading_pairs_next",
-    .id = 674,
+    .id = 693,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -8180,7 +8438,7 @@ static const struct store_column table_trading_pairs_count_fields[] = {
 };
 static const struct store_statement table_trading_pairs_count = {
     .name = "table_trading_pairs_count",
-    .id = 675,
+    .id = 694,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_pairs",
@@ -8207,7 +8465,7 @@ static const struct store_column table_trading_pairs_insert_params[] = {
 };
 static const struct store_statement table_trading_pairs_insert = {
     .name = "table_trading_pairs_insert",
-    .id = 676,
+    .id = 695,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_pairs (pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum)\n"
@@ -8249,7 +8507,7 @@ static const struct store_column table_trading_snapshots_first_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_first = {
     .name = "table_trading_snapshots_first",
-    .id = 677,
+    .id = 696,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -8279,7 +8537,7 @@ static const struct store_column table_trading_snapshots_next_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_next = {
     .name = "table_trading_snapshots_next",
-    .id = 678,
+    .id = 697,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -8304,7 +8562,7 @@ static const struct store_column table_trading_snapshots_count_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_count = {
     .name = "table_trading_snapshots_count",
-    .id = 679,
+    .id = 698,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_snapshots",
@@ -8321,7 +8579,7 @@ static const struct store_column table_trading_snapshots_insert_params[] = {
 };
 static const struct store_statement table_trading_snapshots_insert = {
     .name = "table_trading_snapshots_insert",
-    .id = 680,
+    .id = 699,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_snapshots (seq, part, bytes)\n"
@@ -8358,7 +8616,7 @@ static const struct store_column table_trading_statistics_first_fields[] = {
 };
 static const struct store_statement table_trading_statistics_first = {
     .name = "table_trading_statistics_first",
-    .id = 681,
+    .id = 700,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -8392,7 +8650,7 @@ static const struct store_column table_trading_statistics_next_fields[] = {
 };
 static const struct store_statement table_trading_statistics_next = {
     .name = "table_trading_statistics_next",
-    .id = 682,
+    .id = 701,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -8417,7 +8675,7 @@ static const struct store_column table_trading_statistics_count_fields[] = {
 };
 static const struct store_statement table_trading_statistics_count = {
     .name = "table_trading_statistics_count",
-    .id = 683,
+    .id = 702,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_statistics",
@@ -8439,7 +8697,7 @@ static const struct store_column table_trading_statistics_insert_params[] = {
 };
 static const struct store_statement table_trading_statistics_insert = {
     .name = "table_trading_statistics_insert",
-    .id = 684,
+    .id = 703,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_statistics (pair, open, high, low, close, volume, notional, trades)\n"
@@ -8488,7 +8746,7 @@ static const struct store_column table_trading_trades_first_fields[] = {
 };
 static const struct store_statement table_trading_trades_first = {
     .name = "table_trading_trades_first",
-    .id = 685,
+    .id = 704,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -8529,7 +8787,7 @@ static const struct store_column table_trading_trades_next_fields[] = {
 };
 static const struct store_statement table_trading_trades_next = {
     .name = "table_trading_trades_next",
-    .id = 686,
+    .id = 705,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -8554,7 +8812,7 @@ static const struct store_column table_trading_trades_count_fields[] = {
 };
 static const struct store_statement table_trading_trades_count = {
     .name = "table_trading_trades_count",
-    .id = 687,
+    .id = 706,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_trades",
@@ -8583,7 +8841,7 @@ static const struct store_column table_trading_trades_insert_params[] = {
 };
 static const struct store_statement table_trading_trades_insert = {
     .name = "table_trading_trades_insert",
-    .id = 688,
+    .id = 707,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_trades (id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee)\n"
@@ -8628,7 +8886,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 689,
+    .id = 708,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -8658,7 +8916,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 690,
+    .id = 709,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -8683,7 +8941,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 691,
+    .id = 710,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -8701,7 +8959,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 692,
+    .id = 711,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -8722,7 +8980,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 693,
+    .id = 712,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -8742,7 +9000,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 694,
+    .id = 713,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -8775,7 +9033,7 @@ static const struct store_column table_webhook_endpoints_first_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_first = {
     .name = "table_webhook_endpoints_first",
-    .id = 695,
+    .id = 714,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -8807,7 +9065,7 @@ static const struct store_column table_webhook_endpoints_next_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_next = {
     .name = "table_webhook_endpoints_next",
-    .id = 696,
+    .id = 715,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -8832,7 +9090,7 @@ static const struct store_column table_webhook_endpoints_count_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_count = {
     .name = "table_webhook_endpoints_count",
-    .id = 697,
+    .id = 716,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM webhook_endpoints",
@@ -8852,7 +9110,7 @@ static const struct store_column table_webhook_endpoints_insert_params[] = {
 };
 static const struct store_statement table_webhook_endpoints_insert = {
     .name = "table_webhook_endpoints_insert",
-    .id = 698,
+    .id = 717,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_endpoints (endpoint_id, url, events, secret_version, rotated_at, created_at)\n"
@@ -8896,7 +9154,7 @@ static const struct store_column table_webhook_deliveries_first_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_first = {
     .name = "table_webhook_deliveries_first",
-    .id = 699,
+    .id = 718,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
@@ -8934,7 +9192,7 @@ static const struct store_column table_webhook_deliveries_next_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_next = {
     .name = "table_webhook_deliveries_next",
-    .id = 700,
+    .id = 719,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
@@ -8959,7 +9217,7 @@ static const struct store_column table_webhook_deliveries_count_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_count = {
     .name = "table_webhook_deliveries_count",
-    .id = 701,
+    .id = 720,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM webhook_deliveries",
@@ -8985,7 +9243,7 @@ static const struct store_column table_webhook_deliveries_insert_params[] = {
 };
 static const struct store_statement table_webhook_deliveries_insert = {
     .name = "table_webhook_deliveries_insert",
-    .id = 702,
+    .id = 721,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_deliveries (seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at)\n"
@@ -9006,7 +9264,7 @@ static const struct store_column table_webhook_deliveries_number_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_number = {
     .name = "table_webhook_deliveries_number",
-    .id = 703,
+    .id = 722,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM webhook_deliveries",
@@ -9026,7 +9284,7 @@ static const struct store_column table_webhook_deliveries_renumber_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_renumber = {
     .name = "table_webhook_deliveries_renumber",
-    .id = 704,
+    .id = 723,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -9076,7 +9334,7 @@ static const struct store_column table_x402_payments_first_fields[] = {
 };
 static const struct store_statement table_x402_payments_first = {
     .name = "table_x402_payments_first",
-    .id = 705,
+    .id = 724,
     .writes = false,
     .sqlite =
         "SELECT chain_id, asset, payer, nonce, pay_to, amount, valid_before, resource, request_hash, payload, state, reason, transaction_hash, reserved_at, ended_at\n"
@@ -9120,7 +9378,7 @@ static const struct store_column table_x402_payments_next_fields[] = {
 };
 static const struct store_statement table_x402_payments_next = {
     .name = "table_x402_payments_next",
-    .id = 706,
+    .id = 725,
     .writes = false,
     .sqlite =
         "SELECT chain_id, asset, payer, nonce, pay_to, amount, valid_before, resource, request_hash, payload, state, reason, transaction_hash, reserved_at, ended_at\n"
@@ -9145,7 +9403,7 @@ static const struct store_column table_x402_payments_count_fields[] = {
 };
 static const struct store_statement table_x402_payments_count = {
     .name = "table_x402_payments_count",
-    .id = 707,
+    .id = 726,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM x402_payments",
@@ -9174,7 +9432,7 @@ static const struct store_column table_x402_payments_insert_params[] = {
 };
 static const struct store_statement table_x402_payments_insert = {
     .name = "table_x402_payments_insert",
-    .id = 708,
+    .id = 727,
     .writes = true,
     .sqlite =
         "INSERT INTO x402_payments (chain_id, asset, payer, nonce, pay_to, amount, valid_before, resource, request_hash, payload, state, reason, transaction_hash, reserved_at, ended_at)\n"
@@ -9519,6 +9777,18 @@ static const struct store_table sql_catalog_tables[] = {
         .insert = &table_lease_bids_insert,
     },
     {
+        .name = "lease_dues",
+        .columns = table_lease_dues_columns,
+        .column_count = 7,
+        .key = table_lease_dues_key,
+        .key_count = 2,
+        .rows_fresh = 0,
+        .first = &table_lease_dues_first,
+        .next = &table_lease_dues_next,
+        .count = &table_lease_dues_count,
+        .insert = &table_lease_dues_insert,
+    },
+    {
         .name = "lease_nfts",
         .columns = table_lease_nfts_columns,
         .column_count = 10,
@@ -9543,6 +9813,18 @@ static const struct store_table sql_catalog_tables[] = {
         .next = &table_lease_offers_next,
         .count = &table_lease_offers_count,
         .insert = &table_lease_offers_insert,
+    },
+    {
+        .name = "lease_schedules",
+        .columns = table_lease_schedules_columns,
+        .column_count = 9,
+        .key = table_lease_schedules_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_lease_schedules_first,
+        .next = &table_lease_schedules_next,
+        .count = &table_lease_schedules_count,
+        .insert = &table_lease_schedules_insert,
     },
     {
         .name = "leases",
@@ -10266,6 +10548,17 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &leasing_chain_sales_sql_update,
     &leasing_chain_sql_type_activate,
     &leasing_chain_sql_type_put,
+    &leasing_dues_sql_clear,
+    &leasing_dues_sql_list,
+    &leasing_dues_sql_of_lease,
+    &leasing_dues_sql_of_nft,
+    &leasing_dues_sql_orphans,
+    &leasing_dues_sql_put,
+    &leasing_dues_sql_rounds,
+    &leasing_dues_sql_schedule_get,
+    &leasing_dues_sql_schedule_orphans,
+    &leasing_dues_sql_schedule_put,
+    &leasing_dues_sql_stale,
     &leasing_jobs_sql_asset_find,
     &leasing_jobs_sql_bid_find,
     &leasing_jobs_sql_check_put,
@@ -10578,6 +10871,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_lease_bids_next,
     &table_lease_bids_count,
     &table_lease_bids_insert,
+    &table_lease_dues_first,
+    &table_lease_dues_next,
+    &table_lease_dues_count,
+    &table_lease_dues_insert,
     &table_lease_nfts_first,
     &table_lease_nfts_next,
     &table_lease_nfts_count,
@@ -10586,6 +10883,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_lease_offers_next,
     &table_lease_offers_count,
     &table_lease_offers_insert,
+    &table_lease_schedules_first,
+    &table_lease_schedules_next,
+    &table_lease_schedules_count,
+    &table_lease_schedules_insert,
     &table_leases_first,
     &table_leases_next,
     &table_leases_count,
@@ -14479,8 +14780,8 @@ static const struct store_migration sql_catalog_migrations[] = {
     },
     {
         .version = 29,
-        .name = "sale_requests",
-        .checksum = "59a96e121efdeded354fc2ce2b2b44a0cdbafc3a02598f013306d7a004d30473",
+        .name = "market",
+        .checksum = "b0cab5e67f388c03192e14a65e6e1cdb511e7688ea60b53da70ea2b2cfc7d09a",
         .up_sqlite =
             "CREATE TABLE sale_requests (\n"
             "    request_id TEXT NOT NULL PRIMARY KEY,\n"
@@ -14523,7 +14824,30 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    CONSTRAINT sale_actions_bid CHECK ((bid_index IS NULL) = (action = 'cancel'))\n"
             ") STRICT;\n"
             "CREATE INDEX idx_sale_actions_sale ON sale_actions (chain_id, marketplace, sale_id);\n"
-            "CREATE INDEX idx_sale_actions_wallet ON sale_actions (wallet);",
+            "CREATE INDEX idx_sale_actions_wallet ON sale_actions (wallet);\n"
+            "CREATE TABLE lease_schedules (\n"
+            "    lease_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    lease_status TEXT NOT NULL,\n"
+            "    transaction_hash BLOB CONSTRAINT transaction_hash_is_hash CHECK (length(transaction_hash) = 32),\n"
+            "    rounds INTEGER NOT NULL,\n"
+            "    instalments INTEGER NOT NULL,\n"
+            "    total TEXT CONSTRAINT total_is_u256 CHECK (length(total) = 78 AND total NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    paid TEXT CONSTRAINT paid_is_u256 CHECK (length(paid) = 78 AND paid NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    next_at INTEGER,\n"
+            "    updated_at INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "CREATE TABLE lease_dues (\n"
+            "    lease_id TEXT NOT NULL,\n"
+            "    number INTEGER NOT NULL CHECK (number > 0),\n"
+            "    due_at INTEGER NOT NULL,\n"
+            "    period_end INTEGER NOT NULL,\n"
+            "    amount TEXT CONSTRAINT amount_is_u256 CHECK (length(amount) = 78 AND amount NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    paid TEXT CONSTRAINT paid_is_u256 CHECK (length(paid) = 78 AND paid NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    status TEXT NOT NULL CHECK (status IN ('due', 'paid', 'overdue', 'void')),\n"
+            "    PRIMARY KEY (lease_id, number)\n"
+            ") STRICT;\n"
+            "CREATE INDEX idx_lease_dues_due ON lease_dues (status, due_at, lease_id, number);\n"
+            "CREATE INDEX idx_revenue_rounds_lease ON revenue_rounds (chain_id, lease_token_id);",
         .up_postgres =
             "CREATE TABLE sale_requests (\n"
             "    request_id TEXT NOT NULL PRIMARY KEY,\n"
@@ -14566,12 +14890,41 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    CONSTRAINT sale_actions_bid CHECK ((bid_index IS NULL) = (action = 'cancel'))\n"
             ");\n"
             "CREATE INDEX idx_sale_actions_sale ON sale_actions (chain_id, marketplace, sale_id);\n"
-            "CREATE INDEX idx_sale_actions_wallet ON sale_actions (wallet);",
+            "CREATE INDEX idx_sale_actions_wallet ON sale_actions (wallet);\n"
+            "CREATE TABLE lease_schedules (\n"
+            "    lease_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    lease_status TEXT NOT NULL,\n"
+            "    transaction_hash BYTEA CONSTRAINT transaction_hash_is_hash CHECK (octet_length(transaction_hash) = 32),\n"
+            "    rounds BIGINT NOT NULL,\n"
+            "    instalments BIGINT NOT NULL,\n"
+            "    total NUMERIC(78,0) CONSTRAINT total_is_u256 CHECK (total >= 0) NOT NULL,\n"
+            "    paid NUMERIC(78,0) CONSTRAINT paid_is_u256 CHECK (paid >= 0) NOT NULL,\n"
+            "    next_at TIMESTAMPTZ,\n"
+            "    updated_at TIMESTAMPTZ NOT NULL\n"
+            ");\n"
+            "CREATE TABLE lease_dues (\n"
+            "    lease_id TEXT NOT NULL,\n"
+            "    number BIGINT NOT NULL CHECK (number > 0),\n"
+            "    due_at TIMESTAMPTZ NOT NULL,\n"
+            "    period_end TIMESTAMPTZ NOT NULL,\n"
+            "    amount NUMERIC(78,0) CONSTRAINT amount_is_u256 CHECK (amount >= 0) NOT NULL,\n"
+            "    paid NUMERIC(78,0) CONSTRAINT paid_is_u256 CHECK (paid >= 0) NOT NULL,\n"
+            "    status TEXT NOT NULL CHECK (status IN ('due', 'paid', 'overdue', 'void')),\n"
+            "    PRIMARY KEY (lease_id, number)\n"
+            ");\n"
+            "CREATE INDEX idx_lease_dues_due ON lease_dues (status, due_at, lease_id, number);\n"
+            "CREATE INDEX idx_revenue_rounds_lease ON revenue_rounds (chain_id, lease_token_id);",
         .down_sqlite =
+            "DROP INDEX idx_revenue_rounds_lease;\n"
+            "DROP TABLE lease_dues;\n"
+            "DROP TABLE lease_schedules;\n"
             "DROP TABLE sale_actions;\n"
             "DROP TABLE sale_bid_requests;\n"
             "DROP TABLE sale_requests;",
         .down_postgres =
+            "DROP INDEX idx_revenue_rounds_lease;\n"
+            "DROP TABLE lease_dues;\n"
+            "DROP TABLE lease_schedules;\n"
             "DROP TABLE sale_actions;\n"
             "DROP TABLE sale_bid_requests;\n"
             "DROP TABLE sale_requests;",
@@ -14580,11 +14933,11 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 709,
+    .statement_count = 728,
     .migrations = sql_catalog_migrations,
     .migration_count = 26,
     .tables = sql_catalog_tables,
-    .table_count = 66,
+    .table_count = 68,
     .partitioned = sql_catalog_partitioned,
     .partitioned_count = 4,
 };

@@ -474,6 +474,52 @@ describe('due dates', () => {
     });
 });
 
+describe('required lease keys', () => {
+    let relay;
+
+    before(async () => {
+        const schema = {
+            type: 'object',
+            properties: {
+                channels: { type: 'integer', minimum: 1 }, coverage: { $ref: '#/$defs/area' }, mass_kg: { type: 'string' },
+            },
+            $defs: { area: { type: 'object', required: ['km2'], properties: { km2: { type: 'number', maximum: 100 } } } },
+        };
+        await api.post(`${V1}/asset-types?wait=20`, typeBody('relay',
+            { schema, requiredLeaseKeys: ['channels', 'coverage', 'note'] }), 201);
+        const assetId = fresh('REL');
+        await api.post(`${V1}/assets?wait=20`, assetBody(assetId, {},
+            { assetType: 'relay', specifications: { bands: ['C'] } }), 201);
+        relay = await api.until(`${V1}/assets/${assetId}`, (a) => a.status === 'active');
+    });
+
+    test('are held against what the schema of the type says of them, with the path in the refusal', async () => {
+        const was = await api.state();
+        const metadata = { channels: 4, coverage: { km2: 12.5 }, note: 'anything', mass_kg: 7 };
+        const cases = [
+            [{ channels: undefined }, 'metadata.channels'],
+            [{ channels: null }, 'metadata.channels'],
+            [{ channels: '4' }, 'metadata.channels'],
+            [{ channels: 0 }, 'metadata.channels'],
+            [{ channels: 1.5 }, 'metadata.channels'],
+            [{ coverage: undefined }, 'metadata.coverage'],
+            [{ coverage: 5 }, 'metadata.coverage'],
+            [{ coverage: {} }, 'metadata.coverage.km2'],
+            [{ coverage: { km2: 101 } }, 'metadata.coverage.km2'],
+            [{ note: undefined }, 'metadata.note'],
+        ];
+        for (const [change, field] of cases) {
+            for (const lessee of [{}, { lesseeAddress: undefined }]) { // a lease, and an offer
+                await api.refuse('POST', `${V1}/leases`, { body: leaseBody(relay.assetId,
+                    { metadata: { ...metadata, ...change }, ...lessee }) }, 422, 'invalid_metadata', field);
+            }
+        }
+        assert.deepEqual(await api.state(), was);
+        const lease = await api.post(`${V1}/leases`, leaseBody(relay.assetId, { metadata }), 201);
+        assert.deepEqual(lease.metadata, metadata);
+    });
+});
+
 test('the ledger holds what the marketplace holds', async () => {
     const sum = rows(api.daemon.database, `SELECT credits_posted, debits_posted FROM ledger_accounts
         WHERE path LIKE 'leasing/%'`).reduce((s, r) => s + BigInt(r.credits_posted) - BigInt(r.debits_posted), 0n);

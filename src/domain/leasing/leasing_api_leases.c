@@ -4,6 +4,7 @@
  */
 #include "domain/leasing/leasing_api_sql.h"
 #include "domain/leasing/leasing_dues.h"
+#include "domain/leasing/leasing_lease_keys.h"
 #include "domain/leasing/leasing_rows.h"
 #include "kernel/base/rand.h"
 
@@ -16,11 +17,10 @@
 struct lease_request {
     struct http_call *call;
     const struct leasing *leasing;
-    const struct json *metadata;  /* NULL when none was sent */
-    struct leasing_lease lease;   /* as its row will be */
-    struct slice required_keys;   /* of the asset's type, as names */
-    struct slice required_hashes; /* or as the registry has them */
-    bool ours;                    /* the relay has the lessor's key */
+    const struct json *metadata;    /* NULL when none was sent */
+    struct leasing_lease lease;     /* as its row will be */
+    struct leasing_lease_keys keys; /* that the asset's type wants */
+    bool ours;                      /* the relay has the lessor's key */
     bool created;
     struct slice intent_id;
 };
@@ -351,63 +351,15 @@ static enum err read_asset(struct store_tx *tx, void *ctx, struct why *why)
     r->lease.asset_on_chain = true;
     r->lease.onchain_asset_id = asset.onchain_id;
     r->lease.asset_type = asset.type;
-    r->required_keys = ours ? type.required_keys : SLICE_EMPTY;
-    r->required_hashes = SLICE_EMPTY;
+    r->keys = (struct leasing_lease_keys){
+        .type = asset.type,
+        .names = ours ? type.required_keys : SLICE_EMPTY,
+        .schema = ours ? type.schema : SLICE_EMPTY,
+    };
     struct hash type_hash = leasing_type_hash(asset.type);
     return ours ? OK
-                : leasing_onchain_type_find(tx, arena, r->leasing, &type_hash, &r->required_hashes,
+                : leasing_onchain_type_find(tx, arena, r->leasing, &type_hash, &r->keys.hashes,
                                             &onchain, why);
-}
-
-static bool has_hashed(const struct json *metadata, struct slice hash_text)
-{
-    struct hash wanted;
-    if (metadata == NULL || hash_parse(hash_text, &wanted) != OK) {
-        return false;
-    }
-    for (const struct json *m = metadata->child; m != NULL; m = m->next) {
-        struct hash h = keccak256(m->key);
-        if (hash_equal(&h, &wanted) && m->type != JSON_NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool has_named(const struct json *metadata, struct slice name)
-{
-    for (const struct json *m = metadata != NULL ? metadata->child : NULL; m != NULL; m = m->next) {
-        if (slice_equal(m->key, name) && m->type != JSON_NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static enum err check_required_keys(struct lease_request *r, struct why *why)
-{
-    bool named = r->required_keys.len > 0;
-    struct slice text = named ? r->required_keys : r->required_hashes;
-    const struct json *list = NULL;
-    if (text.len == 0) {
-        return OK;
-    }
-    enum err e = json_parse(r->call->req, text, &json_limits_body, &list, why);
-    if (e != OK) {
-        return e;
-    }
-    for (const struct json *v = list->child; v != NULL; v = v->next) {
-        if (named ? has_named(r->metadata, v->text) : has_hashed(r->metadata, v->text)) {
-            continue;
-        }
-        char field[WHY_FIELD_MAX];
-        (void)snprintf(field, sizeof field, "metadata.%.*s", SLICE_ARG(v->text));
-        return why_set(why, ERR_INVALID_METADATA, named ? field : "metadata",
-                       "metadata must have %s%.*s: leases of %.*s carry it.",
-                       named ? "" : "a member whose name hashes to ", SLICE_ARG(v->text),
-                       SLICE_ARG(r->lease.asset_type));
-    }
-    return OK;
 }
 
 /* What the lessor sends to offer the lease. */
@@ -602,7 +554,7 @@ enum err leasing_api_lease_create(struct http_call *call, struct why *why)
         e = store_read(call->store, read_asset, &r, why);
     }
     if (e == OK) {
-        e = check_required_keys(&r, why);
+        e = leasing_lease_keys_check(call->req, &r.keys, r.metadata, why);
     }
     struct leasing_effect offer;
     if (e == OK) {

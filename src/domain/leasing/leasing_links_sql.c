@@ -8,7 +8,7 @@ static const struct store_column leasing_links_sql_types_clear_params[] = {
 };
 const struct store_statement leasing_links_sql_types_clear = {
     .name = "leasing_links_types_clear",
-    .id = 243,
+    .id = 254,
     .writes = true,
     .sqlite =
         "UPDATE asset_types SET status = 'registered', block_number = NULL, transaction_hash = NULL\n"
@@ -26,7 +26,7 @@ static const struct store_column leasing_links_sql_assets_drop_params[] = {
 };
 const struct store_statement leasing_links_sql_assets_drop = {
     .name = "leasing_links_assets_drop",
-    .id = 240,
+    .id = 251,
     .writes = true,
     .sqlite =
         "DELETE FROM assets\n"
@@ -46,7 +46,7 @@ static const struct store_column leasing_links_sql_assets_clear_params[] = {
 };
 const struct store_statement leasing_links_sql_assets_clear = {
     .name = "leasing_links_assets_clear",
-    .id = 239,
+    .id = 250,
     .writes = true,
     .sqlite =
         "UPDATE assets\n"
@@ -68,7 +68,7 @@ static const struct store_column leasing_links_sql_leases_clear_params[] = {
 };
 const struct store_statement leasing_links_sql_leases_clear = {
     .name = "leasing_links_leases_clear",
-    .id = 241,
+    .id = 252,
     .writes = true,
     .sqlite =
         "UPDATE leases\n"
@@ -93,7 +93,7 @@ static const struct store_column leasing_links_sql_offers_clear_params[] = {
 };
 const struct store_statement leasing_links_sql_offers_clear = {
     .name = "leasing_links_offers_clear",
-    .id = 242,
+    .id = 253,
     .writes = true,
     .sqlite =
         "UPDATE leases SET offer_id = NULL\n"

@@ -76,7 +76,8 @@ const char leasing_schema_type_body[] =
     "{\"type\":\"object\",\"required\":[\"name\",\"schema\",\"requiredLeaseKeys\"],"
     "\"properties\":{\"name\":{\"type\":\"string\",\"pattern\":\"^[a-z0-9_]{1,64}$\"},"
     "\"schema\":{\"type\":\"object\","
-    "\"description\":\"JSON Schema of metadata.specifications\"},\"requiredLeaseKeys\":{"
+    "\"description\":\"JSON Schema of metadata.specifications; what it says of required lease "
+    "keys among its properties holds for metadata of leases\"},\"requiredLeaseKeys\":{"
     "\"type\":\"array\",\"maxItems\":64,\"uniqueItems\":true,\"items\":{\"type\":\"string\","
     "\"pattern\":\"^[A-Za-z0-9_]{1,64}$\"}},\"metadata\":{\"type\":\"object\","
     "\"additionalProperties\":" TEXT "}},\"additionalProperties\":false}";
