@@ -81,6 +81,19 @@
  * more compressed, under a validator of their own. Answers to POST are never compressed: secrets
  * are shown there.
  *
+ * Uploads: a route with HTTP_UPLOAD takes multipart/form-data with one file and some short fields.
+ * Who calls, whether he may, his limit and the number of uploads under way are looked at before the
+ * body: a worker does it while the connection is suspended at its head. The file then goes to disk
+ * as it comes, hashed, without a name (so that a crash leaves nothing), in memory that does not
+ * grow with it, and is closed with the request. It may take as long as any request, and a second
+ * for each 16 KiB that have come. What is refused in the middle is read to its end and dropped, so
+ * that clients see the answer; those that wait for 100-continue see it before they send anything.
+ * An Idempotency-Key stands for the file's hash and the fields, whatever the boundary was.
+ *
+ * Files: a handler of an HTTP_RAW route may answer with an open file (call->file), which is sent
+ * without passing through memory: whole, or the one range that was asked for (206, 416), with a
+ * validator of its own (If-None-Match, If-Range) and a name that no header can be broken with.
+ *
  * Answers that can never change (call->final, of routes with HTTP_MAY_BE_FINAL) are kept in Redis
  * under path and query, and given from there.
  *
@@ -98,6 +111,7 @@
 #include "kernel/base/config.h"
 #include "kernel/base/json.h"
 #include "kernel/cache/cache.h"
+#include "kernel/crypto/hash.h"
 #include "kernel/store/store.h"
 
 struct http_server;
@@ -117,6 +131,26 @@ struct http_param {
     struct slice value;
 };
 
+/* The file of an upload. What the client says of it is not to be believed. */
+struct http_upload {
+    int fd; /* the server's, without a name, in http.upload_dir; at its end */
+    struct slice field;
+    struct slice name;
+    struct slice content_type;
+    uint64_t size;
+    struct hash sha256;
+};
+
+/* A file to answer with. */
+struct http_file {
+    bool is_open;
+    int fd; /* the server's once is_open is set */
+    uint64_t size;
+    struct slice name; /* UTF-8 */
+    const char *content_type;
+    struct slice etag; /* strong validator without quotes */
+};
+
 struct http_call {
     const struct http_route *route;
     struct slice method;
@@ -128,7 +162,10 @@ struct http_call {
     const struct http_param *headers;
     size_t header_count;
     struct slice body;
-    const struct json *json; /* of a body with HTTP_JSON_BODY; an object */
+    const struct json *json;          /* of a body with HTTP_JSON_BODY; an object */
+    const struct http_upload *upload; /* with HTTP_UPLOAD; NULL when no file came */
+    const struct http_param *fields;  /* with HTTP_UPLOAD: the other parts */
+    size_t field_count;
     struct slice request_id;
     struct slice client;          /* remote address */
     struct slice idempotency_key; /* "" when none was sent */
@@ -144,6 +181,7 @@ struct http_call {
     struct json_out *out;     /* at the value of "data"; the handler writes exactly one value */
     struct buf *raw;          /* with HTTP_RAW: the whole body instead of the envelope */
     const char *content_type; /* with HTTP_RAW */
+    struct http_file file;    /* with HTTP_RAW, of a GET: the answer, once it is open */
     struct slice next_cursor; /* lists: opaque, "" at the end */
     bool has_count;
     uint64_t count;           /* lists: envelope member "count" */
@@ -165,6 +203,7 @@ enum http_flags {
     HTTP_OPERATOR = 1 << 5,       /* for operators only, see below */
     HTTP_UNLIMITED = 1 << 6,      /* not counted against http.rate_limit */
     HTTP_MAY_BE_FINAL = 1 << 7,   /* GET: some answers can never change (call->final) */
+    HTTP_UPLOAD = 1 << 8,         /* POST: takes a file, see "Uploads" */
 };
 
 enum http_role {
@@ -196,7 +235,8 @@ struct http_route {
     http_handler handler;
     unsigned flags;
     unsigned roles;                /* who may call, bits of enum http_role; 0: see "Callers" */
-    size_t body_bytes_max;         /* 0: the server's default */
+    size_t body_bytes_max;         /* 0: the server's default; with HTTP_UPLOAD: of the file */
+    const char *const *field_keys; /* with HTTP_UPLOAD, NULL-terminated: the parts that it takes */
     const char *const *query_keys; /* NULL-terminated: allowed query parameters; others are 400 */
     const char *tag;               /* "assets" */
     const char *operation;         /* "registerAsset" */
@@ -228,6 +268,8 @@ struct http_config {
     int64_t idle_usec;
     int64_t drain_usec;
     uint64_t rate_limit; /* requests a minute of one client; 0: no limit */
+    uint64_t uploads_max;
+    const char *upload_dir; /* not a row: where files are while they arrive */
     bool access_log;
     bool gzip;
     const char *cors_origins;
@@ -286,6 +328,8 @@ struct slice http_roles_text(struct arena *arena, unsigned roles);
 struct slice http_param(const struct http_call *call, const char *name);
 /* http_query returns a query parameter, or the empty slice; *out_found (may be NULL) says which. */
 struct slice http_query(const struct http_call *call, const char *name, bool *out_found);
+/* http_field returns a field of an upload, or the empty slice; *out_found (may be NULL). */
+struct slice http_field(const struct http_call *call, const char *name, bool *out_found);
 /* http_header returns a header by name (no case), or the empty slice. */
 struct slice http_header(const struct http_call *call, const char *name);
 struct http_page {

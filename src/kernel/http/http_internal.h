@@ -61,6 +61,8 @@ const char *http_allow_text(struct arena *req, unsigned methods);
 
 enum http_state {
     HTTP_NEW,      /* request line seen */
+    HTTP_AT_HEAD,  /* a worker looks who sends an upload, before its body */
+    HTTP_ADMITTED, /* it has looked: there is an answer, or the body may come */
     HTTP_BODY,     /* headers accepted, body arriving */
     HTTP_DRAIN,    /* answer known, a small body is read and dropped first */
     HTTP_QUEUED,   /* a worker has it */
@@ -75,6 +77,11 @@ struct http_answer {
     const char *allow;
     struct slice location;
     struct slice etag;
+    bool has_file; /* instead of `body`: so much of the call's file */
+    uint64_t file_from;
+    uint64_t file_len;
+    struct slice disposition;
+    struct slice content_range;
     bool retry_after;
     int64_t retry_sec; /* 0: one */
     bool limited;      /* the next three are told */
@@ -102,12 +109,16 @@ struct http_request {
     struct http_framing framing;
     struct buf body;
     size_t body_max;
+    uint64_t body_seen;       /* of an upload */
+    struct http_spool *spool; /* of an upload that is under way, or NULL */
+    struct cache_verdict verdict;
     struct buf out_buf;
     struct json_out out;
     struct http_answer answer;
     enum err err; /* that it was answered with */
     int method;
     int64_t begun_usec; /* monotonic */
+    int64_t body_usec;  /* an upload's body may come since; monotonic */
     char id[HTTP_ID_MAX];
 };
 
@@ -132,6 +143,36 @@ void http_reply_options(struct http_request *req, unsigned methods);
 void http_reply_bare(struct buf *out, enum err e, struct slice request_id);
 /* http_answer_policy returns the Content-Security-Policy that fits the content type. */
 const char *http_answer_policy(const struct http_answer *answer);
+
+/* ---- upload.c ---- */
+
+/* The whole of an upload may be so much larger than its file. */
+#define HTTP_UPLOAD_EXTRA_BYTES 65536
+
+/*
+ * http_upload_open makes ready for the body of an upload. Errors: ERR_UNSUPPORTED_MEDIA,
+ * ERR_OVERLOADED, ERR_DISK_FULL, ERR_IO.
+ */
+enum err http_upload_open(struct http_request *req, struct why *why) ERR_CHECKED;
+/*
+ * http_upload_feed takes bytes of the body. Errors: ERR_BODY_TOO_LARGE, ERR_DISK_FULL, ERR_IO,
+ * those of what is no such body.
+ */
+enum err http_upload_feed(struct http_request *req, struct slice bytes,
+                          struct why *why) ERR_CHECKED;
+/* http_upload_finish gives the call what came. Errors: ERR_INVALID_ENCODING. */
+enum err http_upload_finish(struct http_request *req, struct why *why) ERR_CHECKED;
+/* http_upload_close lets the file go; without one it does nothing. */
+void http_upload_close(struct http_request *req);
+/* http_upload_hash absorbs what an upload says, whatever its boundary is. */
+void http_upload_hash(const struct http_request *req, struct sha256 *stream);
+
+/* ---- file.c ---- */
+
+/* http_file_answer fills req->answer from the call's file. */
+void http_file_answer(struct http_request *req);
+/* http_file_close closes the call's file, if it is still the request's. */
+void http_file_close(struct http_request *req);
 
 /* ---- represent.c ---- */
 
@@ -328,6 +369,7 @@ struct http_server {
     uint16_t port;
     _Atomic int mode;
     _Atomic int64_t active; /* requests between request line and last byte */
+    _Atomic int64_t uploads;
     pthread_mutex_t idle_mutex;
     pthread_cond_t idle; /* active fell to 0 */
     pthread_mutex_t pool_mutex;

@@ -25,7 +25,7 @@ struct begin {
     struct http_answer answer;
 };
 
-/* Method, path with query, and body: the request that the key stands for. */
+/* Method, path with query, and what the body says: the request that the key stands for. */
 static void hash_request(const struct http_request *req, uint8_t out[HASH_BYTES])
 {
     static const uint8_t zero = 0;
@@ -37,6 +37,7 @@ static void hash_request(const struct http_request *req, uint8_t out[HASH_BYTES]
         sha256_update(stream, slice_of(&zero, 1)); /* in none of the parts */
     }
     sha256_update(stream, req->call.body);
+    http_upload_hash(req, stream);
     sha256_final(stream, &digest);
     sha256_free(stream);
     memcpy(out, digest.bytes, HASH_BYTES);

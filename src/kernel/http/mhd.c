@@ -8,8 +8,8 @@
 #define POOL_EXTRA 8192
 /* A body this small is read before it is refused, so that the connection can go on. */
 #define DRAIN_BYTES_MAX 65536
-/* Answers must be taken at this rate, or faster; see send_deadline. */
-#define SEND_BYTES_PER_SEC 16384
+/* Answers must be taken, and uploads must come, at this rate or faster. */
+#define LINE_BYTES_PER_SEC 16384
 #define BODY_START 4096
 #define VERSION_LEN 8 /* "HTTP/1.1" */
 
@@ -139,11 +139,17 @@ static enum err find_route(struct http_request *req, const struct http_segments 
     return OK;
 }
 
+static bool is_upload(const struct http_request *req)
+{
+    return req->call.route && (req->call.route->flags & HTTP_UPLOAD);
+}
+
 static enum err check_body(struct http_request *req, struct why *why)
 {
     const struct http_route *route = req->call.route;
     req->body_max =
         route->body_bytes_max ? route->body_bytes_max : (size_t)req->server->config.body_bytes_max;
+    req->body_max += is_upload(req) ? HTTP_UPLOAD_EXTRA_BYTES : 0;
     if (req->framing.length > req->body_max) {
         req->answer.close = true;
         return why_set(why, ERR_BODY_TOO_LARGE, NULL, "The body may have %zu bytes here.",
@@ -251,6 +257,13 @@ static bool add_optional(struct http_request *req, struct MHD_Response *response
         struct slice quoted = slice_format(arena, "\"%.*s\"", SLICE_ARG(a->etag));
         good = good && add_header(response, "ETag", slice_cstr(arena, quoted));
     }
+    if (a->disposition.len > 0) {
+        good = good && add_header(response, "Accept-Ranges", "bytes") &&
+               add_header(response, "Content-Disposition", slice_cstr(arena, a->disposition));
+    }
+    if (a->content_range.len > 0) {
+        good = good && add_header(response, "Content-Range", slice_cstr(arena, a->content_range));
+    }
     if (a->retry_after) {
         struct slice sec =
             slice_format(arena, "%lld", (long long)(a->retry_sec > 0 ? a->retry_sec : 1));
@@ -301,11 +314,40 @@ static bool add_headers(struct http_request *req, struct MHD_Response *response)
            add_cors(req, response) && add_optional(req, response);
 }
 
+static uint64_t answer_len(const struct http_answer *a)
+{
+    return a->has_file ? a->file_len : a->body.len;
+}
+
+/* What has gone over a line that is as slow as one may be took this long. */
+static int64_t line_usec(uint64_t bytes)
+{
+    return (int64_t)(bytes / LINE_BYTES_PER_SEC) * USEC_PER_SEC;
+}
+
 /* A client that does not read must not hold its connection for ever; a slow line may be slow. */
 static int64_t send_deadline(const struct http_request *req)
 {
-    int64_t slack = (int64_t)(req->answer.body.len / SEND_BYTES_PER_SEC) * USEC_PER_SEC;
+    int64_t slack = line_usec(answer_len(&req->answer));
     return clock_mono_usec() + req->server->config.request_usec + slack;
+}
+
+static struct MHD_Response *response_of(struct http_request *req)
+{
+    const struct http_answer *a = &req->answer;
+    struct http_file *file = &req->call.file;
+    if (a->has_file) {
+        struct MHD_Response *response =
+            MHD_create_response_from_fd_at_offset64(a->file_len, file->fd, a->file_from);
+        file->is_open = file->is_open && !response; /* MHD closes it */
+        return response;
+    }
+    /* MHD only reads what it takes without const. */
+    union {
+        const void *ours;
+        void *theirs;
+    } body = {.ours = a->body.ptr};
+    return MHD_create_response_from_buffer(a->body.len, body.theirs, MHD_RESPMEM_PERSISTENT);
 }
 
 static enum MHD_Result send_answer(struct http_request *req)
@@ -317,13 +359,7 @@ static enum MHD_Result send_answer(struct http_request *req)
     if (!http_conn_enter(req->conn, HTTP_PHASE_SENDING, send_deadline(req))) {
         return MHD_NO;
     }
-    /* MHD only reads what it takes without const. */
-    union {
-        const void *ours;
-        void *theirs;
-    } body = {.ours = a->body.ptr};
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(a->body.len, body.theirs, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response = response_of(req);
     if (!response) {
         return MHD_NO;
     }
@@ -336,18 +372,54 @@ static enum MHD_Result send_answer(struct http_request *req)
     return result;
 }
 
-/* Answers before the body was read. */
+/*
+ * Answers before the body was read. Many clients do not look for an answer while they send: a body
+ * that is not too long, and that of an upload, is read and dropped first.
+ */
 static enum MHD_Result answer_early(struct http_request *req)
 {
     const struct http_framing *f = &req->framing;
     bool has_body = f->chunked || f->length > 0;
-    bool is_small = !f->chunked && f->length <= DRAIN_BYTES_MAX && !f->expects_continue;
-    if (has_body && is_small && !req->answer.close) {
+    bool is_small = !f->chunked && f->length <= DRAIN_BYTES_MAX;
+    bool drains = (is_small || is_upload(req)) && !f->expects_continue;
+    if (has_body && drains && !req->answer.close) {
         req->state = HTTP_DRAIN;
         return MHD_YES;
     }
     req->answer.close = req->answer.close || has_body;
     return send_answer(req);
+}
+
+/* A worker has seen the head of an upload: it is answered, or its body may come. */
+static enum MHD_Result on_admitted(struct http_request *req)
+{
+    int64_t now = clock_mono_usec(); /* the time of the worker is not the client's */
+    if (!http_conn_enter(req->conn, HTTP_PHASE_BODY, now + req->server->config.request_usec)) {
+        return MHD_NO;
+    }
+    if (req->answer.status) {
+        return answer_early(req);
+    }
+    req->body_usec = now;
+    req->state = HTTP_BODY;
+    return MHD_YES;
+}
+
+/* Suspends the connection until a worker has come to the next state. */
+static enum MHD_Result ask_worker(struct http_request *req, enum http_state state)
+{
+    if (!http_conn_enter(req->conn, HTTP_PHASE_RUNNING, 0)) {
+        return MHD_NO;
+    }
+    if (!http_workers_reserve(req->server)) {
+        metric_add(&http_metrics[HTTP_METRIC_REJECTED_QUEUE], 1);
+        http_reply_error(req, ERR_OVERLOADED, NULL);
+        return state == HTTP_AT_HEAD ? on_admitted(req) : send_answer(req);
+    }
+    req->state = state;
+    MHD_suspend_connection(req->mhd);
+    http_workers_push(req);
+    return MHD_YES;
 }
 
 static enum MHD_Result on_head(struct http_request *req, const char *method, const char *version)
@@ -368,6 +440,9 @@ static enum MHD_Result on_head(struct http_request *req, const char *method, con
     if (req->answer.status) {
         return answer_early(req);
     }
+    if (is_upload(req)) {
+        return ask_worker(req, HTTP_AT_HEAD);
+    }
     if (req->framing.chunked || req->framing.length > 0) {
         /* Memory follows what arrives, not what is announced. */
         buf_init(&req->body, &req->arena, BODY_START);
@@ -376,18 +451,60 @@ static enum MHD_Result on_head(struct http_request *req, const char *method, con
     return MHD_YES;
 }
 
+/* MHD takes no answer in the middle of a body. */
+static enum MHD_Result refuse_body(struct http_request *req)
+{
+    req->err = ERR_BODY_TOO_LARGE;
+    req->answer.status = err_http_status(ERR_BODY_TOO_LARGE);
+    http_conn_refuse(req->conn, &req->arena, ERR_BODY_TOO_LARGE, req->call.request_id);
+    return MHD_NO;
+}
+
+/* The rest of an upload need not be kept. */
+static void refuse_upload(struct http_request *req, enum err e, const struct why *why)
+{
+    http_upload_close(req);
+    http_reply_error(req, e, why);
+    http_limit_tell(req, &req->verdict);
+    if (req->answer.status >= 500) {
+        LOG(LOG_ERROR, "http.upload_failed", log_slice("req", req->call.request_id), log_err(e),
+            log_why(why, e));
+    }
+}
+
+static enum MHD_Result on_upload(struct http_request *req, struct slice bytes)
+{
+    struct why why = {.err = OK};
+    if (bytes.len > req->body_max - req->body_seen) {
+        return refuse_body(req);
+    }
+    req->body_seen += bytes.len;
+    if (req->state == HTTP_DRAIN) {
+        return MHD_YES;
+    }
+    int64_t end = req->body_usec + req->server->config.request_usec + line_usec(req->body_seen);
+    if (!http_conn_enter(req->conn, HTTP_PHASE_BODY, end)) {
+        return MHD_NO;
+    }
+    enum err e = http_upload_feed(req, bytes, &why);
+    if (e) {
+        refuse_upload(req, e, &why);
+        req->state = HTTP_DRAIN;
+    }
+    return MHD_YES;
+}
+
 static enum MHD_Result on_body(struct http_request *req, const char *bytes, size_t len)
 {
+    if (is_upload(req)) {
+        return on_upload(req, slice_of(bytes, len));
+    }
     if (req->state == HTTP_DRAIN) {
         return MHD_YES;
     }
     ASSERT(req->state == HTTP_BODY);
     if (len > req->body_max - req->body.len) {
-        /* MHD takes no answer in the middle of a body. */
-        req->err = ERR_BODY_TOO_LARGE;
-        req->answer.status = err_http_status(ERR_BODY_TOO_LARGE);
-        http_conn_refuse(req->conn, &req->arena, ERR_BODY_TOO_LARGE, req->call.request_id);
-        return MHD_NO;
+        return refuse_body(req);
     }
     buf_add(&req->body, bytes, len);
     return MHD_YES;
@@ -395,19 +512,14 @@ static enum MHD_Result on_body(struct http_request *req, const char *bytes, size
 
 static enum MHD_Result on_whole(struct http_request *req)
 {
-    req->call.body = buf_slice(&req->body);
-    if (!http_conn_enter(req->conn, HTTP_PHASE_RUNNING, 0)) {
-        return MHD_NO;
-    }
-    if (!http_workers_reserve(req->server)) {
-        metric_add(&http_metrics[HTTP_METRIC_REJECTED_QUEUE], 1);
-        http_reply_error(req, ERR_OVERLOADED, NULL);
+    struct why why = {.err = OK};
+    enum err e = is_upload(req) ? http_upload_finish(req, &why) : OK;
+    if (e) {
+        refuse_upload(req, e, &why);
         return send_answer(req);
     }
-    req->state = HTTP_QUEUED;
-    MHD_suspend_connection(req->mhd);
-    http_workers_push(req);
-    return MHD_YES;
+    req->call.body = buf_slice(&req->body);
+    return ask_worker(req, HTTP_QUEUED);
 }
 
 /* ---- MHD's callbacks ------------------------------------------------------------------------- */
@@ -452,6 +564,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
     switch (req->state) {
     case HTTP_NEW:
         return on_head(req, method, version);
+    case HTTP_ADMITTED:
+        return on_admitted(req);
     case HTTP_BODY:
     case HTTP_DRAIN:
         if (*len > 0) {
@@ -462,6 +576,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
         return req->state == HTTP_BODY ? on_whole(req) : send_answer(req);
     case HTTP_ANSWERED:
         return send_answer(req);
+    case HTTP_AT_HEAD:
     case HTTP_QUEUED:
     case HTTP_SENT:
         break;
@@ -486,7 +601,7 @@ static void account(const struct http_request *req)
         log_slice("method", req->call.method),
         log_text("route", req->call.route ? req->call.route->path : ""),
         log_u64("status", (uint64_t)a->status), log_i64("dur_usec", took),
-        log_u64("bytes", a->body.len), log_slice("client", req->call.client));
+        log_u64("bytes", answer_len(a)), log_slice("client", req->call.client));
 }
 
 static void end_request(struct http_conn *conn)

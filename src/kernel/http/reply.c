@@ -63,6 +63,10 @@ void http_reply_success(struct http_request *req)
     /* A body of the handler's own may tell trouble: health answers 503 with what is wrong. */
     ASSERT(call->status >= 200 && call->status < (is_raw ? 600 : 400));
     ASSERT(is_header_safe(call->etag) && is_header_safe(call->location));
+    if (is_raw && call->file.is_open) {
+        http_file_answer(req);
+        return;
+    }
     if (!is_raw && !is_empty) {
         close_envelope(req);
     }

@@ -62,7 +62,7 @@ void http_represent(struct http_request *req)
 {
     struct http_answer *a = &req->answer;
     bool raw = (req->call.route->flags & HTTP_RAW) != 0;
-    if (!a->is_get || a->status != 200 || a->body.len == 0) {
+    if (!a->is_get || a->status != 200 || a->has_file || a->body.len == 0) {
         return;
     }
     if (a->etag.len == 0 && !raw) {

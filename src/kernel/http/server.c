@@ -43,6 +43,8 @@ static void request_free(struct http_request *req)
 void http_request_give(struct http_request *req)
 {
     struct http_server *server = req->server;
+    http_upload_close(req);
+    http_file_close(req);
     arena_clear(&req->arena);
     pthread_mutex_lock(&server->pool_mutex);
     bool keep = server->pooled < POOLED_MAX;
@@ -85,21 +87,20 @@ static void fit_descriptors(struct http_server *server)
 {
     struct rlimit limit;
     size_t want = (size_t)server->config.connections_max;
+    size_t other = HTTP_DESCRIPTORS_OTHER + (size_t)server->config.uploads_max;
     server->conns.count_max = want;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
         return;
     }
-    if (limit.rlim_cur < want + HTTP_DESCRIPTORS_OTHER) {
+    if (limit.rlim_cur < want + other) {
         rlim_t before = limit.rlim_cur;
-        rlim_t wanted = want + HTTP_DESCRIPTORS_OTHER;
+        rlim_t wanted = want + other;
         limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
         if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
             limit.rlim_cur = before;
         }
     }
-    size_t room = limit.rlim_cur > HTTP_DESCRIPTORS_OTHER * 2
-                      ? limit.rlim_cur - HTTP_DESCRIPTORS_OTHER
-                      : HTTP_DESCRIPTORS_OTHER;
+    size_t room = limit.rlim_cur > other * 2 ? limit.rlim_cur - other : other;
     if (room < want) {
         server->conns.count_max = room;
         LOG(LOG_WARN, "http.connections_limited", log_u64("connections_max", want),

@@ -87,18 +87,43 @@ static bool wants_once(const struct http_request *req)
            !(req->call.route->flags & HTTP_NO_IDEMPOTENCY);
 }
 
+/* Who calls and what he may. Of an upload that is known from its head on. */
+static enum err admit(struct http_request *req, struct why *why)
+{
+    if (req->spool) {
+        return OK;
+    }
+    enum err e = http_limit_take(req, &req->verdict, why);
+    return e ? e : http_admit(req, why);
+}
+
+/* An upload whose body has not come: an answer is left only when it need not come. */
+static void serve_head(struct http_request *req)
+{
+    struct why why = {.err = OK};
+    enum err e = admit(req, &why);
+    e = e ? e : decode(req, &why);
+    e = e ? e : http_upload_open(req, &why);
+    if (e) {
+        fail(req, e, &why);
+        http_limit_tell(req, &req->verdict);
+    }
+}
+
 void http_serve(struct http_request *req)
 {
     struct why why = {.err = OK};
-    struct cache_verdict verdict = {0};
-    enum err e = http_limit_take(req, &verdict, &why);
-    e = e ? e : http_admit(req, &why);
-    if (!e && http_final_find(req)) {
-        http_represent(req);
-        http_limit_tell(req, &verdict);
+    if (req->state == HTTP_AT_HEAD) {
+        serve_head(req);
         return;
     }
-    e = e ? e : decode(req, &why);
+    enum err e = admit(req, &why);
+    if (!e && http_final_find(req)) {
+        http_represent(req);
+        http_limit_tell(req, &req->verdict);
+        return;
+    }
+    e = e ? e : (req->spool ? OK : decode(req, &why));
     if (!e && wants_once(req)) {
         e = run_once(req, &why);
     } else if (!e) {
@@ -109,7 +134,7 @@ void http_serve(struct http_request *req)
     if (e) {
         fail(req, e, &why);
     }
-    http_limit_tell(req, &verdict);
+    http_limit_tell(req, &req->verdict);
 }
 
 struct audit_entry http_audit(const struct http_call *call, const struct audit_action *action)
@@ -206,7 +231,7 @@ static void *worker_main(void *arg)
         } else {
             http_serve(req);
         }
-        req->state = HTTP_ANSWERED;
+        req->state = req->state == HTTP_AT_HEAD ? HTTP_ADMITTED : HTTP_ANSWERED;
         /* From here on the request belongs to its I/O thread again. */
         MHD_resume_connection(req->mhd);
     }

@@ -76,6 +76,7 @@ static void public_contract_holds(void **state)
         {ERR_LENGTH_REQUIRED, "length_required", 411},
         {ERR_BODY_TOO_LARGE, "body_too_large", 413},
         {ERR_UNSUPPORTED_MEDIA, "unsupported_media", 415},
+        {ERR_RANGE, "range_not_satisfiable", 416},
         {ERR_RATE_LIMITED, "rate_limited", 429},
         {ERR_HEADERS_TOO_LARGE, "headers_too_large", 431},
         {ERR_INTERNAL, "internal", 500},
