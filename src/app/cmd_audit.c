@@ -11,6 +11,7 @@
 #include "kernel/auth/auth.h"
 #include "kernel/base/check.h"
 #include "kernel/chain/chain_reconcile.h"
+#include "kernel/documents/documents.h"
 #include "kernel/ops/ops.h"
 #include "kernel/ops/ops_reindex.h"
 #include "kernel/relay/relay_checks.h"
@@ -150,7 +151,8 @@ void audit_actions_reference(struct buf *out)
                                          ops_jobs_audit_table(),     webhooks_audit_table(),
                                          auth_audit_table(),         jobs_audit_table(),
                                          operator_table(),           audit_own_table(),
-                                         ops_reindex_audit_table(),  chain_reconcile_audit_table()};
+                                         ops_reindex_audit_table(),  chain_reconcile_audit_table(),
+                                         documents_audit_table()};
     audit_reference(tables, sizeof(tables) / sizeof(tables[0]), out);
 }
 

@@ -167,6 +167,7 @@ static void reference_metrics(struct buf *out)
     store_metrics_register();
     audit_metrics_register();
     backup_metrics_register();
+    documents_metrics_register();
     metric_reference(out);
 }
 
@@ -182,10 +183,12 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
                                         webhooks_http_table(NULL),
                                         auth_http_table(NULL),
                                          leasing_market_http_table(NULL),
-                                         auth_sessions_http_table(NULL)};
+                                         auth_sessions_http_table(NULL),
+                                        documents_http_table(NULL)};
     const struct chain_table events = leasing_chain_table(NULL);
     struct job_table jobs[SCHEDULES_TABLES_MAX];
-    size_t job_tables = schedules_job_tables(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, jobs);
+    size_t job_tables =
+        schedules_job_tables(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, jobs);
     buf_format(out, "<!-- Written by `freehold reference %.*s`; do not edit. -->\n\n",
                SLICE_ARG(what));
     if (slice_equal_text(what, "errors")) {

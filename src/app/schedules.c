@@ -160,7 +160,7 @@ size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
                             struct leasing *leasing, struct settings *settings,
                             struct webhooks *webhooks, struct chain_reconciler *reconciler,
                             struct chain_expect_watch *expect, struct chain_options *chain,
-                            struct job_table out[SCHEDULES_TABLES_MAX])
+                            struct documents *documents, struct job_table out[SCHEDULES_TABLES_MAX])
 {
     const struct job_table tables[] = {
         {
@@ -177,6 +177,7 @@ size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
         chain_expect_job_table(expect),
         chain_reconcile_job_table(reconciler),
         chain_retry_job_table(chain),
+        documents_job_table(documents),
     };
     size_t count = sizeof tables / sizeof tables[0];
     ASSERT(count <= SCHEDULES_TABLES_MAX);

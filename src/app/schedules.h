@@ -13,10 +13,11 @@
 
 #include "app/settings.h"
 #include "domain/leasing/leasing.h"
+#include "kernel/documents/documents.h"
 #include "kernel/jobs/jobs.h"
 #include "kernel/ops/ops.h"
 
-#define SCHEDULES_TABLES_MAX 10
+#define SCHEDULES_TABLES_MAX 12
 
 /*
  * schedules_job_tables writes all job tables of the program; returns how many. NULL everywhere
@@ -26,6 +27,7 @@ size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
                             struct leasing *leasing, struct settings *settings,
                             struct webhooks *webhooks, struct chain_reconciler *reconciler,
                             struct chain_expect_watch *expect, struct chain_options *chain,
+                            struct documents *documents,
                             struct job_table out[SCHEDULES_TABLES_MAX]);
 
 #endif

@@ -580,9 +580,9 @@ static enum err start_jobs(struct service *s, struct why *why)
     s->reconciler = leasing_reconciler(s->leasing);
     chain_reconcile_metrics_register();
     webhooks_init(&s->webhooks, &s->settings->webhooks, s->store, webhook_events);
-    size_t count =
-        schedules_job_tables(&s->ops, &s->retention, s->leasing, s->settings, &s->webhooks,
-                             &s->reconciler, &s->expect, &s->chain_options, s->job_tables);
+    size_t count = schedules_job_tables(&s->ops, &s->retention, s->leasing, s->settings,
+                                        &s->webhooks, &s->reconciler, &s->expect, &s->chain_options,
+                                        &s->documents, s->job_tables);
     enum err e = jobs_catalog_new(&s->boot, s->job_tables, count, &s->ops.jobs, why);
     if (e == OK && has_role(s, ROLE_JOBS)) {
         e = jobs_new(&s->jobs, s->store, &s->settings->jobs, s->job_tables, count, why);
@@ -605,11 +605,24 @@ static enum err start_http(struct service *s, struct why *why)
         auth_http_table(&s->auth),
         leasing_market_http_table(s->leasing),
         auth_sessions_http_table(&s->auth),
+        documents_http_table(&s->documents),
     };
     _Static_assert(sizeof tables <= sizeof s->http_tables, "more room for tables");
     memcpy(s->http_tables, tables, sizeof tables);
-    size_t count = has_role(s, ROLE_API) ? sizeof tables / sizeof tables[0] : 1;
+    size_t count = 1;
+    if (has_role(s, ROLE_API)) {
+        count = sizeof tables / sizeof tables[0];
+        s->settings->http.upload_dir = s->documents.files->spool_dir;
+    }
     return http_start(&s->http, &s->settings->http, s->http_tables, count, s->store, why);
+}
+
+static enum err start_documents(struct service *s, struct why *why)
+{
+    const struct documents_port port = {.has = leasing_has};
+    return has_role(s, ROLE_API) || has_role(s, ROLE_JOBS)
+               ? documents_init(&s->documents, &s->settings->documents, s->store, port, why)
+               : OK;
 }
 
 static void no_progress(const struct service *s, enum service_stage stage)
@@ -657,6 +670,9 @@ enum err service_new(struct settings *settings, service_progress_fn progress, st
         e = start_cache(s, why);
     }
     if (e == OK) {
+        e = start_documents(s, why);
+    }
+    if (e == OK) {
         e = start_jobs(s, why);
     }
     if (e == OK) {
@@ -693,6 +709,7 @@ void service_free(struct service *s)
         jobs_free(s->jobs);
     }
     webhooks_clear(&s->webhooks);
+    documents_clear(&s->documents);
     relay_stop(s->relay);
     chain_stop(s->chain);
     relay_free(s->relay);

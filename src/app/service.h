@@ -59,6 +59,7 @@ struct service {
     struct http_table http_tables[16];
     struct auth auth;
     struct webhooks webhooks;
+    struct documents documents;
     struct http_server *http;
     struct arena boot;
 };

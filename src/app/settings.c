@@ -120,6 +120,7 @@ void settings_init(struct settings *s)
     add(s, "Redis", cache_config_rows, cache_config_row_count, &s->cache);
     add(s, "Database", store_config_rows, store_config_row_count, &s->store);
     add(s, "Backups", backup_config_rows, backup_config_row_count, &s->backup);
+    add(s, "Documents", documents_config_rows, documents_config_row_count, &s->documents);
     add(s, "Chain", chain_config_rows, chain_config_row_count, &s->chain);
     add(s, "Relay", relay_config_rows, relay_config_row_count, &s->relay);
     add(s, "Wallets", wallet_rows, COUNT(wallet_rows), &s->wallets);

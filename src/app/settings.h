@@ -14,6 +14,7 @@
 #include "kernel/base/log.h"
 #include "kernel/cache/cache.h"
 #include "kernel/chain/chain.h"
+#include "kernel/documents/documents.h"
 #include "kernel/http/http.h"
 #include "kernel/inbox/inbox.h"
 #include "kernel/jobs/jobs.h"
@@ -56,6 +57,7 @@ struct settings {
     struct settings_devchain devchain;
     struct store_config store;
     struct backup_config backup;
+    struct documents_config documents;
     struct chain_config chain;
     struct relay_config relay;
     struct jobs_config jobs;

@@ -90,6 +90,17 @@ extern const struct store_statement chain_sql_reorg_insert;
 extern const struct store_statement chain_sql_source_insert;
 extern const struct store_statement chain_sql_sources_list;
 extern const struct store_statement chain_sql_totals;
+extern const struct store_statement documents_sql_by_hash;
+extern const struct store_statement documents_sql_checked;
+extern const struct store_statement documents_sql_count;
+extern const struct store_statement documents_sql_delete;
+extern const struct store_statement documents_sql_get;
+extern const struct store_statement documents_sql_insert;
+extern const struct store_statement documents_sql_link;
+extern const struct store_statement documents_sql_links;
+extern const struct store_statement documents_sql_list;
+extern const struct store_statement documents_sql_stalest;
+extern const struct store_statement documents_sql_unlink;
 extern const struct store_statement http_sql_idempotency_answer;
 extern const struct store_statement http_sql_idempotency_find;
 extern const struct store_statement http_sql_idempotency_forget;
@@ -253,8 +264,10 @@ extern const struct store_statement leasing_jobs_sql_nft_get;
 extern const struct store_statement leasing_jobs_sql_offer_find;
 extern const struct store_statement leasing_jobs_sql_offer_link;
 extern const struct store_statement leasing_jobs_sql_offers_unlink;
+extern const struct store_statement leasing_links_sql_asset_has;
 extern const struct store_statement leasing_links_sql_assets_clear;
 extern const struct store_statement leasing_links_sql_assets_drop;
+extern const struct store_statement leasing_links_sql_lease_has;
 extern const struct store_statement leasing_links_sql_leases_clear;
 extern const struct store_statement leasing_links_sql_offers_clear;
 extern const struct store_statement leasing_links_sql_types_clear;
@@ -467,7 +480,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 444,
+    .id = 457,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -505,7 +518,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 445,
+    .id = 458,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -530,7 +543,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 446,
+    .id = 459,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -556,7 +569,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 447,
+    .id = 460,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -617,7 +630,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 448,
+    .id = 461,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -666,7 +679,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 449,
+    .id = 462,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -691,7 +704,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 450,
+    .id = 463,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -728,7 +741,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 451,
+    .id = 464,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -783,7 +796,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 452,
+    .id = 465,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -815,7 +828,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 453,
+    .id = 466,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -840,7 +853,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 454,
+    .id = 467,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -860,7 +873,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 455,
+    .id = 468,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -877,7 +890,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 456,
+    .id = 469,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -915,7 +928,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 457,
+    .id = 470,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -955,7 +968,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 458,
+    .id = 471,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -980,7 +993,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 459,
+    .id = 472,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -1007,7 +1020,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 460,
+    .id = 473,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -1055,7 +1068,7 @@ static const struct store_column table_auth_keys_first_fields[] = {
 };
 static const struct store_statement table_auth_keys_first = {
     .name = "table_auth_keys_first",
-    .id = 461,
+    .id = 474,
     .writes = false,
     .sqlite =
         "SELECT key_id, name, secret_hash, roles, created_by, created_at, expires_at, revoked_at, used_at\n"
@@ -1090,7 +1103,7 @@ static const struct store_column table_auth_keys_next_fields[] = {
 };
 static const struct store_statement table_auth_keys_next = {
     .name = "table_auth_keys_next",
-    .id = 462,
+    .id = 475,
     .writes = false,
     .sqlite =
         "SELECT key_id, name, secret_hash, roles, created_by, created_at, expires_at, revoked_at, used_at\n"
@@ -1115,7 +1128,7 @@ static const struct store_column table_auth_keys_count_fields[] = {
 };
 static const struct store_statement table_auth_keys_count = {
     .name = "table_auth_keys_count",
-    .id = 463,
+    .id = 476,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_keys",
@@ -1138,7 +1151,7 @@ static const struct store_column table_auth_keys_insert_params[] = {
 };
 static const struct store_statement table_auth_keys_insert = {
     .name = "table_auth_keys_insert",
-    .id = 464,
+    .id = 477,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_keys (key_id, name, secret_hash, roles, created_by, created_at, expires_at, revoked_at, used_at)\n"
@@ -1175,7 +1188,7 @@ static const struct store_column table_auth_nonces_first_fields[] = {
 };
 static const struct store_statement table_auth_nonces_first = {
     .name = "table_auth_nonces_first",
-    .id = 465,
+    .id = 478,
     .writes = false,
     .sqlite =
         "SELECT nonce, expires_at\n"
@@ -1203,7 +1216,7 @@ static const struct store_column table_auth_nonces_next_fields[] = {
 };
 static const struct store_statement table_auth_nonces_next = {
     .name = "table_auth_nonces_next",
-    .id = 466,
+    .id = 479,
     .writes = false,
     .sqlite =
         "SELECT nonce, expires_at\n"
@@ -1228,7 +1241,7 @@ static const struct store_column table_auth_nonces_count_fields[] = {
 };
 static const struct store_statement table_auth_nonces_count = {
     .name = "table_auth_nonces_count",
-    .id = 467,
+    .id = 480,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_nonces",
@@ -1244,7 +1257,7 @@ static const struct store_column table_auth_nonces_insert_params[] = {
 };
 static const struct store_statement table_auth_nonces_insert = {
     .name = "table_auth_nonces_insert",
-    .id = 468,
+    .id = 481,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_nonces (nonce, expires_at)\n"
@@ -1276,7 +1289,7 @@ static const struct store_column table_auth_refreshes_first_fields[] = {
 };
 static const struct store_statement table_auth_refreshes_first = {
     .name = "table_auth_refreshes_first",
-    .id = 469,
+    .id = 482,
     .writes = false,
     .sqlite =
         "SELECT token_hash, session_id, issued_at, used_at\n"
@@ -1306,7 +1319,7 @@ static const struct store_column table_auth_refreshes_next_fields[] = {
 };
 static const struct store_statement table_auth_refreshes_next = {
     .name = "table_auth_refreshes_next",
-    .id = 470,
+    .id = 483,
     .writes = false,
     .sqlite =
         "SELECT token_hash, session_id, issued_at, used_at\n"
@@ -1331,7 +1344,7 @@ static const struct store_column table_auth_refreshes_count_fields[] = {
 };
 static const struct store_statement table_auth_refreshes_count = {
     .name = "table_auth_refreshes_count",
-    .id = 471,
+    .id = 484,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_refreshes",
@@ -1349,7 +1362,7 @@ static const struct store_column table_auth_refreshes_insert_params[] = {
 };
 static const struct store_statement table_auth_refreshes_insert = {
     .name = "table_auth_refreshes_insert",
-    .id = 472,
+    .id = 485,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_refreshes (token_hash, session_id, issued_at, used_at)\n"
@@ -1383,7 +1396,7 @@ static const struct store_column table_auth_roles_first_fields[] = {
 };
 static const struct store_statement table_auth_roles_first = {
     .name = "table_auth_roles_first",
-    .id = 473,
+    .id = 486,
     .writes = false,
     .sqlite =
         "SELECT address, role, granted_by, granted_at\n"
@@ -1414,7 +1427,7 @@ static const struct store_column table_auth_roles_next_fields[] = {
 };
 static const struct store_statement table_auth_roles_next = {
     .name = "table_auth_roles_next",
-    .id = 474,
+    .id = 487,
     .writes = false,
     .sqlite =
         "SELECT address, role, granted_by, granted_at\n"
@@ -1439,7 +1452,7 @@ static const struct store_column table_auth_roles_count_fields[] = {
 };
 static const struct store_statement table_auth_roles_count = {
     .name = "table_auth_roles_count",
-    .id = 475,
+    .id = 488,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_roles",
@@ -1457,7 +1470,7 @@ static const struct store_column table_auth_roles_insert_params[] = {
 };
 static const struct store_statement table_auth_roles_insert = {
     .name = "table_auth_roles_insert",
-    .id = 476,
+    .id = 489,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_roles (address, role, granted_by, granted_at)\n"
@@ -1493,7 +1506,7 @@ static const struct store_column table_auth_sessions_first_fields[] = {
 };
 static const struct store_statement table_auth_sessions_first = {
     .name = "table_auth_sessions_first",
-    .id = 477,
+    .id = 490,
     .writes = false,
     .sqlite =
         "SELECT session_id, address, created_at, expires_at, refreshed_at, revoked_at\n"
@@ -1525,7 +1538,7 @@ static const struct store_column table_auth_sessions_next_fields[] = {
 };
 static const struct store_statement table_auth_sessions_next = {
     .name = "table_auth_sessions_next",
-    .id = 478,
+    .id = 491,
     .writes = false,
     .sqlite =
         "SELECT session_id, address, created_at, expires_at, refreshed_at, revoked_at\n"
@@ -1550,7 +1563,7 @@ static const struct store_column table_auth_sessions_count_fields[] = {
 };
 static const struct store_statement table_auth_sessions_count = {
     .name = "table_auth_sessions_count",
-    .id = 479,
+    .id = 492,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_sessions",
@@ -1570,7 +1583,7 @@ static const struct store_column table_auth_sessions_insert_params[] = {
 };
 static const struct store_statement table_auth_sessions_insert = {
     .name = "table_auth_sessions_insert",
-    .id = 480,
+    .id = 493,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_sessions (session_id, address, created_at, expires_at, refreshed_at, revoked_at)\n"
@@ -1607,7 +1620,7 @@ static const struct store_column table_auth_signing_keys_first_fields[] = {
 };
 static const struct store_statement table_auth_signing_keys_first = {
     .name = "table_auth_signing_keys_first",
-    .id = 481,
+    .id = 494,
     .writes = false,
     .sqlite =
         "SELECT kid, public_key, created_at, verifies_until, revoked_at\n"
@@ -1638,7 +1651,7 @@ static const struct store_column table_auth_signing_keys_next_fields[] = {
 };
 static const struct store_statement table_auth_signing_keys_next = {
     .name = "table_auth_signing_keys_next",
-    .id = 482,
+    .id = 495,
     .writes = false,
     .sqlite =
         "SELECT kid, public_key, created_at, verifies_until, revoked_at\n"
@@ -1663,7 +1676,7 @@ static const struct store_column table_auth_signing_keys_count_fields[] = {
 };
 static const struct store_statement table_auth_signing_keys_count = {
     .name = "table_auth_signing_keys_count",
-    .id = 483,
+    .id = 496,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_signing_keys",
@@ -1682,7 +1695,7 @@ static const struct store_column table_auth_signing_keys_insert_params[] = {
 };
 static const struct store_statement table_auth_signing_keys_insert = {
     .name = "table_auth_signing_keys_insert",
-    .id = 484,
+    .id = 497,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_signing_keys (kid, public_key, created_at, verifies_until, revoked_at)\n"
@@ -1722,7 +1735,7 @@ static const struct store_column table_backup_runs_first_fields[] = {
 };
 static const struct store_statement table_backup_runs_first = {
     .name = "table_backup_runs_first",
-    .id = 485,
+    .id = 498,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -1758,7 +1771,7 @@ static const struct store_column table_backup_runs_next_fields[] = {
 };
 static const struct store_statement table_backup_runs_next = {
     .name = "table_backup_runs_next",
-    .id = 486,
+    .id = 499,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -1783,7 +1796,7 @@ static const struct store_column table_backup_runs_count_fields[] = {
 };
 static const struct store_statement table_backup_runs_count = {
     .name = "table_backup_runs_count",
-    .id = 487,
+    .id = 500,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM backup_runs",
@@ -1806,7 +1819,7 @@ static const struct store_column table_backup_runs_insert_params[] = {
 };
 static const struct store_statement table_backup_runs_insert = {
     .name = "table_backup_runs_insert",
-    .id = 488,
+    .id = 501,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count)\n"
@@ -1852,7 +1865,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 489,
+    .id = 502,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1891,7 +1904,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 490,
+    .id = 503,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1916,7 +1929,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 491,
+    .id = 504,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -1941,7 +1954,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 492,
+    .id = 505,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -1983,7 +1996,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 493,
+    .id = 506,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -2015,7 +2028,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 494,
+    .id = 507,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -2040,7 +2053,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 495,
+    .id = 508,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -2059,7 +2072,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 496,
+    .id = 509,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -2097,7 +2110,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 497,
+    .id = 510,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
@@ -2130,7 +2143,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 498,
+    .id = 511,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
@@ -2155,7 +2168,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 499,
+    .id = 512,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -2176,7 +2189,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 500,
+    .id = 513,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block)\n"
@@ -2227,7 +2240,7 @@ static const struct store_column table_chain_expectations_first_fields[] = {
 };
 static const struct store_statement table_chain_expectations_first = {
     .name = "table_chain_expectations_first",
-    .id = 501,
+    .id = 514,
     .writes = false,
     .sqlite =
         "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
@@ -2271,7 +2284,7 @@ static const struct store_column table_chain_expectations_next_fields[] = {
 };
 static const struct store_statement table_chain_expectations_next = {
     .name = "table_chain_expectations_next",
-    .id = 502,
+    .id = 515,
     .writes = false,
     .sqlite =
         "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
@@ -2296,7 +2309,7 @@ static const struct store_column table_chain_expectations_count_fields[] = {
 };
 static const struct store_statement table_chain_expectations_count = {
     .name = "table_chain_expectations_count",
-    .id = 503,
+    .id = 516,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_expectations",
@@ -2328,7 +2341,7 @@ static const struct store_column table_chain_expectations_insert_params[] = {
 };
 static const struct store_statement table_chain_expectations_insert = {
     .name = "table_chain_expectations_insert",
-    .id = 504,
+    .id = 517,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_expectations (expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at)\n"
@@ -2380,7 +2393,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 505,
+    .id = 518,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -2414,7 +2427,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 506,
+    .id = 519,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -2439,7 +2452,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 507,
+    .id = 520,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -2461,7 +2474,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 508,
+    .id = 521,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -2482,7 +2495,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 509,
+    .id = 522,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -2502,7 +2515,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 510,
+    .id = 523,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2537,7 +2550,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 511,
+    .id = 524,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -2568,7 +2581,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 512,
+    .id = 525,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -2593,7 +2606,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 513,
+    .id = 526,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -2611,7 +2624,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 514,
+    .id = 527,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -2634,6 +2647,254 @@ static const struct store_column table_chain_sources_columns[] = {
 };
 static const uint16_t table_chain_sources_key[] = {0, 1};
 
+static const struct store_column table_documents_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_documents_first_fields[] = {
+    {"document_id", STORE_TEXT, false},
+    {"filename", STORE_TEXT, false},
+    {"content_type", STORE_TEXT, false},
+    {"file_size", STORE_I64, false},
+    {"file_hash", STORE_HASH, false},
+    {"document_type", STORE_TEXT, false},
+    {"state", STORE_TEXT, false},
+    {"uploaded_by", STORE_TEXT, false},
+    {"created_at", STORE_TIME, false},
+    {"verified_at", STORE_TIME, false},
+    {"checked_at", STORE_TIME, false},
+};
+static const struct store_statement table_documents_first = {
+    .name = "table_documents_first",
+    .id = 528,
+    .writes = false,
+    .sqlite =
+        "SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by, created_at, verified_at, checked_at\n"
+        "FROM documents\n"
+        "ORDER BY document_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by, created_at, verified_at, checked_at\n"
+        "FROM documents\n"
+        "ORDER BY document_id\n"
+        "LIMIT $1::bigint",
+    .params = table_documents_first_params,
+    .param_count = 1,
+    .columns = table_documents_first_fields,
+    .column_count = 11,
+};
+
+static const struct store_column table_documents_next_params[] = {
+    {"after_document_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_documents_next_fields[] = {
+    {"document_id", STORE_TEXT, false},
+    {"filename", STORE_TEXT, false},
+    {"content_type", STORE_TEXT, false},
+    {"file_size", STORE_I64, false},
+    {"file_hash", STORE_HASH, false},
+    {"document_type", STORE_TEXT, false},
+    {"state", STORE_TEXT, false},
+    {"uploaded_by", STORE_TEXT, false},
+    {"created_at", STORE_TIME, false},
+    {"verified_at", STORE_TIME, false},
+    {"checked_at", STORE_TIME, false},
+};
+static const struct store_statement table_documents_next = {
+    .name = "table_documents_next",
+    .id = 529,
+    .writes = false,
+    .sqlite =
+        "SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by, created_at, verified_at, checked_at\n"
+        "FROM documents\n"
+        "WHERE document_id > ?1\n"
+        "ORDER BY document_id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by, created_at, verified_at, checked_at\n"
+        "FROM documents\n"
+        "WHERE document_id > $1::text\n"
+        "ORDER BY document_id\n"
+        "LIMIT $2::bigint",
+    .params = table_documents_next_params,
+    .param_count = 2,
+    .columns = table_documents_next_fields,
+    .column_count = 11,
+};
+
+static const struct store_column table_documents_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_documents_count = {
+    .name = "table_documents_count",
+    .id = 530,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM documents",
+    .postgres =
+        "SELECT count(*) AS rows FROM documents",
+    .columns = table_documents_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_documents_insert_params[] = {
+    {"document_id", STORE_TEXT, false},
+    {"filename", STORE_TEXT, false},
+    {"content_type", STORE_TEXT, false},
+    {"file_size", STORE_I64, false},
+    {"file_hash", STORE_HASH, false},
+    {"document_type", STORE_TEXT, false},
+    {"state", STORE_TEXT, false},
+    {"uploaded_by", STORE_TEXT, false},
+    {"created_at", STORE_TIME, false},
+    {"verified_at", STORE_TIME, false},
+    {"checked_at", STORE_TIME, false},
+};
+static const struct store_statement table_documents_insert = {
+    .name = "table_documents_insert",
+    .id = 531,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO documents (document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by, created_at, verified_at, checked_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    .postgres =
+        "INSERT INTO documents (document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by, created_at, verified_at, checked_at)\n"
+        "VALUES ($1::text, $2::text, $3::text, $4::bigint, $5::bytea, $6::text, $7::text, $8::text, $9::timestamptz, $10::timestamptz, $11::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY documents (document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by, created_at, verified_at, checked_at) FROM STDIN (FORMAT binary)",
+    .params = table_documents_insert_params,
+    .param_count = 11,
+};
+
+static const struct store_column table_documents_columns[] = {
+    {"document_id", STORE_TEXT, false},
+    {"filename", STORE_TEXT, false},
+    {"content_type", STORE_TEXT, false},
+    {"file_size", STORE_I64, false},
+    {"file_hash", STORE_HASH, false},
+    {"document_type", STORE_TEXT, false},
+    {"state", STORE_TEXT, false},
+    {"uploaded_by", STORE_TEXT, false},
+    {"created_at", STORE_TIME, false},
+    {"verified_at", STORE_TIME, false},
+    {"checked_at", STORE_TIME, false},
+};
+static const uint16_t table_documents_key[] = {0};
+
+static const struct store_column table_document_links_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_document_links_first_fields[] = {
+    {"document_id", STORE_TEXT, false},
+    {"subject_kind", STORE_TEXT, false},
+    {"subject_id", STORE_TEXT, false},
+    {"description", STORE_TEXT, false},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_document_links_first = {
+    .name = "table_document_links_first",
+    .id = 532,
+    .writes = false,
+    .sqlite =
+        "SELECT document_id, subject_kind, subject_id, description, created_at\n"
+        "FROM document_links\n"
+        "ORDER BY document_id, subject_kind, subject_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT document_id, subject_kind, subject_id, description, created_at\n"
+        "FROM document_links\n"
+        "ORDER BY document_id, subject_kind, subject_id\n"
+        "LIMIT $1::bigint",
+    .params = table_document_links_first_params,
+    .param_count = 1,
+    .columns = table_document_links_first_fields,
+    .column_count = 5,
+};
+
+static const struct store_column table_document_links_next_params[] = {
+    {"after_document_id", STORE_TEXT, false},
+    {"after_subject_kind", STORE_TEXT, false},
+    {"after_subject_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_document_links_next_fields[] = {
+    {"document_id", STORE_TEXT, false},
+    {"subject_kind", STORE_TEXT, false},
+    {"subject_id", STORE_TEXT, false},
+    {"description", STORE_TEXT, false},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_document_links_next = {
+    .name = "table_document_links_next",
+    .id = 533,
+    .writes = false,
+    .sqlite =
+        "SELECT document_id, subject_kind, subject_id, description, created_at\n"
+        "FROM document_links\n"
+        "WHERE (document_id, subject_kind, subject_id) > (?1, ?2, ?3)\n"
+        "ORDER BY document_id, subject_kind, subject_id\n"
+        "LIMIT ?4",
+    .postgres =
+        "SELECT document_id, subject_kind, subject_id, description, created_at\n"
+        "FROM document_links\n"
+        "WHERE (document_id, subject_kind, subject_id) > ($1::text, $2::text, $3::text)\n"
+        "ORDER BY document_id, subject_kind, subject_id\n"
+        "LIMIT $4::bigint",
+    .params = table_document_links_next_params,
+    .param_count = 4,
+    .columns = table_document_links_next_fields,
+    .column_count = 5,
+};
+
+static const struct store_column table_document_links_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_document_links_count = {
+    .name = "table_document_links_count",
+    .id = 534,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM document_links",
+    .postgres =
+        "SELECT count(*) AS rows FROM document_links",
+    .columns = table_document_links_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_document_links_insert_params[] = {
+    {"document_id", STORE_TEXT, false},
+    {"subject_kind", STORE_TEXT, false},
+    {"subject_id", STORE_TEXT, false},
+    {"description", STORE_TEXT, false},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_document_links_insert = {
+    .name = "table_document_links_insert",
+    .id = 535,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO document_links (document_id, subject_kind, subject_id, description, created_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5)",
+    .postgres =
+        "INSERT INTO document_links (document_id, subject_kind, subject_id, description, created_at)\n"
+        "VALUES ($1::text, $2::text, $3::text, $4::text, $5::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY document_links (document_id, subject_kind, subject_id, description, created_at) FROM STDIN (FORMAT binary)",
+    .params = table_document_links_insert_params,
+    .param_count = 5,
+};
+
+static const struct store_column table_document_links_columns[] = {
+    {"document_id", STORE_TEXT, false},
+    {"subject_kind", STORE_TEXT, false},
+    {"subject_id", STORE_TEXT, false},
+    {"description", STORE_TEXT, false},
+    {"created_at", STORE_TIME, false},
+};
+static const uint16_t table_document_links_key[] = {0, 1, 2};
+
 static const struct store_column table_http_idempotency_first_params[] = {
     {"max_rows", STORE_I64, false},
 };
@@ -2652,7 +2913,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 515,
+    .id = 536,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -2691,7 +2952,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 516,
+    .id = 537,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -2716,7 +2977,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 517,
+    .id = 538,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -2741,7 +3002,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 518,
+    .id = 539,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -2784,7 +3045,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 519,
+    .id = 540,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -2817,7 +3078,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 520,
+    .id = 541,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -2842,7 +3103,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 521,
+    .id = 542,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -2862,7 +3123,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 522,
+    .id = 543,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -2896,7 +3157,7 @@ static const struct store_column table_installation_first_fields[] = {
 };
 static const struct store_statement table_installation_first = {
     .name = "table_installation_first",
-    .id = 523,
+    .id = 544,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -2924,7 +3185,7 @@ static const struct store_column table_installation_next_fields[] = {
 };
 static const struct store_statement table_installation_next = {
     .name = "table_installation_next",
-    .id = 524,
+    .id = 545,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -2949,7 +3210,7 @@ static const struct store_column table_installation_count_fields[] = {
 };
 static const struct store_statement table_installation_count = {
     .name = "table_installation_count",
-    .id = 525,
+    .id = 546,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM installation",
@@ -2965,7 +3226,7 @@ static const struct store_column table_installation_insert_params[] = {
 };
 static const struct store_statement table_installation_insert = {
     .name = "table_installation_insert",
-    .id = 526,
+    .id = 547,
     .writes = true,
     .sqlite =
         "INSERT INTO installation (single, id)\n"
@@ -2997,7 +3258,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 527,
+    .id = 548,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -3027,7 +3288,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 528,
+    .id = 549,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -3052,7 +3313,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 529,
+    .id = 550,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -3070,7 +3331,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 530,
+    .id = 551,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired, spec)\n"
@@ -3103,7 +3364,7 @@ static const struct store_column table_job_queues_first_fields[] = {
 };
 static const struct store_statement table_job_queues_first = {
     .name = "table_job_queues_first",
-    .id = 531,
+    .id = 552,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -3132,7 +3393,7 @@ static const struct store_column table_job_queues_next_fields[] = {
 };
 static const struct store_statement table_job_queues_next = {
     .name = "table_job_queues_next",
-    .id = 532,
+    .id = 553,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -3157,7 +3418,7 @@ static const struct store_column table_job_queues_count_fields[] = {
 };
 static const struct store_statement table_job_queues_count = {
     .name = "table_job_queues_count",
-    .id = 533,
+    .id = 554,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_queues",
@@ -3174,7 +3435,7 @@ static const struct store_column table_job_queues_insert_params[] = {
 };
 static const struct store_statement table_job_queues_insert = {
     .name = "table_job_queues_insert",
-    .id = 534,
+    .id = 555,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated)\n"
@@ -3227,7 +3488,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 535,
+    .id = 556,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -3277,7 +3538,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 536,
+    .id = 557,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -3302,7 +3563,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 537,
+    .id = 558,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -3340,7 +3601,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 538,
+    .id = 559,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
@@ -3361,7 +3622,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 539,
+    .id = 560,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -3381,7 +3642,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 540,
+    .id = 561,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -3437,7 +3698,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 541,
+    .id = 562,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -3475,7 +3736,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 542,
+    .id = 563,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -3500,7 +3761,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 543,
+    .id = 564,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -3523,7 +3784,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 544,
+    .id = 565,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -3567,7 +3828,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 545,
+    .id = 566,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -3605,7 +3866,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 546,
+    .id = 567,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -3630,7 +3891,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 547,
+    .id = 568,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -3653,7 +3914,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 548,
+    .id = 569,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -3695,7 +3956,7 @@ static const struct store_column table_lease_dues_first_fields[] = {
 };
 static const struct store_statement table_lease_dues_first = {
     .name = "table_lease_dues_first",
-    .id = 549,
+    .id = 570,
     .writes = false,
     .sqlite =
         "SELECT lease_id, number, due_at, period_end, amount, paid, status\n"
@@ -3729,7 +3990,7 @@ static const struct store_column table_lease_dues_next_fields[] = {
 };
 static const struct store_statement table_lease_dues_next = {
     .name = "table_lease_dues_next",
-    .id = 550,
+    .id = 571,
     .writes = false,
     .sqlite =
         "SELECT lease_id, number, due_at, period_end, amount, paid, status\n"
@@ -3754,7 +4015,7 @@ static const struct store_column table_lease_dues_count_fields[] = {
 };
 static const struct store_statement table_lease_dues_count = {
     .name = "table_lease_dues_count",
-    .id = 551,
+    .id = 572,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_dues",
@@ -3775,7 +4036,7 @@ static const struct store_column table_lease_dues_insert_params[] = {
 };
 static const struct store_statement table_lease_dues_insert = {
     .name = "table_lease_dues_insert",
-    .id = 552,
+    .id = 573,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_dues (lease_id, number, due_at, period_end, amount, paid, status)\n"
@@ -3818,7 +4079,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 553,
+    .id = 574,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -3856,7 +4117,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 554,
+    .id = 575,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -3881,7 +4142,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 555,
+    .id = 576,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -3905,7 +4166,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 556,
+    .id = 577,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -3949,7 +4210,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 557,
+    .id = 578,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -3985,7 +4246,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 558,
+    .id = 579,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -4010,7 +4271,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 559,
+    .id = 580,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -4032,7 +4293,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 560,
+    .id = 581,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -4075,7 +4336,7 @@ static const struct store_column table_lease_schedules_first_fields[] = {
 };
 static const struct store_statement table_lease_schedules_first = {
     .name = "table_lease_schedules_first",
-    .id = 561,
+    .id = 582,
     .writes = false,
     .sqlite =
         "SELECT lease_id, lease_status, transaction_hash, rounds, instalments, total, paid, next_at, updated_at\n"
@@ -4110,7 +4371,7 @@ static const struct store_column table_lease_schedules_next_fields[] = {
 };
 static const struct store_statement table_lease_schedules_next = {
     .name = "table_lease_schedules_next",
-    .id = 562,
+    .id = 583,
     .writes = false,
     .sqlite =
         "SELECT lease_id, lease_status, transaction_hash, rounds, instalments, total, paid, next_at, updated_at\n"
@@ -4135,7 +4396,7 @@ static const struct store_column table_lease_schedules_count_fields[] = {
 };
 static const struct store_statement table_lease_schedules_count = {
     .name = "table_lease_schedules_count",
-    .id = 563,
+    .id = 584,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_schedules",
@@ -4158,7 +4419,7 @@ static const struct store_column table_lease_schedules_insert_params[] = {
 };
 static const struct store_statement table_lease_schedules_insert = {
     .name = "table_lease_schedules_insert",
-    .id = 564,
+    .id = 585,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_schedules (lease_id, lease_status, transaction_hash, rounds, instalments, total, paid, next_at, updated_at)\n"
@@ -4229,7 +4490,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 565,
+    .id = 586,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -4291,7 +4552,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 566,
+    .id = 587,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -4316,7 +4577,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 567,
+    .id = 588,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -4366,7 +4627,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 568,
+    .id = 589,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -4436,7 +4697,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 569,
+    .id = 590,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -4470,7 +4731,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 570,
+    .id = 591,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -4495,7 +4756,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 571,
+    .id = 592,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -4517,7 +4778,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 572,
+    .id = 593,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -4562,7 +4823,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 573,
+    .id = 594,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -4601,7 +4862,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 574,
+    .id = 595,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -4626,7 +4887,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 575,
+    .id = 596,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -4651,7 +4912,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 576,
+    .id = 597,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -4704,7 +4965,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 577,
+    .id = 598,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -4746,7 +5007,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 578,
+    .id = 599,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -4771,7 +5032,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 579,
+    .id = 600,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -4801,7 +5062,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 580,
+    .id = 601,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -4850,7 +5111,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 581,
+    .id = 602,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -4886,7 +5147,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 582,
+    .id = 603,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -4911,7 +5172,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 583,
+    .id = 604,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -4932,7 +5193,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 584,
+    .id = 605,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -4972,7 +5233,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 585,
+    .id = 606,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -5007,7 +5268,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 586,
+    .id = 607,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -5032,7 +5293,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 587,
+    .id = 608,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -5053,7 +5314,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 588,
+    .id = 609,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -5090,7 +5351,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 589,
+    .id = 610,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -5120,7 +5381,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 590,
+    .id = 611,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -5145,7 +5406,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 591,
+    .id = 612,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -5163,7 +5424,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 592,
+    .id = 613,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -5202,7 +5463,7 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 593,
+    .id = 614,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -5237,7 +5498,7 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 594,
+    .id = 615,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -5262,7 +5523,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 595,
+    .id = 616,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -5285,7 +5546,7 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 596,
+    .id = 617,
     .writes = true,
     .sqlite =
         "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
@@ -5323,7 +5584,7 @@ static const struct store_column table_relay_callers_first_fields[] = {
 };
 static const struct store_statement table_relay_callers_first = {
     .name = "table_relay_callers_first",
-    .id = 597,
+    .id = 618,
     .writes = false,
     .sqlite =
         "SELECT caller_id, next_nonce, updated_at\n"
@@ -5352,7 +5613,7 @@ static const struct store_column table_relay_callers_next_fields[] = {
 };
 static const struct store_statement table_relay_callers_next = {
     .name = "table_relay_callers_next",
-    .id = 598,
+    .id = 619,
     .writes = false,
     .sqlite =
         "SELECT caller_id, next_nonce, updated_at\n"
@@ -5377,7 +5638,7 @@ static const struct store_column table_relay_callers_count_fields[] = {
 };
 static const struct store_statement table_relay_callers_count = {
     .name = "table_relay_callers_count",
-    .id = 599,
+    .id = 620,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_callers",
@@ -5394,7 +5655,7 @@ static const struct store_column table_relay_callers_insert_params[] = {
 };
 static const struct store_statement table_relay_callers_insert = {
     .name = "table_relay_callers_insert",
-    .id = 600,
+    .id = 621,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_callers (caller_id, next_nonce, updated_at)\n"
@@ -5459,7 +5720,7 @@ static const struct store_column table_relay_intents_first_fields[] = {
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 601,
+    .id = 622,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
@@ -5521,7 +5782,7 @@ static const struct store_column table_relay_intents_next_fields[] = {
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 602,
+    .id = 623,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
@@ -5546,7 +5807,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 603,
+    .id = 624,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -5596,7 +5857,7 @@ static const struct store_column table_relay_intents_insert_params[] = {
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 604,
+    .id = 625,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id)\n"
@@ -5617,7 +5878,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 605,
+    .id = 626,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -5637,7 +5898,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 606,
+    .id = 627,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -5705,7 +5966,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 607,
+    .id = 628,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -5741,7 +6002,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 608,
+    .id = 629,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -5766,7 +6027,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 609,
+    .id = 630,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -5789,7 +6050,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 610,
+    .id = 631,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -5832,7 +6093,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 611,
+    .id = 632,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -5867,7 +6128,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 612,
+    .id = 633,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -5892,7 +6153,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 613,
+    .id = 634,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -5914,7 +6175,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 614,
+    .id = 635,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at)\n"
@@ -5953,7 +6214,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 615,
+    .id = 636,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -5986,7 +6247,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 616,
+    .id = 637,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -6011,7 +6272,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 617,
+    .id = 638,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -6030,7 +6291,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 618,
+    .id = 639,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -6075,7 +6336,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 619,
+    .id = 640,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -6116,7 +6377,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 620,
+    .id = 641,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -6141,7 +6402,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 621,
+    .id = 642,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -6169,7 +6430,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 622,
+    .id = 643,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -6217,7 +6478,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 623,
+    .id = 644,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -6253,7 +6514,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 624,
+    .id = 645,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -6278,7 +6539,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 625,
+    .id = 646,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -6300,7 +6561,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 626,
+    .id = 647,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -6343,7 +6604,7 @@ static const struct store_column table_sale_actions_first_fields[] = {
 };
 static const struct store_statement table_sale_actions_first = {
     .name = "table_sale_actions_first",
-    .id = 627,
+    .id = 648,
     .writes = false,
     .sqlite =
         "SELECT intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at\n"
@@ -6378,7 +6639,7 @@ static const struct store_column table_sale_actions_next_fields[] = {
 };
 static const struct store_statement table_sale_actions_next = {
     .name = "table_sale_actions_next",
-    .id = 628,
+    .id = 649,
     .writes = false,
     .sqlite =
         "SELECT intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at\n"
@@ -6403,7 +6664,7 @@ static const struct store_column table_sale_actions_count_fields[] = {
 };
 static const struct store_statement table_sale_actions_count = {
     .name = "table_sale_actions_count",
-    .id = 629,
+    .id = 650,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_actions",
@@ -6426,7 +6687,7 @@ static const struct store_column table_sale_actions_insert_params[] = {
 };
 static const struct store_statement table_sale_actions_insert = {
     .name = "table_sale_actions_insert",
-    .id = 630,
+    .id = 651,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_actions (intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at)\n"
@@ -6472,7 +6733,7 @@ static const struct store_column table_sale_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_sale_bid_requests_first = {
     .name = "table_sale_bid_requests_first",
-    .id = 631,
+    .id = 652,
     .writes = false,
     .sqlite =
         "SELECT request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at\n"
@@ -6509,7 +6770,7 @@ static const struct store_column table_sale_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_sale_bid_requests_next = {
     .name = "table_sale_bid_requests_next",
-    .id = 632,
+    .id = 653,
     .writes = false,
     .sqlite =
         "SELECT request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at\n"
@@ -6534,7 +6795,7 @@ static const struct store_column table_sale_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_sale_bid_requests_count = {
     .name = "table_sale_bid_requests_count",
-    .id = 633,
+    .id = 654,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_bid_requests",
@@ -6559,7 +6820,7 @@ static const struct store_column table_sale_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_sale_bid_requests_insert = {
     .name = "table_sale_bid_requests_insert",
-    .id = 634,
+    .id = 655,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_bid_requests (request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at)\n"
@@ -6607,7 +6868,7 @@ static const struct store_column table_sale_bids_first_fields[] = {
 };
 static const struct store_statement table_sale_bids_first = {
     .name = "table_sale_bids_first",
-    .id = 635,
+    .id = 656,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash\n"
@@ -6647,7 +6908,7 @@ static const struct store_column table_sale_bids_next_fields[] = {
 };
 static const struct store_statement table_sale_bids_next = {
     .name = "table_sale_bids_next",
-    .id = 636,
+    .id = 657,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash\n"
@@ -6672,7 +6933,7 @@ static const struct store_column table_sale_bids_count_fields[] = {
 };
 static const struct store_statement table_sale_bids_count = {
     .name = "table_sale_bids_count",
-    .id = 637,
+    .id = 658,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_bids",
@@ -6697,7 +6958,7 @@ static const struct store_column table_sale_bids_insert_params[] = {
 };
 static const struct store_statement table_sale_bids_insert = {
     .name = "table_sale_bids_insert",
-    .id = 638,
+    .id = 659,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_bids (chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash)\n"
@@ -6744,7 +7005,7 @@ static const struct store_column table_sale_requests_first_fields[] = {
 };
 static const struct store_statement table_sale_requests_first = {
     .name = "table_sale_requests_first",
-    .id = 639,
+    .id = 660,
     .writes = false,
     .sqlite =
         "SELECT request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at\n"
@@ -6780,7 +7041,7 @@ static const struct store_column table_sale_requests_next_fields[] = {
 };
 static const struct store_statement table_sale_requests_next = {
     .name = "table_sale_requests_next",
-    .id = 640,
+    .id = 661,
     .writes = false,
     .sqlite =
         "SELECT request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at\n"
@@ -6805,7 +7066,7 @@ static const struct store_column table_sale_requests_count_fields[] = {
 };
 static const struct store_statement table_sale_requests_count = {
     .name = "table_sale_requests_count",
-    .id = 641,
+    .id = 662,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_requests",
@@ -6829,7 +7090,7 @@ static const struct store_column table_sale_requests_insert_params[] = {
 };
 static const struct store_statement table_sale_requests_insert = {
     .name = "table_sale_requests_insert",
-    .id = 642,
+    .id = 663,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_requests (request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at)\n"
@@ -6871,7 +7132,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 643,
+    .id = 664,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -6907,7 +7168,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 644,
+    .id = 665,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -6932,7 +7193,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 645,
+    .id = 666,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -6952,7 +7213,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 646,
+    .id = 667,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -6988,7 +7249,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 647,
+    .id = 668,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -7020,7 +7281,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 648,
+    .id = 669,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -7045,7 +7306,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 649,
+    .id = 670,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -7063,7 +7324,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 650,
+    .id = 671,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -7104,7 +7365,7 @@ static const struct store_column table_token_sales_first_fields[] = {
 };
 static const struct store_statement table_token_sales_first = {
     .name = "table_token_sales_first",
-    .id = 651,
+    .id = 672,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash\n"
@@ -7143,7 +7404,7 @@ static const struct store_column table_token_sales_next_fields[] = {
 };
 static const struct store_statement table_token_sales_next = {
     .name = "table_token_sales_next",
-    .id = 652,
+    .id = 673,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash\n"
@@ -7168,7 +7429,7 @@ static const struct store_column table_token_sales_count_fields[] = {
 };
 static const struct store_statement table_token_sales_count = {
     .name = "table_token_sales_count",
-    .id = 653,
+    .id = 674,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_sales",
@@ -7193,7 +7454,7 @@ static const struct store_column table_token_sales_insert_params[] = {
 };
 static const struct store_statement table_token_sales_insert = {
     .name = "table_token_sales_insert",
-    .id = 654,
+    .id = 675,
     .writes = true,
     .sqlite =
         "INSERT INTO token_sales (chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash)\n"
@@ -7234,7 +7495,7 @@ static const struct store_column table_trading_balances_first_fields[] = {
 };
 static const struct store_statement table_trading_balances_first = {
     .name = "table_trading_balances_first",
-    .id = 655,
+    .id = 676,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -7265,7 +7526,7 @@ static const struct store_column table_trading_balances_next_fields[] = {
 };
 static const struct store_statement table_trading_balances_next = {
     .name = "table_trading_balances_next",
-    .id = 656,
+    .id = 677,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -7290,7 +7551,7 @@ static const struct store_column table_trading_balances_count_fields[] = {
 };
 static const struct store_statement table_trading_balances_count = {
     .name = "table_trading_balances_count",
-    .id = 657,
+    .id = 678,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_balances",
@@ -7308,7 +7569,7 @@ static const struct store_column table_trading_balances_insert_params[] = {
 };
 static const struct store_statement table_trading_balances_insert = {
     .name = "table_trading_balances_insert",
-    .id = 658,
+    .id = 679,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_balances (account, asset, total, locked)\n"
@@ -7348,7 +7609,7 @@ static const struct store_column table_trading_candles_first_fields[] = {
 };
 static const struct store_statement table_trading_candles_first = {
     .name = "table_trading_candles_first",
-    .id = 659,
+    .id = 680,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -7386,7 +7647,7 @@ static const struct store_column table_trading_candles_next_fields[] = {
 };
 static const struct store_statement table_trading_candles_next = {
     .name = "table_trading_candles_next",
-    .id = 660,
+    .id = 681,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -7411,7 +7672,7 @@ static const struct store_column table_trading_candles_count_fields[] = {
 };
 static const struct store_statement table_trading_candles_count = {
     .name = "table_trading_candles_count",
-    .id = 661,
+    .id = 682,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_candles",
@@ -7435,7 +7696,7 @@ static const struct store_column table_trading_candles_insert_params[] = {
 };
 static const struct store_statement table_trading_candles_insert = {
     .name = "table_trading_candles_insert",
-    .id = 662,
+    .id = 683,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_candles (pair, span_sec, begins, open, high, low, close, volume, notional, trades)\n"
@@ -7476,7 +7737,7 @@ static const struct store_column table_trading_cursor_first_fields[] = {
 };
 static const struct store_statement table_trading_cursor_first = {
     .name = "table_trading_cursor_first",
-    .id = 663,
+    .id = 684,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -7507,7 +7768,7 @@ static const struct store_column table_trading_cursor_next_fields[] = {
 };
 static const struct store_statement table_trading_cursor_next = {
     .name = "table_trading_cursor_next",
-    .id = 664,
+    .id = 685,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -7532,7 +7793,7 @@ static const struct store_column table_trading_cursor_count_fields[] = {
 };
 static const struct store_statement table_trading_cursor_count = {
     .name = "table_trading_cursor_count",
-    .id = 665,
+    .id = 686,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_cursor",
@@ -7551,7 +7812,7 @@ static const struct store_column table_trading_cursor_insert_params[] = {
 };
 static const struct store_statement table_trading_cursor_insert = {
     .name = "table_trading_cursor_insert",
-    .id = 666,
+    .id = 687,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_cursor (single, seq, venue_time, trades, places)\n"
@@ -7568,7 +7829,7 @@ static const struct store_statement table_trading_cursor_insert = {
 
 static const struct store_statement table_trading_cursor_clear = {
     .name = "table_trading_cursor_clear",
-    .id = 667,
+    .id = 688,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_cursor",
@@ -7597,7 +7858,7 @@ static const struct store_column table_trading_deltas_first_fields[] = {
 };
 static const struct store_statement table_trading_deltas_first = {
     .name = "table_trading_deltas_first",
-    .id = 668,
+    .id = 689,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -7629,7 +7890,7 @@ static const struct store_column table_trading_deltas_next_fields[] = {
 };
 static const struct store_statement table_trading_deltas_next = {
     .name = "table_trading_deltas_next",
-    .id = 669,
+    .id = 690,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -7654,7 +7915,7 @@ static const struct store_column table_trading_deltas_count_fields[] = {
 };
 static const struct store_statement table_trading_deltas_count = {
     .name = "table_trading_deltas_count",
-    .id = 670,
+    .id = 691,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_deltas",
@@ -7673,7 +7934,7 @@ static const struct store_column table_trading_deltas_insert_params[] = {
 };
 static const struct store_statement table_trading_deltas_insert = {
     .name = "table_trading_deltas_insert",
-    .id = 671,
+    .id = 692,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_deltas (pair, number, seq, changes, checksum)\n"
@@ -7709,7 +7970,7 @@ static const struct store_column table_trading_journal_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_first = {
     .name = "table_trading_journal_first",
-    .id = 672,
+    .id = 693,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -7740,7 +8001,7 @@ static const struct store_column table_trading_journal_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_next = {
     .name = "table_trading_journal_next",
-    .id = 673,
+    .id = 694,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -7765,7 +8026,7 @@ static const struct store_column table_trading_journal_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_count = {
     .name = "table_trading_journal_count",
-    .id = 674,
+    .id = 695,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal",
@@ -7784,7 +8045,7 @@ static const struct store_column table_trading_journal_insert_params[] = {
 };
 static const struct store_statement table_trading_journal_insert = {
     .name = "table_trading_journal_insert",
-    .id = 675,
+    .id = 696,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal (first_seq, next_seq, fence, chain_before, block)\n"
@@ -7824,7 +8085,7 @@ static const struct store_column table_trading_journal_limits_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_first = {
     .name = "table_trading_journal_limits_first",
-    .id = 676,
+    .id = 697,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -7859,7 +8120,7 @@ static const struct store_column table_trading_journal_limits_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_next = {
     .name = "table_trading_journal_limits_next",
-    .id = 677,
+    .id = 698,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -7884,7 +8145,7 @@ static const struct store_column table_trading_journal_limits_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_count = {
     .name = "table_trading_journal_limits_count",
-    .id = 678,
+    .id = 699,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal_limits",
@@ -7907,7 +8168,7 @@ static const struct store_column table_trading_journal_limits_insert_params[] = 
 };
 static const struct store_statement table_trading_journal_limits_insert = {
     .name = "table_trading_journal_limits_insert",
-    .id = 679,
+    .id = 700,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal_limits (single, pairs, assets, accounts, orders, balances, rights, holds, id_window)\n"
@@ -7947,7 +8208,7 @@ static const struct store_column table_trading_levels_first_fields[] = {
 };
 static const struct store_statement table_trading_levels_first = {
     .name = "table_trading_levels_first",
-    .id = 680,
+    .id = 701,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -7980,7 +8241,7 @@ static const struct store_column table_trading_levels_next_fields[] = {
 };
 static const struct store_statement table_trading_levels_next = {
     .name = "table_trading_levels_next",
-    .id = 681,
+    .id = 702,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -8005,7 +8266,7 @@ static const struct store_column table_trading_levels_count_fields[] = {
 };
 static const struct store_statement table_trading_levels_count = {
     .name = "table_trading_levels_count",
-    .id = 682,
+    .id = 703,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_levels",
@@ -8024,7 +8285,7 @@ static const struct store_column table_trading_levels_insert_params[] = {
 };
 static const struct store_statement table_trading_levels_insert = {
     .name = "table_trading_levels_insert",
-    .id = 683,
+    .id = 704,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_levels (pair, side, price, qty, orders)\n"
@@ -8063,7 +8324,7 @@ static const struct store_column table_trading_movements_first_fields[] = {
 };
 static const struct store_statement table_trading_movements_first = {
     .name = "table_trading_movements_first",
-    .id = 684,
+    .id = 705,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -8097,7 +8358,7 @@ static const struct store_column table_trading_movements_next_fields[] = {
 };
 static const struct store_statement table_trading_movements_next = {
     .name = "table_trading_movements_next",
-    .id = 685,
+    .id = 706,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -8122,7 +8383,7 @@ static const struct store_column table_trading_movements_count_fields[] = {
 };
 static const struct store_statement table_trading_movements_count = {
     .name = "table_trading_movements_count",
-    .id = 686,
+    .id = 707,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_movements",
@@ -8144,7 +8405,7 @@ static const struct store_column table_trading_movements_insert_params[] = {
 };
 static const struct store_statement table_trading_movements_insert = {
     .name = "table_trading_movements_insert",
-    .id = 687,
+    .id = 708,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_movements (seq, at, kind, id, account, receiver, asset, amount)\n"
@@ -8201,7 +8462,7 @@ static const struct store_column table_trading_orders_first_fields[] = {
 };
 static const struct store_statement table_trading_orders_first = {
     .name = "table_trading_orders_first",
-    .id = 688,
+    .id = 709,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -8250,7 +8511,7 @@ static const struct store_column table_trading_orders_next_fields[] = {
 };
 static const struct store_statement table_trading_orders_next = {
     .name = "table_trading_orders_next",
-    .id = 689,
+    .id = 710,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -8275,7 +8536,7 @@ static const struct store_column table_trading_orders_count_fields[] = {
 };
 static const struct store_statement table_trading_orders_count = {
     .name = "table_trading_orders_count",
-    .id = 690,
+    .id = 711,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_orders",
@@ -8312,7 +8573,7 @@ static const struct store_column table_trading_orders_insert_params[] = {
 };
 static const struct store_statement table_trading_orders_insert = {
     .name = "table_trading_orders_insert",
-    .id = 691,
+    .id = 712,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_orders (id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at)\n"
@@ -8374,7 +8635,7 @@ static const struct store_column table_trading_pairs_first_fields[] = {
 };
 static const struct store_statement table_trading_pairs_first = {
     .name = "table_trading_pairs_first",
-    .id = 692,
+    .id = 713,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -8413,7 +8674,7 @@ static const struct store_column table_trading_pairs_next_fields[] = {
 };
 static const struct store_statement table_trading_pairs_next = {
     .name = "table_trading_pairs_next",
-    .id = 693,
+    .id = 714,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -8438,7 +8699,7 @@ static const struct store_column table_trading_pairs_count_fields[] = {
 };
 static const struct store_statement table_trading_pairs_count = {
     .name = "table_trading_pairs_count",
-    .id = 694,
+    .id = 715,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_pairs",
@@ -8465,7 +8726,7 @@ static const struct store_column table_trading_pairs_insert_params[] = {
 };
 static const struct store_statement table_trading_pairs_insert = {
     .name = "table_trading_pairs_insert",
-    .id = 695,
+    .id = 716,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_pairs (pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum)\n"
@@ -8507,7 +8768,7 @@ static const struct store_column table_trading_snapshots_first_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_first = {
     .name = "table_trading_snapshots_first",
-    .id = 696,
+    .id = 717,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -8537,7 +8798,7 @@ static const struct store_column table_trading_snapshots_next_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_next = {
     .name = "table_trading_snapshots_next",
-    .id = 697,
+    .id = 718,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -8562,7 +8823,7 @@ static const struct store_column table_trading_snapshots_count_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_count = {
     .name = "table_trading_snapshots_count",
-    .id = 698,
+    .id = 719,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_snapshots",
@@ -8579,7 +8840,7 @@ static const struct store_column table_trading_snapshots_insert_params[] = {
 };
 static const struct store_statement table_trading_snapshots_insert = {
     .name = "table_trading_snapshots_insert",
-    .id = 699,
+    .id = 720,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_snapshots (seq, part, bytes)\n"
@@ -8616,7 +8877,7 @@ static const struct store_column table_trading_statistics_first_fields[] = {
 };
 static const struct store_statement table_trading_statistics_first = {
     .name = "table_trading_statistics_first",
-    .id = 700,
+    .id = 721,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -8650,7 +8911,7 @@ static const struct store_column table_trading_statistics_next_fields[] = {
 };
 static const struct store_statement table_trading_statistics_next = {
     .name = "table_trading_statistics_next",
-    .id = 701,
+    .id = 722,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -8675,7 +8936,7 @@ static const struct store_column table_trading_statistics_count_fields[] = {
 };
 static const struct store_statement table_trading_statistics_count = {
     .name = "table_trading_statistics_count",
-    .id = 702,
+    .id = 723,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_statistics",
@@ -8697,7 +8958,7 @@ static const struct store_column table_trading_statistics_insert_params[] = {
 };
 static const struct store_statement table_trading_statistics_insert = {
     .name = "table_trading_statistics_insert",
-    .id = 703,
+    .id = 724,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_statistics (pair, open, high, low, close, volume, notional, trades)\n"
@@ -8746,7 +9007,7 @@ static const struct store_column table_trading_trades_first_fields[] = {
 };
 static const struct store_statement table_trading_trades_first = {
     .name = "table_trading_trades_first",
-    .id = 704,
+    .id = 725,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -8787,7 +9048,7 @@ static const struct store_column table_trading_trades_next_fields[] = {
 };
 static const struct store_statement table_trading_trades_next = {
     .name = "table_trading_trades_next",
-    .id = 705,
+    .id = 726,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -8812,7 +9073,7 @@ static const struct store_column table_trading_trades_count_fields[] = {
 };
 static const struct store_statement table_trading_trades_count = {
     .name = "table_trading_trades_count",
-    .id = 706,
+    .id = 727,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_trades",
@@ -8841,7 +9102,7 @@ static const struct store_column table_trading_trades_insert_params[] = {
 };
 static const struct store_statement table_trading_trades_insert = {
     .name = "table_trading_trades_insert",
-    .id = 707,
+    .id = 728,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_trades (id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee)\n"
@@ -8886,7 +9147,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 708,
+    .id = 729,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -8916,7 +9177,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 709,
+    .id = 730,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -8941,7 +9202,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 710,
+    .id = 731,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -8959,7 +9220,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 711,
+    .id = 732,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -8980,7 +9241,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 712,
+    .id = 733,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -9000,7 +9261,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 713,
+    .id = 734,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -9033,7 +9294,7 @@ static const struct store_column table_webhook_endpoints_first_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_first = {
     .name = "table_webhook_endpoints_first",
-    .id = 714,
+    .id = 735,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -9065,7 +9326,7 @@ static const struct store_column table_webhook_endpoints_next_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_next = {
     .name = "table_webhook_endpoints_next",
-    .id = 715,
+    .id = 736,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -9090,7 +9351,7 @@ static const struct store_column table_webhook_endpoints_count_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_count = {
     .name = "table_webhook_endpoints_count",
-    .id = 716,
+    .id = 737,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM webhook_endpoints",
@@ -9110,7 +9371,7 @@ static const struct store_column table_webhook_endpoints_insert_params[] = {
 };
 static const struct store_statement table_webhook_endpoints_insert = {
     .name = "table_webhook_endpoints_insert",
-    .id = 717,
+    .id = 738,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_endpoints (endpoint_id, url, events, secret_version, rotated_at, created_at)\n"
@@ -9154,7 +9415,7 @@ static const struct store_column table_webhook_deliveries_first_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_first = {
     .name = "table_webhook_deliveries_first",
-    .id = 718,
+    .id = 739,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
@@ -9192,7 +9453,7 @@ static const struct store_column table_webhook_deliveries_next_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_next = {
     .name = "table_webhook_deliveries_next",
-    .id = 719,
+    .id = 740,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
@@ -9217,7 +9478,7 @@ static const struct store_column table_webhook_deliveries_count_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_count = {
     .name = "table_webhook_deliveries_count",
-    .id = 720,
+    .id = 741,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM webhook_deliveries",
@@ -9243,7 +9504,7 @@ static const struct store_column table_webhook_deliveries_insert_params[] = {
 };
 static const struct store_statement table_webhook_deliveries_insert = {
     .name = "table_webhook_deliveries_insert",
-    .id = 721,
+    .id = 742,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_deliveries (seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at)\n"
@@ -9264,7 +9525,7 @@ static const struct store_column table_webhook_deliveries_number_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_number = {
     .name = "table_webhook_deliveries_number",
-    .id = 722,
+    .id = 743,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM webhook_deliveries",
@@ -9284,7 +9545,7 @@ static const struct store_column table_webhook_deliveries_renumber_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_renumber = {
     .name = "table_webhook_deliveries_renumber",
-    .id = 723,
+    .id = 744,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -9334,7 +9595,7 @@ static const struct store_column table_x402_payments_first_fields[] = {
 };
 static const struct store_statement table_x402_payments_first = {
     .name = "table_x402_payments_first",
-    .id = 724,
+    .id = 745,
     .writes = false,
     .sqlite =
         "SELECT chain_id, asset, payer, nonce, pay_to, amount, valid_before, resource, request_hash, payload, state, reason, transaction_hash, reserved_at, ended_at\n"
@@ -9378,7 +9639,7 @@ static const struct store_column table_x402_payments_next_fields[] = {
 };
 static const struct store_statement table_x402_payments_next = {
     .name = "table_x402_payments_next",
-    .id = 725,
+    .id = 746,
     .writes = false,
     .sqlite =
         "SELECT chain_id, asset, payer, nonce, pay_to, amount, valid_before, resource, request_hash, payload, state, reason, transaction_hash, reserved_at, ended_at\n"
@@ -9403,7 +9664,7 @@ static const struct store_column table_x402_payments_count_fields[] = {
 };
 static const struct store_statement table_x402_payments_count = {
     .name = "table_x402_payments_count",
-    .id = 726,
+    .id = 747,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM x402_payments",
@@ -9432,7 +9693,7 @@ static const struct store_column table_x402_payments_insert_params[] = {
 };
 static const struct store_statement table_x402_payments_insert = {
     .name = "table_x402_payments_insert",
-    .id = 727,
+    .id = 748,
     .writes = true,
     .sqlite =
         "INSERT INTO x402_payments (chain_id, asset, payer, nonce, pay_to, amount, valid_before, resource, request_hash, payload, state, reason, transaction_hash, reserved_at, ended_at)\n"
@@ -9676,6 +9937,30 @@ static const struct store_table sql_catalog_tables[] = {
         .next = &table_chain_sources_next,
         .count = &table_chain_sources_count,
         .insert = &table_chain_sources_insert,
+    },
+    {
+        .name = "documents",
+        .columns = table_documents_columns,
+        .column_count = 11,
+        .key = table_documents_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_documents_first,
+        .next = &table_documents_next,
+        .count = &table_documents_count,
+        .insert = &table_documents_insert,
+    },
+    {
+        .name = "document_links",
+        .columns = table_document_links_columns,
+        .column_count = 5,
+        .key = table_document_links_key,
+        .key_count = 3,
+        .rows_fresh = 0,
+        .first = &table_document_links_first,
+        .next = &table_document_links_next,
+        .count = &table_document_links_count,
+        .insert = &table_document_links_insert,
     },
     {
         .name = "http_idempotency",
@@ -10409,6 +10694,17 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &chain_sql_source_insert,
     &chain_sql_sources_list,
     &chain_sql_totals,
+    &documents_sql_by_hash,
+    &documents_sql_checked,
+    &documents_sql_count,
+    &documents_sql_delete,
+    &documents_sql_get,
+    &documents_sql_insert,
+    &documents_sql_link,
+    &documents_sql_links,
+    &documents_sql_list,
+    &documents_sql_stalest,
+    &documents_sql_unlink,
     &http_sql_idempotency_answer,
     &http_sql_idempotency_find,
     &http_sql_idempotency_forget,
@@ -10572,8 +10868,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &leasing_jobs_sql_offer_find,
     &leasing_jobs_sql_offer_link,
     &leasing_jobs_sql_offers_unlink,
+    &leasing_links_sql_asset_has,
     &leasing_links_sql_assets_clear,
     &leasing_links_sql_assets_drop,
+    &leasing_links_sql_lease_has,
     &leasing_links_sql_leases_clear,
     &leasing_links_sql_offers_clear,
     &leasing_links_sql_types_clear,
@@ -10837,6 +11135,14 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_chain_sources_next,
     &table_chain_sources_count,
     &table_chain_sources_insert,
+    &table_documents_first,
+    &table_documents_next,
+    &table_documents_count,
+    &table_documents_insert,
+    &table_document_links_first,
+    &table_document_links_next,
+    &table_document_links_count,
+    &table_document_links_insert,
     &table_http_idempotency_first,
     &table_http_idempotency_next,
     &table_http_idempotency_count,
@@ -14779,6 +15085,71 @@ static const struct store_migration sql_catalog_migrations[] = {
             "DROP TABLE auth_nonces;",
     },
     {
+        .version = 26,
+        .name = "documents",
+        .checksum = "ae464dcc6f633cdbd5d257ecf8295bd3e3894cecc9ecf760b1bb38eb7312f36c",
+        .up_sqlite =
+            "CREATE TABLE documents (\n"
+            "    document_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    filename TEXT NOT NULL,\n"
+            "    content_type TEXT NOT NULL,\n"
+            "    file_size INTEGER NOT NULL CHECK (file_size > 0),\n"
+            "    file_hash BLOB CONSTRAINT file_hash_is_hash CHECK (length(file_hash) = 32) NOT NULL UNIQUE,\n"
+            "    document_type TEXT NOT NULL\n"
+            "        CHECK (document_type IN ('manual', 'certification', 'specification', 'lease_agreement')),\n"
+            "    state TEXT NOT NULL CHECK (state IN ('stored', 'damaged', 'missing')),\n"
+            "    uploaded_by TEXT NOT NULL,\n"
+            "    created_at INTEGER NOT NULL,\n"
+            "    verified_at INTEGER NOT NULL,\n"
+            "    checked_at INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "CREATE INDEX idx_documents_type ON documents (document_type);\n"
+            "CREATE INDEX idx_documents_checked ON documents (checked_at, document_id);\n"
+            "CREATE TABLE document_links (\n"
+            "    document_id TEXT NOT NULL REFERENCES documents (document_id),\n"
+            "    subject_kind TEXT NOT NULL CHECK (subject_kind IN ('asset', 'lease')),\n"
+            "    subject_id TEXT NOT NULL,\n"
+            "    description TEXT NOT NULL,\n"
+            "    created_at INTEGER NOT NULL,\n"
+            "    PRIMARY KEY (document_id, subject_kind, subject_id)\n"
+            ") STRICT;\n"
+            "CREATE INDEX idx_document_links_subject\n"
+            "    ON document_links (subject_kind, subject_id, document_id);",
+        .up_postgres =
+            "CREATE TABLE documents (\n"
+            "    document_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    filename TEXT NOT NULL,\n"
+            "    content_type TEXT NOT NULL,\n"
+            "    file_size BIGINT NOT NULL CHECK (file_size > 0),\n"
+            "    file_hash BYTEA CONSTRAINT file_hash_is_hash CHECK (octet_length(file_hash) = 32) NOT NULL UNIQUE,\n"
+            "    document_type TEXT NOT NULL\n"
+            "        CHECK (document_type IN ('manual', 'certification', 'specification', 'lease_agreement')),\n"
+            "    state TEXT NOT NULL CHECK (state IN ('stored', 'damaged', 'missing')),\n"
+            "    uploaded_by TEXT NOT NULL,\n"
+            "    created_at TIMESTAMPTZ NOT NULL,\n"
+            "    verified_at TIMESTAMPTZ NOT NULL,\n"
+            "    checked_at TIMESTAMPTZ NOT NULL\n"
+            ");\n"
+            "CREATE INDEX idx_documents_type ON documents (document_type);\n"
+            "CREATE INDEX idx_documents_checked ON documents (checked_at, document_id);\n"
+            "CREATE TABLE document_links (\n"
+            "    document_id TEXT NOT NULL REFERENCES documents (document_id),\n"
+            "    subject_kind TEXT NOT NULL CHECK (subject_kind IN ('asset', 'lease')),\n"
+            "    subject_id TEXT NOT NULL,\n"
+            "    description TEXT NOT NULL,\n"
+            "    created_at TIMESTAMPTZ NOT NULL,\n"
+            "    PRIMARY KEY (document_id, subject_kind, subject_id)\n"
+            ");\n"
+            "CREATE INDEX idx_document_links_subject\n"
+            "    ON document_links (subject_kind, subject_id, document_id);",
+        .down_sqlite =
+            "DROP TABLE document_links;\n"
+            "DROP TABLE documents;",
+        .down_postgres =
+            "DROP TABLE document_links;\n"
+            "DROP TABLE documents;",
+    },
+    {
         .version = 29,
         .name = "market",
         .checksum = "b0cab5e67f388c03192e14a65e6e1cdb511e7688ea60b53da70ea2b2cfc7d09a",
@@ -14933,11 +15304,11 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 728,
+    .statement_count = 749,
     .migrations = sql_catalog_migrations,
-    .migration_count = 26,
+    .migration_count = 27,
     .tables = sql_catalog_tables,
-    .table_count = 68,
+    .table_count = 70,
     .partitioned = sql_catalog_partitioned,
     .partitioned_count = 4,
 };

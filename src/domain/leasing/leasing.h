@@ -160,6 +160,9 @@ extern const char *const leasing_linked_tables[];
  */
 enum err leasing_unlink(struct store_tx *tx, void *ctx, uint64_t chain_id, uint64_t block,
                         struct why *why) ERR_CHECKED;
+/* leasing_has says whether there is an "asset" or a "lease" of this id. Errors: of the store. */
+enum err leasing_has(void *ctx, struct store_tx *tx, struct slice kind, struct slice id,
+                     bool *out_has, struct why *why) ERR_CHECKED;
 /* leasing_reconciler has the rules that compare rows with the contracts; see leasing_reconcile.c.
  */
 struct chain_reconciler leasing_reconciler(struct leasing *leasing);

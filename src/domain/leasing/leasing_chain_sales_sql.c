@@ -15,7 +15,7 @@ static const struct store_column leasing_chain_sales_sql_put_params[] = {
 };
 const struct store_statement leasing_chain_sales_sql_put = {
     .name = "leasing_chain_sales_put",
-    .id = 222,
+    .id = 233,
     .writes = true,
     .sqlite =
         "INSERT INTO token_sales\n"
@@ -44,7 +44,7 @@ static const struct store_column leasing_chain_sales_sql_get_columns[] = {
 };
 const struct store_statement leasing_chain_sales_sql_get = {
     .name = "leasing_chain_sales_get",
-    .id = 221,
+    .id = 232,
     .writes = false,
     .sqlite =
         "SELECT seller, remaining FROM token_sales\n"
@@ -69,7 +69,7 @@ static const struct store_column leasing_chain_sales_sql_update_params[] = {
 };
 const struct store_statement leasing_chain_sales_sql_update = {
     .name = "leasing_chain_sales_update",
-    .id = 223,
+    .id = 234,
     .writes = true,
     .sqlite =
         "UPDATE token_sales SET remaining = ?4, status = ?5\n"
@@ -97,7 +97,7 @@ static const struct store_column leasing_chain_sales_sql_bid_put_params[] = {
 };
 const struct store_statement leasing_chain_sales_sql_bid_put = {
     .name = "leasing_chain_sales_bid_put",
-    .id = 220,
+    .id = 231,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_bids\n"
@@ -128,7 +128,7 @@ static const struct store_column leasing_chain_sales_sql_bid_get_columns[] = {
 };
 const struct store_statement leasing_chain_sales_sql_bid_get = {
     .name = "leasing_chain_sales_bid_get",
-    .id = 219,
+    .id = 230,
     .writes = false,
     .sqlite =
         "SELECT bidder, amount, funds FROM sale_bids\n"
@@ -153,7 +153,7 @@ static const struct store_column leasing_chain_sales_sql_bid_end_params[] = {
 };
 const struct store_statement leasing_chain_sales_sql_bid_end = {
     .name = "leasing_chain_sales_bid_end",
-    .id = 218,
+    .id = 229,
     .writes = true,
     .sqlite =
         "UPDATE sale_bids SET status = ?5\n"

@@ -32,3 +32,22 @@ enum err leasing_unlink(struct store_tx *tx, void *ctx, uint64_t chain_id, uint6
     store_bind_i64(&q, "chain_id", (int64_t)chain_id);
     return store_finish(&q, NULL, why);
 }
+
+enum err leasing_has(void *ctx, struct store_tx *tx, struct slice kind, struct slice id,
+                     bool *out_has, struct why *why)
+{
+    bool is_asset = slice_equal_text(kind, "asset");
+    int64_t found = 0;
+    struct store_query q;
+    (void)ctx;
+    store_begin(&q, tx, is_asset ? &leasing_links_sql_asset_has : &leasing_links_sql_lease_has);
+    store_bind_text(&q, is_asset ? "asset_id" : "lease_id", id);
+    if (store_step(&q)) {
+        found = store_get_i64(&q, "found");
+    }
+    enum err e = store_finish(&q, NULL, why);
+    if (e == OK) {
+        *out_has = found > 0;
+    }
+    return e;
+}

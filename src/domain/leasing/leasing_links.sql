@@ -1,5 +1,17 @@
 -- What chain events set in rows of users, taken out again; see leasing_unlink in leasing.h.
 
+-- statement: leasing_links_asset_has
+-- doc: Whether there is an asset.
+-- params: asset_id text
+-- columns: found i64
+SELECT COUNT(*) AS found FROM assets WHERE asset_id = :asset_id;
+
+-- statement: leasing_links_lease_has
+-- doc: Whether there is a lease.
+-- params: lease_id text
+-- columns: found i64
+SELECT COUNT(*) AS found FROM leases WHERE lease_id = :lease_id;
+
 -- statement: leasing_links_types_clear
 -- doc: Types whose creation is above a block are waited for again.
 -- params: chain_id i64, block_number i64

@@ -2,13 +2,53 @@
 /* clang-format off */
 #include "domain/leasing/leasing_links_sql.h"
 
+static const struct store_column leasing_links_sql_asset_has_params[] = {
+    {"asset_id", STORE_TEXT, false},
+};
+static const struct store_column leasing_links_sql_asset_has_columns[] = {
+    {"found", STORE_I64, false},
+};
+const struct store_statement leasing_links_sql_asset_has = {
+    .name = "leasing_links_asset_has",
+    .id = 261,
+    .writes = false,
+    .sqlite =
+        "SELECT COUNT(*) AS found FROM assets WHERE asset_id = ?1",
+    .postgres =
+        "SELECT COUNT(*) AS found FROM assets WHERE asset_id = $1::text",
+    .params = leasing_links_sql_asset_has_params,
+    .param_count = 1,
+    .columns = leasing_links_sql_asset_has_columns,
+    .column_count = 1,
+};
+
+static const struct store_column leasing_links_sql_lease_has_params[] = {
+    {"lease_id", STORE_TEXT, false},
+};
+static const struct store_column leasing_links_sql_lease_has_columns[] = {
+    {"found", STORE_I64, false},
+};
+const struct store_statement leasing_links_sql_lease_has = {
+    .name = "leasing_links_lease_has",
+    .id = 264,
+    .writes = false,
+    .sqlite =
+        "SELECT COUNT(*) AS found FROM leases WHERE lease_id = ?1",
+    .postgres =
+        "SELECT COUNT(*) AS found FROM leases WHERE lease_id = $1::text",
+    .params = leasing_links_sql_lease_has_params,
+    .param_count = 1,
+    .columns = leasing_links_sql_lease_has_columns,
+    .column_count = 1,
+};
+
 static const struct store_column leasing_links_sql_types_clear_params[] = {
     {"chain_id", STORE_I64, false},
     {"block_number", STORE_I64, false},
 };
 const struct store_statement leasing_links_sql_types_clear = {
     .name = "leasing_links_types_clear",
-    .id = 254,
+    .id = 267,
     .writes = true,
     .sqlite =
         "UPDATE asset_types SET status = 'registered', block_number = NULL, transaction_hash = NULL\n"
@@ -26,7 +66,7 @@ static const struct store_column leasing_links_sql_assets_drop_params[] = {
 };
 const struct store_statement leasing_links_sql_assets_drop = {
     .name = "leasing_links_assets_drop",
-    .id = 251,
+    .id = 263,
     .writes = true,
     .sqlite =
         "DELETE FROM assets\n"
@@ -46,7 +86,7 @@ static const struct store_column leasing_links_sql_assets_clear_params[] = {
 };
 const struct store_statement leasing_links_sql_assets_clear = {
     .name = "leasing_links_assets_clear",
-    .id = 250,
+    .id = 262,
     .writes = true,
     .sqlite =
         "UPDATE assets\n"
@@ -68,7 +108,7 @@ static const struct store_column leasing_links_sql_leases_clear_params[] = {
 };
 const struct store_statement leasing_links_sql_leases_clear = {
     .name = "leasing_links_leases_clear",
-    .id = 252,
+    .id = 265,
     .writes = true,
     .sqlite =
         "UPDATE leases\n"
@@ -93,7 +133,7 @@ static const struct store_column leasing_links_sql_offers_clear_params[] = {
 };
 const struct store_statement leasing_links_sql_offers_clear = {
     .name = "leasing_links_offers_clear",
-    .id = 253,
+    .id = 266,
     .writes = true,
     .sqlite =
         "UPDATE leases SET offer_id = NULL\n"

@@ -6,6 +6,20 @@
 #include "kernel/store/store.h"
 
 /*
+ * leasing_links_sql_asset_has: Whether there is an asset.
+ * Params: asset_id text
+ * Columns: found i64
+ */
+extern const struct store_statement leasing_links_sql_asset_has;
+
+/*
+ * leasing_links_sql_lease_has: Whether there is a lease.
+ * Params: lease_id text
+ * Columns: found i64
+ */
+extern const struct store_statement leasing_links_sql_lease_has;
+
+/*
  * leasing_links_sql_types_clear: Types whose creation is above a block are waited for again.
  * Params: chain_id i64, block_number i64
  */

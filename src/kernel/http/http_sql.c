@@ -12,7 +12,7 @@ static const struct store_column http_sql_idempotency_insert_params[] = {
 };
 const struct store_statement http_sql_idempotency_insert = {
     .name = "http_idempotency_insert",
-    .id = 90,
+    .id = 101,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at)\n"
@@ -43,7 +43,7 @@ static const struct store_column http_sql_idempotency_find_columns[] = {
 };
 const struct store_statement http_sql_idempotency_find = {
     .name = "http_idempotency_find",
-    .id = 88,
+    .id = 99,
     .writes = true,
     .sqlite =
         "SELECT body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -70,7 +70,7 @@ static const struct store_column http_sql_idempotency_take_params[] = {
 };
 const struct store_statement http_sql_idempotency_take = {
     .name = "http_idempotency_take",
-    .id = 92,
+    .id = 103,
     .writes = true,
     .sqlite =
         "UPDATE http_idempotency\n"
@@ -99,7 +99,7 @@ static const struct store_column http_sql_idempotency_answer_params[] = {
 };
 const struct store_statement http_sql_idempotency_answer = {
     .name = "http_idempotency_answer",
-    .id = 87,
+    .id = 98,
     .writes = true,
     .sqlite =
         "UPDATE http_idempotency\n"
@@ -124,7 +124,7 @@ static const struct store_column http_sql_idempotency_forget_params[] = {
 };
 const struct store_statement http_sql_idempotency_forget = {
     .name = "http_idempotency_forget",
-    .id = 89,
+    .id = 100,
     .writes = true,
     .sqlite =
         "DELETE FROM http_idempotency\n"
@@ -144,7 +144,7 @@ static const struct store_column http_sql_idempotency_purge_params[] = {
 };
 const struct store_statement http_sql_idempotency_purge = {
     .name = "http_idempotency_purge",
-    .id = 91,
+    .id = 102,
     .writes = true,
     .sqlite =
         "DELETE FROM http_idempotency\n"

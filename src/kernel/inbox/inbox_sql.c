@@ -10,7 +10,7 @@ static const struct store_column inbox_sql_insert_params[] = {
 };
 const struct store_statement inbox_sql_insert = {
     .name = "inbox_insert",
-    .id = 93,
+    .id = 104,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at)\n"
@@ -36,7 +36,7 @@ static const struct store_column inbox_sql_seen_columns[] = {
 };
 const struct store_statement inbox_sql_seen = {
     .name = "inbox_seen",
-    .id = 96,
+    .id = 107,
     .writes = true,
     .sqlite =
         "UPDATE inbox_events SET seen = seen + 1 WHERE source = ?1 AND event_id = ?2\n"
@@ -57,7 +57,7 @@ static const struct store_column inbox_sql_result_params[] = {
 };
 const struct store_statement inbox_sql_result = {
     .name = "inbox_result",
-    .id = 95,
+    .id = 106,
     .writes = true,
     .sqlite =
         "UPDATE inbox_events SET result = ?3\n"
@@ -75,7 +75,7 @@ static const struct store_column inbox_sql_purge_params[] = {
 };
 const struct store_statement inbox_sql_purge = {
     .name = "inbox_purge",
-    .id = 94,
+    .id = 105,
     .writes = true,
     .sqlite =
         "DELETE FROM inbox_events WHERE (source, event_id) IN (\n"

@@ -16,7 +16,7 @@ static const struct store_column jobs_sql_enqueue_columns[] = {
 };
 const struct store_statement jobs_sql_enqueue = {
     .name = "jobs_enqueue",
-    .id = 108,
+    .id = 119,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (kind, key, order_key, behind, payload, priority, state, attempts, lapses, created,\n"
@@ -56,7 +56,7 @@ static const struct store_column jobs_sql_load_params[] = {
 };
 const struct store_statement jobs_sql_load = {
     .name = "jobs_load",
-    .id = 122,
+    .id = 133,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (kind, payload, priority, state, attempts, lapses, created, scheduled, run_at,\n"
@@ -87,7 +87,7 @@ static const struct store_column jobs_sql_enqueue_keyed_params[] = {
 };
 const struct store_statement jobs_sql_enqueue_keyed = {
     .name = "jobs_enqueue_keyed",
-    .id = 109,
+    .id = 120,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (kind, key, order_key, behind, payload, priority, state, attempts, lapses, created,\n"
@@ -126,7 +126,7 @@ static const struct store_column jobs_sql_find_live_columns[] = {
 };
 const struct store_statement jobs_sql_find_live = {
     .name = "jobs_find_live",
-    .id = 110,
+    .id = 121,
     .writes = false,
     .sqlite =
         "SELECT id FROM jobs WHERE key = ?1 AND state IN (1, 2) AND key IS NOT NULL",
@@ -145,7 +145,7 @@ static const struct store_column jobs_sql_heads_columns[] = {
 };
 const struct store_statement jobs_sql_heads = {
     .name = "jobs_heads",
-    .id = 116,
+    .id = 127,
     .writes = false,
     .sqlite =
         "WITH RECURSIVE head (id, kind, priority, run_at) AS (\n"
@@ -197,7 +197,7 @@ static const struct store_column jobs_sql_heads_from_columns[] = {
 };
 const struct store_statement jobs_sql_heads_from = {
     .name = "jobs_heads_from",
-    .id = 117,
+    .id = 128,
     .writes = false,
     .sqlite =
         "SELECT n.kind, n.priority, n.run_at FROM json_each(?1)\n"
@@ -242,7 +242,7 @@ static const struct store_column jobs_sql_claim_columns[] = {
 };
 const struct store_statement jobs_sql_claim = {
     .name = "jobs_claim",
-    .id = 100,
+    .id = 111,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -297,7 +297,7 @@ static const struct store_column jobs_sql_suspects_columns[] = {
 };
 const struct store_statement jobs_sql_suspects = {
     .name = "jobs_suspects",
-    .id = 138,
+    .id = 149,
     .writes = false,
     .sqlite =
         "SELECT id, kind FROM jobs WHERE state = 1 AND lapses > 0 AND run_at <= ?1\n"
@@ -331,7 +331,7 @@ static const struct store_column jobs_sql_claim_suspect_columns[] = {
 };
 const struct store_statement jobs_sql_claim_suspect = {
     .name = "jobs_claim_suspect",
-    .id = 101,
+    .id = 112,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -379,7 +379,7 @@ static const struct store_column jobs_sql_mark_started_params[] = {
 };
 const struct store_statement jobs_sql_mark_started = {
     .name = "jobs_mark_started",
-    .id = 123,
+    .id = 134,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET started = ?3 WHERE id = ?1 AND lease_token = ?2 AND lease_until IS NOT NULL",
@@ -401,7 +401,7 @@ static const struct store_column jobs_sql_renew_columns[] = {
 };
 const struct store_statement jobs_sql_renew = {
     .name = "jobs_renew",
-    .id = 132,
+    .id = 143,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET lease_until = ?3\n"
@@ -430,7 +430,7 @@ static const struct store_column jobs_sql_renew_spots_columns[] = {
 };
 const struct store_statement jobs_sql_renew_spots = {
     .name = "jobs_renew_spots",
-    .id = 133,
+    .id = 144,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET lease_until = ?4\n"
@@ -463,7 +463,7 @@ static const struct store_column jobs_sql_progress_params[] = {
 };
 const struct store_statement jobs_sql_progress = {
     .name = "jobs_progress",
-    .id = 126,
+    .id = 137,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET progress_done = ?3, progress_total = ?4, progress_note = ?5\n"
@@ -485,7 +485,7 @@ static const struct store_column jobs_sql_finish_columns[] = {
 };
 const struct store_statement jobs_sql_finish = {
     .name = "jobs_finish",
-    .id = 111,
+    .id = 122,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET state = 3, finished = ?3, lease_owner = NULL, lease_until = NULL\n"
@@ -512,7 +512,7 @@ static const struct store_column jobs_sql_finish_spots_columns[] = {
 };
 const struct store_statement jobs_sql_finish_spots = {
     .name = "jobs_finish_spots",
-    .id = 112,
+    .id = 123,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET state = 3, finished = ?4, lease_owner = NULL, lease_until = NULL\n"
@@ -545,7 +545,7 @@ static const struct store_column jobs_sql_forget_columns[] = {
 };
 const struct store_statement jobs_sql_forget = {
     .name = "jobs_forget",
-    .id = 113,
+    .id = 124,
     .writes = true,
     .sqlite =
         "DELETE FROM jobs WHERE id = ?1 AND lease_token = ?2 AND lease_until IS NOT NULL\n"
@@ -569,7 +569,7 @@ static const struct store_column jobs_sql_forget_spots_columns[] = {
 };
 const struct store_statement jobs_sql_forget_spots = {
     .name = "jobs_forget_spots",
-    .id = 114,
+    .id = 125,
     .writes = true,
     .sqlite =
         "DELETE FROM jobs\n"
@@ -599,7 +599,7 @@ static const struct store_column jobs_sql_next_params[] = {
 };
 const struct store_statement jobs_sql_next = {
     .name = "jobs_next",
-    .id = 124,
+    .id = 135,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET behind = FALSE, scheduled = ?2, run_at = max(run_at, ?2)\n"
@@ -631,7 +631,7 @@ static const struct store_column jobs_sql_next_all_params[] = {
 };
 const struct store_statement jobs_sql_next_all = {
     .name = "jobs_next_all",
-    .id = 125,
+    .id = 136,
     .writes = true,
     .sqlite =
         "WITH RECURSIVE line (order_key) AS (\n"
@@ -683,7 +683,7 @@ static const struct store_column jobs_sql_bury_columns[] = {
 };
 const struct store_statement jobs_sql_bury = {
     .name = "jobs_bury",
-    .id = 97,
+    .id = 108,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -718,7 +718,7 @@ static const struct store_column jobs_sql_requeue_columns[] = {
 };
 const struct store_statement jobs_sql_requeue = {
     .name = "jobs_requeue",
-    .id = 135,
+    .id = 146,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -760,7 +760,7 @@ static const struct store_column jobs_sql_lapsed_columns[] = {
 };
 const struct store_statement jobs_sql_lapsed = {
     .name = "jobs_lapsed",
-    .id = 118,
+    .id = 129,
     .writes = true,
     .sqlite =
         "SELECT id, kind, order_key, attempts, started IS NOT NULL AS was_started, lease_token FROM jobs\n"
@@ -788,7 +788,7 @@ static const struct store_column jobs_sql_rebase_params[] = {
 };
 const struct store_statement jobs_sql_rebase = {
     .name = "jobs_rebase",
-    .id = 131,
+    .id = 142,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET run_at = ?1 + (run_at - scheduled), scheduled = ?1\n"
@@ -816,7 +816,7 @@ static const struct store_column jobs_sql_replay_params[] = {
 };
 const struct store_statement jobs_sql_replay = {
     .name = "jobs_replay",
-    .id = 134,
+    .id = 145,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -851,7 +851,7 @@ static const struct store_column jobs_sql_cancel_columns[] = {
 };
 const struct store_statement jobs_sql_cancel = {
     .name = "jobs_cancel",
-    .id = 98,
+    .id = 109,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET state = 5, finished = ?2 WHERE id = ?1 AND state = 1 RETURNING order_key",
@@ -868,7 +868,7 @@ static const struct store_column jobs_sql_cancel_running_params[] = {
 };
 const struct store_statement jobs_sql_cancel_running = {
     .name = "jobs_cancel_running",
-    .id = 99,
+    .id = 110,
     .writes = true,
     .sqlite =
         "UPDATE jobs SET cancelling = TRUE WHERE id = ?1 AND lease_until IS NOT NULL",
@@ -884,7 +884,7 @@ static const struct store_column jobs_sql_retry_params[] = {
 };
 const struct store_statement jobs_sql_retry = {
     .name = "jobs_retry",
-    .id = 136,
+    .id = 147,
     .writes = true,
     .sqlite =
         "UPDATE jobs\n"
@@ -906,7 +906,7 @@ static const struct store_column jobs_sql_state_columns[] = {
 };
 const struct store_statement jobs_sql_state = {
     .name = "jobs_state",
-    .id = 137,
+    .id = 148,
     .writes = false,
     .sqlite =
         "SELECT state FROM jobs WHERE id = ?1",
@@ -930,7 +930,7 @@ static const struct store_column jobs_sql_dead_columns[] = {
 };
 const struct store_statement jobs_sql_dead = {
     .name = "jobs_dead",
-    .id = 107,
+    .id = 118,
     .writes = false,
     .sqlite =
         "SELECT id, finished FROM jobs\n"
@@ -973,7 +973,7 @@ static const struct store_column jobs_sql_list_columns[] = {
 };
 const struct store_statement jobs_sql_list = {
     .name = "jobs_list",
-    .id = 119,
+    .id = 130,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
@@ -1021,7 +1021,7 @@ static const struct store_column jobs_sql_list_live_columns[] = {
 };
 const struct store_statement jobs_sql_list_live = {
     .name = "jobs_list_live",
-    .id = 121,
+    .id = 132,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
@@ -1082,7 +1082,7 @@ static const struct store_column jobs_sql_list_ended_columns[] = {
 };
 const struct store_statement jobs_sql_list_ended = {
     .name = "jobs_list_ended",
-    .id = 120,
+    .id = 131,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
@@ -1130,7 +1130,7 @@ static const struct store_column jobs_sql_get_columns[] = {
 };
 const struct store_statement jobs_sql_get = {
     .name = "jobs_get",
-    .id = 115,
+    .id = 126,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, order_key, state, behind, cancelling, priority, attempts, error, created,\n"
@@ -1156,7 +1156,7 @@ static const struct store_column jobs_sql_count_columns[] = {
 };
 const struct store_statement jobs_sql_count = {
     .name = "jobs_count",
-    .id = 102,
+    .id = 113,
     .writes = false,
     .sqlite =
         "SELECT (SELECT count(*) FROM jobs WHERE state = 1 AND lapses = 0 AND NOT behind AND ?1 = 1)\n"
@@ -1183,7 +1183,7 @@ static const struct store_column jobs_sql_count_kinds_columns[] = {
 };
 const struct store_statement jobs_sql_count_kinds = {
     .name = "jobs_count_kinds",
-    .id = 103,
+    .id = 114,
     .writes = false,
     .sqlite =
         "SELECT kind, state, count(*) AS count FROM jobs\n"
@@ -1201,7 +1201,7 @@ static const struct store_column jobs_sql_queue_make_params[] = {
 };
 const struct store_statement jobs_sql_queue_make = {
     .name = "jobs_queue_make",
-    .id = 128,
+    .id = 139,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated) VALUES (?1, '[]', ?2)\n"
@@ -1221,7 +1221,7 @@ static const struct store_column jobs_sql_queue_lock_columns[] = {
 };
 const struct store_statement jobs_sql_queue_lock = {
     .name = "jobs_queue_lock",
-    .id = 127,
+    .id = 138,
     .writes = true,
     .sqlite =
         "SELECT starts FROM job_queues WHERE name = ?1",
@@ -1241,7 +1241,7 @@ static const struct store_column jobs_sql_queue_starts_params[] = {
 };
 const struct store_statement jobs_sql_queue_starts = {
     .name = "jobs_queue_starts",
-    .id = 130,
+    .id = 141,
     .writes = true,
     .sqlite =
         "UPDATE job_queues SET starts = ?2, updated = ?3 WHERE name = ?1",
@@ -1259,7 +1259,7 @@ static const struct store_column jobs_sql_queue_running_columns[] = {
 };
 const struct store_statement jobs_sql_queue_running = {
     .name = "jobs_queue_running",
-    .id = 129,
+    .id = 140,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS count FROM jobs WHERE state = 2 AND queue IS NOT NULL AND queue = ?1",
@@ -1278,7 +1278,7 @@ static const struct store_column jobs_sql_sweep_params[] = {
 };
 const struct store_statement jobs_sql_sweep = {
     .name = "jobs_sweep",
-    .id = 139,
+    .id = 150,
     .writes = true,
     .sqlite =
         "DELETE FROM jobs\n"
@@ -1306,7 +1306,7 @@ static const struct store_column jobs_sql_cron_get_columns[] = {
 };
 const struct store_statement jobs_sql_cron_get = {
     .name = "jobs_cron_get",
-    .id = 104,
+    .id = 115,
     .writes = false,
     .sqlite =
         "SELECT slot, spec FROM job_crons WHERE name = ?1",
@@ -1326,7 +1326,7 @@ static const struct store_column jobs_sql_cron_insert_params[] = {
 };
 const struct store_statement jobs_sql_cron_insert = {
     .name = "jobs_cron_insert",
-    .id = 105,
+    .id = 116,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, spec, fired) VALUES (?1, ?2, ?3, ?4)\n"
@@ -1348,7 +1348,7 @@ static const struct store_column jobs_sql_cron_move_params[] = {
 };
 const struct store_statement jobs_sql_cron_move = {
     .name = "jobs_cron_move",
-    .id = 106,
+    .id = 117,
     .writes = true,
     .sqlite =
         "UPDATE job_crons SET slot = ?2, fired = ?4 WHERE name = ?1 AND slot = ?3",

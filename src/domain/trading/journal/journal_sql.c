@@ -14,7 +14,7 @@ static const struct store_column journal_sql_limits_read_columns[] = {
 };
 const struct store_statement journal_sql_limits_read = {
     .name = "journal_limits_read",
-    .id = 142,
+    .id = 153,
     .writes = false,
     .sqlite =
         "SELECT pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -38,7 +38,7 @@ static const struct store_column journal_sql_limits_write_params[] = {
 };
 const struct store_statement journal_sql_limits_write = {
     .name = "journal_limits_write",
-    .id = 143,
+    .id = 154,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal_limits (single, pairs, assets, accounts, orders, balances, rights,\n"
@@ -61,7 +61,7 @@ static const struct store_column journal_sql_block_insert_params[] = {
 };
 const struct store_statement journal_sql_block_insert = {
     .name = "journal_block_insert",
-    .id = 140,
+    .id = 151,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal (first_seq, next_seq, fence, chain_before, block)\n"
@@ -87,7 +87,7 @@ static const struct store_column journal_sql_blocks_columns[] = {
 };
 const struct store_statement journal_sql_blocks = {
     .name = "journal_blocks",
-    .id = 141,
+    .id = 152,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, chain_before, block FROM trading_journal\n"
@@ -108,7 +108,7 @@ static const struct store_column journal_sql_snapshot_insert_params[] = {
 };
 const struct store_statement journal_sql_snapshot_insert = {
     .name = "journal_snapshot_insert",
-    .id = 145,
+    .id = 156,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_snapshots (seq, part, bytes) VALUES (?1, ?2, ?3)",
@@ -126,7 +126,7 @@ static const struct store_column journal_sql_snapshot_delete_params[] = {
 };
 const struct store_statement journal_sql_snapshot_delete = {
     .name = "journal_snapshot_delete",
-    .id = 144,
+    .id = 155,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_snapshots WHERE seq = ?1",
@@ -138,7 +138,7 @@ const struct store_statement journal_sql_snapshot_delete = {
 
 const struct store_statement journal_sql_snapshots_prune = {
     .name = "journal_snapshots_prune",
-    .id = 148,
+    .id = 159,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_snapshots\n"
@@ -158,7 +158,7 @@ static const struct store_column journal_sql_snapshot_newest_columns[] = {
 };
 const struct store_statement journal_sql_snapshot_newest = {
     .name = "journal_snapshot_newest",
-    .id = 146,
+    .id = 157,
     .writes = false,
     .sqlite =
         "SELECT seq FROM trading_snapshots WHERE seq <= ?1 ORDER BY seq DESC LIMIT 1",
@@ -178,7 +178,7 @@ static const struct store_column journal_sql_snapshot_parts_columns[] = {
 };
 const struct store_statement journal_sql_snapshot_parts = {
     .name = "journal_snapshot_parts",
-    .id = 147,
+    .id = 158,
     .writes = false,
     .sqlite =
         "SELECT bytes FROM trading_snapshots WHERE seq = ?1 ORDER BY part",
