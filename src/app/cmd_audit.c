@@ -14,6 +14,7 @@
 #include "kernel/documents/documents.h"
 #include "kernel/ops/ops.h"
 #include "kernel/ops/ops_reindex.h"
+#include "kernel/paywall/paywall.h"
 #include "kernel/relay/relay_checks.h"
 
 /* ---- audit verify ---- */
@@ -152,7 +153,7 @@ void audit_actions_reference(struct buf *out)
                                          auth_audit_table(),         jobs_audit_table(),
                                          operator_table(),           audit_own_table(),
                                          ops_reindex_audit_table(),  chain_reconcile_audit_table(),
-                                         documents_audit_table()};
+                                         documents_audit_table(),    paywall_audit_table()};
     audit_reference(tables, sizeof(tables) / sizeof(tables[0]), out);
 }
 

@@ -160,6 +160,7 @@ static void reference_metrics(struct buf *out)
     rpc_metrics_register();
     rpc_stream_metrics_register();
     http_metrics_register();
+    paywall_metrics_register();
     cache_metrics_register();
     ops_metrics_register();
     chain_reconcile_metrics_register();

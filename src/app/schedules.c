@@ -160,7 +160,8 @@ size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
                             struct leasing *leasing, struct settings *settings,
                             struct webhooks *webhooks, struct chain_reconciler *reconciler,
                             struct chain_expect_watch *expect, struct chain_options *chain,
-                            struct documents *documents, struct job_table out[SCHEDULES_TABLES_MAX])
+                             struct documents *documents, struct paywall *paywall,
+                             struct job_table out[SCHEDULES_TABLES_MAX])
 {
     const struct job_table tables[] = {
         {
@@ -178,6 +179,7 @@ size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
         chain_reconcile_job_table(reconciler),
         chain_retry_job_table(chain),
         documents_job_table(documents),
+        paywall_job_table(paywall),
     };
     size_t count = sizeof tables / sizeof tables[0];
     ASSERT(count <= SCHEDULES_TABLES_MAX);

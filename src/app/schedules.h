@@ -16,8 +16,9 @@
 #include "kernel/documents/documents.h"
 #include "kernel/jobs/jobs.h"
 #include "kernel/ops/ops.h"
+#include "kernel/paywall/paywall.h"
 
-#define SCHEDULES_TABLES_MAX 12
+#define SCHEDULES_TABLES_MAX 16
 
 /*
  * schedules_job_tables writes all job tables of the program; returns how many. NULL everywhere
@@ -27,7 +28,7 @@ size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
                             struct leasing *leasing, struct settings *settings,
                             struct webhooks *webhooks, struct chain_reconciler *reconciler,
                             struct chain_expect_watch *expect, struct chain_options *chain,
-                            struct documents *documents,
-                            struct job_table out[SCHEDULES_TABLES_MAX]);
+                             struct documents *documents, struct paywall *paywall,
+                             struct job_table out[SCHEDULES_TABLES_MAX]);
 
 #endif

@@ -495,6 +495,34 @@ static enum err watch_relay(struct store_tx *tx, void *ctx, const struct relay_r
     return e == OK ? tell_others(tx, rows, count, why) : e;
 }
 
+/* What the relay may send: for the domain, then for payments. */
+static size_t gather_policies(struct service *s)
+{
+    size_t leasing = 0;
+    size_t paywall = 0;
+    const struct relay_policy *first = leasing_policies(s->leasing, &leasing);
+    const struct relay_policy *then = paywall_policies(s->paywall, &paywall);
+    ASSERT(leasing + paywall <= SERVICE_POLICIES_MAX);
+    memcpy(s->policies, first, leasing * sizeof *first);
+    memcpy(s->policies + leasing, then, paywall * sizeof *then);
+    return leasing + paywall;
+}
+
+static enum err start_paywall(struct service *s, struct why *why)
+{
+    const struct leasing_config *leasing = &s->settings->leasing;
+    const struct paywall_options options = {
+        .config = &s->settings->x402,
+        .chain_id = s->settings->chain.chain_id,
+        .store = s->store,
+        .rpc = s->rpc,
+        .asset = leasing->stablecoin,
+        .wallet = leasing->registrar,
+    };
+    paywall_metrics_register();
+    return paywall_new(&options, &s->paywall, why);
+}
+
 static enum err start_relay(struct service *s, struct why *why)
 {
     enum err e = read_pool(s, why);
@@ -518,7 +546,8 @@ static enum err start_relay(struct service *s, struct why *why)
         .watch_ctx = s,
         .leased = true,
     };
-    options.policies = leasing_policies(s->leasing, &options.policy_count);
+    options.policies = s->policies;
+    options.policy_count = gather_policies(s);
     options.gases = leasing_gases(&options.gas_count);
     options.contracts = leasing_abis(&options.contract_count);
     s->relay = relay_new(&options);
@@ -582,7 +611,7 @@ static enum err start_jobs(struct service *s, struct why *why)
     webhooks_init(&s->webhooks, &s->settings->webhooks, s->store, webhook_events);
     size_t count = schedules_job_tables(&s->ops, &s->retention, s->leasing, s->settings,
                                         &s->webhooks, &s->reconciler, &s->expect, &s->chain_options,
-                                        &s->documents, s->job_tables);
+                                        &s->documents, s->paywall, s->job_tables);
     enum err e = jobs_catalog_new(&s->boot, s->job_tables, count, &s->ops.jobs, why);
     if (e == OK && has_role(s, ROLE_JOBS)) {
         e = jobs_new(&s->jobs, s->store, &s->settings->jobs, s->job_tables, count, why);
@@ -609,6 +638,12 @@ static enum err start_http(struct service *s, struct why *why)
     };
     _Static_assert(sizeof tables <= sizeof s->http_tables, "more room for tables");
     memcpy(s->http_tables, tables, sizeof tables);
+    enum err e = paywall_ready(s->paywall, s->relay, s->http_tables,
+                               sizeof tables / sizeof tables[0], why);
+    if (e != OK) {
+        return e;
+    }
+    s->settings->http.cashier = paywall_cashier(s->paywall);
     size_t count = 1;
     if (has_role(s, ROLE_API)) {
         count = sizeof tables / sizeof tables[0];
@@ -664,6 +699,9 @@ enum err service_new(struct settings *settings, service_progress_fn progress, st
         e = start_chain(s, why);
     }
     if (e == OK) {
+        e = start_paywall(s, why);
+    }
+    if (e == OK) {
         e = start_relay(s, why);
     }
     if (e == OK) {
@@ -714,6 +752,7 @@ void service_free(struct service *s)
     chain_stop(s->chain);
     relay_free(s->relay);
     chain_free(s->chain);
+    paywall_free(s->paywall);
     leasing_free(s->leasing);
     cache_free(s->cache);
     for (size_t i = 0; i < s->signer_count; i++) {

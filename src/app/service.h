@@ -3,8 +3,8 @@
  * each other; this is the product on one page.
  *
  *   database, migrations → development chain (when no node is configured) → nodes → wallets →
- *   contracts (deployed on the development chain, else as configured) → leasing → relay → chain →
- *   jobs → http
+ *   contracts (deployed on the development chain, else as configured) → leasing → chain → paywall →
+ *   relay → jobs → http
  *
  * What runs of it is the process's roles: each process has the database, the nodes, the domain's
  * tables and an HTTP server (health, metrics, leases); `api` adds the routes, `chain` applies
@@ -22,10 +22,12 @@
 #include "app/settings.h"
 #include "kernel/auth/auth_session.h"
 #include "kernel/ops/ops.h"
+#include "kernel/paywall/paywall.h"
 #include "kernel/relay/relay_remote.h"
 
 #define FREEHOLD_VERSION "0.1.0"
 #define SERVICE_WALLETS_MAX 64
+#define SERVICE_POLICIES_MAX 64
 
 struct service {
     struct settings *settings;
@@ -46,6 +48,8 @@ struct service {
     struct leasing *leasing;
     struct cache *cache;
     struct relay *relay;
+    struct paywall *paywall;
+    struct relay_policy policies[SERVICE_POLICIES_MAX];
     struct chain_options chain_options;
     struct chain *chain;
     struct job_table job_tables[SCHEDULES_TABLES_MAX];

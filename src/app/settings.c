@@ -130,6 +130,7 @@ void settings_init(struct settings *s)
     add(s, "Operations", ops_config_rows, ops_config_row_count, &s->ops);
     add(s, "Audit log", audit_config_rows, audit_config_row_count, &s->audit);
     add(s, "Outside events", inbox_config_rows, inbox_config_row_count, &s->inbox);
+    add(s, "Payments by x402", paywall_config_rows, paywall_config_row_count, &s->x402);
     add(s, "Leasing", leasing_config_rows, leasing_config_row_count, &s->leasing);
     add(s, "Development chain", devchain_rows, COUNT(devchain_rows), &s->devchain);
     add(s, "Log", log_rows, COUNT(log_rows), &s->log);

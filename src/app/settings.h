@@ -19,6 +19,7 @@
 #include "kernel/inbox/inbox.h"
 #include "kernel/jobs/jobs.h"
 #include "kernel/ops/ops.h"
+#include "kernel/paywall/paywall.h"
 #include "kernel/relay/relay.h"
 #include "kernel/store/store.h"
 #include "kernel/webhooks/webhooks.h"
@@ -69,6 +70,7 @@ struct settings {
     struct auth_config auth;
     struct cache_config cache;
     struct leasing_config leasing;
+    struct paywall_config x402;
     struct config *registry; /* rows, sources, text values */
 };
 

@@ -51,6 +51,11 @@ enum err {
     ERR_IDEMPOTENCY_MISMATCH, /* same Idempotency-Key, other body */
     ERR_IN_PROGRESS,          /* same Idempotency-Key, first one still running */
     ERR_INSUFFICIENT_FUNDS,
+    /* Routes that cost something (kernel/paywall). */
+    ERR_PAYMENT_REQUIRED,
+    ERR_PAYMENT_REFUSED, /* nothing was charged */
+    ERR_PAYMENT_PENDING, /* sent, and no receipt yet */
+    ERR_PAYMENT_USED,    /* it was settled for this request, and its answer is not kept any more */
     ERR_UNAUTHENTICATED,
     ERR_FORBIDDEN,
     ERR_BODY_TOO_LARGE,

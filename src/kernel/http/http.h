@@ -65,6 +65,16 @@
  * http.auth_required those that change something ask for a caller of any role. Who it is, is
  * call->principal: keys of idempotency and rows of the audit log are by it.
  *
+ * Routes that cost something: which ones, how much and how it is paid is known to the cashier of
+ * the configuration (kernel/paywall), of whom http knows only when he is asked: after credentials
+ * and body were looked at, before the handler (`enter`), and before the handler's answer goes out
+ * (`leave`). Until then the answer is held back; a cashier who refuses it has it replaced by the
+ * refusal. A handler that fails keeps its own answer, and the cashier is told (`fail`). He may also
+ * know the answer already (`toll.told`): then nothing runs. What he refuses is never kept under an
+ * Idempotency-Key, so that the request can be paid under the same key; what was paid under one is
+ * given again under it without being paid again. Answers of such routes are told apart by nobody in
+ * between (Cache-Control: private, no-store), have no validator and are not compressed.
+ *
  * Limit of requests: with `rate_limit` each client (an IPv4 address, an IPv6 /64) may make so many
  * requests in any 60 seconds; routes for operators are not counted. Every answer then tells
  * X-RateLimit-Limit, -Remaining and -Reset (seconds until all are back), a refusal 429 also
@@ -125,6 +135,7 @@ enum http_method {
 };
 
 #define HTTP_PARAMS_MAX 6
+#define HTTP_ADDED_MAX 4
 
 struct http_param {
     struct slice name;
@@ -155,6 +166,7 @@ struct http_call {
     const struct http_route *route;
     struct slice method;
     struct slice path;
+    struct slice target;                       /* path and query as they were sent */
     struct http_param params[HTTP_PARAMS_MAX]; /* of the path */
     size_t param_count;
     const struct http_param *query; /* decoded; first occurrence counts, repeats are 400 */
@@ -185,11 +197,15 @@ struct http_call {
     struct slice next_cursor; /* lists: opaque, "" at the end */
     bool has_count;
     uint64_t count;           /* lists: envelope member "count" */
+    void *toll;               /* of a route that costs something: the state of its cashier */
     struct slice etag;        /* GET: strong validator without quotes, "" for none */
     bool final;               /* HTTP_MAY_BE_FINAL: this answer is true for ever */
     struct slice location;    /* 201/202: Location header */
     struct json_out *details; /* failures: set by http_details */
     struct buf *details_buf_;
+    struct slice members; /* failures: JSON members that the envelope has besides, "" for none */
+    struct http_param added[HTTP_ADDED_MAX]; /* headers of the answer: http_add_header */
+    size_t added_count;
 };
 
 typedef enum err (*http_handler)(struct http_call *call, struct why *why);
@@ -204,6 +220,7 @@ enum http_flags {
     HTTP_UNLIMITED = 1 << 6,      /* not counted against http.rate_limit */
     HTTP_MAY_BE_FINAL = 1 << 7,   /* GET: some answers can never change (call->final) */
     HTTP_UPLOAD = 1 << 8,         /* POST: takes a file, see "Uploads" */
+    HTTP_PAID = 1 << 9,           /* never free: 403 where nobody takes money for it */
 };
 
 enum http_role {
@@ -225,6 +242,30 @@ struct http_caller {
 struct http_authority {
     enum err (*identify)(void *ctx, struct arena *req, struct slice token, struct http_caller *out,
                          struct why *why);
+    void *ctx;
+};
+
+struct http_route;
+
+/* One passage of a route that costs something. */
+struct http_toll {
+    void *state; /* the cashier's */
+    bool told;   /* by `enter`: what follows is the answer, and the handler does not run */
+    int status;
+    const char *content_type;
+    struct slice location;
+    struct slice body;
+};
+
+/* Who takes the money. All run on the worker of the call, outside of transactions. */
+struct http_cashier {
+    bool (*charges)(void *ctx, const struct http_route *route);
+    /* Whether the handler may run. Errors: what the call is refused with. */
+    enum err (*enter)(void *ctx, struct http_call *call, struct http_toll *toll, struct why *why);
+    /* The handler has answered well; `toll` holds the answer. Errors: as `enter`. */
+    enum err (*leave)(void *ctx, struct http_call *call, struct http_toll *toll, struct why *why);
+    /* The handler has failed. */
+    void (*fail)(void *ctx, struct http_call *call, struct http_toll *toll);
     void *ctx;
 };
 
@@ -275,6 +316,7 @@ struct http_config {
     const char *cors_origins;
     bool auth_required;                     /* what changes something needs a caller */
     const struct http_authority *authority; /* not a row: who knows callers, or NULL */
+    const struct http_cashier *cashier;     /* not a row: who takes money, or NULL */
     struct cache *cache; /* not a row: counts for all processes, keeps final answers; or NULL */
     struct secret operator_token; /* empty: operators are who calls from this machine */
 };
@@ -347,6 +389,12 @@ enum err http_page_read(const struct http_call *call, struct http_page *out,
 void http_cursor_set(struct http_call *call, struct slice position);
 /* http_details opens the "details" value of a failure answer; the handler writes one value. */
 struct json_out *http_details(struct http_call *call);
+
+/*
+ * http_add_header adds a header to the answer, also to a refusal; HTTP_ADDED_MAX at most. `name`
+ * stays; the value, of visible ASCII, lives in the request's arena.
+ */
+void http_add_header(struct http_call *call, const char *name, struct slice value);
 
 /* http_metrics_register makes the metric rows part of /metrics and of the reference, once. */
 void http_metrics_register(void);

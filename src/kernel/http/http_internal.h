@@ -93,6 +93,7 @@ struct http_answer {
     bool gzipped;
     bool varies; /* by what the client takes: it is, or could have been, compressed */
     bool is_get;
+    bool is_private; /* of a route that costs something */
 };
 
 struct http_request {
@@ -116,6 +117,7 @@ struct http_request {
     struct json_out out;
     struct http_answer answer;
     enum err err; /* that it was answered with */
+    bool unpaid;  /* refused by the cashier */
     int method;
     int64_t begun_usec; /* monotonic */
     int64_t body_usec;  /* an upload's body may come since; monotonic */

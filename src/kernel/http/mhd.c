@@ -190,6 +190,7 @@ static enum err accept_head(struct http_request *req, const char *method, const 
     req->method = http_method_parse(req->call.method);
     enum err e = read_headers(req, method, version, why);
     choose_id(req);
+    req->call.target = req->target;
     e = e ? e : http_target_split(req->target, &req->call.path, &req->query, why);
     if (e) { /* what comes next on this connection cannot be trusted to be a request */
         req->answer.close = true;
@@ -302,6 +303,22 @@ static bool add_cors(struct http_request *req, struct MHD_Response *response)
     return good;
 }
 
+static bool add_added(struct http_request *req, struct MHD_Response *response)
+{
+    const struct http_call *call = &req->call;
+    bool good = true;
+    for (size_t i = 0; i < call->added_count; i++) {
+        good = good && add_header(response, slice_cstr(&req->arena, call->added[i].name),
+                                  slice_cstr(&req->arena, call->added[i].value));
+    }
+    return good;
+}
+
+static const char *cache_control(const struct http_answer *a)
+{
+    return a->is_private ? "private, no-store" : a->is_get ? "no-cache" : "no-store";
+}
+
 static bool add_headers(struct http_request *req, struct MHD_Response *response)
 {
     const struct http_answer *a = &req->answer;
@@ -310,8 +327,8 @@ static bool add_headers(struct http_request *req, struct MHD_Response *response)
            add_header(response, "X-Frame-Options", "DENY") &&
            add_header(response, "Referrer-Policy", "no-referrer") &&
            add_header(response, "Content-Security-Policy", http_answer_policy(a)) &&
-           add_header(response, "Cache-Control", a->is_get ? "no-cache" : "no-store") &&
-           add_cors(req, response) && add_optional(req, response);
+           add_header(response, "Cache-Control", cache_control(a)) && add_cors(req, response) &&
+           add_optional(req, response) && add_added(req, response);
 }
 
 static uint64_t answer_len(const struct http_answer *a)

@@ -87,7 +87,7 @@ void http_reply_success(struct http_request *req)
 /* ---- failure --------------------------------------------------------------------------------- */
 
 static void write_failure(struct buf *out, enum err e, const struct why *why, struct slice details,
-                          struct slice request_id)
+                          struct slice members, struct slice request_id)
 {
     /* What went wrong inside is for the log: it may quote statements, paths, addresses. */
     bool is_internal = err_http_status(e) == 500;
@@ -111,6 +111,10 @@ static void write_failure(struct buf *out, enum err e, const struct why *why, st
     }
     json_key(&j, "requestId");
     json_string(&j, request_id);
+    if (members.len > 0) {
+        buf_add_byte(out, ',');
+        buf_add_slice(out, members);
+    }
     json_end_object(&j);
 }
 
@@ -142,14 +146,14 @@ void http_reply_error(struct http_request *req, enum err e, const struct why *wh
     }
     struct buf b;
     buf_init(&b, &req->arena, OUT_START);
-    write_failure(&b, e, why, details, req->call.request_id);
+    write_failure(&b, e, why, details, req->call.members, req->call.request_id);
     int status = err_http_status(e);
     req->err = e;
     req->answer = (struct http_answer){
         .status = status,
         .body = buf_slice(&b),
         .content_type = "application/json",
-        .retry_after = status == 429 || status == 503 || e == ERR_IN_PROGRESS,
+        .retry_after = status == 429 || status == 503 || (status == 409 && err_retryable(e)),
         .is_get = req->method == HTTP_GET,
     };
 }
@@ -191,7 +195,7 @@ void http_reply_bare(struct buf *out, enum err e, struct slice request_id)
 {
     struct buf body;
     buf_init(&body, out->arena, 256);
-    write_failure(&body, e, NULL, SLICE_EMPTY, request_id);
+    write_failure(&body, e, NULL, SLICE_EMPTY, SLICE_EMPTY, request_id);
     int status = err_http_status(e);
     struct http_answer answer = {.status = status, .content_type = "application/json"};
     buf_format(out, "HTTP/1.1 %d %s\r\n", status, status_text(status));
@@ -209,6 +213,13 @@ void http_reply_bare(struct buf *out, enum err e, struct slice request_id)
 void http_cursor_set(struct http_call *call, struct slice position)
 {
     call->next_cursor = http_cursor_encode(call->req, position);
+}
+
+void http_add_header(struct http_call *call, const char *name, struct slice value)
+{
+    ASSERT(call->added_count < HTTP_ADDED_MAX && is_header_safe(value));
+    call->added[call->added_count++] =
+        (struct http_param){.name = slice_text(name), .value = value};
 }
 
 struct json_out *http_details(struct http_call *call)

@@ -45,7 +45,7 @@ static void fail(struct http_request *req, enum err e, const struct why *why)
 }
 
 /* Runs the handler and leaves the answer in req->answer. */
-static void run_handler(struct http_request *req)
+static void run_free(struct http_request *req)
 {
     struct why why = {.err = OK};
     http_reply_begin(req);
@@ -55,6 +55,66 @@ static void run_handler(struct http_request *req)
     } else {
         http_reply_success(req);
     }
+}
+
+static bool costs(const struct http_request *req)
+{
+    const struct http_cashier *cashier = req->server->config.cashier;
+    return cashier != NULL && cashier->charges(cashier->ctx, req->call.route);
+}
+
+/* Holds the answer of the handler back until the cashier has let it go. */
+static enum err run_paid(struct http_request *req, struct http_toll *toll, struct why *why)
+{
+    const struct http_cashier *cashier = req->server->config.cashier;
+    const struct http_answer *a = &req->answer;
+    req->call.toll = toll->state;
+    run_free(req);
+    if (a->status >= 400) {
+        cashier->fail(cashier->ctx, &req->call, toll);
+        return OK;
+    }
+    toll->status = a->status;
+    toll->content_type = a->content_type;
+    toll->location = a->location;
+    toll->body = a->body;
+    req->call.details = NULL;
+    return cashier->leave(cashier->ctx, &req->call, toll, why);
+}
+
+static void run_handler(struct http_request *req)
+{
+    const struct http_cashier *cashier = req->server->config.cashier;
+    struct http_toll toll = {.told = false};
+    struct why why = {.err = OK};
+    if (!costs(req)) {
+        if (req->call.route->flags & HTTP_PAID) {
+            fail(req,
+                 why_set(&why, ERR_FORBIDDEN, NULL,
+                         "This costs something, and payments are not taken here."),
+                 &why);
+            return;
+        }
+        run_free(req);
+        return;
+    }
+    enum err e = cashier->enter(cashier->ctx, &req->call, &toll, &why);
+    if (!e && !toll.told) {
+        e = run_paid(req, &toll, &why);
+    } else if (!e) {
+        req->answer = (struct http_answer){
+            .status = toll.status,
+            .body = toll.body,
+            .content_type = toll.content_type,
+            .location = toll.location,
+            .is_get = req->method == HTTP_GET,
+        };
+    }
+    req->unpaid = e != OK;
+    if (e) {
+        fail(req, e, &why);
+    }
+    req->answer.is_private = true;
 }
 
 static enum err run_once(struct http_request *req, struct why *why)
@@ -70,7 +130,7 @@ static enum err run_once(struct http_request *req, struct why *why)
         return OK;
     }
     run_handler(req);
-    bool keep = req->answer.status < 500 && !(req->err && err_retryable(req->err));
+    bool keep = req->answer.status < 500 && !req->unpaid && !(req->err && err_retryable(req->err));
     struct why unkept;
     e = http_idempotency_finish(req, &run, keep, &unkept);
     if (e) {
@@ -118,7 +178,7 @@ void http_serve(struct http_request *req)
         return;
     }
     enum err e = admit(req, &why);
-    if (!e && http_final_find(req)) {
+    if (!e && !costs(req) && http_final_find(req)) {
         http_represent(req);
         http_limit_tell(req, &req->verdict);
         return;
@@ -128,8 +188,10 @@ void http_serve(struct http_request *req)
         e = run_once(req, &why);
     } else if (!e) {
         run_handler(req);
-        http_final_keep(req);
-        http_represent(req);
+        if (!req->answer.is_private) {
+            http_final_keep(req);
+            http_represent(req);
+        }
     }
     if (e) {
         fail(req, e, &why);

@@ -18,9 +18,11 @@
  *
  * x402_exact_check holds a payment against an offer, in this order: shape, signature (65 bytes, v
  * 27 or 28, low s, recovered account is `from`), payee, end and begin of its time, value. The first
- * breach is the answer. What only the chain knows (code at the asset, balance, nonce used) is not
- * looked at here, and neither is whether this payment was taken before: (chain, asset, payer,
- * nonce) names it. Accounts that are contracts (ERC-1271) are refused as a wrong signature.
+ * breach is the answer. x402_exact_read and x402_exact_terms are its two halves: who signed what,
+ * and whether that is what we ask for now; between them a payment has a name. What only the chain
+ * knows (code at the asset, balance, nonce used) is not looked at here, and neither is whether this
+ * payment was taken before: (chain, asset, payer, nonce) names it. Accounts that are contracts
+ * (ERC-1271) are refused as a wrong signature.
  *
  * Reasons are the codes that the reference packages send; clients compare them as text.
  *
@@ -63,6 +65,9 @@ enum x402_reason {
     X402_TRANSACTION,
     X402_TRANSFER_EVENT,
     X402_SETTLEMENT_PENDING,
+    X402_NO_OFFER,       /* a payment for none of the offers */
+    X402_NO_EIP3009,     /* facilitators: an asset that is not served */
+    X402_HANDLER_FAILED, /* our own word, in rows only: nothing was charged */
     X402_REASON_COUNT
 };
 
@@ -145,6 +150,14 @@ struct hash x402_exact_digest(const struct x402_offer *offer, const struct x402_
  */
 enum x402_reason x402_exact_check(const struct json *payload, const struct x402_offer *offer,
                                   int64_t now_usec, struct x402_authorization *out,
+                                  struct why *why);
+
+/* x402_exact_read is the first half of x402_exact_check: shape and signature. */
+enum x402_reason x402_exact_read(const struct json *payload, const struct x402_offer *offer,
+                                 struct x402_authorization *out, struct why *why);
+/* x402_exact_terms is the second half: payee, times and value. */
+enum x402_reason x402_exact_terms(const struct x402_authorization *a,
+                                  const struct x402_offer *offer, int64_t now_usec,
                                   struct why *why);
 
 /* x402_network_format writes the CAIP-2 name of a chain, or its name in version 1, and a NUL. */

@@ -104,9 +104,8 @@ static enum x402_reason signature_check(const struct json *payload, const struct
     return X402_OK;
 }
 
-static enum x402_reason terms_check(const struct x402_authorization *a,
-                                    const struct x402_offer *offer, int64_t now_usec,
-                                    struct why *why)
+enum x402_reason x402_exact_terms(const struct x402_authorization *a,
+                                  const struct x402_offer *offer, int64_t now_usec, struct why *why)
 {
     /* Whole seconds: the end must be at least the margin away, the begin not after this second. */
     uint64_t now = now_usec > 0 ? (uint64_t)(now_usec / USEC_PER_SEC) : 0;
@@ -131,8 +130,8 @@ static enum x402_reason terms_check(const struct x402_authorization *a,
     return X402_OK;
 }
 
-enum x402_reason x402_exact_check(const struct json *payload, const struct x402_offer *offer,
-                                  int64_t now_usec, struct x402_authorization *out, struct why *why)
+enum x402_reason x402_exact_read(const struct json *payload, const struct x402_offer *offer,
+                                 struct x402_authorization *out, struct why *why)
 {
     struct x402_authorization a = {0};
     if (offer->token_name.len == 0 || offer->token_version.len == 0) {
@@ -144,7 +143,18 @@ enum x402_reason x402_exact_check(const struct json *payload, const struct x402_
     }
     enum x402_reason reason = signature_check(payload, offer, &a, why);
     if (reason == X402_OK) {
-        reason = terms_check(&a, offer, now_usec, why);
+        *out = a;
+    }
+    return reason;
+}
+
+enum x402_reason x402_exact_check(const struct json *payload, const struct x402_offer *offer,
+                                  int64_t now_usec, struct x402_authorization *out, struct why *why)
+{
+    struct x402_authorization a = {0};
+    enum x402_reason reason = x402_exact_read(payload, offer, &a, why);
+    if (reason == X402_OK) {
+        reason = x402_exact_terms(&a, offer, now_usec, why);
     }
     if (reason == X402_OK) {
         *out = a;

@@ -44,7 +44,7 @@ enum err x402_payment_get(struct store_tx *tx, struct arena *arena, const struct
     return e;
 }
 
-static enum x402_verdict verdict_of(const struct x402_record *r, const struct hash *request_hash)
+enum x402_verdict x402_verdict_of(const struct x402_record *r, const struct hash *request_hash)
 {
     switch (r->state) {
     case X402_RESERVED:
@@ -84,7 +84,7 @@ enum err x402_reserve(struct store_tx *tx, struct arena *arena, const struct x40
         e = x402_payment_get(tx, arena, &r->key, &record, why);
     }
     if (e == OK) {
-        *out_verdict = changed == 1 ? X402_RUN : verdict_of(&record, &r->request_hash);
+        *out_verdict = changed == 1 ? X402_RUN : x402_verdict_of(&record, &r->request_hash);
         *out_record = record;
     }
     return e;

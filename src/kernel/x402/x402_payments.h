@@ -22,12 +22,12 @@
  *
  * A crash leaves, by the state of the row:
  *   none       before the commit: nothing ran. The client sends it again, it is new.
- *   RESERVED   an unknown part of the handler ran, nothing was charged. Nobody runs it again; the
- *              payment is FAILED when the time for which it was signed is over (x402_expire),
- *              and the client, who is told that it is in progress until then, may sign another.
- *   SETTLING   the money may have moved: whoever settles keys its transaction by the payment and
- *              goes on; the row is not given up by time alone.
- *   PENDING    the same, and the hash says where to look.
+ *   RESERVED   (one whose handler failed and could say so is FAILED at once) an unknown part of the
+ * handler ran, nothing was charged. Nobody runs it again; the payment is FAILED when the time for
+ * which it was signed is over (x402_expire), and the client, who is told that it is in progress
+ * until then, may sign another. SETTLING   the money may have moved: whoever settles keys its
+ * transaction by the payment and goes on; the row is not given up by time alone. PENDING    the
+ * same, and the hash says where to look.
  *
  * Amounts and times are those that were signed and checked (x402_exact_check); the payload is kept
  * as it was sent, so that it can be settled by another process. `request_hash` is of what was asked
@@ -91,6 +91,10 @@ enum x402_verdict {
 
 /* x402_key_of names a payment that was checked against an offer. */
 struct x402_key x402_key_of(const struct x402_offer *offer, const struct x402_authorization *a);
+
+/* x402_verdict_of says what a known payment means for a request. */
+enum x402_verdict x402_verdict_of(const struct x402_record *record,
+                                  const struct hash *request_hash);
 
 /*
  * x402_reserve takes a payment, or says what became of it (`out_record`, but for X402_RUN). The

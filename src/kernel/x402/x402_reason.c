@@ -24,6 +24,9 @@ static const struct reason_row {
     {X402_TRANSACTION, "invalid_exact_evm_transaction_failed"},
     {X402_TRANSFER_EVENT, "invalid_exact_evm_transfer_event_mismatch"},
     {X402_SETTLEMENT_PENDING, "settlement_pending"},
+    {X402_NO_OFFER, "No matching payment requirements"},
+    {X402_NO_EIP3009, "invalid_exact_evm_eip3009_not_supported"},
+    {X402_HANDLER_FAILED, "handler_failed"},
 };
 
 _Static_assert(sizeof(reason_rows) / sizeof(reason_rows[0]) == X402_REASON_COUNT,
