@@ -183,13 +183,13 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
                                         ops_transactions_http_table(&no_ops),
                                         webhooks_http_table(NULL),
                                         auth_http_table(NULL),
-                                         leasing_market_http_table(NULL),
-                                         auth_sessions_http_table(NULL),
+                                        leasing_market_http_table(NULL),
+                                        auth_sessions_http_table(NULL),
                                         documents_http_table(NULL)};
     const struct chain_table events = leasing_chain_table(NULL);
     struct job_table jobs[SCHEDULES_TABLES_MAX];
     size_t job_tables =
-        schedules_job_tables(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, jobs);
+        schedules_job_tables(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, jobs);
     buf_format(out, "<!-- Written by `freehold reference %.*s`; do not edit. -->\n\n",
                SLICE_ARG(what));
     if (slice_equal_text(what, "errors")) {

@@ -160,8 +160,8 @@ size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
                             struct leasing *leasing, struct settings *settings,
                             struct webhooks *webhooks, struct chain_reconciler *reconciler,
                             struct chain_expect_watch *expect, struct chain_options *chain,
-                             struct documents *documents, struct paywall *paywall,
-                             struct job_table out[SCHEDULES_TABLES_MAX])
+                            struct documents *documents, struct paywall *paywall,
+                            struct job_table out[SCHEDULES_TABLES_MAX])
 {
     const struct job_table tables[] = {
         {

@@ -511,6 +511,7 @@ static size_t gather_policies(struct service *s)
 static enum err start_paywall(struct service *s, struct why *why)
 {
     const struct leasing_config *leasing = &s->settings->leasing;
+    struct paywall_price prices[LEASING_PRICES];
     const struct paywall_options options = {
         .config = &s->settings->x402,
         .chain_id = s->settings->chain.chain_id,
@@ -518,9 +519,13 @@ static enum err start_paywall(struct service *s, struct why *why)
         .rpc = s->rpc,
         .asset = leasing->stablecoin,
         .wallet = leasing->registrar,
+        .prices = prices,
+        .price_count = leasing_prices(s->leasing, prices),
     };
     paywall_metrics_register();
-    return paywall_new(&options, &s->paywall, why);
+    enum err e = paywall_new(&options, &s->paywall, why);
+    leasing_set_paywall(s->leasing, s->paywall);
+    return e;
 }
 
 static enum err start_relay(struct service *s, struct why *why)
@@ -638,8 +643,8 @@ static enum err start_http(struct service *s, struct why *why)
     };
     _Static_assert(sizeof tables <= sizeof s->http_tables, "more room for tables");
     memcpy(s->http_tables, tables, sizeof tables);
-    enum err e = paywall_ready(s->paywall, s->relay, s->http_tables,
-                               sizeof tables / sizeof tables[0], why);
+    enum err e =
+        paywall_ready(s->paywall, s->relay, s->http_tables, sizeof tables / sizeof tables[0], why);
     if (e != OK) {
         return e;
     }

@@ -163,6 +163,15 @@ extern const struct store_statement journal_sql_snapshot_insert;
 extern const struct store_statement journal_sql_snapshot_newest;
 extern const struct store_statement journal_sql_snapshot_parts;
 extern const struct store_statement journal_sql_snapshots_prune;
+extern const struct store_statement leasing_access_sql_hour_amounts;
+extern const struct store_statement leasing_access_sql_hour_get;
+extern const struct store_statement leasing_access_sql_hour_put;
+extern const struct store_statement leasing_access_sql_hours_list;
+extern const struct store_statement leasing_access_sql_hours_next;
+extern const struct store_statement leasing_access_sql_payment_insert;
+extern const struct store_statement leasing_access_sql_payments_list;
+extern const struct store_statement leasing_access_sql_stream_get;
+extern const struct store_statement leasing_access_sql_stream_put;
 extern const struct store_statement leasing_api_sql_account_bids;
 extern const struct store_statement leasing_api_sql_account_tokens;
 extern const struct store_statement leasing_api_sql_asset_claim;
@@ -333,6 +342,11 @@ extern const struct store_statement ops_reindex_sql_undo_add;
 extern const struct store_statement ops_reindex_sql_undo_drop;
 extern const struct store_statement ops_reindex_sql_undo_first;
 extern const struct store_statement ops_reindex_sql_undo_list;
+extern const struct store_statement paywall_sql_answer_find;
+extern const struct store_statement paywall_sql_answers_purge;
+extern const struct store_statement paywall_sql_open_list;
+extern const struct store_statement paywall_sql_sale_find;
+extern const struct store_statement paywall_sql_sale_insert;
 extern const struct store_statement projections_sql_balance_write;
 extern const struct store_statement projections_sql_balances;
 extern const struct store_statement projections_sql_candle_write;
@@ -480,7 +494,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 457,
+    .id = 471,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -518,7 +532,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 458,
+    .id = 472,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -543,7 +557,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 459,
+    .id = 473,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -569,7 +583,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 460,
+    .id = 474,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -630,7 +644,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 461,
+    .id = 475,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -679,7 +693,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 462,
+    .id = 476,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -704,7 +718,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 463,
+    .id = 477,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -741,7 +755,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 464,
+    .id = 478,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -796,7 +810,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 465,
+    .id = 479,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -828,7 +842,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 466,
+    .id = 480,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -853,7 +867,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 467,
+    .id = 481,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -873,7 +887,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 468,
+    .id = 482,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -890,7 +904,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 469,
+    .id = 483,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -928,7 +942,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 470,
+    .id = 484,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -968,7 +982,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 471,
+    .id = 485,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -993,7 +1007,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 472,
+    .id = 486,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -1020,7 +1034,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 473,
+    .id = 487,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -1068,7 +1082,7 @@ static const struct store_column table_auth_keys_first_fields[] = {
 };
 static const struct store_statement table_auth_keys_first = {
     .name = "table_auth_keys_first",
-    .id = 474,
+    .id = 488,
     .writes = false,
     .sqlite =
         "SELECT key_id, name, secret_hash, roles, created_by, created_at, expires_at, revoked_at, used_at\n"
@@ -1103,7 +1117,7 @@ static const struct store_column table_auth_keys_next_fields[] = {
 };
 static const struct store_statement table_auth_keys_next = {
     .name = "table_auth_keys_next",
-    .id = 475,
+    .id = 489,
     .writes = false,
     .sqlite =
         "SELECT key_id, name, secret_hash, roles, created_by, created_at, expires_at, revoked_at, used_at\n"
@@ -1128,7 +1142,7 @@ static const struct store_column table_auth_keys_count_fields[] = {
 };
 static const struct store_statement table_auth_keys_count = {
     .name = "table_auth_keys_count",
-    .id = 476,
+    .id = 490,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_keys",
@@ -1151,7 +1165,7 @@ static const struct store_column table_auth_keys_insert_params[] = {
 };
 static const struct store_statement table_auth_keys_insert = {
     .name = "table_auth_keys_insert",
-    .id = 477,
+    .id = 491,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_keys (key_id, name, secret_hash, roles, created_by, created_at, expires_at, revoked_at, used_at)\n"
@@ -1188,7 +1202,7 @@ static const struct store_column table_auth_nonces_first_fields[] = {
 };
 static const struct store_statement table_auth_nonces_first = {
     .name = "table_auth_nonces_first",
-    .id = 478,
+    .id = 492,
     .writes = false,
     .sqlite =
         "SELECT nonce, expires_at\n"
@@ -1216,7 +1230,7 @@ static const struct store_column table_auth_nonces_next_fields[] = {
 };
 static const struct store_statement table_auth_nonces_next = {
     .name = "table_auth_nonces_next",
-    .id = 479,
+    .id = 493,
     .writes = false,
     .sqlite =
         "SELECT nonce, expires_at\n"
@@ -1241,7 +1255,7 @@ static const struct store_column table_auth_nonces_count_fields[] = {
 };
 static const struct store_statement table_auth_nonces_count = {
     .name = "table_auth_nonces_count",
-    .id = 480,
+    .id = 494,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_nonces",
@@ -1257,7 +1271,7 @@ static const struct store_column table_auth_nonces_insert_params[] = {
 };
 static const struct store_statement table_auth_nonces_insert = {
     .name = "table_auth_nonces_insert",
-    .id = 481,
+    .id = 495,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_nonces (nonce, expires_at)\n"
@@ -1289,7 +1303,7 @@ static const struct store_column table_auth_refreshes_first_fields[] = {
 };
 static const struct store_statement table_auth_refreshes_first = {
     .name = "table_auth_refreshes_first",
-    .id = 482,
+    .id = 496,
     .writes = false,
     .sqlite =
         "SELECT token_hash, session_id, issued_at, used_at\n"
@@ -1319,7 +1333,7 @@ static const struct store_column table_auth_refreshes_next_fields[] = {
 };
 static const struct store_statement table_auth_refreshes_next = {
     .name = "table_auth_refreshes_next",
-    .id = 483,
+    .id = 497,
     .writes = false,
     .sqlite =
         "SELECT token_hash, session_id, issued_at, used_at\n"
@@ -1344,7 +1358,7 @@ static const struct store_column table_auth_refreshes_count_fields[] = {
 };
 static const struct store_statement table_auth_refreshes_count = {
     .name = "table_auth_refreshes_count",
-    .id = 484,
+    .id = 498,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_refreshes",
@@ -1362,7 +1376,7 @@ static const struct store_column table_auth_refreshes_insert_params[] = {
 };
 static const struct store_statement table_auth_refreshes_insert = {
     .name = "table_auth_refreshes_insert",
-    .id = 485,
+    .id = 499,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_refreshes (token_hash, session_id, issued_at, used_at)\n"
@@ -1396,7 +1410,7 @@ static const struct store_column table_auth_roles_first_fields[] = {
 };
 static const struct store_statement table_auth_roles_first = {
     .name = "table_auth_roles_first",
-    .id = 486,
+    .id = 500,
     .writes = false,
     .sqlite =
         "SELECT address, role, granted_by, granted_at\n"
@@ -1427,7 +1441,7 @@ static const struct store_column table_auth_roles_next_fields[] = {
 };
 static const struct store_statement table_auth_roles_next = {
     .name = "table_auth_roles_next",
-    .id = 487,
+    .id = 501,
     .writes = false,
     .sqlite =
         "SELECT address, role, granted_by, granted_at\n"
@@ -1452,7 +1466,7 @@ static const struct store_column table_auth_roles_count_fields[] = {
 };
 static const struct store_statement table_auth_roles_count = {
     .name = "table_auth_roles_count",
-    .id = 488,
+    .id = 502,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_roles",
@@ -1470,7 +1484,7 @@ static const struct store_column table_auth_roles_insert_params[] = {
 };
 static const struct store_statement table_auth_roles_insert = {
     .name = "table_auth_roles_insert",
-    .id = 489,
+    .id = 503,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_roles (address, role, granted_by, granted_at)\n"
@@ -1506,7 +1520,7 @@ static const struct store_column table_auth_sessions_first_fields[] = {
 };
 static const struct store_statement table_auth_sessions_first = {
     .name = "table_auth_sessions_first",
-    .id = 490,
+    .id = 504,
     .writes = false,
     .sqlite =
         "SELECT session_id, address, created_at, expires_at, refreshed_at, revoked_at\n"
@@ -1538,7 +1552,7 @@ static const struct store_column table_auth_sessions_next_fields[] = {
 };
 static const struct store_statement table_auth_sessions_next = {
     .name = "table_auth_sessions_next",
-    .id = 491,
+    .id = 505,
     .writes = false,
     .sqlite =
         "SELECT session_id, address, created_at, expires_at, refreshed_at, revoked_at\n"
@@ -1563,7 +1577,7 @@ static const struct store_column table_auth_sessions_count_fields[] = {
 };
 static const struct store_statement table_auth_sessions_count = {
     .name = "table_auth_sessions_count",
-    .id = 492,
+    .id = 506,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_sessions",
@@ -1583,7 +1597,7 @@ static const struct store_column table_auth_sessions_insert_params[] = {
 };
 static const struct store_statement table_auth_sessions_insert = {
     .name = "table_auth_sessions_insert",
-    .id = 493,
+    .id = 507,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_sessions (session_id, address, created_at, expires_at, refreshed_at, revoked_at)\n"
@@ -1620,7 +1634,7 @@ static const struct store_column table_auth_signing_keys_first_fields[] = {
 };
 static const struct store_statement table_auth_signing_keys_first = {
     .name = "table_auth_signing_keys_first",
-    .id = 494,
+    .id = 508,
     .writes = false,
     .sqlite =
         "SELECT kid, public_key, created_at, verifies_until, revoked_at\n"
@@ -1651,7 +1665,7 @@ static const struct store_column table_auth_signing_keys_next_fields[] = {
 };
 static const struct store_statement table_auth_signing_keys_next = {
     .name = "table_auth_signing_keys_next",
-    .id = 495,
+    .id = 509,
     .writes = false,
     .sqlite =
         "SELECT kid, public_key, created_at, verifies_until, revoked_at\n"
@@ -1676,7 +1690,7 @@ static const struct store_column table_auth_signing_keys_count_fields[] = {
 };
 static const struct store_statement table_auth_signing_keys_count = {
     .name = "table_auth_signing_keys_count",
-    .id = 496,
+    .id = 510,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_signing_keys",
@@ -1695,7 +1709,7 @@ static const struct store_column table_auth_signing_keys_insert_params[] = {
 };
 static const struct store_statement table_auth_signing_keys_insert = {
     .name = "table_auth_signing_keys_insert",
-    .id = 497,
+    .id = 511,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_signing_keys (kid, public_key, created_at, verifies_until, revoked_at)\n"
@@ -1735,7 +1749,7 @@ static const struct store_column table_backup_runs_first_fields[] = {
 };
 static const struct store_statement table_backup_runs_first = {
     .name = "table_backup_runs_first",
-    .id = 498,
+    .id = 512,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -1771,7 +1785,7 @@ static const struct store_column table_backup_runs_next_fields[] = {
 };
 static const struct store_statement table_backup_runs_next = {
     .name = "table_backup_runs_next",
-    .id = 499,
+    .id = 513,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -1796,7 +1810,7 @@ static const struct store_column table_backup_runs_count_fields[] = {
 };
 static const struct store_statement table_backup_runs_count = {
     .name = "table_backup_runs_count",
-    .id = 500,
+    .id = 514,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM backup_runs",
@@ -1819,7 +1833,7 @@ static const struct store_column table_backup_runs_insert_params[] = {
 };
 static const struct store_statement table_backup_runs_insert = {
     .name = "table_backup_runs_insert",
-    .id = 501,
+    .id = 515,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count)\n"
@@ -1865,7 +1879,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 502,
+    .id = 516,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1904,7 +1918,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 503,
+    .id = 517,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1929,7 +1943,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 504,
+    .id = 518,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -1954,7 +1968,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 505,
+    .id = 519,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -1996,7 +2010,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 506,
+    .id = 520,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -2028,7 +2042,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 507,
+    .id = 521,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -2053,7 +2067,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 508,
+    .id = 522,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -2072,7 +2086,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 509,
+    .id = 523,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -2110,7 +2124,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 510,
+    .id = 524,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
@@ -2143,7 +2157,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 511,
+    .id = 525,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
@@ -2168,7 +2182,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 512,
+    .id = 526,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -2189,7 +2203,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 513,
+    .id = 527,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block)\n"
@@ -2240,7 +2254,7 @@ static const struct store_column table_chain_expectations_first_fields[] = {
 };
 static const struct store_statement table_chain_expectations_first = {
     .name = "table_chain_expectations_first",
-    .id = 514,
+    .id = 528,
     .writes = false,
     .sqlite =
         "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
@@ -2284,7 +2298,7 @@ static const struct store_column table_chain_expectations_next_fields[] = {
 };
 static const struct store_statement table_chain_expectations_next = {
     .name = "table_chain_expectations_next",
-    .id = 515,
+    .id = 529,
     .writes = false,
     .sqlite =
         "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
@@ -2309,7 +2323,7 @@ static const struct store_column table_chain_expectations_count_fields[] = {
 };
 static const struct store_statement table_chain_expectations_count = {
     .name = "table_chain_expectations_count",
-    .id = 516,
+    .id = 530,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_expectations",
@@ -2341,7 +2355,7 @@ static const struct store_column table_chain_expectations_insert_params[] = {
 };
 static const struct store_statement table_chain_expectations_insert = {
     .name = "table_chain_expectations_insert",
-    .id = 517,
+    .id = 531,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_expectations (expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at)\n"
@@ -2393,7 +2407,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 518,
+    .id = 532,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -2427,7 +2441,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 519,
+    .id = 533,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -2452,7 +2466,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 520,
+    .id = 534,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -2474,7 +2488,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 521,
+    .id = 535,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -2495,7 +2509,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 522,
+    .id = 536,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -2515,7 +2529,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 523,
+    .id = 537,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2550,7 +2564,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 524,
+    .id = 538,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -2581,7 +2595,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 525,
+    .id = 539,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -2606,7 +2620,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 526,
+    .id = 540,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -2624,7 +2638,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 527,
+    .id = 541,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -2665,7 +2679,7 @@ static const struct store_column table_documents_first_fields[] = {
 };
 static const struct store_statement table_documents_first = {
     .name = "table_documents_first",
-    .id = 528,
+    .id = 542,
     .writes = false,
     .sqlite =
         "SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by, created_at, verified_at, checked_at\n"
@@ -2702,7 +2716,7 @@ static const struct store_column table_documents_next_fields[] = {
 };
 static const struct store_statement table_documents_next = {
     .name = "table_documents_next",
-    .id = 529,
+    .id = 543,
     .writes = false,
     .sqlite =
         "SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by, created_at, verified_at, checked_at\n"
@@ -2727,7 +2741,7 @@ static const struct store_column table_documents_count_fields[] = {
 };
 static const struct store_statement table_documents_count = {
     .name = "table_documents_count",
-    .id = 530,
+    .id = 544,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM documents",
@@ -2752,7 +2766,7 @@ static const struct store_column table_documents_insert_params[] = {
 };
 static const struct store_statement table_documents_insert = {
     .name = "table_documents_insert",
-    .id = 531,
+    .id = 545,
     .writes = true,
     .sqlite =
         "INSERT INTO documents (document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by, created_at, verified_at, checked_at)\n"
@@ -2794,7 +2808,7 @@ static const struct store_column table_document_links_first_fields[] = {
 };
 static const struct store_statement table_document_links_first = {
     .name = "table_document_links_first",
-    .id = 532,
+    .id = 546,
     .writes = false,
     .sqlite =
         "SELECT document_id, subject_kind, subject_id, description, created_at\n"
@@ -2827,7 +2841,7 @@ static const struct store_column table_document_links_next_fields[] = {
 };
 static const struct store_statement table_document_links_next = {
     .name = "table_document_links_next",
-    .id = 533,
+    .id = 547,
     .writes = false,
     .sqlite =
         "SELECT document_id, subject_kind, subject_id, description, created_at\n"
@@ -2852,7 +2866,7 @@ static const struct store_column table_document_links_count_fields[] = {
 };
 static const struct store_statement table_document_links_count = {
     .name = "table_document_links_count",
-    .id = 534,
+    .id = 548,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM document_links",
@@ -2871,7 +2885,7 @@ static const struct store_column table_document_links_insert_params[] = {
 };
 static const struct store_statement table_document_links_insert = {
     .name = "table_document_links_insert",
-    .id = 535,
+    .id = 549,
     .writes = true,
     .sqlite =
         "INSERT INTO document_links (document_id, subject_kind, subject_id, description, created_at)\n"
@@ -2913,7 +2927,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 536,
+    .id = 550,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -2952,7 +2966,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 537,
+    .id = 551,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -2977,7 +2991,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 538,
+    .id = 552,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -3002,7 +3016,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 539,
+    .id = 553,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -3045,7 +3059,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 540,
+    .id = 554,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -3078,7 +3092,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 541,
+    .id = 555,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -3103,7 +3117,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 542,
+    .id = 556,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -3123,7 +3137,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 543,
+    .id = 557,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -3157,7 +3171,7 @@ static const struct store_column table_installation_first_fields[] = {
 };
 static const struct store_statement table_installation_first = {
     .name = "table_installation_first",
-    .id = 544,
+    .id = 558,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -3185,7 +3199,7 @@ static const struct store_column table_installation_next_fields[] = {
 };
 static const struct store_statement table_installation_next = {
     .name = "table_installation_next",
-    .id = 545,
+    .id = 559,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -3210,7 +3224,7 @@ static const struct store_column table_installation_count_fields[] = {
 };
 static const struct store_statement table_installation_count = {
     .name = "table_installation_count",
-    .id = 546,
+    .id = 560,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM installation",
@@ -3226,7 +3240,7 @@ static const struct store_column table_installation_insert_params[] = {
 };
 static const struct store_statement table_installation_insert = {
     .name = "table_installation_insert",
-    .id = 547,
+    .id = 561,
     .writes = true,
     .sqlite =
         "INSERT INTO installation (single, id)\n"
@@ -3258,7 +3272,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 548,
+    .id = 562,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -3288,7 +3302,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 549,
+    .id = 563,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -3313,7 +3327,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 550,
+    .id = 564,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -3331,7 +3345,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 551,
+    .id = 565,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired, spec)\n"
@@ -3364,7 +3378,7 @@ static const struct store_column table_job_queues_first_fields[] = {
 };
 static const struct store_statement table_job_queues_first = {
     .name = "table_job_queues_first",
-    .id = 552,
+    .id = 566,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -3393,7 +3407,7 @@ static const struct store_column table_job_queues_next_fields[] = {
 };
 static const struct store_statement table_job_queues_next = {
     .name = "table_job_queues_next",
-    .id = 553,
+    .id = 567,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -3418,7 +3432,7 @@ static const struct store_column table_job_queues_count_fields[] = {
 };
 static const struct store_statement table_job_queues_count = {
     .name = "table_job_queues_count",
-    .id = 554,
+    .id = 568,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_queues",
@@ -3435,7 +3449,7 @@ static const struct store_column table_job_queues_insert_params[] = {
 };
 static const struct store_statement table_job_queues_insert = {
     .name = "table_job_queues_insert",
-    .id = 555,
+    .id = 569,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated)\n"
@@ -3488,7 +3502,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 556,
+    .id = 570,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -3538,7 +3552,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 557,
+    .id = 571,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -3563,7 +3577,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 558,
+    .id = 572,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -3601,7 +3615,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 559,
+    .id = 573,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
@@ -3622,7 +3636,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 560,
+    .id = 574,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -3642,7 +3656,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 561,
+    .id = 575,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -3682,6 +3696,299 @@ static const struct store_column table_jobs_columns[] = {
 };
 static const uint16_t table_jobs_key[] = {0};
 
+static const struct store_column table_lease_access_hours_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lease_access_hours_first_fields[] = {
+    {"lease_id", STORE_TEXT, false},
+    {"hour_bucket", STORE_TIME, false},
+    {"total", STORE_U256, false},
+    {"payments", STORE_I64, false},
+    {"started_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_lease_access_hours_first = {
+    .name = "table_lease_access_hours_first",
+    .id = 576,
+    .writes = false,
+    .sqlite =
+        "SELECT lease_id, hour_bucket, total, payments, started_at, updated_at\n"
+        "FROM lease_access_hours\n"
+        "ORDER BY lease_id, hour_bucket\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT lease_id, hour_bucket, total, payments, started_at, updated_at\n"
+        "FROM lease_access_hours\n"
+        "ORDER BY lease_id, hour_bucket\n"
+        "LIMIT $1::bigint",
+    .params = table_lease_access_hours_first_params,
+    .param_count = 1,
+    .columns = table_lease_access_hours_first_fields,
+    .column_count = 6,
+};
+
+static const struct store_column table_lease_access_hours_next_params[] = {
+    {"after_lease_id", STORE_TEXT, false},
+    {"after_hour_bucket", STORE_TIME, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lease_access_hours_next_fields[] = {
+    {"lease_id", STORE_TEXT, false},
+    {"hour_bucket", STORE_TIME, false},
+    {"total", STORE_U256, false},
+    {"payments", STORE_I64, false},
+    {"started_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_lease_access_hours_next = {
+    .name = "table_lease_access_hours_next",
+    .id = 577,
+    .writes = false,
+    .sqlite =
+        "SELECT lease_id, hour_bucket, total, payments, started_at, updated_at\n"
+        "FROM lease_access_hours\n"
+        "WHERE (lease_id, hour_bucket) > (?1, ?2)\n"
+        "ORDER BY lease_id, hour_bucket\n"
+        "LIMIT ?3",
+    .postgres =
+        "SELECT lease_id, hour_bucket, total, payments, started_at, updated_at\n"
+        "FROM lease_access_hours\n"
+        "WHERE (lease_id, hour_bucket) > ($1::text, $2::timestamptz)\n"
+        "ORDER BY lease_id, hour_bucket\n"
+        "LIMIT $3::bigint",
+    .params = table_lease_access_hours_next_params,
+    .param_count = 3,
+    .columns = table_lease_access_hours_next_fields,
+    .column_count = 6,
+};
+
+static const struct store_column table_lease_access_hours_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_lease_access_hours_count = {
+    .name = "table_lease_access_hours_count",
+    .id = 578,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM lease_access_hours",
+    .postgres =
+        "SELECT count(*) AS rows FROM lease_access_hours",
+    .columns = table_lease_access_hours_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_lease_access_hours_insert_params[] = {
+    {"lease_id", STORE_TEXT, false},
+    {"hour_bucket", STORE_TIME, false},
+    {"total", STORE_U256, false},
+    {"payments", STORE_I64, false},
+    {"started_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_lease_access_hours_insert = {
+    .name = "table_lease_access_hours_insert",
+    .id = 579,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO lease_access_hours (lease_id, hour_bucket, total, payments, started_at, updated_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    .postgres =
+        "INSERT INTO lease_access_hours (lease_id, hour_bucket, total, payments, started_at, updated_at)\n"
+        "VALUES ($1::text, $2::timestamptz, $3::numeric, $4::bigint, $5::timestamptz, $6::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY lease_access_hours (lease_id, hour_bucket, total, payments, started_at, updated_at) FROM STDIN (FORMAT binary)",
+    .params = table_lease_access_hours_insert_params,
+    .param_count = 6,
+};
+
+static const struct store_column table_lease_access_hours_columns[] = {
+    {"lease_id", STORE_TEXT, false},
+    {"hour_bucket", STORE_TIME, false},
+    {"total", STORE_U256, false},
+    {"payments", STORE_I64, false},
+    {"started_at", STORE_TIME, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const uint16_t table_lease_access_hours_key[] = {0, 1};
+
+static const struct store_column table_lease_access_payments_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lease_access_payments_first_fields[] = {
+    {"seq", STORE_I64, false},
+    {"lease_id", STORE_TEXT, false},
+    {"mode", STORE_TEXT, false},
+    {"interval_seconds", STORE_I64, false},
+    {"amount", STORE_U256, false},
+    {"chain_id", STORE_I64, false},
+    {"asset", STORE_ADDRESS, false},
+    {"payer", STORE_ADDRESS, false},
+    {"nonce", STORE_HASH, false},
+    {"transaction_hash", STORE_HASH, false},
+    {"bucket_slot", STORE_TIME, false},
+    {"paid_at", STORE_TIME, false},
+};
+static const struct store_statement table_lease_access_payments_first = {
+    .name = "table_lease_access_payments_first",
+    .id = 580,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, lease_id, mode, interval_seconds, amount, chain_id, asset, payer, nonce, transaction_hash, bucket_slot, paid_at\n"
+        "FROM lease_access_payments\n"
+        "ORDER BY seq\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT seq, lease_id, mode, interval_seconds, amount, chain_id, asset, payer, nonce, transaction_hash, bucket_slot, paid_at\n"
+        "FROM lease_access_payments\n"
+        "ORDER BY seq\n"
+        "LIMIT $1::bigint",
+    .params = table_lease_access_payments_first_params,
+    .param_count = 1,
+    .columns = table_lease_access_payments_first_fields,
+    .column_count = 12,
+};
+
+static const struct store_column table_lease_access_payments_next_params[] = {
+    {"after_seq", STORE_I64, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lease_access_payments_next_fields[] = {
+    {"seq", STORE_I64, false},
+    {"lease_id", STORE_TEXT, false},
+    {"mode", STORE_TEXT, false},
+    {"interval_seconds", STORE_I64, false},
+    {"amount", STORE_U256, false},
+    {"chain_id", STORE_I64, false},
+    {"asset", STORE_ADDRESS, false},
+    {"payer", STORE_ADDRESS, false},
+    {"nonce", STORE_HASH, false},
+    {"transaction_hash", STORE_HASH, false},
+    {"bucket_slot", STORE_TIME, false},
+    {"paid_at", STORE_TIME, false},
+};
+static const struct store_statement table_lease_access_payments_next = {
+    .name = "table_lease_access_payments_next",
+    .id = 581,
+    .writes = false,
+    .sqlite =
+        "SELECT seq, lease_id, mode, interval_seconds, amount, chain_id, asset, payer, nonce, transaction_hash, bucket_slot, paid_at\n"
+        "FROM lease_access_payments\n"
+        "WHERE seq > ?1\n"
+        "ORDER BY seq\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT seq, lease_id, mode, interval_seconds, amount, chain_id, asset, payer, nonce, transaction_hash, bucket_slot, paid_at\n"
+        "FROM lease_access_payments\n"
+        "WHERE seq > $1::bigint\n"
+        "ORDER BY seq\n"
+        "LIMIT $2::bigint",
+    .params = table_lease_access_payments_next_params,
+    .param_count = 2,
+    .columns = table_lease_access_payments_next_fields,
+    .column_count = 12,
+};
+
+static const struct store_column table_lease_access_payments_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_lease_access_payments_count = {
+    .name = "table_lease_access_payments_count",
+    .id = 582,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM lease_access_payments",
+    .postgres =
+        "SELECT count(*) AS rows FROM lease_access_payments",
+    .columns = table_lease_access_payments_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_lease_access_payments_insert_params[] = {
+    {"seq", STORE_I64, false},
+    {"lease_id", STORE_TEXT, false},
+    {"mode", STORE_TEXT, false},
+    {"interval_seconds", STORE_I64, false},
+    {"amount", STORE_U256, false},
+    {"chain_id", STORE_I64, false},
+    {"asset", STORE_ADDRESS, false},
+    {"payer", STORE_ADDRESS, false},
+    {"nonce", STORE_HASH, false},
+    {"transaction_hash", STORE_HASH, false},
+    {"bucket_slot", STORE_TIME, false},
+    {"paid_at", STORE_TIME, false},
+};
+static const struct store_statement table_lease_access_payments_insert = {
+    .name = "table_lease_access_payments_insert",
+    .id = 583,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO lease_access_payments (seq, lease_id, mode, interval_seconds, amount, chain_id, asset, payer, nonce, transaction_hash, bucket_slot, paid_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    .postgres =
+        "INSERT INTO lease_access_payments (seq, lease_id, mode, interval_seconds, amount, chain_id, asset, payer, nonce, transaction_hash, bucket_slot, paid_at)\n"
+        "OVERRIDING SYSTEM VALUE\n"
+        "VALUES ($1::bigint, $2::text, $3::text, $4::bigint, $5::numeric, $6::bigint, $7::bytea, $8::bytea, $9::bytea, $10::bytea, $11::timestamptz, $12::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY lease_access_payments (seq, lease_id, mode, interval_seconds, amount, chain_id, asset, payer, nonce, transaction_hash, bucket_slot, paid_at) FROM STDIN (FORMAT binary)",
+    .params = table_lease_access_payments_insert_params,
+    .param_count = 12,
+};
+
+static const struct store_column table_lease_access_payments_number_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_lease_access_payments_number = {
+    .name = "table_lease_access_payments_number",
+    .id = 584,
+    .writes = false,
+    .sqlite =
+        "SELECT coalesce(max(seq), 0) AS number FROM lease_access_payments",
+    .postgres =
+        "SELECT greatest(coalesce(max(seq), 0), coalesce(pg_sequence_last_value(pg_get_serial_sequence('lease_access_payments', 'seq')::regclass), 0))\n"
+        "    AS number\n"
+        "FROM lease_access_payments",
+    .columns = table_lease_access_payments_number_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_lease_access_payments_renumber_params[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_column table_lease_access_payments_renumber_fields[] = {
+    {"number", STORE_I64, false},
+};
+static const struct store_statement table_lease_access_payments_renumber = {
+    .name = "table_lease_access_payments_renumber",
+    .id = 585,
+    .writes = true,
+    .sqlite =
+        "SELECT ?1 AS number",
+    .postgres =
+        "SELECT setval(pg_get_serial_sequence('lease_access_payments', 'seq'), greatest($1::bigint, 1), $1::bigint > 0) AS number",
+    .params = table_lease_access_payments_renumber_params,
+    .param_count = 1,
+    .columns = table_lease_access_payments_renumber_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_lease_access_payments_columns[] = {
+    {"seq", STORE_I64, false},
+    {"lease_id", STORE_TEXT, false},
+    {"mode", STORE_TEXT, false},
+    {"interval_seconds", STORE_I64, false},
+    {"amount", STORE_U256, false},
+    {"chain_id", STORE_I64, false},
+    {"asset", STORE_ADDRESS, false},
+    {"payer", STORE_ADDRESS, false},
+    {"nonce", STORE_HASH, false},
+    {"transaction_hash", STORE_HASH, false},
+    {"bucket_slot", STORE_TIME, false},
+    {"paid_at", STORE_TIME, false},
+};
+static const uint16_t table_lease_access_payments_key[] = {0};
+
 static const struct store_column table_lease_bid_checks_first_params[] = {
     {"max_rows", STORE_I64, false},
 };
@@ -3698,7 +4005,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 562,
+    .id = 586,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -3736,7 +4043,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 563,
+    .id = 587,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -3761,7 +4068,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 564,
+    .id = 588,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -3784,7 +4091,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 565,
+    .id = 589,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -3828,7 +4135,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 566,
+    .id = 590,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -3866,7 +4173,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 567,
+    .id = 591,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -3891,7 +4198,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 568,
+    .id = 592,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -3914,7 +4221,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 569,
+    .id = 593,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -3956,7 +4263,7 @@ static const struct store_column table_lease_dues_first_fields[] = {
 };
 static const struct store_statement table_lease_dues_first = {
     .name = "table_lease_dues_first",
-    .id = 570,
+    .id = 594,
     .writes = false,
     .sqlite =
         "SELECT lease_id, number, due_at, period_end, amount, paid, status\n"
@@ -3990,7 +4297,7 @@ static const struct store_column table_lease_dues_next_fields[] = {
 };
 static const struct store_statement table_lease_dues_next = {
     .name = "table_lease_dues_next",
-    .id = 571,
+    .id = 595,
     .writes = false,
     .sqlite =
         "SELECT lease_id, number, due_at, period_end, amount, paid, status\n"
@@ -4015,7 +4322,7 @@ static const struct store_column table_lease_dues_count_fields[] = {
 };
 static const struct store_statement table_lease_dues_count = {
     .name = "table_lease_dues_count",
-    .id = 572,
+    .id = 596,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_dues",
@@ -4036,7 +4343,7 @@ static const struct store_column table_lease_dues_insert_params[] = {
 };
 static const struct store_statement table_lease_dues_insert = {
     .name = "table_lease_dues_insert",
-    .id = 573,
+    .id = 597,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_dues (lease_id, number, due_at, period_end, amount, paid, status)\n"
@@ -4079,7 +4386,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 574,
+    .id = 598,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -4117,7 +4424,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 575,
+    .id = 599,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -4142,7 +4449,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 576,
+    .id = 600,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -4166,7 +4473,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 577,
+    .id = 601,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -4210,7 +4517,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 578,
+    .id = 602,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -4246,7 +4553,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 579,
+    .id = 603,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -4271,7 +4578,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 580,
+    .id = 604,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -4293,7 +4600,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 581,
+    .id = 605,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -4336,7 +4643,7 @@ static const struct store_column table_lease_schedules_first_fields[] = {
 };
 static const struct store_statement table_lease_schedules_first = {
     .name = "table_lease_schedules_first",
-    .id = 582,
+    .id = 606,
     .writes = false,
     .sqlite =
         "SELECT lease_id, lease_status, transaction_hash, rounds, instalments, total, paid, next_at, updated_at\n"
@@ -4371,7 +4678,7 @@ static const struct store_column table_lease_schedules_next_fields[] = {
 };
 static const struct store_statement table_lease_schedules_next = {
     .name = "table_lease_schedules_next",
-    .id = 583,
+    .id = 607,
     .writes = false,
     .sqlite =
         "SELECT lease_id, lease_status, transaction_hash, rounds, instalments, total, paid, next_at, updated_at\n"
@@ -4396,7 +4703,7 @@ static const struct store_column table_lease_schedules_count_fields[] = {
 };
 static const struct store_statement table_lease_schedules_count = {
     .name = "table_lease_schedules_count",
-    .id = 584,
+    .id = 608,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_schedules",
@@ -4419,7 +4726,7 @@ static const struct store_column table_lease_schedules_insert_params[] = {
 };
 static const struct store_statement table_lease_schedules_insert = {
     .name = "table_lease_schedules_insert",
-    .id = 585,
+    .id = 609,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_schedules (lease_id, lease_status, transaction_hash, rounds, instalments, total, paid, next_at, updated_at)\n"
@@ -4446,6 +4753,117 @@ static const struct store_column table_lease_schedules_columns[] = {
     {"updated_at", STORE_TIME, false},
 };
 static const uint16_t table_lease_schedules_key[] = {0};
+
+static const struct store_column table_lease_streams_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lease_streams_first_fields[] = {
+    {"lease_id", STORE_TEXT, false},
+    {"seconds_sold", STORE_I64, false},
+    {"paid", STORE_U256, false},
+    {"payments", STORE_I64, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_lease_streams_first = {
+    .name = "table_lease_streams_first",
+    .id = 610,
+    .writes = false,
+    .sqlite =
+        "SELECT lease_id, seconds_sold, paid, payments, updated_at\n"
+        "FROM lease_streams\n"
+        "ORDER BY lease_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT lease_id, seconds_sold, paid, payments, updated_at\n"
+        "FROM lease_streams\n"
+        "ORDER BY lease_id\n"
+        "LIMIT $1::bigint",
+    .params = table_lease_streams_first_params,
+    .param_count = 1,
+    .columns = table_lease_streams_first_fields,
+    .column_count = 5,
+};
+
+static const struct store_column table_lease_streams_next_params[] = {
+    {"after_lease_id", STORE_TEXT, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_lease_streams_next_fields[] = {
+    {"lease_id", STORE_TEXT, false},
+    {"seconds_sold", STORE_I64, false},
+    {"paid", STORE_U256, false},
+    {"payments", STORE_I64, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_lease_streams_next = {
+    .name = "table_lease_streams_next",
+    .id = 611,
+    .writes = false,
+    .sqlite =
+        "SELECT lease_id, seconds_sold, paid, payments, updated_at\n"
+        "FROM lease_streams\n"
+        "WHERE lease_id > ?1\n"
+        "ORDER BY lease_id\n"
+        "LIMIT ?2",
+    .postgres =
+        "SELECT lease_id, seconds_sold, paid, payments, updated_at\n"
+        "FROM lease_streams\n"
+        "WHERE lease_id > $1::text\n"
+        "ORDER BY lease_id\n"
+        "LIMIT $2::bigint",
+    .params = table_lease_streams_next_params,
+    .param_count = 2,
+    .columns = table_lease_streams_next_fields,
+    .column_count = 5,
+};
+
+static const struct store_column table_lease_streams_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_lease_streams_count = {
+    .name = "table_lease_streams_count",
+    .id = 612,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM lease_streams",
+    .postgres =
+        "SELECT count(*) AS rows FROM lease_streams",
+    .columns = table_lease_streams_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_lease_streams_insert_params[] = {
+    {"lease_id", STORE_TEXT, false},
+    {"seconds_sold", STORE_I64, false},
+    {"paid", STORE_U256, false},
+    {"payments", STORE_I64, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const struct store_statement table_lease_streams_insert = {
+    .name = "table_lease_streams_insert",
+    .id = 613,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO lease_streams (lease_id, seconds_sold, paid, payments, updated_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5)",
+    .postgres =
+        "INSERT INTO lease_streams (lease_id, seconds_sold, paid, payments, updated_at)\n"
+        "VALUES ($1::text, $2::bigint, $3::numeric, $4::bigint, $5::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY lease_streams (lease_id, seconds_sold, paid, payments, updated_at) FROM STDIN (FORMAT binary)",
+    .params = table_lease_streams_insert_params,
+    .param_count = 5,
+};
+
+static const struct store_column table_lease_streams_columns[] = {
+    {"lease_id", STORE_TEXT, false},
+    {"seconds_sold", STORE_I64, false},
+    {"paid", STORE_U256, false},
+    {"payments", STORE_I64, false},
+    {"updated_at", STORE_TIME, false},
+};
+static const uint16_t table_lease_streams_key[] = {0};
 
 static const struct store_column table_leases_first_params[] = {
     {"max_rows", STORE_I64, false},
@@ -4490,7 +4908,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 586,
+    .id = 614,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -4552,7 +4970,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 587,
+    .id = 615,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -4577,7 +4995,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 588,
+    .id = 616,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -4627,7 +5045,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 589,
+    .id = 617,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -4697,7 +5115,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 590,
+    .id = 618,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -4731,7 +5149,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 591,
+    .id = 619,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -4756,7 +5174,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 592,
+    .id = 620,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -4778,7 +5196,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 593,
+    .id = 621,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -4823,7 +5241,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 594,
+    .id = 622,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -4862,7 +5280,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 595,
+    .id = 623,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -4887,7 +5305,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 596,
+    .id = 624,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -4912,7 +5330,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 597,
+    .id = 625,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -4965,7 +5383,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 598,
+    .id = 626,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -5007,7 +5425,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 599,
+    .id = 627,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -5032,7 +5450,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 600,
+    .id = 628,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -5062,7 +5480,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 601,
+    .id = 629,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -5111,7 +5529,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 602,
+    .id = 630,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -5147,7 +5565,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 603,
+    .id = 631,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -5172,7 +5590,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 604,
+    .id = 632,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -5193,7 +5611,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 605,
+    .id = 633,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -5233,7 +5651,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 606,
+    .id = 634,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -5268,7 +5686,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 607,
+    .id = 635,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -5293,7 +5711,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 608,
+    .id = 636,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -5314,7 +5732,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 609,
+    .id = 637,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -5351,7 +5769,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 610,
+    .id = 638,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -5381,7 +5799,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 611,
+    .id = 639,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -5406,7 +5824,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 612,
+    .id = 640,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -5424,7 +5842,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 613,
+    .id = 641,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -5463,7 +5881,7 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 614,
+    .id = 642,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -5498,7 +5916,7 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 615,
+    .id = 643,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -5523,7 +5941,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 616,
+    .id = 644,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -5546,7 +5964,7 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 617,
+    .id = 645,
     .writes = true,
     .sqlite =
         "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
@@ -5584,7 +6002,7 @@ static const struct store_column table_relay_callers_first_fields[] = {
 };
 static const struct store_statement table_relay_callers_first = {
     .name = "table_relay_callers_first",
-    .id = 618,
+    .id = 646,
     .writes = false,
     .sqlite =
         "SELECT caller_id, next_nonce, updated_at\n"
@@ -5613,7 +6031,7 @@ static const struct store_column table_relay_callers_next_fields[] = {
 };
 static const struct store_statement table_relay_callers_next = {
     .name = "table_relay_callers_next",
-    .id = 619,
+    .id = 647,
     .writes = false,
     .sqlite =
         "SELECT caller_id, next_nonce, updated_at\n"
@@ -5638,7 +6056,7 @@ static const struct store_column table_relay_callers_count_fields[] = {
 };
 static const struct store_statement table_relay_callers_count = {
     .name = "table_relay_callers_count",
-    .id = 620,
+    .id = 648,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_callers",
@@ -5655,7 +6073,7 @@ static const struct store_column table_relay_callers_insert_params[] = {
 };
 static const struct store_statement table_relay_callers_insert = {
     .name = "table_relay_callers_insert",
-    .id = 621,
+    .id = 649,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_callers (caller_id, next_nonce, updated_at)\n"
@@ -5720,7 +6138,7 @@ static const struct store_column table_relay_intents_first_fields[] = {
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 622,
+    .id = 650,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
@@ -5782,7 +6200,7 @@ static const struct store_column table_relay_intents_next_fields[] = {
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 623,
+    .id = 651,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
@@ -5807,7 +6225,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 624,
+    .id = 652,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -5857,7 +6275,7 @@ static const struct store_column table_relay_intents_insert_params[] = {
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 625,
+    .id = 653,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id)\n"
@@ -5878,7 +6296,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 626,
+    .id = 654,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -5898,7 +6316,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 627,
+    .id = 655,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -5966,7 +6384,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 628,
+    .id = 656,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -6002,7 +6420,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 629,
+    .id = 657,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -6027,7 +6445,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 630,
+    .id = 658,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -6050,7 +6468,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 631,
+    .id = 659,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -6093,7 +6511,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 632,
+    .id = 660,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -6128,7 +6546,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 633,
+    .id = 661,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -6153,7 +6571,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 634,
+    .id = 662,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -6175,7 +6593,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 635,
+    .id = 663,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at)\n"
@@ -6214,7 +6632,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 636,
+    .id = 664,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -6247,7 +6665,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 637,
+    .id = 665,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -6272,7 +6690,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 638,
+    .id = 666,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -6291,7 +6709,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 639,
+    .id = 667,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -6336,7 +6754,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 640,
+    .id = 668,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -6377,7 +6795,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 641,
+    .id = 669,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -6402,7 +6820,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 642,
+    .id = 670,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -6430,7 +6848,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 643,
+    .id = 671,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -6478,7 +6896,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 644,
+    .id = 672,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -6514,7 +6932,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 645,
+    .id = 673,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -6539,7 +6957,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 646,
+    .id = 674,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -6561,7 +6979,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 647,
+    .id = 675,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -6604,7 +7022,7 @@ static const struct store_column table_sale_actions_first_fields[] = {
 };
 static const struct store_statement table_sale_actions_first = {
     .name = "table_sale_actions_first",
-    .id = 648,
+    .id = 676,
     .writes = false,
     .sqlite =
         "SELECT intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at\n"
@@ -6639,7 +7057,7 @@ static const struct store_column table_sale_actions_next_fields[] = {
 };
 static const struct store_statement table_sale_actions_next = {
     .name = "table_sale_actions_next",
-    .id = 649,
+    .id = 677,
     .writes = false,
     .sqlite =
         "SELECT intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at\n"
@@ -6664,7 +7082,7 @@ static const struct store_column table_sale_actions_count_fields[] = {
 };
 static const struct store_statement table_sale_actions_count = {
     .name = "table_sale_actions_count",
-    .id = 650,
+    .id = 678,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_actions",
@@ -6687,7 +7105,7 @@ static const struct store_column table_sale_actions_insert_params[] = {
 };
 static const struct store_statement table_sale_actions_insert = {
     .name = "table_sale_actions_insert",
-    .id = 651,
+    .id = 679,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_actions (intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at)\n"
@@ -6733,7 +7151,7 @@ static const struct store_column table_sale_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_sale_bid_requests_first = {
     .name = "table_sale_bid_requests_first",
-    .id = 652,
+    .id = 680,
     .writes = false,
     .sqlite =
         "SELECT request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at\n"
@@ -6770,7 +7188,7 @@ static const struct store_column table_sale_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_sale_bid_requests_next = {
     .name = "table_sale_bid_requests_next",
-    .id = 653,
+    .id = 681,
     .writes = false,
     .sqlite =
         "SELECT request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at\n"
@@ -6795,7 +7213,7 @@ static const struct store_column table_sale_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_sale_bid_requests_count = {
     .name = "table_sale_bid_requests_count",
-    .id = 654,
+    .id = 682,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_bid_requests",
@@ -6820,7 +7238,7 @@ static const struct store_column table_sale_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_sale_bid_requests_insert = {
     .name = "table_sale_bid_requests_insert",
-    .id = 655,
+    .id = 683,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_bid_requests (request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at)\n"
@@ -6868,7 +7286,7 @@ static const struct store_column table_sale_bids_first_fields[] = {
 };
 static const struct store_statement table_sale_bids_first = {
     .name = "table_sale_bids_first",
-    .id = 656,
+    .id = 684,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash\n"
@@ -6908,7 +7326,7 @@ static const struct store_column table_sale_bids_next_fields[] = {
 };
 static const struct store_statement table_sale_bids_next = {
     .name = "table_sale_bids_next",
-    .id = 657,
+    .id = 685,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash\n"
@@ -6933,7 +7351,7 @@ static const struct store_column table_sale_bids_count_fields[] = {
 };
 static const struct store_statement table_sale_bids_count = {
     .name = "table_sale_bids_count",
-    .id = 658,
+    .id = 686,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_bids",
@@ -6958,7 +7376,7 @@ static const struct store_column table_sale_bids_insert_params[] = {
 };
 static const struct store_statement table_sale_bids_insert = {
     .name = "table_sale_bids_insert",
-    .id = 659,
+    .id = 687,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_bids (chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash)\n"
@@ -7005,7 +7423,7 @@ static const struct store_column table_sale_requests_first_fields[] = {
 };
 static const struct store_statement table_sale_requests_first = {
     .name = "table_sale_requests_first",
-    .id = 660,
+    .id = 688,
     .writes = false,
     .sqlite =
         "SELECT request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at\n"
@@ -7041,7 +7459,7 @@ static const struct store_column table_sale_requests_next_fields[] = {
 };
 static const struct store_statement table_sale_requests_next = {
     .name = "table_sale_requests_next",
-    .id = 661,
+    .id = 689,
     .writes = false,
     .sqlite =
         "SELECT request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at\n"
@@ -7066,7 +7484,7 @@ static const struct store_column table_sale_requests_count_fields[] = {
 };
 static const struct store_statement table_sale_requests_count = {
     .name = "table_sale_requests_count",
-    .id = 662,
+    .id = 690,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_requests",
@@ -7090,7 +7508,7 @@ static const struct store_column table_sale_requests_insert_params[] = {
 };
 static const struct store_statement table_sale_requests_insert = {
     .name = "table_sale_requests_insert",
-    .id = 663,
+    .id = 691,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_requests (request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at)\n"
@@ -7132,7 +7550,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 664,
+    .id = 692,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -7168,7 +7586,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 665,
+    .id = 693,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -7193,7 +7611,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 666,
+    .id = 694,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -7213,7 +7631,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 667,
+    .id = 695,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -7249,7 +7667,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 668,
+    .id = 696,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -7281,7 +7699,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 669,
+    .id = 697,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -7306,7 +7724,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 670,
+    .id = 698,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -7324,7 +7742,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 671,
+    .id = 699,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -7365,7 +7783,7 @@ static const struct store_column table_token_sales_first_fields[] = {
 };
 static const struct store_statement table_token_sales_first = {
     .name = "table_token_sales_first",
-    .id = 672,
+    .id = 700,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash\n"
@@ -7404,7 +7822,7 @@ static const struct store_column table_token_sales_next_fields[] = {
 };
 static const struct store_statement table_token_sales_next = {
     .name = "table_token_sales_next",
-    .id = 673,
+    .id = 701,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash\n"
@@ -7429,7 +7847,7 @@ static const struct store_column table_token_sales_count_fields[] = {
 };
 static const struct store_statement table_token_sales_count = {
     .name = "table_token_sales_count",
-    .id = 674,
+    .id = 702,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_sales",
@@ -7454,7 +7872,7 @@ static const struct store_column table_token_sales_insert_params[] = {
 };
 static const struct store_statement table_token_sales_insert = {
     .name = "table_token_sales_insert",
-    .id = 675,
+    .id = 703,
     .writes = true,
     .sqlite =
         "INSERT INTO token_sales (chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash)\n"
@@ -7495,7 +7913,7 @@ static const struct store_column table_trading_balances_first_fields[] = {
 };
 static const struct store_statement table_trading_balances_first = {
     .name = "table_trading_balances_first",
-    .id = 676,
+    .id = 704,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -7526,7 +7944,7 @@ static const struct store_column table_trading_balances_next_fields[] = {
 };
 static const struct store_statement table_trading_balances_next = {
     .name = "table_trading_balances_next",
-    .id = 677,
+    .id = 705,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -7551,7 +7969,7 @@ static const struct store_column table_trading_balances_count_fields[] = {
 };
 static const struct store_statement table_trading_balances_count = {
     .name = "table_trading_balances_count",
-    .id = 678,
+    .id = 706,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_balances",
@@ -7569,7 +7987,7 @@ static const struct store_column table_trading_balances_insert_params[] = {
 };
 static const struct store_statement table_trading_balances_insert = {
     .name = "table_trading_balances_insert",
-    .id = 679,
+    .id = 707,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_balances (account, asset, total, locked)\n"
@@ -7609,7 +8027,7 @@ static const struct store_column table_trading_candles_first_fields[] = {
 };
 static const struct store_statement table_trading_candles_first = {
     .name = "table_trading_candles_first",
-    .id = 680,
+    .id = 708,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -7647,7 +8065,7 @@ static const struct store_column table_trading_candles_next_fields[] = {
 };
 static const struct store_statement table_trading_candles_next = {
     .name = "table_trading_candles_next",
-    .id = 681,
+    .id = 709,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -7672,7 +8090,7 @@ static const struct store_column table_trading_candles_count_fields[] = {
 };
 static const struct store_statement table_trading_candles_count = {
     .name = "table_trading_candles_count",
-    .id = 682,
+    .id = 710,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_candles",
@@ -7696,7 +8114,7 @@ static const struct store_column table_trading_candles_insert_params[] = {
 };
 static const struct store_statement table_trading_candles_insert = {
     .name = "table_trading_candles_insert",
-    .id = 683,
+    .id = 711,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_candles (pair, span_sec, begins, open, high, low, close, volume, notional, trades)\n"
@@ -7737,7 +8155,7 @@ static const struct store_column table_trading_cursor_first_fields[] = {
 };
 static const struct store_statement table_trading_cursor_first = {
     .name = "table_trading_cursor_first",
-    .id = 684,
+    .id = 712,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -7768,7 +8186,7 @@ static const struct store_column table_trading_cursor_next_fields[] = {
 };
 static const struct store_statement table_trading_cursor_next = {
     .name = "table_trading_cursor_next",
-    .id = 685,
+    .id = 713,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -7793,7 +8211,7 @@ static const struct store_column table_trading_cursor_count_fields[] = {
 };
 static const struct store_statement table_trading_cursor_count = {
     .name = "table_trading_cursor_count",
-    .id = 686,
+    .id = 714,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_cursor",
@@ -7812,7 +8230,7 @@ static const struct store_column table_trading_cursor_insert_params[] = {
 };
 static const struct store_statement table_trading_cursor_insert = {
     .name = "table_trading_cursor_insert",
-    .id = 687,
+    .id = 715,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_cursor (single, seq, venue_time, trades, places)\n"
@@ -7829,7 +8247,7 @@ static const struct store_statement table_trading_cursor_insert = {
 
 static const struct store_statement table_trading_cursor_clear = {
     .name = "table_trading_cursor_clear",
-    .id = 688,
+    .id = 716,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_cursor",
@@ -7858,7 +8276,7 @@ static const struct store_column table_trading_deltas_first_fields[] = {
 };
 static const struct store_statement table_trading_deltas_first = {
     .name = "table_trading_deltas_first",
-    .id = 689,
+    .id = 717,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -7890,7 +8308,7 @@ static const struct store_column table_trading_deltas_next_fields[] = {
 };
 static const struct store_statement table_trading_deltas_next = {
     .name = "table_trading_deltas_next",
-    .id = 690,
+    .id = 718,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -7915,7 +8333,7 @@ static const struct store_column table_trading_deltas_count_fields[] = {
 };
 static const struct store_statement table_trading_deltas_count = {
     .name = "table_trading_deltas_count",
-    .id = 691,
+    .id = 719,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_deltas",
@@ -7934,7 +8352,7 @@ static const struct store_column table_trading_deltas_insert_params[] = {
 };
 static const struct store_statement table_trading_deltas_insert = {
     .name = "table_trading_deltas_insert",
-    .id = 692,
+    .id = 720,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_deltas (pair, number, seq, changes, checksum)\n"
@@ -7970,7 +8388,7 @@ static const struct store_column table_trading_journal_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_first = {
     .name = "table_trading_journal_first",
-    .id = 693,
+    .id = 721,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -8001,7 +8419,7 @@ static const struct store_column table_trading_journal_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_next = {
     .name = "table_trading_journal_next",
-    .id = 694,
+    .id = 722,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -8026,7 +8444,7 @@ static const struct store_column table_trading_journal_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_count = {
     .name = "table_trading_journal_count",
-    .id = 695,
+    .id = 723,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal",
@@ -8045,7 +8463,7 @@ static const struct store_column table_trading_journal_insert_params[] = {
 };
 static const struct store_statement table_trading_journal_insert = {
     .name = "table_trading_journal_insert",
-    .id = 696,
+    .id = 724,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal (first_seq, next_seq, fence, chain_before, block)\n"
@@ -8085,7 +8503,7 @@ static const struct store_column table_trading_journal_limits_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_first = {
     .name = "table_trading_journal_limits_first",
-    .id = 697,
+    .id = 725,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -8120,7 +8538,7 @@ static const struct store_column table_trading_journal_limits_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_next = {
     .name = "table_trading_journal_limits_next",
-    .id = 698,
+    .id = 726,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -8145,7 +8563,7 @@ static const struct store_column table_trading_journal_limits_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_count = {
     .name = "table_trading_journal_limits_count",
-    .id = 699,
+    .id = 727,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal_limits",
@@ -8168,7 +8586,7 @@ static const struct store_column table_trading_journal_limits_insert_params[] = 
 };
 static const struct store_statement table_trading_journal_limits_insert = {
     .name = "table_trading_journal_limits_insert",
-    .id = 700,
+    .id = 728,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal_limits (single, pairs, assets, accounts, orders, balances, rights, holds, id_window)\n"
@@ -8208,7 +8626,7 @@ static const struct store_column table_trading_levels_first_fields[] = {
 };
 static const struct store_statement table_trading_levels_first = {
     .name = "table_trading_levels_first",
-    .id = 701,
+    .id = 729,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -8241,7 +8659,7 @@ static const struct store_column table_trading_levels_next_fields[] = {
 };
 static const struct store_statement table_trading_levels_next = {
     .name = "table_trading_levels_next",
-    .id = 702,
+    .id = 730,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -8266,7 +8684,7 @@ static const struct store_column table_trading_levels_count_fields[] = {
 };
 static const struct store_statement table_trading_levels_count = {
     .name = "table_trading_levels_count",
-    .id = 703,
+    .id = 731,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_levels",
@@ -8285,7 +8703,7 @@ static const struct store_column table_trading_levels_insert_params[] = {
 };
 static const struct store_statement table_trading_levels_insert = {
     .name = "table_trading_levels_insert",
-    .id = 704,
+    .id = 732,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_levels (pair, side, price, qty, orders)\n"
@@ -8324,7 +8742,7 @@ static const struct store_column table_trading_movements_first_fields[] = {
 };
 static const struct store_statement table_trading_movements_first = {
     .name = "table_trading_movements_first",
-    .id = 705,
+    .id = 733,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -8358,7 +8776,7 @@ static const struct store_column table_trading_movements_next_fields[] = {
 };
 static const struct store_statement table_trading_movements_next = {
     .name = "table_trading_movements_next",
-    .id = 706,
+    .id = 734,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -8383,7 +8801,7 @@ static const struct store_column table_trading_movements_count_fields[] = {
 };
 static const struct store_statement table_trading_movements_count = {
     .name = "table_trading_movements_count",
-    .id = 707,
+    .id = 735,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_movements",
@@ -8405,7 +8823,7 @@ static const struct store_column table_trading_movements_insert_params[] = {
 };
 static const struct store_statement table_trading_movements_insert = {
     .name = "table_trading_movements_insert",
-    .id = 708,
+    .id = 736,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_movements (seq, at, kind, id, account, receiver, asset, amount)\n"
@@ -8462,7 +8880,7 @@ static const struct store_column table_trading_orders_first_fields[] = {
 };
 static const struct store_statement table_trading_orders_first = {
     .name = "table_trading_orders_first",
-    .id = 709,
+    .id = 737,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -8511,7 +8929,7 @@ static const struct store_column table_trading_orders_next_fields[] = {
 };
 static const struct store_statement table_trading_orders_next = {
     .name = "table_trading_orders_next",
-    .id = 710,
+    .id = 738,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -8536,7 +8954,7 @@ static const struct store_column table_trading_orders_count_fields[] = {
 };
 static const struct store_statement table_trading_orders_count = {
     .name = "table_trading_orders_count",
-    .id = 711,
+    .id = 739,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_orders",
@@ -8573,7 +8991,7 @@ static const struct store_column table_trading_orders_insert_params[] = {
 };
 static const struct store_statement table_trading_orders_insert = {
     .name = "table_trading_orders_insert",
-    .id = 712,
+    .id = 740,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_orders (id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at)\n"
@@ -8635,7 +9053,7 @@ static const struct store_column table_trading_pairs_first_fields[] = {
 };
 static const struct store_statement table_trading_pairs_first = {
     .name = "table_trading_pairs_first",
-    .id = 713,
+    .id = 741,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -8674,7 +9092,7 @@ static const struct store_column table_trading_pairs_next_fields[] = {
 };
 static const struct store_statement table_trading_pairs_next = {
     .name = "table_trading_pairs_next",
-    .id = 714,
+    .id = 742,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -8699,7 +9117,7 @@ static const struct store_column table_trading_pairs_count_fields[] = {
 };
 static const struct store_statement table_trading_pairs_count = {
     .name = "table_trading_pairs_count",
-    .id = 715,
+    .id = 743,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_pairs",
@@ -8726,7 +9144,7 @@ static const struct store_column table_trading_pairs_insert_params[] = {
 };
 static const struct store_statement table_trading_pairs_insert = {
     .name = "table_trading_pairs_insert",
-    .id = 716,
+    .id = 744,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_pairs (pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum)\n"
@@ -8768,7 +9186,7 @@ static const struct store_column table_trading_snapshots_first_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_first = {
     .name = "table_trading_snapshots_first",
-    .id = 717,
+    .id = 745,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -8798,7 +9216,7 @@ static const struct store_column table_trading_snapshots_next_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_next = {
     .name = "table_trading_snapshots_next",
-    .id = 718,
+    .id = 746,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -8823,7 +9241,7 @@ static const struct store_column table_trading_snapshots_count_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_count = {
     .name = "table_trading_snapshots_count",
-    .id = 719,
+    .id = 747,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_snapshots",
@@ -8840,7 +9258,7 @@ static const struct store_column table_trading_snapshots_insert_params[] = {
 };
 static const struct store_statement table_trading_snapshots_insert = {
     .name = "table_trading_snapshots_insert",
-    .id = 720,
+    .id = 748,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_snapshots (seq, part, bytes)\n"
@@ -8877,7 +9295,7 @@ static const struct store_column table_trading_statistics_first_fields[] = {
 };
 static const struct store_statement table_trading_statistics_first = {
     .name = "table_trading_statistics_first",
-    .id = 721,
+    .id = 749,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -8911,7 +9329,7 @@ static const struct store_column table_trading_statistics_next_fields[] = {
 };
 static const struct store_statement table_trading_statistics_next = {
     .name = "table_trading_statistics_next",
-    .id = 722,
+    .id = 750,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -8936,7 +9354,7 @@ static const struct store_column table_trading_statistics_count_fields[] = {
 };
 static const struct store_statement table_trading_statistics_count = {
     .name = "table_trading_statistics_count",
-    .id = 723,
+    .id = 751,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_statistics",
@@ -8958,7 +9376,7 @@ static const struct store_column table_trading_statistics_insert_params[] = {
 };
 static const struct store_statement table_trading_statistics_insert = {
     .name = "table_trading_statistics_insert",
-    .id = 724,
+    .id = 752,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_statistics (pair, open, high, low, close, volume, notional, trades)\n"
@@ -9007,7 +9425,7 @@ static const struct store_column table_trading_trades_first_fields[] = {
 };
 static const struct store_statement table_trading_trades_first = {
     .name = "table_trading_trades_first",
-    .id = 725,
+    .id = 753,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -9048,7 +9466,7 @@ static const struct store_column table_trading_trades_next_fields[] = {
 };
 static const struct store_statement table_trading_trades_next = {
     .name = "table_trading_trades_next",
-    .id = 726,
+    .id = 754,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -9073,7 +9491,7 @@ static const struct store_column table_trading_trades_count_fields[] = {
 };
 static const struct store_statement table_trading_trades_count = {
     .name = "table_trading_trades_count",
-    .id = 727,
+    .id = 755,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_trades",
@@ -9102,7 +9520,7 @@ static const struct store_column table_trading_trades_insert_params[] = {
 };
 static const struct store_statement table_trading_trades_insert = {
     .name = "table_trading_trades_insert",
-    .id = 728,
+    .id = 756,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_trades (id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee)\n"
@@ -9147,7 +9565,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 729,
+    .id = 757,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -9177,7 +9595,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 730,
+    .id = 758,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -9202,7 +9620,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 731,
+    .id = 759,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -9220,7 +9638,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 732,
+    .id = 760,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -9241,7 +9659,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 733,
+    .id = 761,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -9261,7 +9679,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 734,
+    .id = 762,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -9294,7 +9712,7 @@ static const struct store_column table_webhook_endpoints_first_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_first = {
     .name = "table_webhook_endpoints_first",
-    .id = 735,
+    .id = 763,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -9326,7 +9744,7 @@ static const struct store_column table_webhook_endpoints_next_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_next = {
     .name = "table_webhook_endpoints_next",
-    .id = 736,
+    .id = 764,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -9351,7 +9769,7 @@ static const struct store_column table_webhook_endpoints_count_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_count = {
     .name = "table_webhook_endpoints_count",
-    .id = 737,
+    .id = 765,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM webhook_endpoints",
@@ -9371,7 +9789,7 @@ static const struct store_column table_webhook_endpoints_insert_params[] = {
 };
 static const struct store_statement table_webhook_endpoints_insert = {
     .name = "table_webhook_endpoints_insert",
-    .id = 738,
+    .id = 766,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_endpoints (endpoint_id, url, events, secret_version, rotated_at, created_at)\n"
@@ -9415,7 +9833,7 @@ static const struct store_column table_webhook_deliveries_first_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_first = {
     .name = "table_webhook_deliveries_first",
-    .id = 739,
+    .id = 767,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
@@ -9453,7 +9871,7 @@ static const struct store_column table_webhook_deliveries_next_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_next = {
     .name = "table_webhook_deliveries_next",
-    .id = 740,
+    .id = 768,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
@@ -9478,7 +9896,7 @@ static const struct store_column table_webhook_deliveries_count_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_count = {
     .name = "table_webhook_deliveries_count",
-    .id = 741,
+    .id = 769,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM webhook_deliveries",
@@ -9504,7 +9922,7 @@ static const struct store_column table_webhook_deliveries_insert_params[] = {
 };
 static const struct store_statement table_webhook_deliveries_insert = {
     .name = "table_webhook_deliveries_insert",
-    .id = 742,
+    .id = 770,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_deliveries (seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at)\n"
@@ -9525,7 +9943,7 @@ static const struct store_column table_webhook_deliveries_number_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_number = {
     .name = "table_webhook_deliveries_number",
-    .id = 743,
+    .id = 771,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM webhook_deliveries",
@@ -9545,7 +9963,7 @@ static const struct store_column table_webhook_deliveries_renumber_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_renumber = {
     .name = "table_webhook_deliveries_renumber",
-    .id = 744,
+    .id = 772,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -9595,7 +10013,7 @@ static const struct store_column table_x402_payments_first_fields[] = {
 };
 static const struct store_statement table_x402_payments_first = {
     .name = "table_x402_payments_first",
-    .id = 745,
+    .id = 773,
     .writes = false,
     .sqlite =
         "SELECT chain_id, asset, payer, nonce, pay_to, amount, valid_before, resource, request_hash, payload, state, reason, transaction_hash, reserved_at, ended_at\n"
@@ -9639,7 +10057,7 @@ static const struct store_column table_x402_payments_next_fields[] = {
 };
 static const struct store_statement table_x402_payments_next = {
     .name = "table_x402_payments_next",
-    .id = 746,
+    .id = 774,
     .writes = false,
     .sqlite =
         "SELECT chain_id, asset, payer, nonce, pay_to, amount, valid_before, resource, request_hash, payload, state, reason, transaction_hash, reserved_at, ended_at\n"
@@ -9664,7 +10082,7 @@ static const struct store_column table_x402_payments_count_fields[] = {
 };
 static const struct store_statement table_x402_payments_count = {
     .name = "table_x402_payments_count",
-    .id = 747,
+    .id = 775,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM x402_payments",
@@ -9693,7 +10111,7 @@ static const struct store_column table_x402_payments_insert_params[] = {
 };
 static const struct store_statement table_x402_payments_insert = {
     .name = "table_x402_payments_insert",
-    .id = 748,
+    .id = 776,
     .writes = true,
     .sqlite =
         "INSERT INTO x402_payments (chain_id, asset, payer, nonce, pay_to, amount, valid_before, resource, request_hash, payload, state, reason, transaction_hash, reserved_at, ended_at)\n"
@@ -9726,6 +10144,148 @@ static const struct store_column table_x402_payments_columns[] = {
     {"ended_at", STORE_TIME, true},
 };
 static const uint16_t table_x402_payments_key[] = {0, 1, 2, 3};
+
+static const struct store_column table_x402_sales_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_x402_sales_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"asset", STORE_ADDRESS, false},
+    {"payer", STORE_ADDRESS, false},
+    {"nonce", STORE_HASH, false},
+    {"operation", STORE_TEXT, false},
+    {"detail", STORE_JSON, false},
+    {"intent_id", STORE_TEXT, false},
+    {"status", STORE_I64, false},
+    {"content_type", STORE_TEXT, true},
+    {"location", STORE_TEXT, true},
+    {"body", STORE_BYTES, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_x402_sales_first = {
+    .name = "table_x402_sales_first",
+    .id = 777,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, asset, payer, nonce, operation, detail, intent_id, status, content_type, location, body, created_at\n"
+        "FROM x402_sales\n"
+        "ORDER BY chain_id, asset, payer, nonce\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, asset, payer, nonce, operation, detail, intent_id, status, content_type, location, body, created_at\n"
+        "FROM x402_sales\n"
+        "ORDER BY chain_id, asset, payer, nonce\n"
+        "LIMIT $1::bigint",
+    .params = table_x402_sales_first_params,
+    .param_count = 1,
+    .columns = table_x402_sales_first_fields,
+    .column_count = 12,
+};
+
+static const struct store_column table_x402_sales_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"after_asset", STORE_ADDRESS, false},
+    {"after_payer", STORE_ADDRESS, false},
+    {"after_nonce", STORE_HASH, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_x402_sales_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"asset", STORE_ADDRESS, false},
+    {"payer", STORE_ADDRESS, false},
+    {"nonce", STORE_HASH, false},
+    {"operation", STORE_TEXT, false},
+    {"detail", STORE_JSON, false},
+    {"intent_id", STORE_TEXT, false},
+    {"status", STORE_I64, false},
+    {"content_type", STORE_TEXT, true},
+    {"location", STORE_TEXT, true},
+    {"body", STORE_BYTES, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_x402_sales_next = {
+    .name = "table_x402_sales_next",
+    .id = 778,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, asset, payer, nonce, operation, detail, intent_id, status, content_type, location, body, created_at\n"
+        "FROM x402_sales\n"
+        "WHERE (chain_id, asset, payer, nonce) > (?1, ?2, ?3, ?4)\n"
+        "ORDER BY chain_id, asset, payer, nonce\n"
+        "LIMIT ?5",
+    .postgres =
+        "SELECT chain_id, asset, payer, nonce, operation, detail, intent_id, status, content_type, location, body, created_at\n"
+        "FROM x402_sales\n"
+        "WHERE (chain_id, asset, payer, nonce) > ($1::bigint, $2::bytea, $3::bytea, $4::bytea)\n"
+        "ORDER BY chain_id, asset, payer, nonce\n"
+        "LIMIT $5::bigint",
+    .params = table_x402_sales_next_params,
+    .param_count = 5,
+    .columns = table_x402_sales_next_fields,
+    .column_count = 12,
+};
+
+static const struct store_column table_x402_sales_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_x402_sales_count = {
+    .name = "table_x402_sales_count",
+    .id = 779,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM x402_sales",
+    .postgres =
+        "SELECT count(*) AS rows FROM x402_sales",
+    .columns = table_x402_sales_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_x402_sales_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"asset", STORE_ADDRESS, false},
+    {"payer", STORE_ADDRESS, false},
+    {"nonce", STORE_HASH, false},
+    {"operation", STORE_TEXT, false},
+    {"detail", STORE_JSON, false},
+    {"intent_id", STORE_TEXT, false},
+    {"status", STORE_I64, false},
+    {"content_type", STORE_TEXT, true},
+    {"location", STORE_TEXT, true},
+    {"body", STORE_BYTES, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_x402_sales_insert = {
+    .name = "table_x402_sales_insert",
+    .id = 780,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO x402_sales (chain_id, asset, payer, nonce, operation, detail, intent_id, status, content_type, location, body, created_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    .postgres =
+        "INSERT INTO x402_sales (chain_id, asset, payer, nonce, operation, detail, intent_id, status, content_type, location, body, created_at)\n"
+        "VALUES ($1::bigint, $2::bytea, $3::bytea, $4::bytea, $5::text, $6::jsonb, $7::text, $8::bigint, $9::text, $10::text, $11::bytea, $12::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY x402_sales (chain_id, asset, payer, nonce, operation, detail, intent_id, status, content_type, location, body, created_at) FROM STDIN (FORMAT binary)",
+    .params = table_x402_sales_insert_params,
+    .param_count = 12,
+};
+
+static const struct store_column table_x402_sales_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"asset", STORE_ADDRESS, false},
+    {"payer", STORE_ADDRESS, false},
+    {"nonce", STORE_HASH, false},
+    {"operation", STORE_TEXT, false},
+    {"detail", STORE_JSON, false},
+    {"intent_id", STORE_TEXT, false},
+    {"status", STORE_I64, false},
+    {"content_type", STORE_TEXT, true},
+    {"location", STORE_TEXT, true},
+    {"body", STORE_BYTES, true},
+    {"created_at", STORE_TIME, false},
+};
+static const uint16_t table_x402_sales_key[] = {0, 1, 2, 3};
 
 static const struct store_table sql_catalog_tables[] = {
     {
@@ -10037,6 +10597,32 @@ static const struct store_table sql_catalog_tables[] = {
         .renumber = &table_jobs_renumber,
     },
     {
+        .name = "lease_access_hours",
+        .columns = table_lease_access_hours_columns,
+        .column_count = 6,
+        .key = table_lease_access_hours_key,
+        .key_count = 2,
+        .rows_fresh = 0,
+        .first = &table_lease_access_hours_first,
+        .next = &table_lease_access_hours_next,
+        .count = &table_lease_access_hours_count,
+        .insert = &table_lease_access_hours_insert,
+    },
+    {
+        .name = "lease_access_payments",
+        .columns = table_lease_access_payments_columns,
+        .column_count = 12,
+        .key = table_lease_access_payments_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_lease_access_payments_first,
+        .next = &table_lease_access_payments_next,
+        .count = &table_lease_access_payments_count,
+        .insert = &table_lease_access_payments_insert,
+        .number = &table_lease_access_payments_number,
+        .renumber = &table_lease_access_payments_renumber,
+    },
+    {
         .name = "lease_bid_checks",
         .columns = table_lease_bid_checks_columns,
         .column_count = 9,
@@ -10110,6 +10696,18 @@ static const struct store_table sql_catalog_tables[] = {
         .next = &table_lease_schedules_next,
         .count = &table_lease_schedules_count,
         .insert = &table_lease_schedules_insert,
+    },
+    {
+        .name = "lease_streams",
+        .columns = table_lease_streams_columns,
+        .column_count = 5,
+        .key = table_lease_streams_key,
+        .key_count = 1,
+        .rows_fresh = 0,
+        .first = &table_lease_streams_first,
+        .next = &table_lease_streams_next,
+        .count = &table_lease_streams_count,
+        .insert = &table_lease_streams_insert,
     },
     {
         .name = "leases",
@@ -10597,6 +11195,18 @@ static const struct store_table sql_catalog_tables[] = {
         .count = &table_x402_payments_count,
         .insert = &table_x402_payments_insert,
     },
+    {
+        .name = "x402_sales",
+        .columns = table_x402_sales_columns,
+        .column_count = 12,
+        .key = table_x402_sales_key,
+        .key_count = 4,
+        .rows_fresh = 0,
+        .first = &table_x402_sales_first,
+        .next = &table_x402_sales_next,
+        .count = &table_x402_sales_count,
+        .insert = &table_x402_sales_insert,
+    },
 };
 
 static const struct store_partitioned sql_catalog_partitioned[] = {
@@ -10767,6 +11377,15 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &journal_sql_snapshot_newest,
     &journal_sql_snapshot_parts,
     &journal_sql_snapshots_prune,
+    &leasing_access_sql_hour_amounts,
+    &leasing_access_sql_hour_get,
+    &leasing_access_sql_hour_put,
+    &leasing_access_sql_hours_list,
+    &leasing_access_sql_hours_next,
+    &leasing_access_sql_payment_insert,
+    &leasing_access_sql_payments_list,
+    &leasing_access_sql_stream_get,
+    &leasing_access_sql_stream_put,
     &leasing_api_sql_account_bids,
     &leasing_api_sql_account_tokens,
     &leasing_api_sql_asset_claim,
@@ -10937,6 +11556,11 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &ops_reindex_sql_undo_drop,
     &ops_reindex_sql_undo_first,
     &ops_reindex_sql_undo_list,
+    &paywall_sql_answer_find,
+    &paywall_sql_answers_purge,
+    &paywall_sql_open_list,
+    &paywall_sql_sale_find,
+    &paywall_sql_sale_insert,
     &projections_sql_balance_write,
     &projections_sql_balances,
     &projections_sql_candle_write,
@@ -11169,6 +11793,16 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_jobs_insert,
     &table_jobs_number,
     &table_jobs_renumber,
+    &table_lease_access_hours_first,
+    &table_lease_access_hours_next,
+    &table_lease_access_hours_count,
+    &table_lease_access_hours_insert,
+    &table_lease_access_payments_first,
+    &table_lease_access_payments_next,
+    &table_lease_access_payments_count,
+    &table_lease_access_payments_insert,
+    &table_lease_access_payments_number,
+    &table_lease_access_payments_renumber,
     &table_lease_bid_checks_first,
     &table_lease_bid_checks_next,
     &table_lease_bid_checks_count,
@@ -11193,6 +11827,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_lease_schedules_next,
     &table_lease_schedules_count,
     &table_lease_schedules_insert,
+    &table_lease_streams_first,
+    &table_lease_streams_next,
+    &table_lease_streams_count,
+    &table_lease_streams_insert,
     &table_leases_first,
     &table_leases_next,
     &table_leases_count,
@@ -11356,6 +11994,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_x402_payments_next,
     &table_x402_payments_count,
     &table_x402_payments_insert,
+    &table_x402_sales_first,
+    &table_x402_sales_next,
+    &table_x402_sales_count,
+    &table_x402_sales_insert,
 };
 
 static const struct store_migration sql_catalog_migrations[] = {
@@ -15150,6 +15792,119 @@ static const struct store_migration sql_catalog_migrations[] = {
             "DROP TABLE documents;",
     },
     {
+        .version = 27,
+        .name = "paywall",
+        .checksum = "ec0af4585f1028633a0ec43b5ce0f17939970637d2c362d5ca9139c4ecf2d281",
+        .up_sqlite =
+            "CREATE TABLE x402_sales (\n"
+            "    chain_id INTEGER NOT NULL,\n"
+            "    asset BLOB CONSTRAINT asset_is_address CHECK (length(asset) = 20) NOT NULL,\n"
+            "    payer BLOB CONSTRAINT payer_is_address CHECK (length(payer) = 20) NOT NULL,\n"
+            "    nonce BLOB CONSTRAINT nonce_is_hash CHECK (length(nonce) = 32) NOT NULL,\n"
+            "    operation TEXT NOT NULL,\n"
+            "    detail TEXT NOT NULL,\n"
+            "    intent_id TEXT NOT NULL,\n"
+            "    status INTEGER NOT NULL,\n"
+            "    content_type TEXT,\n"
+            "    location TEXT,\n"
+            "    body BLOB,\n"
+            "    created_at INTEGER NOT NULL,\n"
+            "    PRIMARY KEY (chain_id, asset, payer, nonce)\n"
+            ") STRICT;\n"
+            "CREATE INDEX idx_x402_sales_kept ON x402_sales (created_at) WHERE body IS NOT NULL;\n"
+            "CREATE TABLE lease_streams (\n"
+            "    lease_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    seconds_sold INTEGER NOT NULL CHECK (seconds_sold > 0),\n"
+            "    paid TEXT CONSTRAINT paid_is_u256 CHECK (length(paid) = 78 AND paid NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    payments INTEGER NOT NULL CHECK (payments > 0),\n"
+            "    updated_at INTEGER NOT NULL\n"
+            ") STRICT;\n"
+            "CREATE TABLE lease_access_payments (\n"
+            "    seq INTEGER PRIMARY KEY,\n"
+            "    lease_id TEXT NOT NULL,\n"
+            "    mode TEXT NOT NULL CHECK (mode IN ('second', 'batch-5s')),\n"
+            "    interval_seconds INTEGER NOT NULL CHECK (interval_seconds > 0),\n"
+            "    amount TEXT CONSTRAINT amount_is_u256 CHECK (length(amount) = 78 AND amount NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    chain_id INTEGER NOT NULL,\n"
+            "    asset BLOB CONSTRAINT asset_is_address CHECK (length(asset) = 20) NOT NULL,\n"
+            "    payer BLOB CONSTRAINT payer_is_address CHECK (length(payer) = 20) NOT NULL,\n"
+            "    nonce BLOB CONSTRAINT nonce_is_hash CHECK (length(nonce) = 32) NOT NULL,\n"
+            "    transaction_hash BLOB CONSTRAINT transaction_hash_is_hash CHECK (length(transaction_hash) = 32) NOT NULL,\n"
+            "    bucket_slot INTEGER NOT NULL,\n"
+            "    paid_at INTEGER NOT NULL,\n"
+            "    UNIQUE (chain_id, asset, payer, nonce)\n"
+            ") STRICT;\n"
+            "CREATE INDEX idx_lease_access_payments ON lease_access_payments (lease_id, bucket_slot, seq);\n"
+            "CREATE TABLE lease_access_hours (\n"
+            "    lease_id TEXT NOT NULL,\n"
+            "    hour_bucket INTEGER NOT NULL,\n"
+            "    total TEXT CONSTRAINT total_is_u256 CHECK (length(total) = 78 AND total NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    payments INTEGER NOT NULL CHECK (payments > 0),\n"
+            "    started_at INTEGER NOT NULL,\n"
+            "    updated_at INTEGER NOT NULL,\n"
+            "    PRIMARY KEY (lease_id, hour_bucket)\n"
+            ") STRICT;",
+        .up_postgres =
+            "CREATE TABLE x402_sales (\n"
+            "    chain_id BIGINT NOT NULL,\n"
+            "    asset BYTEA CONSTRAINT asset_is_address CHECK (octet_length(asset) = 20) NOT NULL,\n"
+            "    payer BYTEA CONSTRAINT payer_is_address CHECK (octet_length(payer) = 20) NOT NULL,\n"
+            "    nonce BYTEA CONSTRAINT nonce_is_hash CHECK (octet_length(nonce) = 32) NOT NULL,\n"
+            "    operation TEXT NOT NULL,\n"
+            "    detail JSONB NOT NULL,\n"
+            "    intent_id TEXT NOT NULL,\n"
+            "    status BIGINT NOT NULL,\n"
+            "    content_type TEXT,\n"
+            "    location TEXT,\n"
+            "    body BYTEA,\n"
+            "    created_at TIMESTAMPTZ NOT NULL,\n"
+            "    PRIMARY KEY (chain_id, asset, payer, nonce)\n"
+            ");\n"
+            "CREATE INDEX idx_x402_sales_kept ON x402_sales (created_at) WHERE body IS NOT NULL;\n"
+            "CREATE TABLE lease_streams (\n"
+            "    lease_id TEXT NOT NULL PRIMARY KEY,\n"
+            "    seconds_sold BIGINT NOT NULL CHECK (seconds_sold > 0),\n"
+            "    paid NUMERIC(78,0) CONSTRAINT paid_is_u256 CHECK (paid >= 0) NOT NULL,\n"
+            "    payments BIGINT NOT NULL CHECK (payments > 0),\n"
+            "    updated_at TIMESTAMPTZ NOT NULL\n"
+            ");\n"
+            "CREATE TABLE lease_access_payments (\n"
+            "    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
+            "    lease_id TEXT NOT NULL,\n"
+            "    mode TEXT NOT NULL CHECK (mode IN ('second', 'batch-5s')),\n"
+            "    interval_seconds BIGINT NOT NULL CHECK (interval_seconds > 0),\n"
+            "    amount NUMERIC(78,0) CONSTRAINT amount_is_u256 CHECK (amount >= 0) NOT NULL,\n"
+            "    chain_id BIGINT NOT NULL,\n"
+            "    asset BYTEA CONSTRAINT asset_is_address CHECK (octet_length(asset) = 20) NOT NULL,\n"
+            "    payer BYTEA CONSTRAINT payer_is_address CHECK (octet_length(payer) = 20) NOT NULL,\n"
+            "    nonce BYTEA CONSTRAINT nonce_is_hash CHECK (octet_length(nonce) = 32) NOT NULL,\n"
+            "    transaction_hash BYTEA CONSTRAINT transaction_hash_is_hash CHECK (octet_length(transaction_hash) = 32) NOT NULL,\n"
+            "    bucket_slot TIMESTAMPTZ NOT NULL,\n"
+            "    paid_at TIMESTAMPTZ NOT NULL,\n"
+            "    UNIQUE (chain_id, asset, payer, nonce)\n"
+            ");\n"
+            "CREATE INDEX idx_lease_access_payments ON lease_access_payments (lease_id, bucket_slot, seq);\n"
+            "CREATE TABLE lease_access_hours (\n"
+            "    lease_id TEXT NOT NULL,\n"
+            "    hour_bucket TIMESTAMPTZ NOT NULL,\n"
+            "    total NUMERIC(78,0) CONSTRAINT total_is_u256 CHECK (total >= 0) NOT NULL,\n"
+            "    payments BIGINT NOT NULL CHECK (payments > 0),\n"
+            "    started_at TIMESTAMPTZ NOT NULL,\n"
+            "    updated_at TIMESTAMPTZ NOT NULL,\n"
+            "    PRIMARY KEY (lease_id, hour_bucket)\n"
+            ");",
+        .down_sqlite =
+            "DROP TABLE lease_access_hours;\n"
+            "DROP TABLE lease_access_payments;\n"
+            "DROP TABLE lease_streams;\n"
+            "DROP TABLE x402_sales;",
+        .down_postgres =
+            "DROP TABLE lease_access_hours;\n"
+            "DROP TABLE lease_access_payments;\n"
+            "DROP TABLE lease_streams;\n"
+            "DROP TABLE x402_sales;",
+    },
+    {
         .version = 29,
         .name = "market",
         .checksum = "b0cab5e67f388c03192e14a65e6e1cdb511e7688ea60b53da70ea2b2cfc7d09a",
@@ -15304,11 +16059,11 @@ static const struct store_migration sql_catalog_migrations[] = {
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 749,
+    .statement_count = 781,
     .migrations = sql_catalog_migrations,
-    .migration_count = 27,
+    .migration_count = 28,
     .tables = sql_catalog_tables,
-    .table_count = 70,
+    .table_count = 74,
     .partitioned = sql_catalog_partitioned,
     .partitioned_count = 4,
 };

@@ -9,6 +9,7 @@ import {
     Api, assetBody, bidderA, bidderB, days, exercised, fresh, having, holder, intentOf, leaseBody,
     leaseDigest, lessor, registrar, routes, rows, schemaOfSatellites, sign, strangers, typeBody, without,
 } from './support.mjs';
+import { header } from './x402-support.mjs';
 
 const SUPPLY = 100000000000000000000n;
 
@@ -18,7 +19,7 @@ let short; // a lease that ends while the tests run
 const V1 = '/api/v1';
 
 before(async () => {
-    api = await Api.start();
+    api = await Api.start({ 'x402.enabled': true });
     contracts = api.contracts;
     await api.post(`${V1}/asset-types?wait=20`, typeBody('satellite', { metadata: { version: '1' } }));
 });
@@ -388,6 +389,19 @@ describe('a lease between two parties', () => {
         assert.equal(BigInt(batch.maxAmountRequired) * 720n + BigInt(batch.extra.extraSteps), hourly);
         await api.refuse('GET', `${V1}/leases/${lease.leaseId}/x402/requirements?mode=hour`, {}, 400,
             'invalid_field', 'mode');
+    });
+
+    test('sells access by the second', async () => {
+        const payer = strangers[4];
+        await api.fund(payer.address, 1000n);
+        const path = `${V1}/leases/${lease.leaseId}`;
+        const { paymentRequired } = await api.get(`${path}/x402/requirements?mode=second`);
+        const answer = await api.send('POST', `${path}/access?mode=second`,
+            { headers: { 'payment-signature': await header(payer, paymentRequired) } });
+        assert.equal(answer.status, 200, JSON.stringify(answer));
+        assert.equal(answer.data.amount, '385');
+        assert.equal((await api.get(`${path}/x402/payments`))[0].amount, '385');
+        assert.equal((await api.get(`${path}/x402/hours`))[0].totalAmount, '385');
     });
 
     test('ends when both parties say so', async () => {

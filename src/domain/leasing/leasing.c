@@ -179,6 +179,11 @@ void leasing_free(struct leasing *leasing)
     mem_free(leasing);
 }
 
+void leasing_set_paywall(struct leasing *leasing, const struct paywall *paywall)
+{
+    leasing->paywall = paywall;
+}
+
 void leasing_set_relay(struct leasing *leasing, struct relay *relay)
 {
     leasing->relay = relay;

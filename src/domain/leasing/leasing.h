@@ -44,6 +44,8 @@
  *   revenue claimed   leasing/claimable/<holder>   -> external/<holder>
  *   sale bid placed   external/<bidder>            -> leasing/sale/<s>/bid/<i>
  *   .. refunded, withdrawn: back to external/<bidder>; .. accepted: -> external/<seller>
+ *   access sold       external/<payer>             -> external/<lessor>, when its payment by x402
+ *                     is settled (leasing_access.h); the money never was the marketplace's
  *   refund refused    external/<bidder>            -> leasing/refund/<bidder>, back when claimed
  *   The sum of leasing/… accounts is the marketplace's stablecoin balance, but for what somebody
  *   gave it; tests compare it with the contract.
@@ -60,6 +62,9 @@
  *
  * Crash points: agreements and intents are one transaction; the relay owns the rest; handlers are
  * part of the chain's transaction; jobs are idempotent by their key.
+ *
+ * Access to leased assets is sold by the second, for payments by x402 to the lessor
+ * (leasing_access.h, leasing_access_api.c).
  *
  * Files: leasing_metadata (flatten, canonical hash), leasing_terms (digest, calldata, signatures),
  * leasing_revenue (pro rata): pure rules. leasing_rows: a lease as it is stored and shown.
@@ -78,6 +83,7 @@
 #include "kernel/chain/chain_reconcile.h"
 #include "kernel/http/http.h"
 #include "kernel/jobs/jobs.h"
+#include "kernel/paywall/paywall.h"
 #include "kernel/relay/relay.h"
 #include "kernel/store/store.h"
 
@@ -117,6 +123,12 @@ enum err leasing_new(const struct leasing_options *options, struct leasing **out
                      struct why *why) ERR_CHECKED;
 /* leasing_free frees; NULL is fine. */
 void leasing_free(struct leasing *leasing);
+
+#define LEASING_PRICES 1
+/* leasing_prices writes what routes of the domain cost; returns LEASING_PRICES. */
+size_t leasing_prices(struct leasing *leasing, struct paywall_price out[LEASING_PRICES]);
+/* leasing_set_paywall gives the context who takes payments; before serving. */
+void leasing_set_paywall(struct leasing *leasing, const struct paywall *paywall);
 
 /* leasing_set_relay gives the context the relay whose wallets it may use; before serving. */
 void leasing_set_relay(struct leasing *leasing, struct relay *relay);

@@ -288,6 +288,17 @@ enum err leasing_api_asset_leases_list(struct http_call *call, struct why *why) 
 enum err leasing_api_lease_digest(struct http_call *call, struct why *why) ERR_CHECKED;
 enum err leasing_api_x402_quote(struct http_call *call, struct why *why) ERR_CHECKED;
 
+/* leasing_access_api.c */
+enum err leasing_api_access_buy(struct http_call *call, struct why *why) ERR_CHECKED;
+enum err leasing_api_access_payments(struct http_call *call, struct why *why) ERR_CHECKED;
+enum err leasing_api_access_hours(struct http_call *call, struct why *why) ERR_CHECKED;
+/*
+ * leasing_access_offer_json writes what the next step costs as PaymentRequired, or null where it is
+ * not sold.
+ */
+void leasing_access_offer_json(struct json_out *j, const struct http_call *call,
+                               const struct leasing *l, struct slice mode);
+
 /* leasing_api_sign.c */
 enum err leasing_api_lease_sign(struct http_call *call, struct why *why) ERR_CHECKED;
 enum err leasing_api_lease_terminate(struct http_call *call, struct why *why) ERR_CHECKED;

@@ -247,6 +247,8 @@ static void quote_json(struct json_out *j, const struct leasing *l, const struct
     json_u64(j, 2);
     json_key(j, "chainId");
     json_string(j, chain);
+    json_key(j, "paymentRequired");
+    leasing_access_offer_json(j, call, l, mode);
     json_end_object(j);
 }
 

@@ -24,7 +24,7 @@ static const struct store_column leasing_api_sql_type_get_columns[] = {
 };
 const struct store_statement leasing_api_sql_type_get = {
     .name = "leasing_api_type_get",
-    .id = 193,
+    .id = 202,
     .writes = false,
     .sqlite =
         "SELECT t.type_name, t.type_hash, t.schema, t.required_lease_keys, t.status, t.error, t.block_number,\n"
@@ -68,7 +68,7 @@ static const struct store_column leasing_api_sql_types_list_columns[] = {
 };
 const struct store_statement leasing_api_sql_types_list = {
     .name = "leasing_api_types_list",
-    .id = 196,
+    .id = 205,
     .writes = false,
     .sqlite =
         "SELECT t.type_name, t.type_hash, t.schema, t.required_lease_keys, t.status, t.error, t.block_number,\n"
@@ -97,7 +97,7 @@ static const struct store_column leasing_api_sql_types_count_columns[] = {
 };
 const struct store_statement leasing_api_sql_types_count = {
     .name = "leasing_api_types_count",
-    .id = 195,
+    .id = 204,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS total FROM asset_types",
@@ -117,7 +117,7 @@ static const struct store_column leasing_api_sql_type_claim_params[] = {
 };
 const struct store_statement leasing_api_sql_type_claim = {
     .name = "leasing_api_type_claim",
-    .id = 192,
+    .id = 201,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types\n"
@@ -145,7 +145,7 @@ static const struct store_column leasing_api_sql_type_put_params[] = {
 };
 const struct store_statement leasing_api_sql_type_put = {
     .name = "leasing_api_type_put",
-    .id = 194,
+    .id = 203,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types\n"
@@ -181,7 +181,7 @@ static const struct store_column leasing_api_sql_onchain_type_find_columns[] = {
 };
 const struct store_statement leasing_api_sql_onchain_type_find = {
     .name = "leasing_api_onchain_type_find",
-    .id = 189,
+    .id = 198,
     .writes = false,
     .sqlite =
         "SELECT required_lease_keys FROM onchain_types\n"
@@ -227,7 +227,7 @@ static const struct store_column leasing_api_sql_asset_get_columns[] = {
 };
 const struct store_statement leasing_api_sql_asset_get = {
     .name = "leasing_api_asset_get",
-    .id = 163,
+    .id = 172,
     .writes = false,
     .sqlite =
         "SELECT a.asset_id, a.chain_id, a.name, a.description, a.asset_type, a.metadata, a.metadata_hash,\n"
@@ -288,7 +288,7 @@ static const struct store_column leasing_api_sql_assets_list_columns[] = {
 };
 const struct store_statement leasing_api_sql_assets_list = {
     .name = "leasing_api_assets_list",
-    .id = 167,
+    .id = 176,
     .writes = false,
     .sqlite =
         "SELECT a.asset_id, a.chain_id, a.name, a.description, a.asset_type, a.metadata, a.metadata_hash,\n"
@@ -329,7 +329,7 @@ static const struct store_column leasing_api_sql_assets_count_columns[] = {
 };
 const struct store_statement leasing_api_sql_assets_count = {
     .name = "leasing_api_assets_count",
-    .id = 166,
+    .id = 175,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS total FROM assets\n"
@@ -361,7 +361,7 @@ static const struct store_column leasing_api_sql_asset_claim_params[] = {
 };
 const struct store_statement leasing_api_sql_asset_claim = {
     .name = "leasing_api_asset_claim",
-    .id = 162,
+    .id = 171,
     .writes = true,
     .sqlite =
         "INSERT INTO assets\n"
@@ -404,7 +404,7 @@ static const struct store_column leasing_api_sql_asset_put_params[] = {
 };
 const struct store_statement leasing_api_sql_asset_put = {
     .name = "leasing_api_asset_put",
-    .id = 164,
+    .id = 173,
     .writes = true,
     .sqlite =
         "INSERT INTO assets\n"
@@ -456,7 +456,7 @@ static const struct store_column leasing_api_sql_asset_token_columns[] = {
 };
 const struct store_statement leasing_api_sql_asset_token = {
     .name = "leasing_api_asset_token",
-    .id = 165,
+    .id = 174,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract_address, onchain_id, token_address, total_supply\n"
@@ -481,7 +481,7 @@ static const struct store_column leasing_api_sql_holders_at_columns[] = {
 };
 const struct store_statement leasing_api_sql_holders_at = {
     .name = "leasing_api_holders_at",
-    .id = 179,
+    .id = 188,
     .writes = false,
     .sqlite =
         "SELECT b.holder, b.balance FROM token_balances b\n"
@@ -565,7 +565,7 @@ static const struct store_column leasing_api_sql_lease_get_columns[] = {
 };
 const struct store_statement leasing_api_sql_lease_get = {
     .name = "leasing_api_lease_get",
-    .id = 181,
+    .id = 190,
     .writes = false,
     .sqlite =
         "SELECT l.lease_id, l.asset_id, l.chain_id, l.contract_address, l.lessor, l.lessee, l.start_date,\n"
@@ -674,7 +674,7 @@ static const struct store_column leasing_api_sql_leases_list_columns[] = {
 };
 const struct store_statement leasing_api_sql_leases_list = {
     .name = "leasing_api_leases_list",
-    .id = 187,
+    .id = 196,
     .writes = false,
     .sqlite =
         "SELECT l.lease_id, l.asset_id, l.chain_id, l.contract_address, l.lessor, l.lessee, l.start_date,\n"
@@ -741,7 +741,7 @@ static const struct store_column leasing_api_sql_leases_count_columns[] = {
 };
 const struct store_statement leasing_api_sql_leases_count = {
     .name = "leasing_api_leases_count",
-    .id = 186,
+    .id = 195,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS total FROM leases\n"
@@ -783,7 +783,7 @@ static const struct store_column leasing_api_sql_lease_insert_params[] = {
 };
 const struct store_statement leasing_api_sql_lease_insert = {
     .name = "leasing_api_lease_insert",
-    .id = 182,
+    .id = 191,
     .writes = true,
     .sqlite =
         "INSERT INTO leases\n"
@@ -819,7 +819,7 @@ static const struct store_column leasing_api_sql_lease_sign_params[] = {
 };
 const struct store_statement leasing_api_sql_lease_sign = {
     .name = "leasing_api_lease_sign",
-    .id = 184,
+    .id = 193,
     .writes = true,
     .sqlite =
         "UPDATE leases\n"
@@ -844,7 +844,7 @@ static const struct store_column leasing_api_sql_lease_intent_params[] = {
 };
 const struct store_statement leasing_api_sql_lease_intent = {
     .name = "leasing_api_lease_intent",
-    .id = 183,
+    .id = 192,
     .writes = true,
     .sqlite =
         "UPDATE leases SET intent_id = ?2, error = NULL, updated_at = ?3\n"
@@ -864,7 +864,7 @@ static const struct store_column leasing_api_sql_lease_action_params[] = {
 };
 const struct store_statement leasing_api_sql_lease_action = {
     .name = "leasing_api_lease_action",
-    .id = 180,
+    .id = 189,
     .writes = true,
     .sqlite =
         "UPDATE leases\n"
@@ -890,7 +890,7 @@ static const struct store_column leasing_api_sql_lease_terminate_params[] = {
 };
 const struct store_statement leasing_api_sql_lease_terminate = {
     .name = "leasing_api_lease_terminate",
-    .id = 185,
+    .id = 194,
     .writes = true,
     .sqlite =
         "UPDATE leases\n"
@@ -932,7 +932,7 @@ static const struct store_column leasing_api_sql_offers_list_columns[] = {
 };
 const struct store_statement leasing_api_sql_offers_list = {
     .name = "leasing_api_offers_list",
-    .id = 188,
+    .id = 197,
     .writes = false,
     .sqlite =
         "SELECT o.offer_id, o.lessor, o.onchain_asset_id, o.status, o.block_number, o.transaction_hash,\n"
@@ -989,7 +989,7 @@ static const struct store_column leasing_api_sql_bid_get_columns[] = {
 };
 const struct store_statement leasing_api_sql_bid_get = {
     .name = "leasing_api_bid_get",
-    .id = 169,
+    .id = 178,
     .writes = false,
     .sqlite =
         "SELECT b.bid_index, b.bidder, b.funds, b.status, b.block_number, b.transaction_hash,\n"
@@ -1034,7 +1034,7 @@ static const struct store_column leasing_api_sql_bids_list_columns[] = {
 };
 const struct store_statement leasing_api_sql_bids_list = {
     .name = "leasing_api_bids_list",
-    .id = 174,
+    .id = 183,
     .writes = false,
     .sqlite =
         "SELECT b.bid_index, b.bidder, b.funds, b.status, b.block_number, b.transaction_hash,\n"
@@ -1074,7 +1074,7 @@ static const struct store_column leasing_api_sql_bid_by_tx_columns[] = {
 };
 const struct store_statement leasing_api_sql_bid_by_tx = {
     .name = "leasing_api_bid_by_tx",
-    .id = 168,
+    .id = 177,
     .writes = false,
     .sqlite =
         "SELECT bid_index FROM lease_bids\n"
@@ -1112,7 +1112,7 @@ static const struct store_column leasing_api_sql_bid_requests_list_columns[] = {
 };
 const struct store_statement leasing_api_sql_bid_requests_list = {
     .name = "leasing_api_bid_requests_list",
-    .id = 173,
+    .id = 182,
     .writes = false,
     .sqlite =
         "SELECT r.request_id, r.bidder, r.funds, r.created_at, r.bid_intent_id AS intent_id,\n"
@@ -1163,7 +1163,7 @@ static const struct store_column leasing_api_sql_bid_request_find_columns[] = {
 };
 const struct store_statement leasing_api_sql_bid_request_find = {
     .name = "leasing_api_bid_request_find",
-    .id = 170,
+    .id = 179,
     .writes = false,
     .sqlite =
         "SELECT r.request_id, r.approve_intent_id, r.bid_intent_id AS intent_id, i.state AS tx_state,\n"
@@ -1191,7 +1191,7 @@ static const struct store_column leasing_api_sql_bid_request_last_columns[] = {
 };
 const struct store_statement leasing_api_sql_bid_request_last = {
     .name = "leasing_api_bid_request_last",
-    .id = 171,
+    .id = 180,
     .writes = false,
     .sqlite =
         "SELECT r.intent_id\n"
@@ -1229,7 +1229,7 @@ static const struct store_column leasing_api_sql_bid_request_put_params[] = {
 };
 const struct store_statement leasing_api_sql_bid_request_put = {
     .name = "leasing_api_bid_request_put",
-    .id = 172,
+    .id = 181,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests\n"
@@ -1275,7 +1275,7 @@ static const struct store_column leasing_api_sql_round_get_columns[] = {
 };
 const struct store_statement leasing_api_sql_round_get = {
     .name = "leasing_api_round_get",
-    .id = 190,
+    .id = 199,
     .writes = false,
     .sqlite =
         "SELECT r.round_id, r.token, r.onchain_asset_id, r.lease_token_id, r.total_amount, r.supply,\n"
@@ -1330,7 +1330,7 @@ static const struct store_column leasing_api_sql_rounds_list_columns[] = {
 };
 const struct store_statement leasing_api_sql_rounds_list = {
     .name = "leasing_api_rounds_list",
-    .id = 191,
+    .id = 200,
     .writes = false,
     .sqlite =
         "SELECT r.round_id, r.token, r.onchain_asset_id, r.lease_token_id, r.total_amount, r.supply,\n"
@@ -1386,7 +1386,7 @@ static const struct store_column leasing_api_sql_claim_get_columns[] = {
 };
 const struct store_statement leasing_api_sql_claim_get = {
     .name = "leasing_api_claim_get",
-    .id = 175,
+    .id = 184,
     .writes = false,
     .sqlite =
         "SELECT c.round_id, c.holder, c.token_balance, c.claim_amount, c.claimed, c.claimed_at,\n"
@@ -1436,7 +1436,7 @@ static const struct store_column leasing_api_sql_claims_list_columns[] = {
 };
 const struct store_statement leasing_api_sql_claims_list = {
     .name = "leasing_api_claims_list",
-    .id = 177,
+    .id = 186,
     .writes = false,
     .sqlite =
         "SELECT c.round_id, c.holder, c.token_balance, c.claim_amount, c.claimed, c.claimed_at,\n"
@@ -1489,7 +1489,7 @@ static const struct store_column leasing_api_sql_claims_open_columns[] = {
 };
 const struct store_statement leasing_api_sql_claims_open = {
     .name = "leasing_api_claims_open",
-    .id = 178,
+    .id = 187,
     .writes = false,
     .sqlite =
         "SELECT c.round_id, c.holder, c.token_balance, c.claim_amount, c.claimed, c.claimed_at,\n"
@@ -1526,7 +1526,7 @@ static const struct store_column leasing_api_sql_claim_request_put_params[] = {
 };
 const struct store_statement leasing_api_sql_claim_request_put = {
     .name = "leasing_api_claim_request_put",
-    .id = 176,
+    .id = 185,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -1558,7 +1558,7 @@ static const struct store_column leasing_api_sql_account_tokens_columns[] = {
 };
 const struct store_statement leasing_api_sql_account_tokens = {
     .name = "leasing_api_account_tokens",
-    .id = 161,
+    .id = 170,
     .writes = false,
     .sqlite =
         "SELECT h.token, h.balance, a.asset_id, a.token_name, a.token_symbol\n"
@@ -1594,7 +1594,7 @@ static const struct store_column leasing_api_sql_account_bids_columns[] = {
 };
 const struct store_statement leasing_api_sql_account_bids = {
     .name = "leasing_api_account_bids",
-    .id = 160,
+    .id = 169,
     .writes = false,
     .sqlite =
         "SELECT offer_id, bid_index, funds FROM lease_bids\n"

@@ -15,7 +15,7 @@ static const struct store_column leasing_chain_sales_sql_put_params[] = {
 };
 const struct store_statement leasing_chain_sales_sql_put = {
     .name = "leasing_chain_sales_put",
-    .id = 233,
+    .id = 242,
     .writes = true,
     .sqlite =
         "INSERT INTO token_sales\n"
@@ -44,7 +44,7 @@ static const struct store_column leasing_chain_sales_sql_get_columns[] = {
 };
 const struct store_statement leasing_chain_sales_sql_get = {
     .name = "leasing_chain_sales_get",
-    .id = 232,
+    .id = 241,
     .writes = false,
     .sqlite =
         "SELECT seller, remaining FROM token_sales\n"
@@ -69,7 +69,7 @@ static const struct store_column leasing_chain_sales_sql_update_params[] = {
 };
 const struct store_statement leasing_chain_sales_sql_update = {
     .name = "leasing_chain_sales_update",
-    .id = 234,
+    .id = 243,
     .writes = true,
     .sqlite =
         "UPDATE token_sales SET remaining = ?4, status = ?5\n"
@@ -97,7 +97,7 @@ static const struct store_column leasing_chain_sales_sql_bid_put_params[] = {
 };
 const struct store_statement leasing_chain_sales_sql_bid_put = {
     .name = "leasing_chain_sales_bid_put",
-    .id = 231,
+    .id = 240,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_bids\n"
@@ -128,7 +128,7 @@ static const struct store_column leasing_chain_sales_sql_bid_get_columns[] = {
 };
 const struct store_statement leasing_chain_sales_sql_bid_get = {
     .name = "leasing_chain_sales_bid_get",
-    .id = 230,
+    .id = 239,
     .writes = false,
     .sqlite =
         "SELECT bidder, amount, funds FROM sale_bids\n"
@@ -153,7 +153,7 @@ static const struct store_column leasing_chain_sales_sql_bid_end_params[] = {
 };
 const struct store_statement leasing_chain_sales_sql_bid_end = {
     .name = "leasing_chain_sales_bid_end",
-    .id = 229,
+    .id = 238,
     .writes = true,
     .sqlite =
         "UPDATE sale_bids SET status = ?5\n"

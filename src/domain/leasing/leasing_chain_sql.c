@@ -13,7 +13,7 @@ static const struct store_column leasing_chain_sql_type_put_params[] = {
 };
 const struct store_statement leasing_chain_sql_type_put = {
     .name = "leasing_chain_type_put",
-    .id = 236,
+    .id = 245,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types\n"
@@ -44,7 +44,7 @@ static const struct store_column leasing_chain_sql_type_activate_params[] = {
 };
 const struct store_statement leasing_chain_sql_type_activate = {
     .name = "leasing_chain_type_activate",
-    .id = 235,
+    .id = 244,
     .writes = true,
     .sqlite =
         "UPDATE asset_types\n"
@@ -73,7 +73,7 @@ static const struct store_column leasing_chain_sql_metadata_put_params[] = {
 };
 const struct store_statement leasing_chain_sql_metadata_put = {
     .name = "leasing_chain_metadata_put",
-    .id = 218,
+    .id = 227,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata\n"
@@ -101,7 +101,7 @@ static const struct store_column leasing_chain_sql_metadata_remove_params[] = {
 };
 const struct store_statement leasing_chain_sql_metadata_remove = {
     .name = "leasing_chain_metadata_remove",
-    .id = 219,
+    .id = 228,
     .writes = true,
     .sqlite =
         "DELETE FROM onchain_metadata\n"
@@ -126,7 +126,7 @@ static const struct store_column leasing_chain_sql_metadata_list_columns[] = {
 };
 const struct store_statement leasing_chain_sql_metadata_list = {
     .name = "leasing_chain_metadata_list",
-    .id = 217,
+    .id = 226,
     .writes = false,
     .sqlite =
         "SELECT meta_key, meta_value FROM onchain_metadata\n"
@@ -151,7 +151,7 @@ static const struct store_column leasing_chain_sql_asset_find_columns[] = {
 };
 const struct store_statement leasing_chain_sql_asset_find = {
     .name = "leasing_chain_asset_find",
-    .id = 198,
+    .id = 207,
     .writes = false,
     .sqlite =
         "SELECT status, metadata_hash FROM assets WHERE asset_id = ?1",
@@ -174,7 +174,7 @@ static const struct store_column leasing_chain_sql_asset_activate_params[] = {
 };
 const struct store_statement leasing_chain_sql_asset_activate = {
     .name = "leasing_chain_asset_activate",
-    .id = 197,
+    .id = 206,
     .writes = true,
     .sqlite =
         "UPDATE assets\n"
@@ -212,7 +212,7 @@ static const struct store_column leasing_chain_sql_asset_insert_params[] = {
 };
 const struct store_statement leasing_chain_sql_asset_insert = {
     .name = "leasing_chain_asset_insert",
-    .id = 199,
+    .id = 208,
     .writes = true,
     .sqlite =
         "INSERT INTO assets\n"
@@ -244,7 +244,7 @@ static const struct store_column leasing_chain_sql_asset_token_columns[] = {
 };
 const struct store_statement leasing_chain_sql_asset_token = {
     .name = "leasing_chain_asset_token",
-    .id = 200,
+    .id = 209,
     .writes = false,
     .sqlite =
         "SELECT token_address FROM assets\n"
@@ -268,7 +268,7 @@ static const struct store_column leasing_chain_sql_holder_get_columns[] = {
 };
 const struct store_statement leasing_chain_sql_holder_get = {
     .name = "leasing_chain_holder_get",
-    .id = 209,
+    .id = 218,
     .writes = false,
     .sqlite =
         "SELECT balance FROM token_holders\n"
@@ -290,7 +290,7 @@ static const struct store_column leasing_chain_sql_holder_put_params[] = {
 };
 const struct store_statement leasing_chain_sql_holder_put = {
     .name = "leasing_chain_holder_put",
-    .id = 210,
+    .id = 219,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -311,7 +311,7 @@ static const struct store_column leasing_chain_sql_holder_remove_params[] = {
 };
 const struct store_statement leasing_chain_sql_holder_remove = {
     .name = "leasing_chain_holder_remove",
-    .id = 211,
+    .id = 220,
     .writes = true,
     .sqlite =
         "DELETE FROM token_holders WHERE chain_id = ?1 AND token = ?2 AND holder = ?3",
@@ -331,7 +331,7 @@ static const struct store_column leasing_chain_sql_holders_list_columns[] = {
 };
 const struct store_statement leasing_chain_sql_holders_list = {
     .name = "leasing_chain_holders_list",
-    .id = 212,
+    .id = 221,
     .writes = false,
     .sqlite =
         "SELECT holder, balance FROM token_holders\n"
@@ -355,7 +355,7 @@ static const struct store_column leasing_chain_sql_balance_put_params[] = {
 };
 const struct store_statement leasing_chain_sql_balance_put = {
     .name = "leasing_chain_balance_put",
-    .id = 201,
+    .id = 210,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -385,7 +385,7 @@ static const struct store_column leasing_chain_sql_nft_put_params[] = {
 };
 const struct store_statement leasing_chain_sql_nft_put = {
     .name = "leasing_chain_nft_put",
-    .id = 221,
+    .id = 230,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts\n"
@@ -417,7 +417,7 @@ static const struct store_column leasing_chain_sql_nft_owner_params[] = {
 };
 const struct store_statement leasing_chain_sql_nft_owner = {
     .name = "leasing_chain_nft_owner",
-    .id = 220,
+    .id = 229,
     .writes = true,
     .sqlite =
         "UPDATE lease_nfts SET owner = ?4\n"
@@ -438,7 +438,7 @@ static const struct store_column leasing_chain_sql_lease_minted_params[] = {
 };
 const struct store_statement leasing_chain_sql_lease_minted = {
     .name = "leasing_chain_lease_minted",
-    .id = 215,
+    .id = 224,
     .writes = true,
     .sqlite =
         "UPDATE leases\n"
@@ -463,7 +463,7 @@ static const struct store_column leasing_chain_sql_lease_offered_params[] = {
 };
 const struct store_statement leasing_chain_sql_lease_offered = {
     .name = "leasing_chain_lease_offered",
-    .id = 216,
+    .id = 225,
     .writes = true,
     .sqlite =
         "UPDATE leases SET offer_id = ?2, error = NULL,\n"
@@ -488,7 +488,7 @@ static const struct store_column leasing_chain_sql_lease_accepted_params[] = {
 };
 const struct store_statement leasing_chain_sql_lease_accepted = {
     .name = "leasing_chain_lease_accepted",
-    .id = 213,
+    .id = 222,
     .writes = true,
     .sqlite =
         "UPDATE leases\n"
@@ -515,7 +515,7 @@ static const struct store_column leasing_chain_sql_lease_by_nft_columns[] = {
 };
 const struct store_statement leasing_chain_sql_lease_by_nft = {
     .name = "leasing_chain_lease_by_nft",
-    .id = 214,
+    .id = 223,
     .writes = false,
     .sqlite =
         "SELECT lease_id FROM leases WHERE chain_id = ?1 AND nft_token_id = ?2",
@@ -538,7 +538,7 @@ static const struct store_column leasing_chain_sql_offer_put_params[] = {
 };
 const struct store_statement leasing_chain_sql_offer_put = {
     .name = "leasing_chain_offer_put",
-    .id = 224,
+    .id = 233,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers\n"
@@ -567,7 +567,7 @@ static const struct store_column leasing_chain_sql_offer_get_columns[] = {
 };
 const struct store_statement leasing_chain_sql_offer_get = {
     .name = "leasing_chain_offer_get",
-    .id = 223,
+    .id = 232,
     .writes = false,
     .sqlite =
         "SELECT onchain_asset_id, status FROM lease_offers\n"
@@ -589,7 +589,7 @@ static const struct store_column leasing_chain_sql_offer_end_params[] = {
 };
 const struct store_statement leasing_chain_sql_offer_end = {
     .name = "leasing_chain_offer_end",
-    .id = 222,
+    .id = 231,
     .writes = true,
     .sqlite =
         "UPDATE lease_offers SET status = ?4\n"
@@ -613,7 +613,7 @@ static const struct store_column leasing_chain_sql_bid_put_params[] = {
 };
 const struct store_statement leasing_chain_sql_bid_put = {
     .name = "leasing_chain_bid_put",
-    .id = 204,
+    .id = 213,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids\n"
@@ -644,7 +644,7 @@ static const struct store_column leasing_chain_sql_bid_get_columns[] = {
 };
 const struct store_statement leasing_chain_sql_bid_get = {
     .name = "leasing_chain_bid_get",
-    .id = 203,
+    .id = 212,
     .writes = false,
     .sqlite =
         "SELECT bidder, funds, status FROM lease_bids\n"
@@ -672,7 +672,7 @@ static const struct store_column leasing_chain_sql_bids_active_columns[] = {
 };
 const struct store_statement leasing_chain_sql_bids_active = {
     .name = "leasing_chain_bids_active",
-    .id = 205,
+    .id = 214,
     .writes = false,
     .sqlite =
         "SELECT bid_index, bidder, funds FROM lease_bids\n"
@@ -699,7 +699,7 @@ static const struct store_column leasing_chain_sql_bid_end_params[] = {
 };
 const struct store_statement leasing_chain_sql_bid_end = {
     .name = "leasing_chain_bid_end",
-    .id = 202,
+    .id = 211,
     .writes = true,
     .sqlite =
         "UPDATE lease_bids SET status = ?5\n"
@@ -730,7 +730,7 @@ static const struct store_column leasing_chain_sql_round_put_params[] = {
 };
 const struct store_statement leasing_chain_sql_round_put = {
     .name = "leasing_chain_round_put",
-    .id = 227,
+    .id = 236,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds\n"
@@ -759,7 +759,7 @@ static const struct store_column leasing_chain_sql_round_find_columns[] = {
 };
 const struct store_statement leasing_chain_sql_round_find = {
     .name = "leasing_chain_round_find",
-    .id = 225,
+    .id = 234,
     .writes = false,
     .sqlite =
         "SELECT r.round_id, r.token FROM revenue_rounds r\n"
@@ -784,7 +784,7 @@ static const struct store_column leasing_chain_sql_round_open_params[] = {
 };
 const struct store_statement leasing_chain_sql_round_open = {
     .name = "leasing_chain_round_open",
-    .id = 226,
+    .id = 235,
     .writes = true,
     .sqlite =
         "UPDATE revenue_rounds\n"
@@ -804,7 +804,7 @@ static const struct store_column leasing_chain_sql_rounds_close_params[] = {
 };
 const struct store_statement leasing_chain_sql_rounds_close = {
     .name = "leasing_chain_rounds_close",
-    .id = 228,
+    .id = 237,
     .writes = true,
     .sqlite =
         "UPDATE revenue_rounds SET status = 'closed'\n"
@@ -835,7 +835,7 @@ static const struct store_column leasing_chain_sql_claim_put_params[] = {
 };
 const struct store_statement leasing_chain_sql_claim_put = {
     .name = "leasing_chain_claim_put",
-    .id = 206,
+    .id = 215,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims\n"
@@ -859,7 +859,7 @@ static const struct store_column leasing_chain_sql_claims_open_columns[] = {
 };
 const struct store_statement leasing_chain_sql_claims_open = {
     .name = "leasing_chain_claims_open",
-    .id = 207,
+    .id = 216,
     .writes = false,
     .sqlite =
         "SELECT round_id, claim_amount FROM revenue_claims\n"
@@ -881,7 +881,7 @@ static const struct store_column leasing_chain_sql_claims_pay_params[] = {
 };
 const struct store_statement leasing_chain_sql_claims_pay = {
     .name = "leasing_chain_claims_pay",
-    .id = 208,
+    .id = 217,
     .writes = true,
     .sqlite =
         "UPDATE revenue_claims\n"

@@ -38,6 +38,7 @@ struct leasing {
     struct store *store;
     struct rpc_pool *rpc;
     struct relay *relay;
+    const struct paywall *paywall; /* or NULL */
 
     struct address stablecoin;
     struct address registry;
@@ -74,6 +75,12 @@ extern const struct job_kind leasing_job_kinds[];
 extern const size_t leasing_job_kind_count;
 extern const struct job_cron leasing_job_crons[];
 extern const size_t leasing_job_cron_count;
+
+/*
+ * leasing_access_look is the rule that the totals of hours in which access was sold are those of
+ * the payments. Errors: of the store.
+ */
+enum err leasing_access_look(struct chain_reconciling *r, struct why *why) ERR_CHECKED;
 
 /* leasing_namespace is the metadata namespace of an asset or lease: keccak of the 32-byte id. */
 struct hash leasing_namespace(struct u256 id);

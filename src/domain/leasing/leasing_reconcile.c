@@ -445,6 +445,11 @@ static const struct chain_rule rules[] = {
      .fix = unlink_one,
      .repair = CHAIN_REPAIR_ROW,
      .repair_doc = "it waits for its event again"},
+    {.name = "leasing.access_hours",
+     .doc = "The total of an hour in which access to a lease was sold is that of its payments.",
+     .look = leasing_access_look,
+     .repair = CHAIN_REPAIR_HUMAN,
+     .repair_doc = "the payments are what was paid on the chain; the hour is set to their sum"},
 };
 
 struct chain_reconciler leasing_reconciler(struct leasing *leasing)

@@ -284,7 +284,30 @@ const char leasing_schema_quote[] =
     "\"properties\":{\"decimals\":" INTEGER ",\"verifyOptimistically\":" BOOL
     ",\"paymentMode\":{\"enum\":[\"second\",\"batch-5s\"]},\"intervalSeconds\":" INTEGER
     ",\"hourlyAmount\":" AMOUNT ",\"stepsPerHour\":" INTEGER ",\"extraSteps\":" INTEGER
-    "}},\"version\":{\"enum\":[2]},\"chainId\":" TEXT "}}";
+    "}},\"version\":{\"enum\":[2]},\"chainId\":" TEXT
+    ",\"paymentRequired\":{\"type\":[\"object\",\"null\"],\"description\":"
+    "\"The x402 offer of the next step, null where none is sold now.\"}}}";
+
+const char leasing_schema_access[] =
+    "{\"type\":\"object\",\"required\":[\"leaseId\",\"assetId\",\"mode\","
+    "\"intervalSeconds\",\"amount\",\"payTo\",\"grantedFrom\",\"grantedUntil\"],"
+    "\"properties\":{\"leaseId\":" TEXT ",\"assetId\":" TEXT
+    ",\"mode\":{\"enum\":[\"second\",\"batch-5s\"]},\"intervalSeconds\":" INTEGER
+    ",\"amount\":" AMOUNT ",\"payTo\":" ADDRESS ",\"grantedFrom\":" TIME ",\"grantedUntil\":" TIME
+    "}}";
+
+const char leasing_schema_access_payments[] =
+    "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"mode\","
+    "\"intervalSeconds\",\"amount\",\"payer\",\"transactionHash\",\"bucketSlot\","
+    "\"paidAt\"],\"properties\":{\"mode\":{\"enum\":[\"second\",\"batch-5s\"]},"
+    "\"intervalSeconds\":" INTEGER ",\"amount\":" AMOUNT ",\"payer\":" ADDRESS
+    ",\"transactionHash\":" HASH ",\"bucketSlot\":" TIME ",\"paidAt\":" TIME "}}}";
+
+const char leasing_schema_access_hours[] =
+    "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"hourBucket\","
+    "\"totalAmount\",\"paymentCount\",\"startedAt\",\"updatedAt\"],\"properties\":{"
+    "\"hourBucket\":" TIME ",\"totalAmount\":" AMOUNT ",\"paymentCount\":" INTEGER
+    ",\"startedAt\":" TIME ",\"updatedAt\":" TIME "}}}";
 
 const char leasing_schema_round[] = ROUND;
 

@@ -347,7 +347,7 @@ enum err paywall_settle_go_on(const struct paywall *p, struct arena *arena,
     int64_t deadline = clock_mono_usec() + wait_usec;
     for (;;) {
         int64_t left = deadline - clock_mono_usec();
-        struct paywall_outcome outcome;
+        struct paywall_outcome outcome = {.unsure = false};
         enum err e = go_on_once(p, arena, sale, intent_id, left > 0 ? left : 0, &outcome, why);
         if (e != OK) {
             return e;

@@ -13,7 +13,7 @@ static const struct store_column store_lease_sql_beat_params[] = {
 };
 const struct store_statement store_lease_sql_beat = {
     .name = "store_lease_beat",
-    .id = 408,
+    .id = 422,
     .writes = true,
     .sqlite =
         "INSERT INTO processes\n"
@@ -38,7 +38,7 @@ static const struct store_column store_lease_sql_touch_params[] = {
 };
 const struct store_statement store_lease_sql_touch = {
     .name = "store_lease_touch",
-    .id = 422,
+    .id = 436,
     .writes = true,
     .sqlite =
         "UPDATE processes SET until = (SELECT c.at FROM database_clock c)\n"
@@ -59,7 +59,7 @@ static const struct store_column store_lease_sql_neighbours_columns[] = {
 };
 const struct store_statement store_lease_sql_neighbours = {
     .name = "store_lease_neighbours",
-    .id = 418,
+    .id = 432,
     .writes = false,
     .sqlite =
         "SELECT process_id, pid FROM processes WHERE place = ?1 AND place <> ''",
@@ -76,7 +76,7 @@ static const struct store_column store_lease_sql_leave_params[] = {
 };
 const struct store_statement store_lease_sql_leave = {
     .name = "store_lease_leave",
-    .id = 414,
+    .id = 428,
     .writes = true,
     .sqlite =
         "DELETE FROM processes WHERE process_id = ?1",
@@ -91,7 +91,7 @@ static const struct store_column store_lease_sql_forget_params[] = {
 };
 const struct store_statement store_lease_sql_forget = {
     .name = "store_lease_forget",
-    .id = 410,
+    .id = 424,
     .writes = true,
     .sqlite =
         "DELETE FROM processes WHERE process_id <> ?1",
@@ -107,7 +107,7 @@ static const struct store_column store_lease_sql_make_params[] = {
 };
 const struct store_statement store_lease_sql_make = {
     .name = "store_lease_make",
-    .id = 417,
+    .id = 431,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -127,7 +127,7 @@ static const struct store_column store_lease_sql_take_params[] = {
 };
 const struct store_statement store_lease_sql_take = {
     .name = "store_lease_take",
-    .id = 421,
+    .id = 435,
     .writes = true,
     .sqlite =
         "UPDATE process_leases\n"
@@ -151,7 +151,7 @@ static const struct store_column store_lease_sql_part_columns[] = {
 };
 const struct store_statement store_lease_sql_part = {
     .name = "store_lease_part",
-    .id = 419,
+    .id = 433,
     .writes = false,
     .sqlite =
         "SELECT\n"
@@ -181,7 +181,7 @@ static const struct store_column store_lease_sql_fence_columns[] = {
 };
 const struct store_statement store_lease_sql_fence = {
     .name = "store_lease_fence",
-    .id = 409,
+    .id = 423,
     .writes = true,
     .sqlite =
         "SELECT owner, fence FROM process_leases WHERE name = ?1",
@@ -201,7 +201,7 @@ static const struct store_column store_lease_sql_give_params[] = {
 };
 const struct store_statement store_lease_sql_give = {
     .name = "store_lease_give",
-    .id = 411,
+    .id = 425,
     .writes = true,
     .sqlite =
         "UPDATE process_leases SET owner = '', since = (SELECT c.at FROM database_clock c)\n"
@@ -226,7 +226,7 @@ static const struct store_column store_lease_sql_list_columns[] = {
 };
 const struct store_statement store_lease_sql_list = {
     .name = "store_lease_list",
-    .id = 415,
+    .id = 429,
     .writes = false,
     .sqlite =
         "SELECT l.name, l.owner, l.fence, l.since, p.host, p.pid, p.roles,\n"
@@ -256,7 +256,7 @@ static const struct store_column store_lease_sql_processes_columns[] = {
 };
 const struct store_statement store_lease_sql_processes = {
     .name = "store_lease_processes",
-    .id = 420,
+    .id = 434,
     .writes = false,
     .sqlite =
         "SELECT p.process_id, p.host, p.pid, p.roles, p.version, p.started_at,\n"
@@ -278,7 +278,7 @@ static const struct store_column store_lease_sql_lives_columns[] = {
 };
 const struct store_statement store_lease_sql_lives = {
     .name = "store_lease_lives",
-    .id = 416,
+    .id = 430,
     .writes = false,
     .sqlite =
         "SELECT process_id FROM live_processes WHERE process_id = ?1",
@@ -295,7 +295,7 @@ static const struct store_column store_lease_sql_installation_make_params[] = {
 };
 const struct store_statement store_lease_sql_installation_make = {
     .name = "store_lease_installation_make",
-    .id = 413,
+    .id = 427,
     .writes = true,
     .sqlite =
         "INSERT INTO installation (single, id) VALUES (1, ?1) ON CONFLICT (single) DO NOTHING",
@@ -310,7 +310,7 @@ static const struct store_column store_lease_sql_installation_columns[] = {
 };
 const struct store_statement store_lease_sql_installation = {
     .name = "store_lease_installation",
-    .id = 412,
+    .id = 426,
     .writes = false,
     .sqlite =
         "SELECT id FROM installation WHERE single = 1",

@@ -4,7 +4,7 @@
 
 const struct store_statement store_sql_migrations_create = {
     .name = "store_migrations_create",
-    .id = 424,
+    .id = 438,
     .writes = true,
     .sqlite =
         "CREATE TABLE IF NOT EXISTS schema_migrations (\n"
@@ -29,7 +29,7 @@ static const struct store_column store_sql_migrations_list_columns[] = {
 };
 const struct store_statement store_sql_migrations_list = {
     .name = "store_migrations_list",
-    .id = 425,
+    .id = 439,
     .writes = false,
     .sqlite =
         "SELECT version, name, checksum FROM schema_migrations ORDER BY version",
@@ -47,7 +47,7 @@ static const struct store_column store_sql_migrations_add_params[] = {
 };
 const struct store_statement store_sql_migrations_add = {
     .name = "store_migrations_add",
-    .id = 423,
+    .id = 437,
     .writes = true,
     .sqlite =
         "INSERT INTO schema_migrations (version, name, checksum, applied_at)\n"
@@ -64,7 +64,7 @@ static const struct store_column store_sql_migrations_remove_params[] = {
 };
 const struct store_statement store_sql_migrations_remove = {
     .name = "store_migrations_remove",
-    .id = 426,
+    .id = 440,
     .writes = true,
     .sqlite =
         "DELETE FROM schema_migrations WHERE version = ?1",
@@ -80,7 +80,7 @@ static const struct store_column store_sql_undo_begin_params[] = {
 };
 const struct store_statement store_sql_undo_begin = {
     .name = "store_undo_begin",
-    .id = 432,
+    .id = 446,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_context (single, chain_id, block_number) VALUES (1, ?1, ?2)",
@@ -92,7 +92,7 @@ const struct store_statement store_sql_undo_begin = {
 
 const struct store_statement store_sql_undo_end = {
     .name = "store_undo_end",
-    .id = 434,
+    .id = 448,
     .writes = true,
     .sqlite =
         "DELETE FROM undo_context",
@@ -102,7 +102,7 @@ const struct store_statement store_sql_undo_end = {
 
 const struct store_statement store_sql_undo_mark = {
     .name = "store_undo_mark",
-    .id = 436,
+    .id = 450,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (chain_id, block_number, statement) VALUES (-1, 0, 'replay')",
@@ -112,7 +112,7 @@ const struct store_statement store_sql_undo_mark = {
 
 const struct store_statement store_sql_undo_unmark = {
     .name = "store_undo_unmark",
-    .id = 438,
+    .id = 452,
     .writes = true,
     .sqlite =
         "DELETE FROM undo_log WHERE chain_id = -1",
@@ -127,7 +127,7 @@ static const struct store_column store_sql_undo_add_params[] = {
 };
 const struct store_statement store_sql_undo_add = {
     .name = "store_undo_add",
-    .id = 431,
+    .id = 445,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (chain_id, block_number, statement)\n"
@@ -150,7 +150,7 @@ static const struct store_column store_sql_undo_list_columns[] = {
 };
 const struct store_statement store_sql_undo_list = {
     .name = "store_undo_list",
-    .id = 435,
+    .id = 449,
     .writes = false,
     .sqlite =
         "SELECT seq, statement FROM undo_log\n"
@@ -173,7 +173,7 @@ static const struct store_column store_sql_undo_drop_params[] = {
 };
 const struct store_statement store_sql_undo_drop = {
     .name = "store_undo_drop",
-    .id = 433,
+    .id = 447,
     .writes = true,
     .sqlite =
         "DELETE FROM undo_log\n"
@@ -191,7 +191,7 @@ static const struct store_column store_sql_undo_prune_params[] = {
 };
 const struct store_statement store_sql_undo_prune = {
     .name = "store_undo_prune",
-    .id = 437,
+    .id = 451,
     .writes = true,
     .sqlite =
         "DELETE FROM undo_log WHERE chain_id = ?1 AND block_number < ?2",
