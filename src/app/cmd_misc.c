@@ -185,7 +185,9 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
                                         auth_http_table(NULL),
                                         leasing_market_http_table(NULL),
                                         auth_sessions_http_table(NULL),
-                                        documents_http_table(NULL)};
+                                        documents_http_table(NULL),
+                                        paywall_http_table(NULL),
+};
     const struct chain_table events = leasing_chain_table(NULL);
     struct job_table jobs[SCHEDULES_TABLES_MAX];
     size_t job_tables =

@@ -640,6 +640,7 @@ static enum err start_http(struct service *s, struct why *why)
         leasing_market_http_table(s->leasing),
         auth_sessions_http_table(&s->auth),
         documents_http_table(&s->documents),
+        paywall_http_table(s->paywall),
     };
     _Static_assert(sizeof tables <= sizeof s->http_tables, "more room for tables");
     memcpy(s->http_tables, tables, sizeof tables);

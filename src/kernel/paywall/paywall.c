@@ -211,6 +211,9 @@ enum err paywall_ready(struct paywall *p, struct relay *relay, const struct http
                        size_t table_count, struct why *why)
 {
     p->relay = relay;
+    p->tables = tables;
+    p->table_count = table_count;
+    p->started_usec = clock_wall_usec();
     for (size_t i = 0; p->config.enabled && i < p->price_count; i++) {
         if (!has_operation(tables, table_count, p->prices[i].operation)) {
             return why_set(

@@ -142,8 +142,8 @@ void paywall_free(struct paywall *paywall);
 const struct relay_policy *paywall_policies(const struct paywall *paywall, size_t *out_count);
 
 /*
- * paywall_ready gives it the relay, and the routes whose operations x402.prices may name; before
- * serving. Errors: ERR_CONFIG.
+ * paywall_ready gives it the relay, and the routes whose operations x402.prices may name (the
+ * tables stay); before serving. Errors: ERR_CONFIG.
  */
 enum err paywall_ready(struct paywall *paywall, struct relay *relay,
                        const struct http_table *tables, size_t table_count,
@@ -168,6 +168,8 @@ const struct address *paywall_asset(const struct paywall *paywall);
 
 /* paywall_job_table has the job that ends payments; `paywall` may be NULL, to be looked at. */
 struct job_table paywall_job_table(struct paywall *paywall);
+/* paywall_http_table has the routes of the facilitator; `paywall` may be NULL, to be looked at. */
+struct http_table paywall_http_table(struct paywall *paywall);
 /* paywall_audit_table has the actions. */
 struct audit_table paywall_audit_table(void);
 /* paywall_metrics_register makes the metric rows part of /metrics and of the reference, once. */

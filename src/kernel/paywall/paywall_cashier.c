@@ -201,7 +201,7 @@ static enum err look_up(const struct paywall *p, struct http_call *call,
         return OK;
     }
     if (e == OK && may_be_left(p, &l.record) &&
-        paywall_settle_again(p, call->req, &passage->key, &outcome, NULL) == OK) {
+        paywall_settle_again(p, call->req, &passage->key, 0, &outcome, NULL) == OK) {
         e = store_read(p->store, lookup_tx, &l, &unknown);
     }
     return e == OK ? answer_known(call, &l, why)

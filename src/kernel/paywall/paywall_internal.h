@@ -7,6 +7,7 @@
  *   paywall_chain.c    questions to the chain
  *   paywall_settle.c   a payment from SETTLING to its end
  *   paywall_rows.c     rows of sales
+ *   paywall_facilitator.c  the same for other servers
  *   paywall_job.c      what goes on when nobody waits
  */
 #ifndef KERNEL_PAYWALL_PAYWALL_INTERNAL_H
@@ -37,6 +38,9 @@ struct paywall {
     struct paywall_price prices[PAYWALL_PRICES_MAX];
     struct u256 amounts[PAYWALL_PRICES_MAX]; /* of prices of the configuration */
     size_t price_count;
+    const struct http_table *tables;
+    size_t table_count;
+    int64_t started_usec;
     struct relay_policy policies[PAYWALL_POLICIES];
     struct http_cashier cashier;
     struct arena boot;
@@ -153,10 +157,10 @@ enum err paywall_settle_go_on(const struct paywall *p, struct arena *arena,
                               const struct paywall_sale *sale, struct slice intent_id,
                               int64_t wait_usec, struct paywall_outcome *out,
                               struct why *why) ERR_CHECKED;
-/* paywall_settle_again reads a payment's sale and goes on with it, without waiting. */
+/* paywall_settle_again reads a payment's sale and goes on with it. */
 enum err paywall_settle_again(const struct paywall *p, struct arena *arena,
-                              const struct x402_key *key, struct paywall_outcome *out,
-                              struct why *why) ERR_CHECKED;
+                              const struct x402_key *key, int64_t wait_usec,
+                              struct paywall_outcome *out, struct why *why) ERR_CHECKED;
 
 /* ---- paywall_tell.c ---- */
 

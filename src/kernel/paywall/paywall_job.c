@@ -65,7 +65,7 @@ static enum err settle_open(struct job_call *call, struct why *why)
         struct paywall_outcome outcome;
         struct why one = {.err = OK};
         arena_init(&scratch, 0);
-        enum err failed = paywall_settle_again(p, &scratch, &list->keys[i], &outcome, &one);
+        enum err failed = paywall_settle_again(p, &scratch, &list->keys[i], 0, &outcome, &one);
         arena_free(&scratch);
         if (failed != OK) {
             LOG(LOG_WARN, "x402.not_settled", log_hex("nonce", hash_slice(&list->keys[i].nonce)),

@@ -185,16 +185,6 @@ static enum err look_tx(struct store_tx *tx, void *ctx, struct why *why)
     return x402_payment_get(tx, look->arena, look->key, &look->record, why);
 }
 
-static enum x402_reason reason_of(struct slice code)
-{
-    for (enum x402_reason r = X402_OK; r < X402_REASON_COUNT; r++) {
-        if (slice_equal_text(code, x402_reason_code(r))) {
-            return r;
-        }
-    }
-    return X402_TRANSACTION;
-}
-
 /* Somebody else was faster: what he wrote is the outcome. */
 static enum err read_outcome(const struct paywall *p, struct arena *arena,
                              const struct x402_key *key, struct paywall_outcome *out,
@@ -205,7 +195,8 @@ static enum err read_outcome(const struct paywall *p, struct arena *arena,
     if (e == OK) {
         *out = (struct paywall_outcome){
             .state = look.record.state,
-            .reason = look.record.state == X402_FAILED ? reason_of(look.record.reason) : X402_OK,
+            .reason =
+                look.record.state == X402_FAILED ? x402_reason_find(look.record.reason) : X402_OK,
             .has_transaction = look.record.has_transaction,
             .transaction = look.record.transaction,
         };
@@ -375,10 +366,12 @@ static enum err again_tx(struct store_tx *tx, void *ctx, struct why *why)
 }
 
 enum err paywall_settle_again(const struct paywall *p, struct arena *arena,
-                              const struct x402_key *key, struct paywall_outcome *out,
-                              struct why *why)
+                              const struct x402_key *key, int64_t wait_usec,
+                              struct paywall_outcome *out, struct why *why)
 {
     struct again again = {.key = key, .arena = arena};
     enum err e = store_read(p->store, again_tx, &again, why);
-    return e == OK ? paywall_settle_go_on(p, arena, &again.sale, again.intent_id, 0, out, why) : e;
+    return e == OK
+               ? paywall_settle_go_on(p, arena, &again.sale, again.intent_id, wait_usec, out, why)
+               : e;
 }

@@ -117,6 +117,9 @@ struct x402_settlement {
 /* x402_reason_code returns the public code; "" for X402_OK. */
 const char *x402_reason_code(enum x402_reason reason);
 
+/* x402_reason_find returns the reason of a code; X402_TRANSACTION for one that nobody knows. */
+enum x402_reason x402_reason_find(struct slice code);
+
 /* x402_base64_encode appends RFC 4648, section 4, with padding. */
 void x402_base64_encode(struct buf *out, struct slice bytes);
 /*
@@ -140,6 +143,13 @@ enum err x402_payment_decode(struct arena *arena, enum x402_version version, str
  */
 const struct x402_offer *x402_offer_match(const struct x402_payment *payment,
                                           const struct x402_offer *offers, size_t count);
+
+/*
+ * x402_offer_read reads an offer that somebody else made (PaymentRequirements), for facilitators:
+ * of scheme "exact" on the chain. Not X402_OK: `why` (may be NULL) tells more. Borrows the text.
+ */
+enum x402_reason x402_offer_read(const struct json *requirements, enum x402_version version,
+                                 uint64_t chain_id, struct x402_offer *out, struct why *why);
 
 /* x402_exact_digest is what the payer signs: TransferWithAuthorization of the asset's domain. */
 struct hash x402_exact_digest(const struct x402_offer *offer, const struct x402_authorization *a);
@@ -170,6 +180,10 @@ void x402_network_format(enum x402_version version, uint64_t chain_id, char out[
 void x402_required_write(struct json_out *j, enum x402_version version, const char *error,
                          const struct x402_resource *resource, const struct x402_offer *offers,
                          size_t count);
+/* x402_offers_write writes the list of offers alone, the member "accepts". */
+void x402_offers_write(struct json_out *j, enum x402_version version,
+                       const struct x402_resource *resource, const struct x402_offer *offers,
+                       size_t count);
 /* x402_settlement_write writes SettleResponse, the content of PAYMENT-RESPONSE. */
 void x402_settlement_write(struct json_out *j, enum x402_version version,
                            const struct x402_settlement *settlement);

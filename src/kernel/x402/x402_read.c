@@ -159,3 +159,52 @@ const struct x402_offer *x402_offer_match(const struct x402_payment *payment,
     }
     return NULL;
 }
+
+/* ---- offers of others ---- */
+
+static enum err terms_read(const struct json *requirements, enum x402_version version,
+                           struct x402_offer *out, struct why *why)
+{
+    const char *amount = version == X402_V2 ? "amount" : "maxAmountRequired";
+    struct slice digits = SLICE_EMPTY;
+    enum err e = json_get_address(requirements, "asset", &out->asset, why);
+    if (e == OK) {
+        e = json_get_address(requirements, "payTo", &out->pay_to, why);
+    }
+    if (e == OK) {
+        e = json_get_text(requirements, amount, &digits, why);
+    }
+    if (e == OK && u256_parse(digits, &out->amount) != OK) {
+        e = why_set(why, ERR_INVALID_AMOUNT, amount, "%s must be decimal digits below 2^256.",
+                    amount);
+    }
+    return e == OK ? json_get_u64(requirements, "maxTimeoutSeconds", &out->timeout_seconds, why)
+                   : e;
+}
+
+enum x402_reason x402_offer_read(const struct json *requirements, enum x402_version version,
+                                 uint64_t chain_id, struct x402_offer *out, struct why *why)
+{
+    struct x402_offer o = {.chain_id = chain_id};
+    char network[X402_NETWORK_MAX];
+    const struct json *extra = NULL;
+    x402_network_format(version, chain_id, network);
+    if (!text_is(requirements, "scheme", SLICE_LIT("exact"))) {
+        (void)why_set(why, ERR_INVALID_FIELD, "scheme", "The scheme must be exact.");
+        return X402_SCHEME;
+    }
+    if (!text_is(requirements, "network", slice_text(network))) {
+        (void)why_set(why, ERR_INVALID_FIELD, "network", "The network must be %s.", network);
+        return X402_NETWORK;
+    }
+    if (json_get(requirements, "extra", JSON_OBJECT, &extra, why) != OK ||
+        json_get_text(extra, "name", &o.token_name, why) != OK ||
+        json_get_text(extra, "version", &o.token_version, why) != OK) {
+        return X402_NO_DOMAIN;
+    }
+    if (terms_read(requirements, version, &o, why) != OK) {
+        return X402_UNSUPPORTED_PAYLOAD;
+    }
+    *out = o;
+    return X402_OK;
+}

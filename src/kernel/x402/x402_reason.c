@@ -37,3 +37,13 @@ const char *x402_reason_code(enum x402_reason reason)
     ASSERT(reason < X402_REASON_COUNT && reason_rows[reason].reason == reason);
     return reason_rows[reason].code;
 }
+
+enum x402_reason x402_reason_find(struct slice code)
+{
+    for (size_t i = 0; i < X402_REASON_COUNT; i++) {
+        if (slice_equal_text(code, reason_rows[i].code)) {
+            return reason_rows[i].reason;
+        }
+    }
+    return X402_TRANSACTION;
+}

@@ -77,6 +77,17 @@ static void offer_write(struct json_out *j, enum x402_version version,
     json_end_object(j);
 }
 
+void x402_offers_write(struct json_out *j, enum x402_version version,
+                       const struct x402_resource *resource, const struct x402_offer *offers,
+                       size_t count)
+{
+    json_begin_array(j);
+    for (size_t i = 0; i < count; i++) {
+        offer_write(j, version, resource, &offers[i]);
+    }
+    json_end_array(j);
+}
+
 void x402_required_write(struct json_out *j, enum x402_version version, const char *error,
                          const struct x402_resource *resource, const struct x402_offer *offers,
                          size_t count)
@@ -97,11 +108,7 @@ void x402_required_write(struct json_out *j, enum x402_version version, const ch
         json_end_object(j);
     }
     json_key(j, "accepts");
-    json_begin_array(j);
-    for (size_t i = 0; i < count; i++) {
-        offer_write(j, version, resource, &offers[i]);
-    }
-    json_end_array(j);
+    x402_offers_write(j, version, resource, offers, count);
     json_end_object(j);
 }
 

@@ -393,6 +393,78 @@ static struct slice required(enum x402_version version, const char *error)
     return buf_slice(text);
 }
 
+static const struct json *parsed(const char *json)
+{
+    const struct json *v = NULL;
+    assert_int_equal(json_parse(&arena, slice_text(json), &json_limits_body, &v, NULL), OK);
+    return v;
+}
+
+#define TERMS                                                                                      \
+    "\"asset\":\"0x036CbD53842c5426634e7929541eC2318f3dCF7e\","                                    \
+    "\"payTo\":\"0x209693bc6afc0c5328ba36faf03c514ef312287c\",\"maxTimeoutSeconds\":60,"
+
+/* Offers of other servers, in the forms of the two versions. */
+static void test_offers_of_others(void **state)
+{
+    static const struct {
+        enum x402_version version;
+        const char *json;
+        enum x402_reason reason;
+    } cases[] = {
+        {X402_V2,
+         "{\"scheme\":\"exact\",\"network\":\"eip155:84532\",\"amount\":\"1000\"," TERMS
+         "\"extra\":{\"name\":\"USDC\",\"version\":\"2\"}}",
+         X402_OK},
+        {X402_V1,
+         "{\"scheme\":\"exact\",\"network\":\"base-sepolia\",\"maxAmountRequired\":\"1000\"," TERMS
+         "\"extra\":{\"name\":\"USDC\",\"version\":\"2\"}}",
+         X402_OK},
+        {X402_V2, "{\"scheme\":\"upto\",\"network\":\"eip155:84532\"}", X402_SCHEME},
+        {X402_V2, "{\"network\":\"eip155:84532\"}", X402_SCHEME},
+        {X402_V2, "{\"scheme\":\"exact\",\"network\":\"base-sepolia\"}", X402_NETWORK},
+        {X402_V1, "{\"scheme\":\"exact\",\"network\":\"eip155:84532\"}", X402_NETWORK},
+        {X402_V2, "{\"scheme\":\"exact\",\"network\":84532}", X402_NETWORK},
+        {X402_V2,
+         "{\"scheme\":\"exact\",\"network\":\"eip155:84532\",\"amount\":\"1\"," TERMS
+         "\"extra\":{\"name\":\"USDC\"}}",
+         X402_NO_DOMAIN},
+        {X402_V2,
+         "{\"scheme\":\"exact\",\"network\":\"eip155:84532\",\"amount\":\"1.5\"," TERMS
+         "\"extra\":{\"name\":\"USDC\",\"version\":\"2\"}}",
+         X402_UNSUPPORTED_PAYLOAD},
+        {X402_V2,
+         "{\"scheme\":\"exact\",\"network\":\"eip155:84532\",\"maxAmountRequired\":\"1\"," TERMS
+         "\"extra\":{\"name\":\"USDC\",\"version\":\"2\"}}",
+         X402_UNSUPPORTED_PAYLOAD},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct x402_offer o = {.timeout_seconds = 9};
+        struct why why = {.err = OK};
+        enum x402_reason reason =
+            x402_offer_read(parsed(cases[i].json), cases[i].version, 84532, &o, &why);
+        if (reason != cases[i].reason) {
+            fail_msg("%s: %s", cases[i].json, x402_reason_code(reason));
+        }
+        assert_int_equal(o.timeout_seconds, reason == X402_OK ? 60 : 9);
+        assert_int_equal(why.err == OK, reason == X402_OK);
+        if (reason == X402_OK) {
+            assert_true(u256_equal(o.amount, u256_from_u64(1000)));
+            assert_hex(address_slice(&o.pay_to), "0x209693bc6afc0c5328ba36faf03c514ef312287c");
+            assert_true(slice_equal_text(o.token_name, "USDC"));
+        }
+    }
+}
+
+static void test_codes(void **state)
+{
+    (void)state;
+    assert_int_equal(x402_reason_find(SLICE_LIT("invalid_exact_evm_insufficient_balance")),
+                     X402_BALANCE);
+    assert_int_equal(x402_reason_find(SLICE_LIT("who_knows")), X402_TRANSACTION);
+}
+
 static void test_written(void **state)
 {
     assert_text(required(X402_V2, NULL),
@@ -434,6 +506,7 @@ int main(void)
         cmocka_unit_test(test_base64),        cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_echo),          cmocka_unit_test(test_terms),
         cmocka_unit_test(test_shape),         cmocka_unit_test(test_written),
+        cmocka_unit_test(test_codes),         cmocka_unit_test(test_offers_of_others),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
