@@ -19,10 +19,8 @@ struct demo_kind_row {
 };
 
 static const struct demo_kind_row kinds[] = {
-    {"complete", DEMO_COMPLETE},
-    {"asset", DEMO_ASSET},
-    {"lease", DEMO_LEASE},
-    {"revenue", DEMO_REVENUE},
+    {"complete", DEMO_COMPLETE}, {"asset", DEMO_ASSET}, {"lease", DEMO_LEASE},
+    {"revenue", DEMO_REVENUE},   {"x402", DEMO_X402},
 };
 
 struct totals {
@@ -214,7 +212,7 @@ static enum err find_kind(const struct cli *cli, enum demo_kind *out, struct why
             return OK;
         }
     }
-    return why_set(why, ERR_USAGE, NULL, "demo complete, asset, lease or revenue");
+    return why_set(why, ERR_USAGE, NULL, "demo complete, asset, lease, revenue or x402");
 }
 
 /*
@@ -336,6 +334,7 @@ enum err command_demo(struct cli *cli, struct why *why)
     demo_catch_signals();
     e = prepare(&demo, cli, why);
     if (e == OK) {
+        demo.pays = kind == DEMO_X402;
         e = run_steps(&demo, kind, &totals, why);
         if (e == OK && demo.keep) {
             e = demo_daemon_release(&demo, why);

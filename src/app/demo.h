@@ -75,6 +75,7 @@ struct demo {
     const char *given_store; /* NULL: a file in the folder */
     const char *store_url;   /* of the daemon, and where the demo reads beside it */
     bool keep;
+    bool pays; /* the daemon takes payments */
 
     /* The world. */
     struct deployment contracts;
@@ -111,9 +112,10 @@ enum demo_kind {
     DEMO_ASSET = 1 << 1,
     DEMO_LEASE = 1 << 2,
     DEMO_REVENUE = 1 << 3,
+    DEMO_X402 = 1 << 4,
 };
 
-/* demo_steps are the twelve steps (demo_steps.c). */
+/* demo_steps are all steps (demo_steps.c). */
 extern const struct demo_step demo_steps[];
 extern const size_t demo_step_count;
 
@@ -154,6 +156,9 @@ enum err demo_check_signal(struct why *why) ERR_CHECKED;
  */
 enum err demo_post(struct demo *demo, struct slice path, struct slice body, const struct json **out,
                    struct why *why) ERR_CHECKED;
+/* demo_post_paid is demo_post of nothing, with a payment by x402 (PAYMENT-SIGNATURE). */
+enum err demo_post_paid(struct demo *demo, struct slice path, struct slice payment,
+                        const struct json **out, struct why *why) ERR_CHECKED;
 /* demo_get: see demo_post. */
 enum err demo_get(struct demo *demo, struct slice path, const struct json **out,
                   struct why *why) ERR_CHECKED;
@@ -193,6 +198,8 @@ enum err demo_step_bids(struct demo *demo, struct why *why) ERR_CHECKED;
 enum err demo_step_accept(struct demo *demo, struct why *why) ERR_CHECKED;
 /* demo_step_stream checks the price of streaming access. */
 enum err demo_step_stream(struct demo *demo, struct why *why) ERR_CHECKED;
+/* demo_step_access buys streaming access by the second (demo_stream.c). */
+enum err demo_step_access(struct demo *demo, struct why *why) ERR_CHECKED;
 /* demo_step_claims claims the revenue and proves the books. */
 enum err demo_step_claims(struct demo *demo, struct why *why) ERR_CHECKED;
 

@@ -30,16 +30,20 @@ static enum err take_answer(struct demo *demo, const struct net_answer *answer,
 }
 
 static enum err run(struct demo *demo, const char *method, struct slice path, struct slice body,
-                    const struct json **out, struct why *why)
+                    struct slice payment, const struct json **out, struct why *why)
 {
-    static const struct net_header json_header[] = {
-        {{(const uint8_t *)"Content-Type", 12}, {(const uint8_t *)"application/json", 16}}};
+    const struct net_header headers[] = {
+        {SLICE_LIT("Content-Type"), SLICE_LIT("application/json")},
+        {SLICE_LIT("PAYMENT-SIGNATURE"), payment},
+    };
     struct slice url = slice_format(&demo->arena, "%s%.*s", demo->url, SLICE_ARG(path));
     const struct net_request request = {
         .method = method,
         .url = slice_cstr(&demo->arena, url),
-        .headers = json_header,
-        .header_count = body.len > 0 ? 1 : 0,
+        .headers = headers,
+        .header_count = payment.len > 0 ? 2
+                        : body.len > 0  ? 1
+                                        : 0,
         .body = body,
         .timeout_usec = REQUEST_USEC_MAX,
         .answer_bytes_max = ANSWER_BYTES_MAX,
@@ -52,12 +56,18 @@ static enum err run(struct demo *demo, const char *method, struct slice path, st
 enum err demo_post(struct demo *demo, struct slice path, struct slice body, const struct json **out,
                    struct why *why)
 {
-    return run(demo, "POST", path, body.len > 0 ? body : SLICE_LIT("{}"), out, why);
+    return run(demo, "POST", path, body.len > 0 ? body : SLICE_LIT("{}"), SLICE_EMPTY, out, why);
+}
+
+enum err demo_post_paid(struct demo *demo, struct slice path, struct slice payment,
+                        const struct json **out, struct why *why)
+{
+    return run(demo, "POST", path, SLICE_LIT("{}"), payment, out, why);
 }
 
 enum err demo_get(struct demo *demo, struct slice path, const struct json **out, struct why *why)
 {
-    return run(demo, "GET", path, SLICE_EMPTY, out, why);
+    return run(demo, "GET", path, SLICE_EMPTY, SLICE_EMPTY, out, why);
 }
 
 const struct json *demo_at(const struct json *v, const char *path)

@@ -98,6 +98,7 @@ static void fill_arguments(struct demo *demo, struct arguments *a)
     add(a, arena, "--json", "");
     add(a, arena, "--until-eof", "");
     add(a, arena, "--http.port=", "0");
+    add(a, arena, "--x402.enabled=", demo->pays ? "true" : "false");
     if (demo->given_store == NULL) {
         add(a, arena, "--store.url=", demo->store_url);
     }

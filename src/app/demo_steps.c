@@ -334,8 +334,8 @@ static enum err step_holders(struct demo *demo, struct why *why)
     return e;
 }
 
-#define ALL (DEMO_COMPLETE | DEMO_ASSET | DEMO_LEASE | DEMO_REVENUE)
-#define MARKET (DEMO_COMPLETE | DEMO_LEASE | DEMO_REVENUE)
+#define ALL (DEMO_COMPLETE | DEMO_ASSET | DEMO_LEASE | DEMO_REVENUE | DEMO_X402)
+#define MARKET (DEMO_COMPLETE | DEMO_LEASE | DEMO_REVENUE | DEMO_X402)
 
 const struct demo_step demo_steps[] = {
     {"connect", "Connect to the chain", ALL, false, step_connect},
@@ -350,6 +350,7 @@ const struct demo_step demo_steps[] = {
     {"placeBids", "Place competing bids", MARKET, true, demo_step_bids},
     {"acceptBid", "Accept winning bid", MARKET, true, demo_step_accept},
     {"streamingQuote", "x402 streaming price", DEMO_COMPLETE | DEMO_LEASE, false, demo_step_stream},
+    {"streamAccess", "Streaming access, paid by the second", DEMO_X402, true, demo_step_access},
     {"revenueClaims", "Revenue claims", DEMO_COMPLETE | DEMO_REVENUE, true, demo_step_claims},
 };
 const size_t demo_step_count = sizeof demo_steps / sizeof demo_steps[0];

@@ -142,7 +142,7 @@ static const struct cli_option wallet_options[] = {
 const struct command cli_commands[] = {
     {"serve", NULL, "Run the API, chain following, relay and jobs, or a part of them.",
      serve_options, command_serve},
-    {"demo", "complete|asset|lease|revenue", "Run the leasing lifecycle and check every step.",
+    {"demo", "complete|asset|lease|revenue|x402", "Run the leasing lifecycle and check every step.",
      demo_options, command_demo},
     {"config", NULL, "Check, show or explain the configuration.", config_options, command_config},
     {"doctor", NULL, "Check everything that goes wrong at first, and say how to mend it.",

@@ -44,6 +44,22 @@ test('a plain demo leaves neither processes nor files', async () => {
     assert.deepEqual(readdirSync(tmp), []);
 });
 
+test('access by the second is paid for, and the balances add up to the unit', async () => {
+    const { status, stdout } = await run(['demo', 'x402', '--json']);
+    assert.equal(status, 0, stdout);
+    const steps = objects(stdout);
+    assert.deepEqual([steps.at(-1).steps, steps.at(-1).passed], [10, 10]);
+    const { facts } = steps.find((s) => s.name === 'streamAccess');
+    // 1,000,000,000 units an hour: 277,777.77… a second.
+    const units = (text) => BigInt(Math.round(Number(/^[\d.]+/.exec(text)[0]) * 1e6));
+    const paid = 1_000_000_000n * 15n / 3600n;
+    assert.equal(units(facts.paid), paid);
+    for (const [who, sign] of [['lessee', -1n], ['lessor', 1n]]) {
+        const [now, before] = facts[who].split(', ').map(units);
+        assert.equal(now - before, sign * paid, who);
+    }
+});
+
 describe('--keep', () => {
     test('leaves daemon and chain running; ending the daemon ends both', async () => {
         const tmp = folder();
