@@ -48,7 +48,7 @@ static enum err refuse_stranger(const struct http_call *call, struct why *why)
 }
 
 /* Fills in who calls. Without credentials it is nobody. */
-static enum err identify(struct http_request *req, struct why *why)
+static enum err look_up(struct http_request *req, struct why *why)
 {
     static const struct slice scheme = SLICE_LIT("Bearer ");
     const struct http_config *config = &req->server->config;
@@ -117,18 +117,30 @@ static bool changes_something(const struct http_route *route)
     return route->method != HTTP_GET && !(route->flags & HTTP_NO_IDEMPOTENCY);
 }
 
+static unsigned roles_of(const struct http_route *route)
+{
+    return route->roles | (route->flags & HTTP_OPERATOR ? (unsigned)HTTP_ROLE_OPERATOR : 0);
+}
+
+/* Health is told without a database, whatever was sent. */
+static bool asks_nobody(const struct http_route *route)
+{
+    return (route->flags & HTTP_NO_STORE) != 0 && roles_of(route) == 0;
+}
+
+enum err http_identify(struct http_request *req, struct why *why)
+{
+    return asks_nobody(req->call.route) ? OK : look_up(req, why);
+}
+
 enum err http_admit(struct http_request *req, struct why *why)
 {
     struct http_call *call = &req->call;
     const struct http_route *route = call->route;
     bool operators = (route->flags & HTTP_OPERATOR) != 0;
-    unsigned roles = route->roles | (operators ? (unsigned)HTTP_ROLE_OPERATOR : 0);
-    if ((route->flags & HTTP_NO_STORE) && roles == 0) {
+    unsigned roles = roles_of(route);
+    if (asks_nobody(route)) {
         return OK;
-    }
-    enum err e = identify(req, why);
-    if (e) {
-        return e;
     }
     if (call->principal.len > 0) {
         return roles == 0 || call->roles & (roles | HTTP_ROLE_ADMIN)

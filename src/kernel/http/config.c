@@ -42,6 +42,12 @@ const struct config_row http_config_rows[] = {
     ROW("http.rate_limit", CONFIG_U64, rate_limit, "0", 0, CACHE_USES_MAX,
         "Requests a minute of one IPv4 address or IPv6 /64, together in all processes that share "
         "redis.url; 0 is no limit."),
+    ROW("http.rate_tiers", CONFIG_BOOL, rate_tiers, "false", 0, 0,
+        "Limit requests by caller (nobody known, known, verified) and by operation (login, bids, "
+        "claims, …) for a minute, an hour and a day; docs/operations.md has the tables."),
+    ROW("http.rate_exempt", CONFIG_TEXT, rate_exempt, "", 0, 0,
+        "Addresses and callers (key:ID, wallet:0x…, operator) without limits of requests, apart by "
+        "commas."),
     ROW("http.auth_required", CONFIG_BOOL, auth_required, "false", 0, 0,
         "Whether requests that change something need a caller: an API key or http.operator_token."),
     ROW("http.access_log", CONFIG_BOOL, access_log, "false", 0, 0,

@@ -71,7 +71,7 @@ enum err http_config_check(const struct http_config *config, struct why *why)
     arena_init(&scratch, 0);
     enum err e = http_cors_parse(&scratch, config->cors_origins, &cors, why);
     arena_free(&scratch);
-    return e;
+    return e ? e : http_exempt_check(config->rate_exempt, why);
 }
 
 static bool allows(const struct http_cors *cors, struct slice origin)

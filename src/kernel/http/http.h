@@ -78,8 +78,12 @@
  * Limit of requests: with `rate_limit` each client (an IPv4 address, an IPv6 /64) may make so many
  * requests in any 60 seconds; routes for operators are not counted. Every answer then tells
  * X-RateLimit-Limit, -Remaining and -Reset (seconds until all are back), a refusal 429 also
- * Retry-After. With Redis all processes count together (cache.h). Behind a proxy all clients are
- * one: leave it to the proxy.
+ * Retry-After. With `rate_tiers` callers have limits too, for a minute, an hour and a day: by their
+ * tier (nobody known, known, verified by a role that was granted, without limits), counted by
+ * principal, or by client where nobody is known or what was sent is not valid; and by the row's
+ * `limit`, what the request does. The tables are in tiers.c. An answer tells the limit that is
+ * nearest to its end. Clients and callers in `rate_exempt` have none. With Redis all processes
+ * count together (cache.h). Behind a proxy all clients are one: leave it to the proxy.
  *
  * Browsers: pages of the origins in `cors_origins` may call the API and read the headers that an
  * answer is incomplete without (Fetch standard, CORS protocol). Credentials of the browser itself
@@ -232,6 +236,18 @@ enum http_role {
 };
 #define HTTP_ROLES 5 /* stored as bits: append-only */
 
+/* What a request does, for the limits of operations (tiers.c). */
+enum http_limit_class {
+    HTTP_LIMIT_NONE,
+    HTTP_LIMIT_REGISTRATION,
+    HTTP_LIMIT_AUTHENTICATION,
+    HTTP_LIMIT_INVEST,
+    HTTP_LIMIT_REDEEM,
+    HTTP_LIMIT_CREDENTIAL,
+    HTTP_LIMIT_SEAL,
+};
+#define HTTP_LIMIT_CLASSES 7
+
 struct http_caller {
     struct slice principal; /* in the request's arena */
     struct slice session;   /* likewise; "" for none */
@@ -276,6 +292,7 @@ struct http_route {
     http_handler handler;
     unsigned flags;
     unsigned roles;                /* who may call, bits of enum http_role; 0: see "Callers" */
+    enum http_limit_class limit;   /* with http.rate_tiers: counted beside the caller's tier */
     size_t body_bytes_max;         /* 0: the server's default; with HTTP_UPLOAD: of the file */
     const char *const *field_keys; /* with HTTP_UPLOAD, NULL-terminated: the parts that it takes */
     const char *const *query_keys; /* NULL-terminated: allowed query parameters; others are 400 */
@@ -311,6 +328,8 @@ struct http_config {
     uint64_t rate_limit; /* requests a minute of one client; 0: no limit */
     uint64_t uploads_max;
     const char *upload_dir; /* not a row: where files are while they arrive */
+    bool rate_tiers;     /* limits by caller and operation */
+    const char *rate_exempt;
     bool access_log;
     bool gzip;
     const char *cors_origins;
@@ -325,7 +344,7 @@ struct http_config {
 extern const struct config_row http_config_rows[];
 extern const size_t http_config_row_count;
 
-/* http_config_check holds what rows cannot: http.cors_origins. Errors: ERR_CONFIG. */
+/* http_config_check holds what rows cannot: origins, exemptions. Errors: ERR_CONFIG. */
 enum err http_config_check(const struct http_config *config, struct why *why) ERR_CHECKED;
 
 /* Descriptors that the rest of the program needs beside connections. */

@@ -96,6 +96,13 @@ struct http_answer {
     bool is_private; /* of a route that costs something */
 };
 
+/* The limit that an answer tells of: the one that is nearest to its end. */
+struct http_limited {
+    bool is;
+    uint64_t uses;
+    struct cache_verdict verdict;
+};
+
 struct http_request {
     struct http_server *server;
     struct http_conn *conn;
@@ -112,7 +119,7 @@ struct http_request {
     size_t body_max;
     uint64_t body_seen;       /* of an upload */
     struct http_spool *spool; /* of an upload that is under way, or NULL */
-    struct cache_verdict verdict;
+    struct http_limited limited;
     struct buf out_buf;
     struct json_out out;
     struct http_answer answer;
@@ -267,25 +274,66 @@ void http_serve(struct http_request *req);
 /* ---- callers.c ---- */
 
 /*
- * http_admit finds out who calls, and whether he may. Errors: ERR_UNAUTHENTICATED, ERR_FORBIDDEN,
- * those of the authority's store.
+ * http_identify finds out who calls. Errors: ERR_UNAUTHENTICATED, those of the authority's store.
  */
+enum err http_identify(struct http_request *req, struct why *why) ERR_CHECKED;
+/* http_admit says whether he may. Errors: ERR_UNAUTHENTICATED, ERR_FORBIDDEN. */
 enum err http_admit(struct http_request *req, struct why *why) ERR_CHECKED;
 
 /* ---- limit.c ---- */
 
 /*
- * http_limit_take counts a request against its client's limit, before its handler. Errors:
- * ERR_RATE_LIMITED.
+ * http_limit_client counts a request against its client's limit, before anything is looked up for
+ * it. Errors: ERR_RATE_LIMITED.
  */
-enum err http_limit_take(struct http_request *req, struct cache_verdict *out,
-                         struct why *why) ERR_CHECKED;
+enum err http_limit_client(struct http_request *req, struct http_limited *out,
+                           struct why *why) ERR_CHECKED;
+/*
+ * http_limit_caller counts it against the limits of its caller's tier and of its operation; by its
+ * client, where nobody is known to call. Errors: ERR_RATE_LIMITED.
+ */
+enum err http_limit_caller(struct http_request *req, struct http_limited *out,
+                           struct why *why) ERR_CHECKED;
 /* http_limit_tell makes the answer say what is left. */
-void http_limit_tell(struct http_request *req, const struct cache_verdict *verdict);
+void http_limit_tell(struct http_request *req, const struct http_limited *limited);
+/* http_limit_seconds rounds up. */
+int64_t http_limit_seconds(int64_t usec);
 /* http_final_find answers from what was kept of a route's final answers; false when it was not. */
 bool http_final_find(struct http_request *req);
 /* http_final_keep keeps the answer, if it is final. */
 void http_final_keep(struct http_request *req);
+
+/* ---- tiers.c ---- */
+
+#define HTTP_WINDOWS 3 /* a minute, an hour, a day */
+
+struct http_tier {
+    const char *name;
+    unsigned roles;              /* one of them; 0: any */
+    bool known;                  /* who calls */
+    uint64_t uses[HTTP_WINDOWS]; /* all 0: without limits */
+};
+
+struct http_operation {
+    const char *name;
+    uint64_t uses[HTTP_WINDOWS];
+};
+
+/* http_tier_of finds the row of a caller. */
+const struct http_tier *http_tier_of(bool known, unsigned roles);
+/* http_operation_of finds the row of a class; NULL for HTTP_LIMIT_NONE. */
+const struct http_operation *http_operation_of(enum http_limit_class class);
+/*
+ * http_tier_take counts a request of `who`, unless it is refused. `out` becomes the limit that is
+ * nearest to its end. Errors: ERR_RATE_LIMITED.
+ */
+enum err http_tier_take(struct arena *arena, struct cache *cache, struct slice who,
+                        const struct http_tier *tier, enum http_limit_class class,
+                        struct http_limited *out, struct why *why) ERR_CHECKED;
+/* http_exempt_check reads http.rate_exempt. Errors: ERR_CONFIG. */
+enum err http_exempt_check(const char *list, struct why *why) ERR_CHECKED;
+/* http_is_exempt says whether a client or a caller stands in http.rate_exempt. */
+bool http_is_exempt(const char *list, struct slice client, struct slice principal);
 
 /* ---- conns.c ---- */
 

@@ -482,7 +482,7 @@ static void refuse_upload(struct http_request *req, enum err e, const struct why
 {
     http_upload_close(req);
     http_reply_error(req, e, why);
-    http_limit_tell(req, &req->verdict);
+    http_limit_tell(req, &req->limited);
     if (req->answer.status >= 500) {
         LOG(LOG_ERROR, "http.upload_failed", log_slice("req", req->call.request_id), log_err(e),
             log_why(why, e));

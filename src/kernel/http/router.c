@@ -303,6 +303,9 @@ static void reference_row(const struct http_route *route, struct buf *out)
         struct slice roles = http_roles_text(out->arena, route->roles);
         buf_format(out, " For: %.*s.", SLICE_ARG(roles));
     }
+    if (route->limit != HTTP_LIMIT_NONE) {
+        buf_format(out, " Limited as %s.", http_operation_of(route->limit)->name);
+    }
     buf_add_text(out, " |");
     const char *separator = " ";
     for (size_t i = 0; route->query_keys && route->query_keys[i]; i++) {

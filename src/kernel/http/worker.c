@@ -147,14 +147,32 @@ static bool wants_once(const struct http_request *req)
            !(req->call.route->flags & HTTP_NO_IDEMPOTENCY);
 }
 
+/* Who sends what is not valid is counted too, as nobody: guessing is limited. */
+static enum err enter(struct http_request *req, struct why *why)
+{
+    enum err e = http_limit_client(req, &req->limited, why);
+    if (e) {
+        return e;
+    }
+    e = http_identify(req, why);
+    if (!e || e == ERR_UNAUTHENTICATED) {
+        struct why refused = {.err = OK};
+        enum err beyond = http_limit_caller(req, &req->limited, &refused);
+        if (beyond) {
+            *why = refused;
+            return beyond;
+        }
+    }
+    return e ? e : http_admit(req, why);
+}
+
 /* Who calls and what he may. Of an upload that is known from its head on. */
 static enum err admit(struct http_request *req, struct why *why)
 {
     if (req->spool) {
         return OK;
     }
-    enum err e = http_limit_take(req, &req->verdict, why);
-    return e ? e : http_admit(req, why);
+    return enter(req, why);
 }
 
 /* An upload whose body has not come: an answer is left only when it need not come. */
@@ -166,7 +184,7 @@ static void serve_head(struct http_request *req)
     e = e ? e : http_upload_open(req, &why);
     if (e) {
         fail(req, e, &why);
-        http_limit_tell(req, &req->verdict);
+        http_limit_tell(req, &req->limited);
     }
 }
 
@@ -180,7 +198,7 @@ void http_serve(struct http_request *req)
     enum err e = admit(req, &why);
     if (!e && !costs(req) && http_final_find(req)) {
         http_represent(req);
-        http_limit_tell(req, &req->verdict);
+        http_limit_tell(req, &req->limited);
         return;
     }
     e = e ? e : (req->spool ? OK : decode(req, &why));
@@ -196,7 +214,7 @@ void http_serve(struct http_request *req)
     if (e) {
         fail(req, e, &why);
     }
-    http_limit_tell(req, &req->verdict);
+    http_limit_tell(req, &req->limited);
 }
 
 struct audit_entry http_audit(const struct http_call *call, const struct audit_action *action)
