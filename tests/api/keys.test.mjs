@@ -98,9 +98,31 @@ test('roles decide what a key may do', async () => {
     assert.deepEqual(await Promise.all([operator, undefined].map((k) =>
         status('POST', KEYS, k, { name: 'mine', roles: ['admin'] }))), [403, 401]);
     assert.equal(await status('GET', '/api/v1/assets'), 200);
+    const issuer = (await make(strict, 'r-issuer', ['issuer'])).key;
     const [nobody, known] = [await call(strict, 'POST', '/api/v1/asset-types', undefined, TYPE),
-        await call(strict, 'POST', '/api/v1/asset-types', investor, TYPE)];
+        await call(strict, 'POST', '/api/v1/asset-types', issuer, TYPE)];
     assert.deepEqual([nobody.status, nobody.headers.get('www-authenticate'), known.status], [401, 'Bearer', 400]);
+    // What each route asks for: the first of these is let in (and refused by what is sent), the second is not.
+    const keys = { admin, issuer, operator, investor };
+    const none = '0x0000000000000000000000000000000000000001';
+    for (const [path, yes, no] of [
+        ['/asset-types', 'issuer admin', 'investor operator'], ['/assets', 'issuer admin', 'investor operator'],
+        ['/leases', 'issuer admin', 'investor operator'], ['/leases/x/cancel', 'issuer operator admin', 'investor'],
+        ['/leases/x/bids', 'investor operator admin', 'issuer'],
+        ['/leases/x/bids/0/accept', 'issuer admin', 'investor operator'],
+        ['/leases/x/bids/0/withdraw', 'investor operator admin', 'issuer'],
+        ['/leases/x/sign', 'issuer investor operator admin', ''], ['/leases/x/terminate', 'issuer investor operator admin', ''],
+        [`/revenue-rounds/1/claims/${none}/process`, 'investor operator admin', 'issuer']]) {
+        for (const [names, is403] of [[yes, false], [no, true]]) {
+            for (const name of names.split(' ').filter((n) => n !== '')) {
+                const answer = await call(strict, 'POST', `/api/v1${path}`, keys[name], {});
+                assert.equal(answer.status === 403, is403, `${path} ${name} ${JSON.stringify(answer)}`);
+                assert.notEqual(answer.status, 401);
+            }
+        }
+        assert.equal((await call(strict, 'POST', `/api/v1${path}`, undefined, {})).status, 401, path);
+    }
+    assert.equal((await call(open, 'POST', '/api/v1/assets', undefined, {})).code, 'missing_field');
     assert.equal((await call(open, 'POST', '/api/v1/asset-types', undefined, TYPE)).status, 400);
     assert.equal((await call(open, 'GET', KEYS)).status, 401);
 });
@@ -159,7 +181,7 @@ test('a key is revoked over the API, its name is free again, and the audit log s
 });
 
 test('an Idempotency-Key is its caller\'s own', async () => {
-    const [a, b] = [await make(strict, 'ida', ['operator']), await make(strict, 'idb', ['operator'])];
+    const [a, b] = [await make(strict, 'ida', ['issuer']), await make(strict, 'idb', ['issuer'])];
     const ask = (key, body) => call(strict, 'POST', '/api/v1/asset-types', key, body, { 'idempotency-key': 'k1' });
     assert.equal((await ask(a.key, TYPE)).status, 400);
     const replayed = await ask(a.key, TYPE);

@@ -11,6 +11,14 @@
         path_, "/api" path_, NULL                                                                  \
     }
 
+/*
+ * Who may do what where callers are asked for. Signing and terminating are anybody's, because a
+ * signature of the party says who wants it.
+ */
+#define ISSUERS HTTP_ROLE_ISSUER
+#define KEEPERS (HTTP_ROLE_ISSUER | HTTP_ROLE_OPERATOR)
+#define INVESTORS (HTTP_ROLE_INVESTOR | HTTP_ROLE_SERVICE | HTTP_ROLE_OPERATOR)
+
 static const char *const wait_keys[] = {"wait", NULL};
 static const char *const asset_keys[] = {"assetType", "status", NULL};
 static const char *const holder_keys[] = {"block", NULL};
@@ -122,6 +130,7 @@ const struct http_route leasing_routes[] = {
         .query_keys = wait_keys,
         .tag = "asset types",
         .operation = "createAssetType",
+        .auth_roles = ISSUERS,
         .summary = "Creates an asset type on chain; the same again answers 200.",
         .body_schema = leasing_schema_type_body,
         .reply_schema = leasing_schema_type,
@@ -159,6 +168,7 @@ const struct http_route leasing_routes[] = {
         .query_keys = wait_keys,
         .tag = "assets",
         .operation = "registerAsset",
+        .auth_roles = ISSUERS,
         .summary = "Registers an asset and its token on chain; the same again answers 200.",
         .body_schema = leasing_schema_asset_body,
         .reply_schema = leasing_schema_registration,
@@ -235,6 +245,7 @@ const struct http_route leasing_routes[] = {
         .query_keys = wait_keys,
         .tag = "leases",
         .operation = "createLease",
+        .auth_roles = ISSUERS,
         .summary = "Drafts a lease; without a lessee it is offered on the marketplace.",
         .body_schema = leasing_schema_lease_body,
         .reply_schema = leasing_schema_lease,
@@ -311,6 +322,7 @@ const struct http_route leasing_routes[] = {
         .query_keys = wait_keys,
         .tag = "leases",
         .operation = "cancelOffer",
+        .auth_roles = KEEPERS,
         .summary = "Takes the lease's offer back; bids are refunded.",
         .reply_schema = leasing_schema_lease,
         .reply_status = 200,
@@ -324,6 +336,8 @@ const struct http_route leasing_routes[] = {
         .query_keys = wait_keys,
         .tag = "bids",
         .operation = "placeBid",
+        .auth_roles = INVESTORS,
+        .limit = HTTP_LIMIT_INVEST,
         .summary = "Bids on a lease that is on offer: allowance, then escrow.",
         .body_schema = leasing_schema_bid_body,
         .reply_schema = leasing_schema_bid,
@@ -350,6 +364,7 @@ const struct http_route leasing_routes[] = {
         .query_keys = wait_keys,
         .tag = "bids",
         .operation = "acceptBid",
+        .auth_roles = ISSUERS,
         .summary = "Accepts a bid: mints the lease, shares its funds, refunds the others.",
         .body_schema = leasing_schema_accept_body,
         .reply_schema = leasing_schema_lease,
@@ -363,6 +378,7 @@ const struct http_route leasing_routes[] = {
         .query_keys = wait_keys,
         .tag = "bids",
         .operation = "withdrawBid",
+        .auth_roles = INVESTORS,
         .summary = "Takes back a bid that cannot be accepted any more.",
         .reply_schema = leasing_schema_withdrawal,
         .reply_status = 200,
@@ -471,6 +487,8 @@ const struct http_route leasing_routes[] = {
         .query_keys = wait_keys,
         .tag = "revenue",
         .operation = "processClaim",
+        .auth_roles = INVESTORS,
+        .limit = HTTP_LIMIT_REDEEM,
         .summary = "Has everything paid that the holder may claim.",
         .reply_schema = leasing_schema_payment,
         .reply_status = 200,

@@ -142,6 +142,10 @@ enum err http_admit(struct http_request *req, struct why *why)
     if (asks_nobody(route)) {
         return OK;
     }
+    bool asks = req->server->config.auth_required && changes_something(route);
+    if (roles == 0 && asks) {
+        roles = route->auth_roles;
+    }
     if (call->principal.len > 0) {
         return roles == 0 || call->roles & (roles | HTTP_ROLE_ADMIN)
                    ? OK
@@ -150,7 +154,5 @@ enum err http_admit(struct http_request *req, struct why *why)
     if (operators) {
         return admit_operator(req, why);
     }
-    return roles != 0 || (req->server->config.auth_required && changes_something(route))
-               ? refuse_stranger(call, why)
-               : OK;
+    return roles != 0 || asks ? refuse_stranger(call, why) : OK;
 }

@@ -62,8 +62,9 @@
  * no credentials, unless it is for operators. A row's `roles` are who may call it: 401 without
  * credentials, 403 without one of the roles; admin may call everything. HTTP_OPERATOR is also open
  * to the roles operator and admin. A row without roles is open to everybody; with
- * http.auth_required those that change something ask for a caller of any role. Who it is, is
- * call->principal: keys of idempotency and rows of the audit log are by it.
+ * http.auth_required those that change something ask for a caller with one of the row's
+ * `auth_roles`, or of any role where it names none. Who it is, is call->principal: keys of
+ * idempotency and rows of the audit log are by it.
  *
  * Routes that cost something: which ones, how much and how it is paid is known to the cashier of
  * the configuration (kernel/paywall), of whom http knows only when he is asked: after credentials
@@ -292,6 +293,7 @@ struct http_route {
     http_handler handler;
     unsigned flags;
     unsigned roles;                /* who may call, bits of enum http_role; 0: see "Callers" */
+    unsigned auth_roles;           /* the same, with http.auth_required only; 0: any role */
     enum http_limit_class limit;   /* with http.rate_tiers: counted beside the caller's tier */
     size_t body_bytes_max;         /* 0: the server's default; with HTTP_UPLOAD: of the file */
     const char *const *field_keys; /* with HTTP_UPLOAD, NULL-terminated: the parts that it takes */

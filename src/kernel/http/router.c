@@ -303,6 +303,10 @@ static void reference_row(const struct http_route *route, struct buf *out)
         struct slice roles = http_roles_text(out->arena, route->roles);
         buf_format(out, " For: %.*s.", SLICE_ARG(roles));
     }
+    if (route->auth_roles) {
+        struct slice roles = http_roles_text(out->arena, route->auth_roles);
+        buf_format(out, " With `http.auth_required` for: %.*s.", SLICE_ARG(roles));
+    }
     if (route->limit != HTTP_LIMIT_NONE) {
         buf_format(out, " Limited as %s.", http_operation_of(route->limit)->name);
     }
