@@ -2,6 +2,7 @@
 // reuse, and every way to get in that must not be one.
 
 import assert from 'node:assert/strict';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { SignJWT, createRemoteJWKSet, decodeJwt, decodeProtectedHeader, exportJWK, generateKeyPair, jwtVerify,
     UnsecuredJWT } from 'jose';
@@ -9,7 +10,7 @@ import { SiweMessage } from 'siwe';
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts';
 import { createSiweMessage } from 'viem/siwe';
 import { Api } from './support.mjs';
-import { Daemon, ON_POSTGRES, change, databaseOf, dump, folder, objects, rows, run } from '../support/program.mjs';
+import { Daemon, ON_POSTGRES, SLOW, change, databaseOf, dump, folder, objects, rows, run } from '../support/program.mjs';
 
 const TOKEN = 'a-secret-for-operators';
 const AUTH = '/api/v1/auth';
@@ -344,5 +345,44 @@ test('a session goes on after kill -9, under another key', async () => {
         assert.equal((await me(next.data.accessToken, again)).status, 401);
     } finally {
         await again.stop();
+    }
+});
+
+/** Whether a text is anywhere in the memory of a process. */
+function inMemory(pid, texts) {
+    const found = new Set();
+    const memory = openSync(`/proc/${pid}/mem`, 'r');
+    for (const line of readFileSync(`/proc/${pid}/maps`, 'latin1').split('\n')) {
+        const [, from, to] = /^([0-9a-f]+)-([0-9a-f]+) rw/.exec(line) ?? [];
+        if (from === undefined || /\[v/.test(line)) {
+            continue;
+        }
+        const part = Buffer.alloc(Number(BigInt(`0x${to}`) - BigInt(`0x${from}`)));
+        try {
+            readSync(memory, part, 0, part.length, BigInt(`0x${from}`));
+        } catch {
+            continue; // gone meanwhile
+        }
+        texts.filter((text) => part.includes(text)).forEach((text) => found.add(text));
+    }
+    closeSync(memory);
+    return [...found];
+}
+
+test('what was told once is not left in memory', { skip: SLOW > 1 }, async () => {
+    const own = await Daemon.start(SETTINGS);
+    try {
+        const account = wallet();
+        const told = [];
+        for (let i = 0; i < 5; i++) {
+            const entered = await loggedIn(account, { at: own, nonce: await nonce(own) });
+            const made = await call('POST', `${AUTH}/keys`, { at: own, token: TOKEN, body: { name: `k${i}`, roles: ['service'] } });
+            told.push(entered.refreshToken.slice(4), entered.accessToken.split('.')[2], made.data.key.slice(-64));
+        }
+        // The look itself works: a setting is there.
+        assert.deepEqual(inMemory(own.child.pid, [TOKEN]), [TOKEN]);
+        assert.deepEqual(inMemory(own.child.pid, told), []);
+    } finally {
+        await own.stop();
     }
 });

@@ -216,7 +216,7 @@ static const struct http_route routes[] = {
     {ROUTE(HTTP_POST, "/api/v1/auth/keys", key_create, HTTP_ROLE_ADMIN,
            HTTP_JSON_BODY | HTTP_NO_IDEMPOTENCY, "createKey",
            "Makes an API key; the answer has it, and it is not shown again.", create_errors),
-     .body_schema = body_schema, .reply_schema = key_schema, .reply_status = 201},
+     .secret = true, .body_schema = body_schema, .reply_schema = key_schema, .reply_status = 201},
     {ROUTE(HTTP_DELETE, "/api/v1/auth/keys/{keyId}", key_revoke, HTTP_ROLE_ADMIN, 0, "revokeKey",
            "Revokes an API key, from now on and everywhere.", one_errors),
      .reply_schema = key_schema, .reply_status = 200},

@@ -155,6 +155,15 @@ void arena_clear(struct arena *a)
     a->used = 0;
 }
 
+void arena_wipe(struct arena *a)
+{
+    for (struct arena_block *block = a->head; block; block = block->next) {
+        unpoison(block->bytes, block->used);
+        mem_wipe(block->bytes, block->used);
+    }
+    arena_clear(a);
+}
+
 void arena_free(struct arena *a)
 {
     blocks_free(a->head);

@@ -38,6 +38,10 @@ void *arena_alloc_array(struct arena *a, size_t count, size_t size)
 /* arena_clear forgets everything but keeps one block, ready for the next request. */
 void arena_clear(struct arena *a);
 
+/* arena_wipe is arena_clear for an arena that secrets were in: what was handed out is wiped first.
+ */
+void arena_wipe(struct arena *a);
+
 /* arena_free gives all memory back; the arena may be used again after arena_init. */
 void arena_free(struct arena *a);
 

@@ -58,6 +58,7 @@ static enum err look_up(struct http_request *req, struct why *why)
     if (sent.len == 0) {
         return OK;
     }
+    req->wipe = true;
     if (sent.len <= scheme.len || !slice_equal_nocase(slice_sub(sent, 0, scheme.len), scheme)) {
         return refuse_stranger(call, why);
     }

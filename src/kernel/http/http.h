@@ -109,6 +109,10 @@
  * without passing through memory: whole, or the one range that was asked for (206, 416), with a
  * validator of its own (If-None-Match, If-Range) and a name that no header can be broken with.
  *
+ * Secrets: a request that sent credentials, and one to a route with `secret`, has its arena wiped
+ * when its answer has left. MHD's own buffer, in which headers and body arrived, is not ours to
+ * wipe.
+ *
  * Answers that can never change (call->final, of routes with HTTP_MAY_BE_FINAL) are kept in Redis
  * under path and query, and given from there.
  *
@@ -295,6 +299,7 @@ struct http_route {
     unsigned roles;                /* who may call, bits of enum http_role; 0: see "Callers" */
     unsigned auth_roles;           /* the same, with http.auth_required only; 0: any role */
     enum http_limit_class limit;   /* with http.rate_tiers: counted beside the caller's tier */
+    bool secret;                   /* body or answer has a secret: its memory is wiped */
     size_t body_bytes_max;         /* 0: the server's default; with HTTP_UPLOAD: of the file */
     const char *const *field_keys; /* with HTTP_UPLOAD, NULL-terminated: the parts that it takes */
     const char *const *query_keys; /* NULL-terminated: allowed query parameters; others are 400 */

@@ -125,6 +125,7 @@ struct http_request {
     struct http_answer answer;
     enum err err; /* that it was answered with */
     bool unpaid;  /* refused by the cashier */
+    bool wipe;    /* a secret is in the arena */
     int method;
     int64_t begun_usec; /* monotonic */
     int64_t body_usec;  /* an upload's body may come since; monotonic */

@@ -45,7 +45,11 @@ void http_request_give(struct http_request *req)
     struct http_server *server = req->server;
     http_upload_close(req);
     http_file_close(req);
-    arena_clear(&req->arena);
+    if (req->wipe || (req->call.route && req->call.route->secret)) {
+        arena_wipe(&req->arena);
+    } else {
+        arena_clear(&req->arena);
+    }
     pthread_mutex_lock(&server->pool_mutex);
     bool keep = server->pooled < POOLED_MAX;
     if (keep) {

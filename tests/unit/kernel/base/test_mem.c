@@ -95,6 +95,29 @@ static void clearing_reuses_one_block(void **state)
     arena_free(&a);
 }
 
+static void what_was_handed_out_is_wiped(void **state)
+{
+    struct arena a;
+    arena_init(&a, 4096);
+    uint8_t *first = arena_alloc(&a, 64);
+    memset(first, 0x5a, 64);
+    memset(arena_alloc(&a, 1 << 16), 0x5a, 1 << 16);
+    memset(arena_alloc(&a, 100), 0x5a, 100);
+    arena_wipe(&a);
+    assert_int_equal(a.used, 0);
+    /* The block is kept, so its bytes can be looked at; allocating would zero them anyway. */
+#if !defined(__SANITIZE_ADDRESS__)
+    for (size_t i = 0; i < 64 + 100; i++) {
+        assert_int_equal(first[i], 0);
+    }
+#endif
+    assert_ptr_equal(arena_alloc(&a, 64), first);
+    arena_free(&a);
+    arena_init(&a, 0);
+    arena_wipe(&a);
+    arena_free(&a);
+}
+
 static void an_arena_works_again_after_init(void **state)
 {
     struct arena a;
@@ -274,6 +297,7 @@ int main(void)
         cmocka_unit_test(empty_allocations_have_addresses_of_their_own),
         cmocka_unit_test(a_big_allocation_leaves_the_block_in_use),
         cmocka_unit_test(clearing_reuses_one_block),
+        cmocka_unit_test(what_was_handed_out_is_wiped),
         cmocka_unit_test(an_arena_works_again_after_init),
         cmocka_unit_test(impossible_sizes_abort),
         cmocka_unit_test(poisoned_memory_is_known_to_asan),
