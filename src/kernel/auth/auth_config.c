@@ -33,6 +33,21 @@ const struct config_row auth_config_rows[] = {
 };
 const size_t auth_config_row_count = sizeof auth_config_rows / sizeof auth_config_rows[0];
 
+static enum err check_domains(const char *list, struct why *why)
+{
+    struct slice rest = slice_text(list);
+    while (rest.len > 0) {
+        struct slice one;
+        (void)slice_cut(rest, ',', &one, &rest);
+        if (!auth_message_is_domain(slice_trim(one))) {
+            return why_set(why, ERR_CONFIG, "auth.domains",
+                           "auth.domains lists domains without a scheme, as app.example.com or "
+                           "localhost:5173, apart by commas");
+        }
+    }
+    return OK;
+}
+
 enum err auth_config_check(const struct auth_config *config, struct why *why)
 {
     const char *const claims[][2] = {{"auth.issuer", config->issuer},
@@ -48,7 +63,7 @@ enum err auth_config_check(const struct auth_config *config, struct why *why)
                            claims[i][0], CLAIM_BYTES_MAX);
         }
     }
-    return OK;
+    return check_domains(config->domains, why);
 }
 
 const struct audit_action auth_actions[AUTH_ACTION_COUNT] = {

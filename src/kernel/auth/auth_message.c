@@ -100,6 +100,11 @@ static bool is_authority(struct slice text)
     return host.len > 0 && is_component(host, "") && is_digits(port);
 }
 
+bool auth_message_is_domain(struct slice text)
+{
+    return is_authority(text);
+}
+
 /* Takes a URI apart; `authority` is empty when it has none. */
 static bool read_uri(struct slice text, struct slice *scheme, struct slice *authority)
 {

@@ -42,6 +42,9 @@ struct auth_message {
 enum err auth_message_parse(struct slice text, struct auth_message *out,
                             struct why *why) ERR_CHECKED;
 
+/* auth_message_is_domain says whether a message can have this domain. */
+bool auth_message_is_domain(struct slice text);
+
 struct auth_message_rules {
     struct slice domains; /* that are ours, apart by commas */
     uint64_t chain_id;

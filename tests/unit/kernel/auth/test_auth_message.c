@@ -2,6 +2,7 @@
  * Messages of EIP-4361 by tests/vectors/siwe.json: siwe and viem wrote them, viem signed, and the
  * verdicts about bent ones are those of a parser that is generated from the standard's ABNF.
  */
+#include "kernel/auth/auth.h"
 #include "kernel/auth/auth_message.h"
 #include "unit/test.h"
 #include "unit/vectors.h"
@@ -164,12 +165,43 @@ static void rules_are_those_of_who_reads(void **state)
     assert_int_equal(auth_message_check(&good, &nobody, NULL), ERR_FORBIDDEN);
 }
 
+/* Domains are compared as texts: what cannot be in a message must not be in the settings. */
+static void settings_that_let_nobody_in_are_refused(void **state)
+{
+    struct auth_config config = {.issuer = "i", .audience = "a", .domains = ""};
+    static const char *const good[] = {"", "app.example.com", "localhost:5173, [::1]:8080 ,a"};
+    static const char *const bad[] = {"https://app.example.com",
+                                      "app.example.com/",
+                                      "a,,b",
+                                      "a b",
+                                      "a, ",
+                                      "app.example.com:x",
+                                      "[::1"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        config.domains = good[i];
+        assert_int_equal(auth_config_check(&config, NULL), OK);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        config.domains = bad[i];
+        assert_int_equal(auth_config_check(&config, NULL), ERR_CONFIG);
+    }
+    config.domains = "";
+    static const char *const claims[] = {"", "two words", "tab\t", "\xc3\xa4"};
+    for (size_t i = 0; i < sizeof claims / sizeof claims[0]; i++) {
+        config.issuer = claims[i];
+        assert_int_equal(auth_config_check(&config, NULL), ERR_CONFIG);
+    }
+    config.issuer = "https://api.example.com";
+    assert_int_equal(auth_config_check(&config, NULL), OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_of_others_are_read),
         cmocka_unit_test(bent_messages_are_judged_as_by_the_grammar),
         cmocka_unit_test(rules_are_those_of_who_reads),
+        cmocka_unit_test(settings_that_let_nobody_in_are_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
