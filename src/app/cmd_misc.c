@@ -162,6 +162,7 @@ static void reference_metrics(struct buf *out)
     http_metrics_register();
     paywall_metrics_register();
     cache_metrics_register();
+    auth_metrics_register();
     ops_metrics_register();
     chain_reconcile_metrics_register();
     store_lease_metrics_register();

@@ -244,6 +244,11 @@ test('a refresh token is good once; when it comes again the session ends, and th
     assert.equal((await me(other.accessToken)).status, 200);
     assert.deepEqual(audited(`session/${one.sessionId}`).map((r) => [r.action, r.outcome]),
         [['auth.login', 1], ['auth.refresh_reused', 2]]);
+    const metrics = await (await fetch(`${daemon.url}/metrics`, { headers: { authorization: `Bearer ${TOKEN}` } })).text();
+    for (const name of ['logins_total{outcome="done"}', 'refreshes_total{outcome="done"}', 'refreshes_total{outcome="refused"}',
+        'refreshes_total{outcome="reused"}']) {
+        assert.ok(Number(metrics.split(`freehold_auth_${name} `)[1]?.split('\n')[0]) >= 1, name);
+    }
     for (const bad of ['', 'fhr_', `fhr_${'0'.repeat(64)}`, one.refreshToken.toUpperCase(), `${other.refreshToken}0`]) {
         assert.deepEqual([(await refresh(bad)).status, (await refresh(bad)).code], [401, 'unauthenticated'], bad);
     }

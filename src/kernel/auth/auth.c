@@ -307,6 +307,7 @@ static enum err identify(void *ctx, struct arena *req, struct slice token, struc
 void auth_init(struct auth *auth, struct store *store, const struct auth_config *config,
                uint64_t chain_id)
 {
+    auth_metrics_register();
     *auth = (struct auth){.store = store,
                           .config = config,
                           .chain_id = chain_id,

@@ -130,5 +130,7 @@ void auth_key_json(struct json_out *j, const struct auth_key *key, const char *t
 struct http_table auth_http_table(struct auth *auth);
 /* auth_audit_table has the actions. */
 struct audit_table auth_audit_table(void);
+/* auth_metrics_register makes the metric rows part of /metrics and of the reference, once. */
+void auth_metrics_register(void);
 
 #endif

@@ -1,6 +1,8 @@
 /*
- * auth_config.c: settings of section "auth", and what is written to the audit log.
+ * auth_config.c: settings of section "auth", what is written to the audit log, metrics.
  */
+#include <pthread.h>
+
 #include "kernel/auth/auth_internal.h"
 
 /* Issuer and audience stand in every token, whose size is bounded. */
@@ -83,4 +85,28 @@ const struct audit_action auth_actions[AUTH_ACTION_COUNT] = {
 struct audit_table auth_audit_table(void)
 {
     return (struct audit_table){auth_actions, AUTH_ACTION_COUNT};
+}
+
+#define LOGINS "freehold_auth_logins_total", METRIC_COUNTER, "Wallets that asked to be let in."
+#define REFRESHES "freehold_auth_refreshes_total", METRIC_COUNTER, "Refresh tokens that were sent."
+
+static const struct metric_row metric_rows[AUTH_METRIC_COUNT] = {
+    [AUTH_METRIC_LOGIN] = {LOGINS, "outcome=\"done\""},
+    [AUTH_METRIC_LOGIN_REFUSED] = {LOGINS, "outcome=\"refused\""},
+    [AUTH_METRIC_REFRESH] = {REFRESHES, "outcome=\"done\""},
+    [AUTH_METRIC_REFRESH_REFUSED] = {REFRESHES, "outcome=\"refused\""},
+    [AUTH_METRIC_REFRESH_REUSED] = {REFRESHES, "outcome=\"reused\""},
+};
+
+struct metric_value auth_metrics[AUTH_METRIC_COUNT];
+
+static void register_rows(void)
+{
+    metric_register(metric_rows, auth_metrics, AUTH_METRIC_COUNT);
+}
+
+void auth_metrics_register(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, register_rows);
 }

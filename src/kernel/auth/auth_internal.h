@@ -8,12 +8,13 @@
  *   auth_session.c   nonces, login, refresh, the end of sessions
  *   auth_roles.c     roles of wallets
  *   auth_session_api.c   routes of sessions and roles
- *   auth_config.c    settings, audited actions
+ *   auth_config.c    settings, audited actions, metrics
  */
 #ifndef KERNEL_AUTH_AUTH_INTERNAL_H
 #define KERNEL_AUTH_AUTH_INTERNAL_H
 
 #include "kernel/auth/auth_session.h"
+#include "kernel/base/metric.h"
 
 #define AUTH_KEY_PREFIX "fhk_"
 #define AUTH_REFRESH_PREFIX "fhr_"
@@ -32,6 +33,17 @@ enum auth_action {
 };
 
 extern const struct audit_action auth_actions[AUTH_ACTION_COUNT];
+
+enum auth_metric {
+    AUTH_METRIC_LOGIN,
+    AUTH_METRIC_LOGIN_REFUSED,
+    AUTH_METRIC_REFRESH,
+    AUTH_METRIC_REFRESH_REFUSED,
+    AUTH_METRIC_REFRESH_REUSED,
+    AUTH_METRIC_COUNT
+};
+
+extern struct metric_value auth_metrics[AUTH_METRIC_COUNT]; /* see auth_metrics_register */
 
 /* auth_refuse says ERR_UNAUTHENTICATED. */
 enum err auth_refuse(struct why *why, const char *sentence) ERR_CHECKED;

@@ -202,8 +202,8 @@ static enum err check_login(const struct auth *auth, struct slice text, struct s
     return e;
 }
 
-enum err auth_login(const struct auth *auth, struct auth_entry *entry, struct slice message,
-                    struct slice signature, struct why *why)
+static enum err enter(const struct auth *auth, struct auth_entry *entry, struct slice message,
+                      struct slice signature, struct why *why)
 {
     char id[RAND_ID_MAX];
     struct auth_message m;
@@ -225,6 +225,14 @@ enum err auth_login(const struct auth *auth, struct auth_entry *entry, struct sl
     entry->by.actor = principal_of(entry->arena, &m.address);
     e = store_write(auth->store, begin, &w, why);
     return e == OK ? tell(&w, why) : e;
+}
+
+enum err auth_login(const struct auth *auth, struct auth_entry *entry, struct slice message,
+                    struct slice signature, struct why *why)
+{
+    enum err e = enter(auth, entry, message, signature, why);
+    metric_add(&auth_metrics[e == OK ? AUTH_METRIC_LOGIN : AUTH_METRIC_LOGIN_REFUSED], 1);
+    return e;
 }
 
 /* ---- refresh ---- */
@@ -320,8 +328,8 @@ static enum err go_on(struct store_tx *tx, void *ctx, struct why *why)
     return use_refresh(tx, w, why);
 }
 
-enum err auth_refresh(const struct auth *auth, struct auth_entry *entry, struct slice token,
-                      struct why *why)
+static enum err renew(const struct auth *auth, struct auth_entry *entry, struct slice token,
+                      enum auth_metric *metric, struct why *why)
 {
     struct work w = {.auth = auth, .entry = entry, .now_usec = clock_wall_usec()};
     if (auth_refresh_parse(token, &w.sent) != OK) {
@@ -334,9 +342,19 @@ enum err auth_refresh(const struct auth *auth, struct auth_entry *entry, struct 
     w.next = make_refresh(entry->refresh);
     e = store_write(auth->store, go_on, &w, why);
     if (e == OK && w.reused) {
+        *metric = AUTH_METRIC_REFRESH_REUSED;
         return auth_refuse(why, "The refresh token was used before: its session is ended.");
     }
     return e == OK ? tell(&w, why) : e;
+}
+
+enum err auth_refresh(const struct auth *auth, struct auth_entry *entry, struct slice token,
+                      struct why *why)
+{
+    enum auth_metric metric = AUTH_METRIC_REFRESH_REFUSED;
+    enum err e = renew(auth, entry, token, &metric, why);
+    metric_add(&auth_metrics[e == OK ? AUTH_METRIC_REFRESH : metric], 1);
+    return e;
 }
 
 /* ---- the end ---- */
