@@ -64,7 +64,7 @@ struct auth_session {
     int64_t revoked_usec;   /* 0: not */
 };
 
-/* auth_nonce_issue makes a nonce. Errors: those of the store. */
+/* auth_nonce_issue makes a nonce, and forgets some that expired. Errors: those of the store. */
 enum err auth_nonce_issue(struct store *store, const struct auth_config *config,
                           char out[AUTH_NONCE_TEXT_MAX], int64_t *out_expires_usec,
                           struct why *why) ERR_CHECKED;

@@ -304,6 +304,21 @@ static void what_ended_long_ago_is_forgotten(void **state)
     assert_int_equal(refreshed(&processes[0], &last, next.refresh), ERR_UNAUTHENTICATED);
 }
 
+static void nonces_do_not_pile_up(void **state)
+{
+    for (int i = 0; i < 6; i++) {
+        (void)fresh_message();
+    }
+    now_usec = NOON + config.nonce_usec + 1;
+    (void)fresh_message();
+    struct purging p = {.before_usec = now_usec};
+    assert_int_equal(store_write(support.store, purge, &p, NULL), OK);
+    assert_int_equal(p.rows, 2); /* four of the six went when the seventh came */
+    p.before_usec = now_usec + config.nonce_usec + 1;
+    assert_int_equal(store_write(support.store, purge, &p, NULL), OK);
+    assert_int_equal(p.rows, 1);
+}
+
 /* ---- at once ---- */
 
 struct racer {
@@ -381,6 +396,7 @@ int main(void)
         TEST(keys_change_and_overlap),
         TEST(ending_all_keys_ends_access_tokens_only),
         TEST(what_ended_long_ago_is_forgotten),
+        TEST(nonces_do_not_pile_up),
         TEST(one_message_makes_one_session),
         TEST(one_refresh_token_is_good_for_one_use),
     };

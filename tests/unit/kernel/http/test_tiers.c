@@ -129,7 +129,7 @@ static void operations_have_limits_of_their_own(void **state)
     const struct http_tier *tier = http_tier_of(true, HTTP_ROLE_ISSUER);
     for (int class = HTTP_LIMIT_REGISTRATION; class < HTTP_LIMIT_CLASSES; class ++) {
         struct http_limited last;
-        char who[16];
+        char who[32];
         (void)snprintf(who, sizeof who, "caller %d", class);
         now_usec = START + (int64_t) class * 10 * 86400 * SEC;
         uint64_t answered = exhaust(who, tier, (enum http_limit_class) class, &last);
