@@ -520,6 +520,66 @@ describe('required lease keys', () => {
     });
 });
 
+describe('a portfolio', () => {
+    const of = (address, query = '') => api.get(`${V1}/accounts/${address}/portfolio${query}`);
+
+    test('has what the contracts have', async () => {
+        const seller = await of(lessor.address);
+        assert.deepEqual(seller.holdings.find((h) => h.tokenAddress === token).balance, String(await tokens(lessor.address)));
+        const claims = await api.call(api.contracts.marketplace, 'claims(address) view returns (uint256)', lessor.address);
+        assert.ok(claims > 0n);
+        assert.equal(seller.revenue.claimable, String(claims));
+        assert.equal(BigInt(seller.revenue.credited), claims + BigInt(seller.revenue.claimed));
+        const leases = await api.get(`${V1}/leases?lessor=${lessor.address}`);
+        assert.deepEqual(seller.leases.map((l) => [l.leaseId, l.role, l.status]),
+            leases.map((l) => [l.leaseId, 'lessor', l.status]));
+        assert.equal(seller.leases.reduce((s, l) => s + l.overdueCount, 0), 1);
+        const lessee = await of(bidderA.address);
+        assert.deepEqual(new Set(lessee.leases.map((l) => l.role)), new Set(['lessee']));
+    });
+
+    test('has open sales, and bids whose money is in escrow', async () => {
+        const sale = await posted({ amount: String(TOKEN) });
+        const bid = await placed(sale, { amount: String(TOKEN), pricePerUnit: '50' });
+        assert.deepEqual((await of(lessor.address)).sales.map((s) => s.saleId), [sale.saleId]);
+        assert.deepEqual((await of(bidderA.address)).saleBids, [{ saleId: sale.saleId, bidIndex: bid.bidIndex,
+            amount: String(TOKEN), pricePerUnit: '50', funds: '50' }]);
+        await api.post(`${V1}/sales/${sale.saleId}/cancel?wait=20`, undefined, 200);
+        assert.deepEqual((await of(bidderA.address)).saleBids, []);
+    });
+
+    test('after a past block has the tokens and the credited revenue of then', async () => {
+        const [sale] = (await api.get(`${V1}/sales?status=sold`)).slice(-1);
+        const bids = await api.get(`${V1}/sales/${sale.saleId}/bids?status=accepted`);
+        const first = (await api.get(`${V1}/sales/${sale.saleId}`)).actions.filter((a) => a.action === 'accept').at(-1);
+        const receipt = await api.provider.getTransactionReceipt(first.transaction.transactionHash);
+        const held = async (block) => (await of(bidderA.address, `?block=${block}`)).holdings
+            .find((h) => h.tokenAddress === token)?.balance;
+        assert.equal(await held(receipt.blockNumber - 1), undefined);
+        assert.equal(await held(receipt.blockNumber), bids[0].amount);
+        const then = await of(lessor.address, `?block=${receipt.blockNumber}`);
+        assert.equal(then.blockNumber, receipt.blockNumber);
+        assert.equal(then.holdings.find((h) => h.tokenAddress === token).balance, String(96n * TOKEN));
+        assert.deepEqual([then.revenue, then.sales, then.saleBids, then.leases], [{ credited: '0' }, null, null, null]);
+        const now = await of(lessor.address);
+        assert.deepEqual((await of(lessor.address, `?block=${now.blockNumber}`)).holdings, now.holdings);
+        assert.equal((await of(lessor.address, `?block=${now.blockNumber}`)).revenue.credited, now.revenue.credited);
+    });
+
+    test('in pages, and wrong questions', async () => {
+        const all = await of(lessor.address);
+        const page = await api.send('GET', `${V1}/accounts/${lessor.address}/portfolio?limit=1`);
+        assert.deepEqual(page.data.holdings, all.holdings.slice(0, 1));
+        const none = (await api.send('GET', `${V1}/accounts/${strangers[2].address}/portfolio`)).data;
+        assert.deepEqual([none.holdings, none.sales, none.leases], [[], [], []]);
+        for (const [query, field] of [['block=x', 'block'], ['block=99999999', 'block'], ['offset=1', 'offset'],
+            ['cursor=zzzz', 'cursor'], ['block=99999999999999999999', 'block']]) {
+            await api.refuse('GET', `${V1}/accounts/${lessor.address}/portfolio?${query}`, {}, 400, 'invalid_field', field);
+        }
+        await api.refuse('GET', `${V1}/accounts/me/portfolio`, {}, 400, 'invalid_address', 'address');
+    });
+});
+
 test('the ledger holds what the marketplace holds', async () => {
     const sum = rows(api.daemon.database, `SELECT credits_posted, debits_posted FROM ledger_accounts
         WHERE path LIKE 'leasing/%'`).reduce((s, r) => s + BigInt(r.credits_posted) - BigInt(r.debits_posted), 0n);

@@ -1,5 +1,5 @@
 /*
- * leasing_market_routes.c: the routes of sales of asset tokens and of due dates, one row each.
+ * leasing_market_routes.c: the routes of sales, due dates and portfolios, one row each.
  */
 #include "domain/leasing/leasing_dues.h"
 #include "domain/leasing/leasing_sales.h"
@@ -15,6 +15,7 @@ static const char *const wait_keys[] = {"wait", NULL};
 static const char *const sale_keys[] = {"status", "assetId", "seller", NULL};
 static const char *const bid_keys[] = {"status", "bidder", NULL};
 static const char *const due_keys[] = {"status", "assetId", "lessor", "lessee", NULL};
+static const char *const block_keys[] = {"block", NULL};
 static const char *const seller_keys[] = {"seller", NULL};
 
 static const enum err create_sale_errors[] = {ERR_INVALID_JSON,       ERR_MISSING_FIELD,
@@ -183,6 +184,20 @@ const struct http_route leasing_market_routes[] = {
         .operation = "listDues",
         .summary = "Instalments of rent of all leases on chain, by due date.",
         .reply_schema = leasing_schema_due_list,
+        .reply_status = 200,
+        .errors = sale_list_errors,
+    },
+    {
+        .method = HTTP_GET,
+        AT("/accounts/{address}/portfolio"),
+        .handler = leasing_api_portfolio_get,
+        .flags = HTTP_LIST,
+        .query_keys = block_keys,
+        .tag = "accounts",
+        .operation = "getPortfolio",
+        .summary = "Tokens, revenue, sales, bids and leases of an account; tokens and credited "
+                   "revenue also after a past block.",
+        .reply_schema = leasing_schema_portfolio,
         .reply_status = 200,
         .errors = sale_list_errors,
     },

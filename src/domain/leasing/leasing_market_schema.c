@@ -105,3 +105,23 @@ const char leasing_schema_due_list[] =
     "\"lessorAddress\",\"lesseeAddress\"," INSTALMENT_REQUIRED "],\"properties\":{"
     "\"leaseId\":" TEXT ",\"assetId\":" TEXT ",\"lessorAddress\":" ADDRESS
     ",\"lesseeAddress\":" ADDRESS_OR_NULL "," INSTALMENT_MEMBERS "}}}";
+
+const char leasing_schema_portfolio[] =
+    "{\"type\":\"object\",\"required\":[\"address\",\"blockNumber\",\"holdings\",\"revenue\","
+    "\"sales\",\"saleBids\",\"leases\"],\"properties\":{\"address\":" ADDRESS
+    ",\"blockNumber\":" INTEGER ",\"holdings\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
+    "\"required\":[\"tokenAddress\",\"assetId\",\"name\",\"symbol\",\"balance\"],\"properties\":{"
+    "\"tokenAddress\":" ADDRESS ",\"assetId\":" TEXT_OR_NULL ",\"name\":" TEXT_OR_NULL
+    ",\"symbol\":" TEXT_OR_NULL ",\"balance\":" AMOUNT
+    "}}},\"revenue\":{\"type\":\"object\",\"required\":[\"credited\"],\"properties\":{"
+    "\"credited\":" AMOUNT ",\"claimed\":" AMOUNT ",\"claimable\":" AMOUNT
+    "}},\"sales\":{\"type\":[\"array\",\"null\"],\"items\":" SALE
+    "},\"saleBids\":{\"type\":[\"array\",\"null\"],\"items\":{\"type\":\"object\",\"required\":["
+    "\"saleId\",\"bidIndex\",\"amount\",\"pricePerUnit\",\"funds\"],\"properties\":{"
+    "\"saleId\":" AMOUNT ",\"bidIndex\":" AMOUNT ",\"amount\":" AMOUNT ",\"pricePerUnit\":" AMOUNT
+    ",\"funds\":" AMOUNT "}}},\"leases\":{\"type\":[\"array\",\"null\"],\"items\":{"
+    "\"type\":\"object\",\"required\":[\"leaseId\",\"assetId\",\"role\",\"lessorAddress\","
+    "\"lesseeAddress\",\"status\",\"startDate\",\"endDate\",\"overdueCount\"],\"properties\":{"
+    "\"leaseId\":" TEXT ",\"assetId\":" TEXT ",\"role\":{\"enum\":[\"lessor\",\"lessee\"]},"
+    "\"lessorAddress\":" ADDRESS ",\"lesseeAddress\":" ADDRESS_OR_NULL ",\"status\":" TEXT
+    ",\"startDate\":" TIME ",\"endDate\":" TIME ",\"overdueCount\":" INTEGER "}}}}}";

@@ -105,6 +105,9 @@ enum err leasing_api_sale_cancel(struct http_call *call, struct why *why) ERR_CH
 enum err leasing_api_sale_bid_accept(struct http_call *call, struct why *why) ERR_CHECKED;
 enum err leasing_api_sale_bid_withdraw(struct http_call *call, struct why *why) ERR_CHECKED;
 
+/* leasing_portfolio.c */
+enum err leasing_api_portfolio_get(struct http_call *call, struct why *why) ERR_CHECKED;
+
 /* leasing_market_schema.c */
 extern const char leasing_schema_sale_body[];
 extern const char leasing_schema_sale_request[];
@@ -118,5 +121,6 @@ extern const char leasing_schema_sale_action[];
 extern const char leasing_schema_sale_bid_action[];
 extern const char leasing_schema_schedule[];
 extern const char leasing_schema_due_list[];
+extern const char leasing_schema_portfolio[];
 
 #endif
