@@ -57,6 +57,8 @@ enum err command_leases(struct cli *cli, struct why *why) ERR_CHECKED;
 enum err command_keys(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_roles grants roles to wallets, takes them back and lists them. */
 enum err command_roles(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_assets registers the assets of a file through a running daemon. */
+enum err command_assets(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_wallet manages keystore files. */
 enum err command_wallet(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_engine runs the matching engine on a flow, or reads a journal. */

@@ -132,6 +132,13 @@ static const struct cli_option keys_options[] = {
     {NULL, NULL, NULL},
 };
 
+static const struct cli_option assets_options[] = {
+    {"format", "csv|jsonl", "What the file holds (default: by its name)."},
+    {"url", "URL", "Where the daemon listens (default: this machine, http.port)."},
+    {"key-file", "FILE", "File with an API key of an issuer, where callers must have one."},
+    {NULL, NULL, NULL},
+};
+
 static const struct cli_option wallet_options[] = {
     {"dir", "DIR", "Keystore folder (default: wallets.keystore_dir)."},
     {"password-file", "FILE", "Password file (default: wallets.password_file)."},
@@ -180,6 +187,10 @@ const struct command cli_commands[] = {
      keys_options, command_keys},
     {"roles", "grant ADDRESS ROLE|revoke ADDRESS ROLE|list",
      "Grant roles to wallets that log in, take them back, or list them.", NULL, command_roles},
+    {"assets", "import FILE",
+     "Register the assets of a CSV or JSON lines file through a running daemon, and say which rows "
+     "were refused and why; the same again goes on.",
+     assets_options, command_assets},
     {"wallet", "new|import|list", "Make, import or list the relay's encrypted keys.",
      wallet_options, command_wallet},
     {"engine", "run FLOW TAPE EVENTS | replay|verify|dump|project|rebuild DIR|--table | audit",
