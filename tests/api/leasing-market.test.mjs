@@ -4,6 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { hexlify, randomBytes } from 'ethers';
 import {
     Api, assetBody, bidderA, bidderB, exercised, fresh, having, holder, intentOf, leaseBody, leaseDigest, lessor,
     marketRoutes, rows, sign, strangers, typeBody, without,
@@ -577,6 +578,83 @@ describe('a portfolio', () => {
             await api.refuse('GET', `${V1}/accounts/${lessor.address}/portfolio?${query}`, {}, 400, 'invalid_field', field);
         }
         await api.refuse('GET', `${V1}/accounts/me/portfolio`, {}, 400, 'invalid_address', 'address');
+    });
+});
+
+describe('revenue claimed on behalf of a holder', () => {
+    const path = (address) => `${V1}/accounts/${address}/claims`;
+    const inAnHour = () => Math.floor(Date.now() / 1000) + 3600;
+    const TYPES = { ClaimRevenue: [{ name: 'holder', type: 'address' }, { name: 'nonce', type: 'bytes32' },
+        { name: 'deadline', type: 'uint256' }] };
+
+    /** A body that a wallet signed, as ethers makes it. */
+    async function signed(wallet, { domain = {}, message = {}, holder: of = wallet } = {}) {
+        const nonce = hexlify(randomBytes(32));
+        const deadline = inAnHour();
+        const signature = await wallet.signTypedData({ name: 'Freehold', version: '1', chainId: 31337,
+            verifyingContract: api.contracts.marketplace, ...domain }, TYPES,
+        { holder: of.address, nonce, deadline, ...message });
+        return { nonce: message.nonce ?? nonce, deadline: message.deadline ?? deadline, signature };
+    }
+
+    test('what is not signed so is refused, and uses no nonce up', async () => {
+        const was = await api.state();
+        const good = await signed(lessor);
+        const refuse = (body, ...expected) => api.refuse('POST', path(lessor.address), { body }, ...expected);
+        await refuse(without(good, 'nonce'), 400, 'missing_field', 'nonce');
+        await refuse({ ...good, nonce: '0x12' }, 400, 'invalid_hash', 'nonce');
+        await refuse({ ...good, deadline: 'soon' }, 400, 'invalid_time', 'deadline');
+        await refuse({ ...good, extra: 1 }, 400, 'unknown_field', 'extra');
+        await refuse({ ...good, signature: '0x12' }, 422, 'signature_malformed', 'signature');
+        await refuse(await signed(bidderB, { holder: lessor }), 422, 'signature_signer', 'signature');
+        await refuse({ ...good, nonce: hexlify(randomBytes(32)) }, 422, 'signature_signer', 'signature');
+        await refuse({ ...good, deadline: good.deadline + 1 }, 422, 'signature_signer', 'signature');
+        await refuse(await signed(lessor, { domain: { chainId: 1 } }), 422, 'signature_chain', 'signature');
+        await refuse(await signed(lessor, { domain: { verifyingContract: api.contracts.leaseFactory } }), 422,
+            'signature_contract', 'signature');
+        await refuse(await signed(lessor, { message: { deadline: inAnHour() - 7200 } }), 422, 'deadline_expired', 'deadline');
+        await api.refuse('POST', path(own.address), { body: await signed(own) }, 422, 'unknown_wallet', 'address');
+        await api.refuse('POST', path('me'), { body: good }, 400, 'invalid_address', 'address');
+        assert.deepEqual(await api.state(), was);
+        assert.deepEqual(rows(api.daemon.database, 'SELECT nonce FROM claim_authorizations'), []);
+    });
+
+    test('the holder is paid once, whoever hands it in how often', async () => {
+        const claims = await api.call(api.contracts.marketplace, 'claims(address) view returns (uint256)', lessor.address);
+        const before = await api.stableOf(lessor.address);
+        const body = await signed(lessor);
+        const answers = await Promise.all(Array.from({ length: 6 }, () => api.send('POST', `${path(lessor.address)}?wait=20`, { body })));
+        assert.deepEqual(answers.map((a) => a.status).sort(), [200, 200, 200, 200, 200, 201]);
+        assert.equal(new Set(answers.map((a) => a.data.transaction.transactionId)).size, 1);
+        assert.equal(await api.stableOf(lessor.address), before + claims);
+        assert.equal((await api.get(`${V1}/accounts/${lessor.address}/portfolio`)).revenue.claimable, '0');
+        const was = await api.state();
+        const again = await api.post(path(lessor.address), body, 200);
+        assert.equal(again.transaction.state, 'mined');
+        const other = await signed(lessor, { message: { nonce: body.nonce, deadline: body.deadline + 1 } });
+        await api.refuse('POST', path(lessor.address), { body: other }, 409, 'already_exists', 'nonce');
+        await api.refuse('POST', path(lessor.address), { body: await signed(lessor) }, 409, 'conflict');
+        assert.deepEqual(await api.state(), was);
+        assert.equal(rows(api.daemon.database, 'SELECT nonce FROM claim_authorizations').length, 1);
+    });
+
+    test('a round is closed when every claim in it is paid', async () => {
+        const rounds = await api.get(`${V1}/assets/${asset.assetId}/revenue-rounds`);
+        for (const round of rounds) {
+            for (const claim of await api.get(`${V1}/revenue-rounds/${round.roundId}/claims`)) {
+                if (claim.holderAddress === own.address) {
+                    const { transactionRequest } = await api.post(
+                        `${V1}/revenue-rounds/${round.roundId}/claims/${own.address}/process`);
+                    await api.transact(own, transactionRequest);
+                } else if (!claim.claimed) {
+                    const wallet = [bidderA, bidderB, holder].find((w) => w.address === claim.holderAddress);
+                    await api.post(`${path(wallet.address)}?wait=20`, await signed(wallet), 201);
+                }
+            }
+            await api.until(`${V1}/revenue-rounds/${round.roundId}`, (r) => r.status === 'closed');
+        }
+        assert.ok(rounds.length > 0);
+        assert.equal(await api.stableOf(api.contracts.marketplace), 0n);
     });
 });
 

@@ -80,7 +80,21 @@ CREATE INDEX idx_lease_dues_due ON lease_dues (status, due_at, lease_id, number)
 
 CREATE INDEX idx_revenue_rounds_lease ON revenue_rounds (chain_id, lease_token_id);
 
+-- Requests of holders for their revenue, signed and handed in by somebody else. A nonce is of one
+-- request: handed in again it finds this row.
+CREATE TABLE claim_authorizations (
+    chain_id @i64 NOT NULL,
+    marketplace @address NOT NULL,
+    holder @address NOT NULL,
+    nonce @hash NOT NULL,
+    deadline @time NOT NULL,
+    intent_id @text,
+    created_at @time NOT NULL,
+    PRIMARY KEY (chain_id, marketplace, holder, nonce)
+);
+
 -- down
+DROP TABLE claim_authorizations;
 DROP INDEX idx_revenue_rounds_lease;
 DROP TABLE lease_dues;
 DROP TABLE lease_schedules;

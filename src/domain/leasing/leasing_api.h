@@ -156,6 +156,14 @@ void leasing_claims_open(struct store_query *q, struct store_tx *tx, const struc
                          const struct address *holder);
 /* leasing_claim_read reads the current row of a statement of claims. Owns: the arena. */
 void leasing_claim_read(struct store_query *q, struct arena *arena, struct leasing_claim *out);
+/*
+ * leasing_claims_pay asks for the payment of all that a holder with a wallet of ours may claim, or
+ * finds the one that is under way. Owns: the arena. Errors: ERR_CONFLICT (there is nothing), as
+ * relay_submit.
+ */
+enum err leasing_claims_pay(struct store_tx *tx, struct http_call *call,
+                            const struct address *holder, int64_t deadline_usec,
+                            struct slice *out_intent_id, struct why *why) ERR_CHECKED;
 /* leasing_claim_json writes a claim. */
 void leasing_claim_json(struct json_out *j, const struct leasing_claim *c);
 
@@ -249,6 +257,7 @@ enum leasing_audit_action {
     LEASING_AUDIT_SALE_BID_PLACED,
     LEASING_AUDIT_SALE_BID_ACCEPTED,
     LEASING_AUDIT_SALE_BID_WITHDRAWN,
+    LEASING_AUDIT_CLAIM_AUTHORIZED,
     LEASING_AUDIT_COUNT
 };
 

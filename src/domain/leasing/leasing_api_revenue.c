@@ -288,8 +288,9 @@ struct claim_request {
     struct round_read round;
     struct address holder;
     struct leasing_claim claim;
-    struct slice data; /* calldata */
-    bool ours;         /* the relay has the holder's key */
+    struct slice data;     /* calldata */
+    int64_t deadline_usec; /* after which it is not wanted any more; 0: none */
+    bool ours;             /* the relay has the holder's key */
     struct slice intent_id;
 };
 
@@ -362,13 +363,16 @@ static enum err load_open(struct store_tx *tx, const struct claim_request *r,
         return e;
     }
     out->count = 0;
+    out->newest = 0;
     out->previous = r->claim.tx.id;
     out->covering = SLICE_EMPTY;
+    struct slice newest_id = SLICE_EMPTY;
     leasing_claims_open(&q, tx, l, &r->holder);
     while (store_step(&q)) {
         struct leasing_claim c;
         leasing_claim_read(&q, r->round.call->req, &c);
         out->newest = c.round_id;
+        newest_id = c.tx.id;
         if (out->count < CLAIMS_MAX) {
             out->rounds[out->count++] = c.round_id;
         }
@@ -377,6 +381,8 @@ static enum err load_open(struct store_tx *tx, const struct claim_request *r,
             out->covering = c.tx.id;
         }
     }
+    /* Its key is by the newest round: a try of that which failed is the one before this. */
+    out->previous = out->previous.len > 0 ? out->previous : newest_id;
     return store_finish(&q, NULL, why);
 }
 
@@ -393,6 +399,7 @@ static struct leasing_effect claim_effect(const struct claim_request *r, uint64_
         .wallet = r->holder,
         .to = l->marketplace,
         .data = r->data,
+        .deadline_usec = r->deadline_usec,
     };
 }
 
@@ -430,6 +437,30 @@ static enum err ask_payment(struct store_tx *tx, struct claim_request *r,
                                    slice_format(arena, "holder/%s", holder), r->intent_id,
                                    slice_format(arena, "{\"rounds\":%zu}", open->count), why)
                    : e;
+}
+
+enum err leasing_claims_pay(struct store_tx *tx, struct http_call *call,
+                            const struct address *holder, int64_t deadline_usec,
+                            struct slice *out_intent_id, struct why *why)
+{
+    struct claim_request r = {
+        .round = {.call = call}, .holder = *holder, .deadline_usec = deadline_usec};
+    struct open_claims *open = arena_alloc(call->req, sizeof *open);
+    enum err e = marketplace_claim_revenue_encode(call->req, &r.data, why);
+    if (e == OK) {
+        e = load_open(tx, &r, open, why);
+    }
+    if (e == OK && open->count == 0) {
+        e = why_set(why, ERR_CONFLICT, NULL, "There is no revenue to be claimed.");
+    }
+    r.round.round_id = open->newest;
+    if (e == OK) {
+        e = ask_payment(tx, &r, open, why);
+    }
+    if (e == OK) {
+        *out_intent_id = r.intent_id;
+    }
+    return e;
 }
 
 static enum err write_claim(struct store_tx *tx, void *ctx, struct why *why)

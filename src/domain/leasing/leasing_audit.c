@@ -30,6 +30,9 @@ static const struct audit_action actions[LEASING_AUDIT_COUNT] = {
     [LEASING_AUDIT_SALE_BID_PLACED] = {"leasing.sale_bid_placed", "A bid on a sale was asked for."},
     [LEASING_AUDIT_SALE_BID_ACCEPTED] = {"leasing.sale_bid_accepted",
                                          "The acceptance of a bid on a sale was asked for."},
+    [LEASING_AUDIT_CLAIM_AUTHORIZED] = {"leasing.claim_authorized",
+                                        "A holder's signature under a request for his revenue was "
+                                        "verified, and the payment asked for."},
     [LEASING_AUDIT_SALE_BID_WITHDRAWN] = {"leasing.sale_bid_withdrawn",
                                           "It was asked to pay a bid on a sale back."},
 };

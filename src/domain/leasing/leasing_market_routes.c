@@ -1,6 +1,7 @@
 /*
- * leasing_market_routes.c: the routes of sales, due dates and portfolios, one row each.
+ * leasing_market_routes.c: the routes of sales, due dates, portfolios and signed claims.
  */
+#include "domain/leasing/leasing_claims_signed.h"
 #include "domain/leasing/leasing_dues.h"
 #include "domain/leasing/leasing_sales.h"
 
@@ -44,6 +45,14 @@ static const enum err sale_part_errors[] = {ERR_INVALID_FIELD, ERR_INVALID_ADDRE
                                             ERR_ADDRESS_CHECKSUM, ERR_NOT_FOUND, OK};
 static const enum err schedule_errors[] = {ERR_INVALID_FIELD, ERR_AMOUNT_OVERFLOW, ERR_NOT_FOUND,
                                            OK};
+static const enum err signed_claim_errors[] = {
+    ERR_INVALID_JSON,       ERR_MISSING_FIELD,       ERR_INVALID_TYPE,
+    ERR_INVALID_FIELD,      ERR_UNKNOWN_FIELD,       ERR_INVALID_ADDRESS,
+    ERR_ADDRESS_CHECKSUM,   ERR_INVALID_HASH,        ERR_INVALID_HEX,
+    ERR_INVALID_TIME,       ERR_SIGNATURE_MALFORMED, ERR_SIGNATURE_HIGH_S,
+    ERR_SIGNATURE_V,        ERR_SIGNATURE_SIGNER,    ERR_SIGNATURE_CHAIN,
+    ERR_SIGNATURE_CONTRACT, ERR_DEADLINE_EXPIRED,    ERR_CONFLICT,
+    ERR_ALREADY_EXISTS,     ERR_UNKNOWN_WALLET,      OK};
 static const enum err sale_list_errors[] = {ERR_INVALID_FIELD, ERR_INVALID_ADDRESS,
                                             ERR_ADDRESS_CHECKSUM, OK};
 
@@ -200,6 +209,20 @@ const struct http_route leasing_market_routes[] = {
         .reply_schema = leasing_schema_portfolio,
         .reply_status = 200,
         .errors = sale_list_errors,
+    },
+    {
+        .method = HTTP_POST,
+        AT("/accounts/{address}/claims"),
+        .handler = leasing_api_claims_signed,
+        .flags = HTTP_JSON_BODY,
+        .query_keys = wait_keys,
+        .tag = "revenue",
+        .operation = "claimOnBehalf",
+        .summary = "Has a holder paid who signed for it (EIP-712); a nonce is good once.",
+        .body_schema = leasing_schema_signed_claim_body,
+        .reply_schema = leasing_schema_signed_claim,
+        .reply_status = 201,
+        .errors = signed_claim_errors,
     },
 };
 const size_t leasing_market_route_count =

@@ -125,3 +125,16 @@ const char leasing_schema_portfolio[] =
     "\"leaseId\":" TEXT ",\"assetId\":" TEXT ",\"role\":{\"enum\":[\"lessor\",\"lessee\"]},"
     "\"lessorAddress\":" ADDRESS ",\"lesseeAddress\":" ADDRESS_OR_NULL ",\"status\":" TEXT
     ",\"startDate\":" TIME ",\"endDate\":" TIME ",\"overdueCount\":" INTEGER "}}}}}";
+
+const char leasing_schema_signed_claim_body[] =
+    "{\"type\":\"object\",\"required\":[\"nonce\",\"deadline\",\"signature\"],\"properties\":{"
+    "\"nonce\":" HASH ",\"deadline\":{\"type\":[\"string\",\"integer\"],\"description\":"
+    "\"A time, or Unix seconds as in what is signed\"},\"signature\":{\"type\":\"string\","
+    "\"pattern\":\"^0x[0-9a-fA-F]{130}$\",\"description\":\"Of ClaimRevenue(address holder,bytes32 "
+    "nonce,uint256 deadline), domain Freehold, version 1, of the marketplace\"}},"
+    "\"additionalProperties\":false}";
+
+const char leasing_schema_signed_claim[] =
+    "{\"type\":\"object\",\"required\":[\"holderAddress\",\"nonce\",\"deadline\",\"createdAt\","
+    "\"transaction\"],\"properties\":{\"holderAddress\":" ADDRESS ",\"nonce\":" HASH
+    ",\"deadline\":" TIME ",\"createdAt\":" TIME ",\"transaction\":" TRANSACTION "}}";

@@ -122,5 +122,7 @@ extern const char leasing_schema_sale_bid_action[];
 extern const char leasing_schema_schedule[];
 extern const char leasing_schema_due_list[];
 extern const char leasing_schema_portfolio[];
+extern const char leasing_schema_signed_claim_body[];
+extern const char leasing_schema_signed_claim[];
 
 #endif
