@@ -57,6 +57,14 @@ const struct config_row leasing_config_rows[] = {
             "the registrar's: anybody who has both signatures may. Without a pool nothing "
             "changes.",
     },
+    {
+        .key = "leasing.sweep_bids",
+        .type = CONFIG_BOOL,
+        .offset = offsetof(struct leasing_config, sweep_bids),
+        .default_ = "false",
+        .doc = "Whether bids of wallets that the relay has keys of are taken back once they cannot "
+               "be accepted any more; the wallets pay for the gas.",
+    },
 };
 const size_t leasing_config_row_count = sizeof leasing_config_rows / sizeof leasing_config_rows[0];
 

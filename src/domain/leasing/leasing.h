@@ -72,6 +72,7 @@
  * leasing_reconcile: rows without them. leasing_routes, leasing_api*, leasing_schema: the API;
  * leasing_sale*, leasing_market_*: that of sales (leasing_sales.h).
  * leasing_schedule: when rent is due, pure; leasing_dues: as rows.
+ * leasing_claims_signed: claims on behalf of holders. leasing_sweep: dead bids are taken back.
  * leasing_watch: what became of our transactions. leasing_jobs: background work. leasing_probe:
  * questions at the start.
  */
@@ -100,6 +101,7 @@ struct leasing_config {
     const char *registrar;           /* wallet with REGISTRAR_ROLE and DEFAULT_ADMIN_ROLE */
     int64_t signature_validity_usec; /* default deadline of a lease intent */
     bool mint_by_pool;
+    bool sweep_bids;
 };
 
 /* leasing_config_rows are the rows of section "leasing". */

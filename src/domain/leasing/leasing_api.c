@@ -88,6 +88,29 @@ enum err leasing_effect_submit(struct store_tx *tx, struct arena *arena, const s
     return relay_submit(tx, arena, &intent, out_id, why);
 }
 
+enum err leasing_effect_tries(struct store_tx *tx, struct arena *arena, struct slice key, int max,
+                              struct leasing_tries *out, struct why *why)
+{
+    struct slice next = key;
+    *out = (struct leasing_tries){.alive = SLICE_EMPTY, .previous = SLICE_EMPTY};
+    while (out->failed < max) {
+        struct relay_row row;
+        struct why said;
+        enum err e = relay_get_by_key(tx, arena, next, &row, &said);
+        if (e != OK) {
+            return e == ERR_NOT_FOUND ? OK : why_set(why, e, NULL, "%s", why_text(&said, e));
+        }
+        if (row.state < RELAY_REVERTED) {
+            out->alive = row.id;
+            return OK;
+        }
+        out->previous = row.id;
+        out->failed++;
+        next = slice_format(arena, "%.*s/after/%.*s", SLICE_ARG(key), SLICE_ARG(row.id));
+    }
+    return OK;
+}
+
 void leasing_effect_json(struct json_out *j, const struct leasing *l,
                          const struct leasing_effect *effect)
 {

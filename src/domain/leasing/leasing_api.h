@@ -73,6 +73,20 @@ enum err leasing_effect_submit(struct store_tx *tx, struct arena *arena, const s
                                const struct leasing_effect *effect, struct slice previous,
                                struct slice *out_id, struct why *why) ERR_CHECKED;
 
+/* What became of an effect that may have been asked for before. */
+struct leasing_tries {
+    struct slice alive;    /* the transaction that is under way or mined, "" when there is none */
+    struct slice previous; /* the newest one that failed, "" when none did */
+    int failed;
+};
+
+/*
+ * leasing_effect_tries follows the tries of an effect by its key, up to `max` that failed. Owns:
+ * the arena. Errors: those of the store.
+ */
+enum err leasing_effect_tries(struct store_tx *tx, struct arena *arena, struct slice key, int max,
+                              struct leasing_tries *out, struct why *why) ERR_CHECKED;
+
 /* leasing_effect_json writes the unsigned transaction for a wallet that is not ours. */
 void leasing_effect_json(struct json_out *j, const struct leasing *l,
                          const struct leasing_effect *effect);

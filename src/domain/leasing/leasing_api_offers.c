@@ -322,47 +322,26 @@ enum err leasing_api_offer_cancel(struct http_call *call, struct why *why)
 
 /* ---- taking a bid back ---- */
 
-/* Finds the newest try of a withdrawal; the id of one that failed goes to `previous`. */
-static enum err newest_try(struct store_tx *tx, const struct offer_request *r, struct slice *out_id,
-                           struct slice *out_previous, struct why *why)
-{
-    struct slice key = r->effect.key;
-    *out_id = SLICE_EMPTY;
-    *out_previous = SLICE_EMPTY;
-    for (int i = 0; i < WITHDRAW_TRIES_MAX; i++) {
-        struct relay_row row;
-        struct why said;
-        enum err e = relay_get_by_key(tx, r->call->req, key, &row, &said);
-        if (e != OK) {
-            return e == ERR_NOT_FOUND ? OK : why_set(why, e, NULL, "%s", why_text(&said, e));
-        }
-        if (row.state < RELAY_REVERTED) {
-            *out_id = row.id;
-            return OK;
-        }
-        *out_previous = row.id;
-        key = slice_format(r->call->req, "%.*s/after/%.*s", SLICE_ARG(r->effect.key),
-                           SLICE_ARG(row.id));
-    }
-    return why_set(why, ERR_LIMIT, NULL, "The withdrawal failed %d times.", WITHDRAW_TRIES_MAX);
-}
-
 static enum err write_withdrawal(struct store_tx *tx, void *ctx, struct why *why)
 {
     struct offer_request *r = ctx;
-    struct slice previous = SLICE_EMPTY;
+    struct leasing_tries tries = {.alive = SLICE_EMPTY};
     enum err e = load_both(tx, r, why);
     if (e == OK) {
         e = bid_must_be_active(r, why);
     }
     if (e == OK) {
-        e = newest_try(tx, r, &r->intent_id, &previous, why);
+        e = leasing_effect_tries(tx, r->call->req, r->effect.key, WITHDRAW_TRIES_MAX, &tries, why);
+    }
+    r->intent_id = tries.alive;
+    if (e == OK && tries.failed == WITHDRAW_TRIES_MAX) {
+        e = why_set(why, ERR_LIMIT, NULL, "The withdrawal failed %d times.", WITHDRAW_TRIES_MAX);
     }
     if (e != OK || r->intent_id.len > 0) {
         return e;
     }
-    e = leasing_effect_submit(tx, r->call->req, r->leasing, &r->effect, previous, &r->intent_id,
-                              why);
+    e = leasing_effect_submit(tx, r->call->req, r->leasing, &r->effect, tries.previous,
+                              &r->intent_id, why);
     return e == OK ? audit_action(tx, r, LEASING_AUDIT_BID_WITHDRAWN, why) : e;
 }
 

@@ -9,6 +9,7 @@
 #include "domain/leasing/leasing_dues.h"
 #include "domain/leasing/leasing_internal.h"
 #include "domain/leasing/leasing_jobs_sql.h"
+#include "domain/leasing/leasing_sweep.h"
 #include "gen/abi_lease_factory.h"
 #include "gen/abi_marketplace.h"
 #include "kernel/base/log.h"
@@ -704,6 +705,17 @@ const struct job_kind leasing_job_kinds[] = {
         .timeout_usec = 300 * SECOND,
         .doc = "Writes the due dates of leases again where what they depend on has changed.",
     },
+    {
+        .name = "leasing.sweep_bids",
+        .queue = "leasing",
+        .handler = leasing_sweep_job,
+        .attempts_max = 3,
+        .backoff = JOB_BACKOFF_FIXED,
+        .backoff_usec = 5 * SECOND,
+        .backoff_usec_max = 5 * SECOND,
+        .timeout_usec = 300 * SECOND,
+        .doc = "Takes bids of our wallets back that cannot be accepted any more.",
+    },
 };
 const size_t leasing_job_kind_count = sizeof leasing_job_kinds / sizeof leasing_job_kinds[0];
 
@@ -719,6 +731,12 @@ const struct job_cron leasing_job_crons[] = {
         .kind = "leasing.due_dates",
         .every_usec = 60 * SECOND,
         .doc = "Rent becomes due, overdue and paid.",
+    },
+    {
+        .name = "leasing.sweep_bids",
+        .kind = "leasing.sweep_bids",
+        .every_usec = 60 * SECOND,
+        .doc = "Money does not stay in dead bids, where leasing.sweep_bids is set.",
     },
 };
 const size_t leasing_job_cron_count = sizeof leasing_job_crons / sizeof leasing_job_crons[0];
