@@ -658,6 +658,36 @@ describe('revenue claimed on behalf of a holder', () => {
     });
 });
 
+describe('revenue by day', () => {
+    test('is that of the rounds, by the day of their block', async () => {
+        const lease = (await api.get(`${V1}/leases?status=active`)).at(-1);
+        const rounds = await api.get(`${V1}/assets/${asset.assetId}/revenue-rounds`);
+        const sums = {};
+        for (const round of rounds) {
+            const key = `${round.createdAt.slice(0, 10)}/${round.leaseId}`;
+            sums[key] = (sums[key] ?? 0n) + BigInt(round.totalAmount);
+        }
+        const daily = await api.get(`${V1}/revenue/daily`);
+        assert.deepEqual(Object.fromEntries(daily.map((d) => [`${d.day}/${d.leaseId}`, BigInt(d.amount)])), sums);
+        assert.equal(daily.reduce((n, d) => n + d.rounds, 0), rounds.length);
+        assert.deepEqual(await api.get(`${V1}/revenue/daily?assetId=${asset.assetId}`), daily);
+        assert.deepEqual(await api.get(`${V1}/revenue/daily?leaseId=${daily[0].leaseId}`),
+            daily.filter((d) => d.leaseId === daily[0].leaseId));
+        assert.deepEqual(await api.get(`${V1}/revenue/daily?leaseId=${lease.leaseId}x`), []);
+        assert.deepEqual(await api.get(`${V1}/revenue/daily?from=2020-01-01&to=2020-12-31`), []);
+        const day = daily[0].day;
+        assert.deepEqual(await api.get(`${V1}/revenue/daily?from=${day}&to=${day}`), daily.filter((d) => d.day === day));
+    });
+
+    test('wrong days are refused', async () => {
+        for (const [query, code, field] of [['from=yesterday', 'invalid_time', 'from'], ['to=2026-13-01', 'invalid_time', 'to'],
+            ['to=2026-1-1', 'invalid_time', 'to'], ['from=2026-01-02&to=2026-01-01', 'invalid_field', 'from'],
+            ['from=2020-01-01&to=2021-01-01', 'invalid_field', 'from']]) {
+            await api.refuse('GET', `${V1}/revenue/daily?${query}`, {}, 400, code, field);
+        }
+    });
+});
+
 test('the ledger holds what the marketplace holds', async () => {
     const sum = rows(api.daemon.database, `SELECT credits_posted, debits_posted FROM ledger_accounts
         WHERE path LIKE 'leasing/%'`).reduce((s, r) => s + BigInt(r.credits_posted) - BigInt(r.debits_posted), 0n);

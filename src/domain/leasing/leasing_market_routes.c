@@ -1,7 +1,9 @@
 /*
- * leasing_market_routes.c: the routes of sales, due dates, portfolios and signed claims.
+ * leasing_market_routes.c: the routes of sales, due dates, portfolios, signed claims and daily
+ * revenue.
  */
 #include "domain/leasing/leasing_claims_signed.h"
+#include "domain/leasing/leasing_daily.h"
 #include "domain/leasing/leasing_dues.h"
 #include "domain/leasing/leasing_sales.h"
 
@@ -17,6 +19,7 @@ static const char *const sale_keys[] = {"status", "assetId", "seller", NULL};
 static const char *const bid_keys[] = {"status", "bidder", NULL};
 static const char *const due_keys[] = {"status", "assetId", "lessor", "lessee", NULL};
 static const char *const block_keys[] = {"block", NULL};
+static const char *const daily_keys[] = {"from", "to", "leaseId", "assetId", NULL};
 static const char *const seller_keys[] = {"seller", NULL};
 
 static const enum err create_sale_errors[] = {ERR_INVALID_JSON,       ERR_MISSING_FIELD,
@@ -53,6 +56,7 @@ static const enum err signed_claim_errors[] = {
     ERR_SIGNATURE_V,        ERR_SIGNATURE_SIGNER,    ERR_SIGNATURE_CHAIN,
     ERR_SIGNATURE_CONTRACT, ERR_DEADLINE_EXPIRED,    ERR_CONFLICT,
     ERR_ALREADY_EXISTS,     ERR_UNKNOWN_WALLET,      OK};
+static const enum err daily_errors[] = {ERR_INVALID_FIELD, ERR_INVALID_TIME, ERR_LIMIT, OK};
 static const enum err sale_list_errors[] = {ERR_INVALID_FIELD, ERR_INVALID_ADDRESS,
                                             ERR_ADDRESS_CHECKSUM, OK};
 
@@ -223,6 +227,18 @@ const struct http_route leasing_market_routes[] = {
         .reply_schema = leasing_schema_signed_claim,
         .reply_status = 201,
         .errors = signed_claim_errors,
+    },
+    {
+        .method = HTTP_GET,
+        AT("/revenue/daily"),
+        .handler = leasing_api_daily_list,
+        .query_keys = daily_keys,
+        .tag = "revenue",
+        .operation = "listDailyRevenue",
+        .summary = "Revenue by day (UTC) and lease, newest first; 30 days where none are named.",
+        .reply_schema = leasing_schema_daily,
+        .reply_status = 200,
+        .errors = daily_errors,
     },
 };
 const size_t leasing_market_route_count =

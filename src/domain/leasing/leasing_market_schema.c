@@ -138,3 +138,10 @@ const char leasing_schema_signed_claim[] =
     "{\"type\":\"object\",\"required\":[\"holderAddress\",\"nonce\",\"deadline\",\"createdAt\","
     "\"transaction\"],\"properties\":{\"holderAddress\":" ADDRESS ",\"nonce\":" HASH
     ",\"deadline\":" TIME ",\"createdAt\":" TIME ",\"transaction\":" TRANSACTION "}}";
+
+const char leasing_schema_daily[] =
+    "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"day\",\"leaseId\","
+    "\"leaseTokenId\",\"assetId\",\"amount\",\"rounds\"],\"properties\":{\"day\":{\"type\":"
+    "\"string\",\"pattern\":\"^[0-9]{4}-[0-9]{2}-[0-9]{2}$\"},\"leaseId\":" TEXT_OR_NULL
+    ",\"leaseTokenId\":" AMOUNT ",\"assetId\":" TEXT_OR_NULL ",\"amount\":" AMOUNT
+    ",\"rounds\":" INTEGER "}}}";

@@ -124,5 +124,6 @@ extern const char leasing_schema_due_list[];
 extern const char leasing_schema_portfolio[];
 extern const char leasing_schema_signed_claim_body[];
 extern const char leasing_schema_signed_claim[];
+extern const char leasing_schema_daily[];
 
 #endif
