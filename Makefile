@@ -121,7 +121,7 @@ unit: $(TEST_BIN)
 	@tools/run-units $(TEST_BIN)
 
 # What stands on the database, on a server of its own instead of SQLite.
-PG_TESTS := kernel/store/% kernel/chain/test_chain_prune kernel/chain/test_chain_expect kernel/backup/% kernel/audit/% kernel/inbox/% kernel/ledger/% kernel/jobs/% kernel/relay/% kernel/webhooks/% kernel/x402/test_x402_payments kernel/http/test_idempotency kernel/auth/test_auth_session domain/leasing/% domain/trading/projections/% domain/trading/journal/test_journal_table domain/trading/venue/%
+PG_TESTS := kernel/store/% kernel/chain/test_chain_prune kernel/chain/test_chain_expect kernel/backup/% kernel/audit/% kernel/inbox/% kernel/ledger/% kernel/jobs/% kernel/relay/% kernel/webhooks/% kernel/x402/test_x402_payments kernel/x402/test_x402_channels kernel/http/test_idempotency kernel/auth/test_auth_session domain/leasing/% domain/channels/% domain/trading/projections/% domain/trading/journal/test_journal_table domain/trading/venue/%
 PG_TEST_BIN := $(filter $(PG_TESTS:%=$(B)/unit/%),$(TEST_BIN))
 # Those that stop the server, or count what it does, run while nobody else uses it.
 PG_ALONE = $(patsubst tests/unit/%.c,$(B)/unit/%,$(shell grep -lE '/server\.h"|"--do"' $(TEST_SRC)))

@@ -192,7 +192,7 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
     const struct chain_table events = leasing_chain_table(NULL);
     struct job_table jobs[SCHEDULES_TABLES_MAX];
     size_t job_tables =
-        schedules_job_tables(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, jobs);
+        schedules_job_tables(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, jobs);
     buf_format(out, "<!-- Written by `freehold reference %.*s`; do not edit. -->\n\n",
                SLICE_ARG(what));
     if (slice_equal_text(what, "errors")) {

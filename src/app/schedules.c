@@ -161,6 +161,7 @@ size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
                             struct webhooks *webhooks, struct chain_reconciler *reconciler,
                             struct chain_expect_watch *expect, struct chain_options *chain,
                             struct documents *documents, struct paywall *paywall,
+                             struct channels *channels,
                             struct job_table out[SCHEDULES_TABLES_MAX])
 {
     const struct job_table tables[] = {
@@ -180,6 +181,7 @@ size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
         chain_retry_job_table(chain),
         documents_job_table(documents),
         paywall_job_table(paywall),
+        channels_job_table(channels),
     };
     size_t count = sizeof tables / sizeof tables[0];
     ASSERT(count <= SCHEDULES_TABLES_MAX);

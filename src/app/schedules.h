@@ -12,6 +12,7 @@
 #define APP_SCHEDULES_H
 
 #include "app/settings.h"
+#include "domain/channels/channels.h"
 #include "domain/leasing/leasing.h"
 #include "kernel/documents/documents.h"
 #include "kernel/jobs/jobs.h"
@@ -29,6 +30,7 @@ size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
                             struct webhooks *webhooks, struct chain_reconciler *reconciler,
                             struct chain_expect_watch *expect, struct chain_options *chain,
                             struct documents *documents, struct paywall *paywall,
+                             struct channels *channels,
                             struct job_table out[SCHEDULES_TABLES_MAX]);
 
 #endif

@@ -483,7 +483,7 @@ static enum err tell_others(struct store_tx *tx, const struct relay_row *rows, s
     return e;
 }
 
-/* Who follows the relay's transactions: the domain that wanted them, then those outside. */
+/* Who follows the relay's transactions: the domains that wanted them, then those outside. */
 static enum err watch_relay(struct store_tx *tx, void *ctx, const struct relay_row *rows,
                             size_t count, struct why *why)
 {
@@ -491,21 +491,27 @@ static enum err watch_relay(struct store_tx *tx, void *ctx, const struct relay_r
     enum err e = OK;
     for (size_t i = 0; e == OK && i < count; i++) {
         e = leasing_watch(tx, s->leasing, &rows[i], why);
+        if (e == OK) {
+            e = channels_watch(tx, s->channels, &rows[i], why);
+        }
     }
     return e == OK ? tell_others(tx, rows, count, why) : e;
 }
 
-/* What the relay may send: for the domain, then for payments. */
+/* What the relay may send: for the domain, then for payments and channels. */
 static size_t gather_policies(struct service *s)
 {
     size_t leasing = 0;
     size_t paywall = 0;
     const struct relay_policy *first = leasing_policies(s->leasing, &leasing);
     const struct relay_policy *then = paywall_policies(s->paywall, &paywall);
-    ASSERT(leasing + paywall <= SERVICE_POLICIES_MAX);
+    size_t channels = 0;
+    const struct relay_policy *last = channels_policies(s->channels, &channels);
+    ASSERT(leasing + paywall + channels <= SERVICE_POLICIES_MAX);
     memcpy(s->policies, first, leasing * sizeof *first);
     memcpy(s->policies + leasing, then, paywall * sizeof *then);
-    return leasing + paywall;
+    memcpy(s->policies + leasing + paywall, last, channels * sizeof *last);
+    return leasing + paywall + channels;
 }
 
 static enum err start_paywall(struct service *s, struct why *why)
@@ -526,6 +532,13 @@ static enum err start_paywall(struct service *s, struct why *why)
     enum err e = paywall_new(&options, &s->paywall, why);
     leasing_set_paywall(s->leasing, s->paywall);
     return e;
+}
+
+static enum err start_channels(struct service *s, struct why *why)
+{
+    const struct channels_options options = {
+        .config = &s->settings->channels, .chain_id = s->settings->chain.chain_id, .rpc = s->rpc};
+    return channels_new(&options, &s->channels, why);
 }
 
 static enum err start_relay(struct service *s, struct why *why)
@@ -557,6 +570,7 @@ static enum err start_relay(struct service *s, struct why *why)
     options.contracts = leasing_abis(&options.contract_count);
     s->relay = relay_new(&options);
     leasing_set_relay(s->leasing, s->relay);
+    channels_set_relay(s->channels, s->relay);
     return has_role(s, ROLE_RELAY) ? relay_start(s->relay, why) : OK;
 }
 
@@ -616,7 +630,7 @@ static enum err start_jobs(struct service *s, struct why *why)
     webhooks_init(&s->webhooks, &s->settings->webhooks, s->store, webhook_events);
     size_t count = schedules_job_tables(&s->ops, &s->retention, s->leasing, s->settings,
                                         &s->webhooks, &s->reconciler, &s->expect, &s->chain_options,
-                                        &s->documents, s->paywall, s->job_tables);
+                                        &s->documents, s->paywall, s->channels, s->job_tables);
     enum err e = jobs_catalog_new(&s->boot, s->job_tables, count, &s->ops.jobs, why);
     if (e == OK && has_role(s, ROLE_JOBS)) {
         e = jobs_new(&s->jobs, s->store, &s->settings->jobs, s->job_tables, count, why);
@@ -708,6 +722,9 @@ enum err service_new(struct settings *settings, service_progress_fn progress, st
         e = start_paywall(s, why);
     }
     if (e == OK) {
+        e = start_channels(s, why);
+    }
+    if (e == OK) {
         e = start_relay(s, why);
     }
     if (e == OK) {
@@ -759,6 +776,7 @@ void service_free(struct service *s)
     relay_free(s->relay);
     chain_free(s->chain);
     paywall_free(s->paywall);
+    channels_free(s->channels);
     leasing_free(s->leasing);
     cache_free(s->cache);
     for (size_t i = 0; i < s->signer_count; i++) {

@@ -46,6 +46,7 @@ struct service {
     /* Text that leasing's configuration points into. */
     char address_texts[5][ADDRESS_TEXT_MAX];
     struct leasing *leasing;
+    struct channels *channels;
     struct cache *cache;
     struct relay *relay;
     struct paywall *paywall;

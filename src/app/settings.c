@@ -132,6 +132,7 @@ void settings_init(struct settings *s)
     add(s, "Outside events", inbox_config_rows, inbox_config_row_count, &s->inbox);
     add(s, "Payments by x402", paywall_config_rows, paywall_config_row_count, &s->x402);
     add(s, "Leasing", leasing_config_rows, leasing_config_row_count, &s->leasing);
+    add(s, "Payment channels", channels_config_rows, channels_config_row_count, &s->channels);
     add(s, "Development chain", devchain_rows, COUNT(devchain_rows), &s->devchain);
     add(s, "Log", log_rows, COUNT(log_rows), &s->log);
 }

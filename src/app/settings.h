@@ -6,6 +6,7 @@
 
 #include "app/cli.h"
 #include "app/roles.h"
+#include "domain/channels/channels.h"
 #include "domain/leasing/leasing.h"
 #include "kernel/audit/audit.h"
 #include "kernel/auth/auth.h"
@@ -71,6 +72,7 @@ struct settings {
     struct cache_config cache;
     struct leasing_config leasing;
     struct paywall_config x402;
+    struct channels_config channels;
     struct config *registry; /* rows, sources, text values */
 };
 

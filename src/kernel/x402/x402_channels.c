@@ -336,10 +336,9 @@ static enum err claimable(struct store_tx *tx, struct arena *arena,
         store_get_fixed(&q, "channel_id", c->channel_id.bytes, HASH_BYTES);
         get_channel(&q, &c->channel);
         c->channel.receiver_authorizer = filter->receiver_authorizer;
-        c->total = store_get_u256(&q, "charged");
+        c->total = store_get_u256(&q, "total");
         c->signed_max = store_get_u256(&q, "signed_max");
         c->signature = get_signature(&q, arena);
-        store_ignore(&q, "claimed");
         c->withdraw_requested_at = (uint64_t)store_get_i64(&q, "withdraw_requested_at");
     }
     *out_count = count;
@@ -414,6 +413,32 @@ enum err x402_channels_stale(struct store_tx *tx, struct arena *arena,
     enum err e = store_finish(&q, NULL, why);
     if (e == OK) {
         *out = ids;
+        *out_count = count;
+    }
+    return e;
+}
+
+enum err x402_channels_receivers(struct store_tx *tx, struct arena *arena,
+                                 const struct x402_escrow *escrow,
+                                 const struct address *receiver_authorizer, size_t limit,
+                                 struct x402_channel **out, size_t *out_count, struct why *why)
+{
+    struct x402_channel *rows = arena_alloc(arena, limit * sizeof(*rows) + 1);
+    size_t count = 0;
+    struct store_query q;
+    store_begin(&q, tx, &x402_channels_sql_receivers);
+    store_bind_i64(&q, "chain_id", (int64_t)escrow->chain_id);
+    store_bind_bytes(&q, "escrow", address_slice(&escrow->contract));
+    store_bind_bytes(&q, "receiver_authorizer", address_slice(receiver_authorizer));
+    store_bind_i64(&q, "limit", (int64_t)limit);
+    while (store_step(&q) && count < limit) {
+        rows[count] = (struct x402_channel){.receiver_authorizer = *receiver_authorizer};
+        store_get_fixed(&q, "receiver", rows[count].receiver.bytes, ADDRESS_BYTES);
+        store_get_fixed(&q, "token", rows[count++].token.bytes, ADDRESS_BYTES);
+    }
+    enum err e = store_finish(&q, NULL, why);
+    if (e == OK) {
+        *out = rows;
         *out_count = count;
     }
     return e;

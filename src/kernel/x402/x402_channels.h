@@ -36,7 +36,8 @@
  * time that were never claimed are lost.
  *
  * Claims. x402_channels_claim marks up to a number of channels with a key, and what to send for
- * them; x402_channels_claimed and x402_channels_unclaimed end that. Meanwhile requests go on.
+ * them; x402_channels_claimed and x402_channels_unclaimed end that. Meanwhile requests go on. While
+ * a payer leaves, a second claim may take the place of one that is under way and reaches less far.
  *
  * Amounts are bounded as in x402_batch.h. Threads: inside transactions, from any thread. Each
  * statement compares what it changes, so that the transactions may be store_read_committed.
@@ -149,7 +150,7 @@ enum err x402_channel_charge(struct store_tx *tx, struct arena *arena,
                              const struct x402_channel_request *r, struct u256 price,
                              struct x402_channel_answer *out, struct why *why) ERR_CHECKED;
 
-/* A channel to be claimed: config, voucher, and up to where (state.charged). */
+/* A channel to be claimed: config, voucher, and up to where: what was charged and is there. */
 struct x402_channel_claim {
     struct hash channel_id;
     struct x402_channel channel;
@@ -189,5 +190,15 @@ enum err x402_channels_unclaimed(struct store_tx *tx, struct slice key,
 enum err x402_channels_stale(struct store_tx *tx, struct arena *arena,
                              const struct x402_escrow *escrow, int64_t before_usec, size_t limit,
                              struct hash **out, size_t *out_count, struct why *why) ERR_CHECKED;
+
+/*
+ * x402_channels_receivers lists who has claims in which coin: `receiver` and `token` of each row.
+ * Owns: the arena. Errors: the store's.
+ */
+enum err x402_channels_receivers(struct store_tx *tx, struct arena *arena,
+                                 const struct x402_escrow *escrow,
+                                 const struct address *receiver_authorizer, size_t limit,
+                                 struct x402_channel **out, size_t *out_count,
+                                 struct why *why) ERR_CHECKED;
 
 #endif

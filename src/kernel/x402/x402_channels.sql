@@ -42,7 +42,8 @@ FROM x402_channels WHERE chain_id = :chain_id AND channel_id = :channel_id;
 
 -- statement: x402_channels_take
 -- doc: reserves a channel that nobody has, or whose holder is gone, if its total is still this one
--- params: chain_id i64, channel_id hash, charged u256, token hash, holder text, until time, now time
+-- params: chain_id i64, channel_id hash, charged u256, token hash, holder text, until time
+-- params: now time
 UPDATE x402_channels SET busy_token = :token, busy_holder = :holder, busy_until = :until
 WHERE chain_id = :chain_id AND channel_id = :channel_id AND charged = :charged
     AND (busy_token IS NULL OR busy_until <= :now OR (busy_holder <> '' AND NOT EXISTS (
@@ -77,18 +78,22 @@ UPDATE x402_channels SET busy_token = NULL, busy_holder = NULL, busy_until = NUL
 WHERE chain_id = :chain_id AND channel_id = :channel_id AND busy_token = :token;
 
 -- statement: x402_channels_claimable
--- doc: channels of which more was charged than is claimed or being claimed; those that a payer is
--- doc: leaving first, then the largest
+-- doc: channels of which more was charged than is claimed or being claimed, those that a payer is
+-- doc: leaving first, then the largest; no more can be claimed than there is. Of a payer who
+-- doc: leaves, what was charged since the last claim is not kept waiting for that
 -- params: chain_id i64, escrow address, receiver_authorizer address, leaving_only bool, limit i64
--- columns: channel_id hash, payer address, payer_authorizer address, receiver address, token address
--- columns: withdraw_delay i64, salt hash, charged u256, signed_max u256, signature bytes
--- columns: claimed u256, withdraw_requested_at i64
-SELECT channel_id, payer, payer_authorizer, receiver, token, withdraw_delay, salt, charged,
-    signed_max, signature, claimed, withdraw_requested_at
+-- columns: channel_id hash, payer address, payer_authorizer address, receiver address
+-- columns: token address, withdraw_delay i64, salt hash, total u256, signed_max u256
+-- columns: signature bytes, withdraw_requested_at i64
+SELECT channel_id, payer, payer_authorizer, receiver, token, withdraw_delay, salt,
+    CASE WHEN charged < balance THEN charged ELSE balance END AS total,
+    signed_max, signature, withdraw_requested_at
 FROM x402_channels
 WHERE chain_id = :chain_id AND escrow = :escrow AND receiver_authorizer = :receiver_authorizer
-    AND claimed < charged AND claim_key IS NULL AND signature IS NOT NULL
+    AND claimed < charged AND claimed < balance AND signature IS NOT NULL
     AND (withdraw_requested_at > 0 OR NOT :leaving_only)
+    AND (claim_key IS NULL OR (withdraw_requested_at > 0 AND claim_total < charged
+        AND claim_total < balance))
 ORDER BY CASE WHEN withdraw_requested_at > 0 THEN 0 ELSE 1 END, withdraw_requested_at,
     charged DESC, channel_id
 LIMIT :limit;
@@ -98,7 +103,8 @@ LIMIT :limit;
 -- rows: set
 -- params: chain_id i64, channel_id hash, claim_key text, claim_total u256
 UPDATE x402_channels SET claim_key = :claim_key, claim_total = :claim_total
-WHERE chain_id = :chain_id AND channel_id = :channel_id AND claim_key IS NULL;
+WHERE chain_id = :chain_id AND channel_id = :channel_id
+    AND (claim_key IS NULL OR (withdraw_requested_at > 0 AND claim_total < :claim_total));
 
 -- statement: x402_channels_claimed
 -- doc: a claim was booked on the chain
@@ -120,3 +126,12 @@ UPDATE x402_channels SET claim_key = NULL, claim_total = NULL WHERE claim_key = 
 SELECT channel_id FROM x402_channels
 WHERE chain_id = :chain_id AND escrow = :escrow AND synced_at < :before AND claimed < charged
 ORDER BY synced_at LIMIT :limit;
+
+-- statement: x402_channels_receivers
+-- doc: who has claims in which coin
+-- params: chain_id i64, escrow address, receiver_authorizer address, limit i64
+-- columns: receiver address, token address
+SELECT DISTINCT receiver, token FROM x402_channels
+WHERE chain_id = :chain_id AND escrow = :escrow AND receiver_authorizer = :receiver_authorizer
+    AND claimed > @u256(0)
+ORDER BY receiver, token LIMIT :limit;

@@ -58,7 +58,7 @@ static const struct store_column x402_channels_sql_sync_params[] = {
 };
 const struct store_statement x402_channels_sql_sync = {
     .name = "x402_channels_sync",
-    .id = 395,
+    .id = 396,
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET balance = ?3, claimed = ?4, withdrawing = ?5,\n"
@@ -138,7 +138,7 @@ static const struct store_column x402_channels_sql_take_params[] = {
 };
 const struct store_statement x402_channels_sql_take = {
     .name = "x402_channels_take",
-    .id = 396,
+    .id = 397,
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET busy_token = ?4, busy_holder = ?5, busy_until = ?6\n"
@@ -228,7 +228,7 @@ static const struct store_column x402_channels_sql_release_params[] = {
 };
 const struct store_statement x402_channels_sql_release = {
     .name = "x402_channels_release",
-    .id = 393,
+    .id = 394,
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET busy_token = NULL, busy_holder = NULL, busy_until = NULL\n"
@@ -255,10 +255,9 @@ static const struct store_column x402_channels_sql_claimable_columns[] = {
     {"token", STORE_ADDRESS, false},
     {"withdraw_delay", STORE_I64, false},
     {"salt", STORE_HASH, false},
-    {"charged", STORE_U256, false},
+    {"total", STORE_U256, false},
     {"signed_max", STORE_U256, false},
     {"signature", STORE_BYTES, false},
-    {"claimed", STORE_U256, false},
     {"withdraw_requested_at", STORE_I64, false},
 };
 const struct store_statement x402_channels_sql_claimable = {
@@ -266,29 +265,35 @@ const struct store_statement x402_channels_sql_claimable = {
     .id = 387,
     .writes = false,
     .sqlite =
-        "SELECT channel_id, payer, payer_authorizer, receiver, token, withdraw_delay, salt, charged,\n"
-        "    signed_max, signature, claimed, withdraw_requested_at\n"
+        "SELECT channel_id, payer, payer_authorizer, receiver, token, withdraw_delay, salt,\n"
+        "    CASE WHEN charged < balance THEN charged ELSE balance END AS total,\n"
+        "    signed_max, signature, withdraw_requested_at\n"
         "FROM x402_channels\n"
         "WHERE chain_id = ?1 AND escrow = ?2 AND receiver_authorizer = ?3\n"
-        "    AND claimed < charged AND claim_key IS NULL AND signature IS NOT NULL\n"
+        "    AND claimed < charged AND claimed < balance AND signature IS NOT NULL\n"
         "    AND (withdraw_requested_at > 0 OR NOT ?4)\n"
+        "    AND (claim_key IS NULL OR (withdraw_requested_at > 0 AND claim_total < charged\n"
+        "        AND claim_total < balance))\n"
         "ORDER BY CASE WHEN withdraw_requested_at > 0 THEN 0 ELSE 1 END, withdraw_requested_at,\n"
         "    charged DESC, channel_id\n"
         "LIMIT ?5",
     .postgres =
-        "SELECT channel_id, payer, payer_authorizer, receiver, token, withdraw_delay, salt, charged,\n"
-        "    signed_max, signature, claimed, withdraw_requested_at\n"
+        "SELECT channel_id, payer, payer_authorizer, receiver, token, withdraw_delay, salt,\n"
+        "    CASE WHEN charged < balance THEN charged ELSE balance END AS total,\n"
+        "    signed_max, signature, withdraw_requested_at\n"
         "FROM x402_channels\n"
         "WHERE chain_id = $1::bigint AND escrow = $2::bytea AND receiver_authorizer = $3::bytea\n"
-        "    AND claimed < charged AND claim_key IS NULL AND signature IS NOT NULL\n"
+        "    AND claimed < charged AND claimed < balance AND signature IS NOT NULL\n"
         "    AND (withdraw_requested_at > 0 OR NOT $4::boolean)\n"
+        "    AND (claim_key IS NULL OR (withdraw_requested_at > 0 AND claim_total < charged\n"
+        "        AND claim_total < balance))\n"
         "ORDER BY CASE WHEN withdraw_requested_at > 0 THEN 0 ELSE 1 END, withdraw_requested_at,\n"
         "    charged DESC, channel_id\n"
         "LIMIT $5::bigint",
     .params = x402_channels_sql_claimable_params,
     .param_count = 5,
     .columns = x402_channels_sql_claimable_columns,
-    .column_count = 12,
+    .column_count = 11,
 };
 
 static const struct store_column x402_channels_sql_claiming_params[] = {
@@ -303,15 +308,18 @@ const struct store_statement x402_channels_sql_claiming = {
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET claim_key = ?3, claim_total = ?4\n"
-        "WHERE chain_id = ?1 AND channel_id = ?2 AND claim_key IS NULL",
+        "WHERE chain_id = ?1 AND channel_id = ?2\n"
+        "    AND (claim_key IS NULL OR (withdraw_requested_at > 0 AND claim_total < ?4))",
     .postgres =
         "UPDATE x402_channels SET claim_key = $3::text, claim_total = $4::numeric\n"
-        "WHERE chain_id = $1::bigint AND channel_id = $2::bytea AND claim_key IS NULL",
+        "WHERE chain_id = $1::bigint AND channel_id = $2::bytea\n"
+        "    AND (claim_key IS NULL OR (withdraw_requested_at > 0 AND claim_total < $4::numeric))",
     .rows = STORE_ROWS_SET,
     .postgres_rows =
         "UPDATE x402_channels SET claim_key = r.p_claim_key, claim_total = r.p_claim_total\n"
         "FROM unnest($1::bigint[], $2::bytea[], $3::text[], $4::numeric[]) AS r (p_chain_id, p_channel_id, p_claim_key, p_claim_total)\n"
-        "WHERE chain_id = r.p_chain_id AND channel_id = r.p_channel_id AND claim_key IS NULL",
+        "WHERE chain_id = r.p_chain_id AND channel_id = r.p_channel_id\n"
+        "    AND (claim_key IS NULL OR (withdraw_requested_at > 0 AND claim_total < r.p_claim_total))",
     .params = x402_channels_sql_claiming_params,
     .param_count = 4,
 };
@@ -342,7 +350,7 @@ static const struct store_column x402_channels_sql_unclaimed_params[] = {
 };
 const struct store_statement x402_channels_sql_unclaimed = {
     .name = "x402_channels_unclaimed",
-    .id = 397,
+    .id = 398,
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET claim_key = NULL, claim_total = NULL WHERE claim_key = ?1",
@@ -363,7 +371,7 @@ static const struct store_column x402_channels_sql_stale_columns[] = {
 };
 const struct store_statement x402_channels_sql_stale = {
     .name = "x402_channels_stale",
-    .id = 394,
+    .id = 395,
     .writes = false,
     .sqlite =
         "SELECT channel_id FROM x402_channels\n"
@@ -377,4 +385,34 @@ const struct store_statement x402_channels_sql_stale = {
     .param_count = 4,
     .columns = x402_channels_sql_stale_columns,
     .column_count = 1,
+};
+
+static const struct store_column x402_channels_sql_receivers_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"escrow", STORE_ADDRESS, false},
+    {"receiver_authorizer", STORE_ADDRESS, false},
+    {"limit", STORE_I64, false},
+};
+static const struct store_column x402_channels_sql_receivers_columns[] = {
+    {"receiver", STORE_ADDRESS, false},
+    {"token", STORE_ADDRESS, false},
+};
+const struct store_statement x402_channels_sql_receivers = {
+    .name = "x402_channels_receivers",
+    .id = 393,
+    .writes = false,
+    .sqlite =
+        "SELECT DISTINCT receiver, token FROM x402_channels\n"
+        "WHERE chain_id = ?1 AND escrow = ?2 AND receiver_authorizer = ?3\n"
+        "    AND claimed > '000000000000000000000000000000000000000000000000000000000000000000000000000000'\n"
+        "ORDER BY receiver, token LIMIT ?4",
+    .postgres =
+        "SELECT DISTINCT receiver, token FROM x402_channels\n"
+        "WHERE chain_id = $1::bigint AND escrow = $2::bytea AND receiver_authorizer = $3::bytea\n"
+        "    AND claimed > 0\n"
+        "ORDER BY receiver, token LIMIT $4::bigint",
+    .params = x402_channels_sql_receivers_params,
+    .param_count = 4,
+    .columns = x402_channels_sql_receivers_columns,
+    .column_count = 2,
 };

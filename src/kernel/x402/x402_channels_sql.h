@@ -64,12 +64,13 @@ extern const struct store_statement x402_channels_sql_charge;
 extern const struct store_statement x402_channels_sql_release;
 
 /*
- * x402_channels_sql_claimable channels of which more was charged than is claimed or being claimed;
- * those that a payer is leaving first, then the largest.
+ * x402_channels_sql_claimable channels of which more was charged than is claimed or being claimed,
+ * those that a payer is leaving first, then the largest; no more can be claimed than there is. Of a
+ * payer who leaves, what was charged since the last claim is not kept waiting for that.
  * Params: chain_id i64, escrow address, receiver_authorizer address, leaving_only bool, limit i64
  * Columns: channel_id hash, payer address, payer_authorizer address, receiver address, token
- * address, withdraw_delay i64, salt hash, charged u256, signed_max u256, signature bytes, claimed
- * u256, withdraw_requested_at i64
+ * address, withdraw_delay i64, salt hash, total u256, signed_max u256, signature bytes,
+ * withdraw_requested_at i64
  */
 extern const struct store_statement x402_channels_sql_claimable;
 
@@ -98,5 +99,12 @@ extern const struct store_statement x402_channels_sql_unclaimed;
  * Columns: channel_id hash
  */
 extern const struct store_statement x402_channels_sql_stale;
+
+/*
+ * x402_channels_sql_receivers who has claims in which coin.
+ * Params: chain_id i64, escrow address, receiver_authorizer address, limit i64
+ * Columns: receiver address, token address
+ */
+extern const struct store_statement x402_channels_sql_receivers;
 
 #endif

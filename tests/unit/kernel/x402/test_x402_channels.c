@@ -398,6 +398,54 @@ static void test_claims_are_made_once_and_requests_go_on(void **state)
     assert_int_equal(claim("e").count, 1);
 }
 
+/* What is charged while a claim is under way waits for it, unless its payer leaves. */
+static void test_a_leaving_payer_is_claimed_again(void **state)
+{
+    synced(1, 50000, 0, 1);
+    struct doing d = with(CHARGE, 1, PRICE);
+    assert_runs(&d);
+    assert_int_equal(claim("a").count, 1);
+    d = with(CHARGE, 1, 2 * PRICE);
+    assert_runs(&d);
+    assert_int_equal(claim("b").count, 0);
+    d = with(SYNC, 1, 0);
+    d.chain.balance = u256_from_u64(50000);
+    d.chain.withdrawing = u256_from_u64(48000);
+    d.chain.withdraw_requested_at = 1800000000;
+    d.block = 2;
+    assert_int_equal(does(&d), OK);
+    struct doing again = claim("c");
+    assert_int_equal(again.count, 1);
+    assert_true(u256_equal(again.claims[0].total, u256_from_u64(2 * PRICE)));
+    assert_int_equal(claim("d").count, 0);
+    struct doing end = with(CLAIMED, 0, 0);
+    end.claim_key = "a"; /* the first one is over, the second is not */
+    assert_int_equal(does(&end), OK);
+    assert_true(row_of(1).claiming);
+    end.claim_key = "c";
+    assert_int_equal(does(&end), OK);
+    assert_true(u256_equal(row_of(1).state.claimed, u256_from_u64(2 * PRICE)));
+}
+
+/* A payer who was faster leaves less than was charged: what is there is claimed. */
+static void test_no_more_is_claimed_than_there_is(void **state)
+{
+    synced(1, 50000, 0, 1);
+    for (unsigned i = 1; i <= 3; i++) {
+        struct doing d = with(CHARGE, 1, (uint64_t)i * PRICE);
+        assert_runs(&d);
+    }
+    synced(1, 2500, 0, 2);
+    struct doing c = claim("a");
+    assert_int_equal(c.count, 1);
+    assert_true(u256_equal(c.claims[0].total, u256_from_u64(2500)));
+    synced(1, 2500, 2500, 3);
+    struct doing end = with(UNCLAIMED, 0, 0);
+    end.claim_key = "a";
+    assert_int_equal(does(&end), OK);
+    assert_int_equal(claim("b").count, 0);
+}
+
 static void test_only_those_who_leave(void **state)
 {
     for (unsigned n = 1; n <= 2; n++) {
@@ -558,6 +606,8 @@ int main(void)
         STORED(test_a_deposit_counts_when_it_has_come),
         STORED(test_lost_rows_go_on_from_what_was_claimed),
         STORED(test_claims_are_made_once_and_requests_go_on),
+        STORED(test_a_leaving_payer_is_claimed_again),
+        STORED(test_no_more_is_claimed_than_there_is),
         STORED(test_only_those_who_leave),
         STORED(test_many_threads_one_channel),
         STORED(test_a_killed_process_loses_no_voucher),

@@ -39,7 +39,7 @@ CREATE TABLE x402_channels (
     CHECK ((claim_key IS NULL) = (claim_total IS NULL))
 );
 CREATE INDEX idx_x402_channels_claimable ON x402_channels (chain_id, receiver_authorizer)
-    WHERE claimed < charged AND claim_key IS NULL;
+    WHERE claimed < charged;
 CREATE INDEX idx_x402_channels_claim ON x402_channels (claim_key) WHERE claim_key IS NOT NULL;
 
 -- down
