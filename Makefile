@@ -76,6 +76,7 @@ help:
 ## make bench-relay    transactions a second beside ethers' and viem's nonce managers
 ## make bench-live     from a block's announcement to its committed events
 ## make bench-store    rows a second through the statement layer, beside libpq and SQLite
+## make bench-channels  vouchers a second of payment channels, verified and durable
 ## make bench-engine   the matching engine on its flows, with balances, its journal, its rows
 ## make soak-engine    the engine and its journal under random commands and faults, for long
 ## make fuzz        every decoder of outside bytes, FUZZ_SECONDS=30 each
@@ -227,6 +228,11 @@ bench-ledger:
 bench-store:
 	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/store
 	@tools/with-postgres node bench/store.mjs $(RECORD)
+
+.PHONY: bench-channels
+bench-channels:
+	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/channels
+	@tools/with-postgres node bench/channels.mjs $(RECORD)
 
 .PHONY: bench-relay
 bench-relay: all

@@ -88,13 +88,16 @@ static enum err read_config(struct channels *c, struct why *why)
 
 static void fill(struct channels *c)
 {
-    const struct abi_function *functions = abi_batch_settlement_functions;
-    c->policies[0] = (struct relay_policy){.role = CHANNELS_ROLE,
-                                           .contract = &abi_batch_settlement,
-                                           .function = &functions[BATCH_SETTLEMENT_FUNCTION_CLAIM],
-                                           .address = &c->escrow.contract};
-    c->policies[1] = c->policies[0];
-    c->policies[1].function = &functions[BATCH_SETTLEMENT_FUNCTION_SETTLE];
+    static const enum batch_settlement_function allowed[CHANNELS_POLICIES] = {
+        BATCH_SETTLEMENT_FUNCTION_CLAIM, BATCH_SETTLEMENT_FUNCTION_SETTLE,
+        BATCH_SETTLEMENT_FUNCTION_DEPOSIT, BATCH_SETTLEMENT_FUNCTION_REFUND};
+    for (size_t i = 0; i < CHANNELS_POLICIES; i++) {
+        c->policies[i] =
+            (struct relay_policy){.role = CHANNELS_ROLE,
+                                  .contract = &abi_batch_settlement,
+                                  .function = &abi_batch_settlement_functions[allowed[i]],
+                                  .address = &c->escrow.contract};
+    }
     const int64_t every[CHANNELS_CRONS] = {c->config.watch_usec, c->config.claim_usec,
                                            c->config.settle_usec};
     for (size_t i = 0; i < CHANNELS_CRONS; i++) {

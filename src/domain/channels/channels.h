@@ -21,6 +21,9 @@
  * twice changes nothing on the chain, so an end that was told too early costs gas and no money. A
  * settlement has the total that it pays in its key, so that none is made twice.
  *
+ * What clients ask for with a payment goes the same way: deposits, which anybody may send and which
+ * this wallet pays the gas of, and refunds.
+ *
  * A crash leaves jobs that run again, and intents that the relay goes on with.
  *
  * Withdrawals are seen within `channels.watch_interval`; claims need the chain for what is left of
@@ -35,7 +38,7 @@
 #include "kernel/x402/x402_channels.h"
 
 #define CHANNELS_ROLE "channels"
-#define CHANNELS_POLICIES 2
+#define CHANNELS_POLICIES 4
 
 struct channels;
 
@@ -73,6 +76,24 @@ void channels_set_relay(struct channels *channels, struct relay *relay);
 struct job_table channels_job_table(struct channels *channels);
 /* channels_policies returns what the wallet may send; none without channels. */
 const struct relay_policy *channels_policies(const struct channels *channels, size_t *out_count);
+/*
+ * channels_deposit brings the units of a deposit into its channel, in the caller's transaction;
+ * what the payer signed has been checked (x402_batch_signed). The same deposit again is the same
+ * intent, whose id is returned; it fails when the time that was signed for is over. Owns: the
+ * arena. Errors: as relay_submit.
+ */
+enum err channels_deposit(struct store_tx *tx, struct arena *arena, const struct channels *channels,
+                          const struct x402_batch_offer *offer,
+                          const struct x402_batch_payment *payment, struct slice *out_id,
+                          struct why *why) ERR_CHECKED;
+/*
+ * channels_refund gives a payer back `amount` (x402_batch_refund) of a channel that the caller has
+ * taken: what was charged stays, claimed or not. Once for each refund nonce of the channel; the
+ * same again returns the same id. Owns: the arena. Errors: as relay_submit.
+ */
+enum err channels_refund(struct store_tx *tx, struct arena *arena, const struct channels *channels,
+                         const struct x402_channel_row *row, struct u256 amount,
+                         struct slice *out_id, struct why *why) ERR_CHECKED;
 /* channels_watch is told of each transaction of the relay, in its transaction of the database. */
 enum err channels_watch(struct store_tx *tx, const struct channels *channels,
                         const struct relay_row *row, struct why *why) ERR_CHECKED;

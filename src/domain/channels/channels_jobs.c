@@ -150,39 +150,15 @@ static enum err encode_claim(struct arena *arena, const struct x402_channel_clai
 {
     struct abi_voucher_claim *rows = arena_alloc_array(arena, count, sizeof *rows);
     for (size_t i = 0; i < count; i++) {
-        const struct x402_channel *c = &claims[i].channel;
         uint8_t *signature = arena_alloc(arena, SIGNATURE_BYTES);
         signature_encode(&claims[i].signature, signature);
         rows[i] = (struct abi_voucher_claim){
-            .voucher = {.channel = {.payer = c->payer,
-                                    .payer_authorizer = c->payer_authorizer,
-                                    .receiver = c->receiver,
-                                    .receiver_authorizer = c->receiver_authorizer,
-                                    .token = c->token,
-                                    .withdraw_delay = c->withdraw_delay,
-                                    .salt = c->salt},
+            .voucher = {.channel = channels_abi_config(&claims[i].channel),
                         .max_claimable_amount = claims[i].signed_max},
             .signature = slice_of(signature, SIGNATURE_BYTES),
             .total_claimed = claims[i].total};
     }
     return batch_settlement_claim_encode(arena, rows, count, out, why);
-}
-
-static enum err submit(struct store_tx *tx, const struct channels *c, struct arena *arena,
-                       struct slice key, const char *purpose, struct slice data, bool urgent,
-                       struct why *why)
-{
-    struct slice id = SLICE_EMPTY;
-    const struct relay_intent intent = {.key = key,
-                                        .chain_id = c->escrow.chain_id,
-                                        .wallet = c->authorizer,
-                                        .has_to = true,
-                                        .to = c->escrow.contract,
-                                        .data = data,
-                                        .role = CHANNELS_ROLE,
-                                        .purpose = purpose,
-                                        .priority = urgent ? RELAY_HIGH : RELAY_NORMAL};
-    return relay_submit(tx, arena, &intent, &id, why);
 }
 
 static enum err write_claim(struct store_tx *tx, void *ctx, struct why *why)
@@ -199,9 +175,15 @@ static enum err write_claim(struct store_tx *tx, void *ctx, struct why *why)
     if (e == OK && k->count > 0) {
         e = encode_claim(k->arena, claims, k->count, &data, why);
     }
-    return e == OK && k->count > 0 ? submit(tx, k->c, k->arena, key, CHANNELS_PURPOSE_CLAIM, data,
-                                            claims[0].withdraw_requested_at > 0, why)
-                                   : e;
+    if (e != OK || k->count == 0) {
+        return e;
+    }
+    bool leaving = claims[0].withdraw_requested_at > 0;
+    struct relay_intent intent = {.key = key,
+                                  .data = data,
+                                  .purpose = CHANNELS_PURPOSE_CLAIM,
+                                  .priority = leaving ? RELAY_HIGH : RELAY_NORMAL};
+    return channels_submit(tx, k->c, k->arena, intent, NULL, why);
 }
 
 static enum err claim_all(const struct channels *c, struct job_call *call, bool leaving_only,
@@ -319,7 +301,10 @@ static enum err write_settlement(struct store_tx *tx, void *ctx, struct why *why
         enum err found = relay_get_by_key(tx, s->arena, key, &row, why);
         if (found == ERR_NOT_FOUND) {
             s->submitted = true;
-            return submit(tx, s->c, s->arena, key, CHANNELS_PURPOSE_SETTLE, data, false, why);
+            return channels_submit(
+                tx, s->c, s->arena,
+                (struct relay_intent){.key = key, .data = data, .purpose = CHANNELS_PURPOSE_SETTLE},
+                NULL, why);
         }
         if (found != OK || row.state <= RELAY_MINED) {
             return found; /* it is under way, or was paid a moment ago */

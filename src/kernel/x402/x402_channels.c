@@ -260,6 +260,7 @@ enum err x402_channel_commit(struct store_tx *tx, struct arena *arena,
     struct u256 charged = U256_ZERO;
     int64_t changed = 0;
     struct store_query q;
+    ASSERT(r->payment->type != X402_BATCH_REFUND);
     enum err e = x402_channel_get(tx, arena, &key, &row, why);
     if (e == OK) {
         e = total_after(r, &row, price, &charged, why);
@@ -297,6 +298,7 @@ enum err x402_channel_charge(struct store_tx *tx, struct arena *arena,
     struct x402_channel_key key = x402_channel_key_of(r->offer, r->payment);
     struct x402_channel_answer a = {.has_row = false};
     struct u256 charged = U256_ZERO;
+    ASSERT(r->payment->type != X402_BATCH_REFUND);
     enum err e = look(tx, arena, r, &a, why);
     if (e == OK && a.verdict == X402_CHANNEL_RUN) {
         e = total_after(r, &a.row, price, &charged, why);

@@ -2,9 +2,9 @@
  * x402_channels.h: the channels that pay us, as rows: what was charged, and the voucher for it.
  *
  * A voucher is money only as long as we have it. So the latest one of a channel is a row of
- * `x402_channels`, replaced by one that is higher and never by anything else, in the transaction
- * that records what was served for it. The row also has what the chain said of the channel and
- * when, so that no request waits for a chain.
+ * `x402_channels`, replaced by the next one, which covers all that is charged by then, in the
+ * transaction that records what was served for it. The row also has what the chain said of the
+ * channel and when, so that no request waits for a chain.
  *
  * Requests of a channel are served one after the other, since each signs the total that the one
  * before left. A handler that has effects outside of the database reserves the channel first:
@@ -28,6 +28,9 @@
  * X402_CHANNEL_SERVED, to be answered as before, and not paid for twice. while a claim is under way
  * the row names it (`claim_key`): whoever goes on asks what became of the transaction with that
  * key.
+ *
+ * A refund charges nothing: the channel is taken, the units go back, x402_channel_sync notes it and
+ * x402_channel_release ends it.
  *
  * What the chain says is written by x402_channel_sync with the number of its block; what an earlier
  * block said is passed over. A channel that is not known here is one that nobody asked the chain

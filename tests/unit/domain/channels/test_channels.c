@@ -60,7 +60,7 @@ static void test_the_wallet_may_claim_and_settle_at_the_escrow_only(void **state
     struct channels *c = made(ESCROW, WALLET);
     struct address escrow = vector_address(ESCROW);
     const struct relay_policy *p = channels_policies(c, &count);
-    assert_int_equal(count, 2);
+    assert_int_equal(count, CHANNELS_POLICIES);
     for (size_t i = 0; i < count; i++) {
         assert_string_equal(p[i].role, CHANNELS_ROLE);
         assert_true(address_equal(p[i].address, &escrow));
@@ -68,6 +68,8 @@ static void test_the_wallet_may_claim_and_settle_at_the_escrow_only(void **state
     }
     assert_string_equal(p[0].function->name, "claim");
     assert_string_equal(p[1].function->name, "settle");
+    assert_string_equal(p[2].function->name, "deposit");
+    assert_string_equal(p[3].function->name, "refund");
     struct job_table table = channels_job_table(c);
     assert_int_equal(table.cron_count, 3);
     for (size_t i = 0; i < 3; i++) {
@@ -161,6 +163,94 @@ static void test_a_claim_ends_as_the_relay_tells(void **state)
     }
 }
 
+/* ---- what clients ask for ---- */
+
+struct asked {
+    struct channels *c;
+    struct x402_batch_offer offer;
+    struct x402_batch_payment deposit;
+    struct slice deposit_data;
+    struct slice refund_data;
+    struct slice deposit_key;
+    struct slice refund_key;
+};
+
+/*
+ * same_call submits what viem encoded under the key, then what we do: the same id again means that
+ * wallet, callee, value, data, role and purpose are the same.
+ */
+static enum err same_call(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct asked *a = ctx;
+    struct slice first = SLICE_EMPTY;
+    struct slice again = SLICE_EMPTY;
+    struct x402_channel_row row = {.channel = a->deposit.channel};
+    struct relay_intent intent = {.key = a->deposit_key,
+                                  .chain_id = 31337,
+                                  .wallet = vector_address(WALLET),
+                                  .has_to = true,
+                                  .to = vector_address(ESCROW),
+                                  .data = a->deposit_data,
+                                  .role = "channels",
+                                  .purpose = "channels.deposit"};
+    row.state.refund_nonce = u256_from_u64(7);
+    enum err e = relay_submit(tx, &arena, &intent, &first, why);
+    if (e == OK) {
+        e = channels_deposit(tx, &arena, a->c, &a->offer, &a->deposit, &again, why);
+    }
+    if (e == OK) {
+        assert_true(slice_equal(first, again));
+        intent.key = a->refund_key;
+        intent.data = a->refund_data;
+        intent.purpose = "channels.refund";
+        e = relay_submit(tx, &arena, &intent, &first, why);
+    }
+    if (e == OK) {
+        e = channels_refund(tx, &arena, a->c, &row, u256_from_u64(1500), &again, why);
+    }
+    if (e == OK) {
+        assert_true(slice_equal(first, again));
+        e = channels_refund(tx, &arena, a->c, &row, u256_from_u64(1501), &again, why);
+    }
+    return e;
+}
+
+/* The payload and the calldata are of @x402/evm and viem (tests/vectors/x402_batch.json). */
+static void test_deposits_and_refunds_are_called_as_elsewhere(void **state)
+{
+    const struct json *vectors = vector_file(&arena, "x402_batch.json");
+    const struct json *calls = json_find(vectors, "calldata");
+    const struct json *payload = json_find(json_find(vectors, "deposit"), "payload");
+    struct slice salt = SLICE_EMPTY;
+    struct u256 number;
+    char digits[U256_TEXT_MAX];
+    struct asked a = {
+        .c = made(ESCROW, WALLET),
+        .offer = {.escrow = {31337, vector_address(ESCROW)},
+                  .collector = x402_batch_collector,
+                  .asset = vector_address("0x5FbDB2315678afecb367f032d93F642f64180aa3"),
+                  .pay_to = vector_address("0x90F79bf6EB2c4f870365E785982E1f101E93b906"),
+                  .receiver_authorizer =
+                      vector_address("0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"),
+                  .withdraw_delay = 900}};
+    assert_int_equal(x402_batch_read(payload, &a.offer, &a.deposit, NULL), X402_BATCH_OK);
+    assert_int_equal(json_get_hex(&arena, calls, "deposit", &a.deposit_data, NULL), OK);
+    assert_int_equal(json_get_hex(&arena, calls, "refund", &a.refund_data, NULL), OK);
+    const struct json *authorization = json_find(
+        json_find(json_find(payload, "deposit"), "authorization"), "erc3009Authorization");
+    assert_int_equal(json_get_text(authorization, "salt", &salt, NULL), OK);
+    assert_int_equal(u256_parse_hex(salt, &number), OK);
+    (void)u256_format(number, digits);
+    struct slice id = hex_encode(&arena, hash_slice(&a.deposit.channel_id));
+    a.deposit_key = slice_format(&arena, "deposit/31337/%.*s/%s", SLICE_ARG(id), digits);
+    a.refund_key = slice_format(&arena, "refund/31337/%.*s/7", SLICE_ARG(id));
+    support_store_open(&support, &sql_catalog);
+    /* Another amount under the nonce of a refund is another refund. */
+    assert_int_equal(store_write(support.store, same_call, &a, NULL), ERR_IDEMPOTENCY_MISMATCH);
+    support_store_close(&support);
+    channels_free(a.c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +258,7 @@ int main(void)
         cmocka_unit_test(test_addresses_are_needed),
         cmocka_unit_test(test_the_wallet_may_claim_and_settle_at_the_escrow_only),
         cmocka_unit_test(test_a_claim_ends_as_the_relay_tells),
+        cmocka_unit_test(test_deposits_and_refunds_are_called_as_elsewhere),
     };
     arena_init(&arena, 0);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
