@@ -9,7 +9,8 @@
  *
  *     verify   header, offer, config, signature; no database
  *     charge   the same, and charged by a transaction that records what was served
- *     take     the same, but the channel is reserved by a transaction before, as for handlers that
+ *     many     the same, but a thread has 64 vouchers under way and charges them together
+ *     take     as charge, but the channel is reserved by a transaction before, as for handlers that
  *              have effects elsewhere
  *
  * A thread has one voucher under way at a time, as a worker of the server does, and no two threads
@@ -29,12 +30,14 @@
 #define CHANNELS 1024
 #define THREADS_MAX CHANNELS
 #define PRICE 1000
+#define TOGETHER 64
 #define HELD_USEC (60 * (int64_t)USEC_PER_SEC)
 #define FRESH_USEC (3600 * (int64_t)USEC_PER_SEC)
 
 enum way {
     VERIFY,
     CHARGE,
+    MANY,
     TAKE,
 };
 
@@ -186,6 +189,9 @@ struct serving {
     struct x402_channel_hold hold;
     struct x402_channel_answer answer;
     struct x402_channel_row row;
+    struct x402_channel_charge charges[TOGETHER];
+    struct x402_batch_payment payments[TOGETHER];
+    size_t waiting;
 };
 
 static enum err do_charge(struct store_tx *tx, void *ctx, struct why *why)
@@ -193,6 +199,38 @@ static enum err do_charge(struct store_tx *tx, void *ctx, struct why *why)
     struct serving *s = ctx;
     store_read_committed(tx);
     return x402_channel_charge(tx, &s->arena, &s->request, offer.amount, &s->answer, why);
+}
+
+static enum err do_many(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct serving *s = ctx;
+    store_read_committed(tx);
+    return x402_channels_charge(tx, &s->arena, s->charges, s->waiting, why);
+}
+
+/* flush charges what a thread has gathered. */
+static void flush(struct serving *s)
+{
+    struct why why = {.err = OK};
+    if (s->waiting > 0) {
+        must(store_write(store, do_many, s, &why), "many", &why);
+    }
+    for (size_t i = 0; i < s->waiting; i++) {
+        must_be(s->charges[i].answer.reason, "channel");
+    }
+    s->waiting = 0;
+    arena_clear(&s->arena);
+}
+
+static void gather(struct serving *s)
+{
+    size_t i = s->waiting++;
+    s->payments[i] = s->payment;
+    s->charges[i] = (struct x402_channel_charge){.request = s->request, .price = offer.amount};
+    s->charges[i].request.payment = &s->payments[i];
+    if (s->waiting == TOGETHER) {
+        flush(s);
+    }
 }
 
 static enum err do_take(struct store_tx *tx, void *ctx, struct why *why)
@@ -226,6 +264,10 @@ static void serve(struct serving *s, uint64_t i)
     s->request = (struct x402_channel_request){
         .offer = &offer, .payment = &s->payment, .now_usec = now, .fresh_usec = FRESH_USEC};
     memcpy(s->request.request_hash.bytes, &i, sizeof(i));
+    if (way == MANY) {
+        gather(s);
+        return;
+    }
     if (way == CHARGE) {
         must(store_write(store, do_charge, s, &why), "charge", &why);
     } else {
@@ -240,14 +282,17 @@ static void serve(struct serving *s, uint64_t i)
 
 static void *work(void *ctx)
 {
-    struct serving s = {.hold = {.until_usec = 0}};
+    struct serving s = {.waiting = 0};
     size_t thread = (size_t)((char *)ctx - (char *)NULL);
     arena_init(&s.arena, 0);
     for (uint64_t round = 0; round * CHANNELS < count; round++) {
         for (uint64_t c = thread; c < CHANNELS && round * CHANNELS + c < count; c += threads) {
             serve(&s, round * CHANNELS + c);
-            arena_clear(&s.arena);
+            if (s.waiting == 0) {
+                arena_clear(&s.arena);
+            }
         }
+        flush(&s);
     }
     arena_free(&s.arena);
     return NULL;
@@ -280,7 +325,7 @@ static void open_store(const char *url)
 
 int main(int argc, char **argv)
 {
-    static const char *const ways[] = {"verify", "charge", "take"};
+    static const char *const ways[] = {"verify", "charge", "many", "take"};
     pthread_t all[THREADS_MAX];
     if (argc != 5) {
         give_up("usage", "channels WAY URL THREADS COUNT");
@@ -291,7 +336,7 @@ int main(int argc, char **argv)
     threads = (size_t)strtoull(argv[3], NULL, 10);
     count = strtoull(argv[4], NULL, 10);
     if (way > TAKE || threads == 0 || threads > THREADS_MAX || count == 0) {
-        give_up("usage", "WAY is verify, charge or take; THREADS is 1 to 1024");
+        give_up("usage", "WAY is verify, charge, many or take; THREADS is 1 to 1024");
     }
     prepare();
     if (way != VERIFY) {

@@ -17,8 +17,10 @@ const WAYS = [
     ['none', 'verify', 'read and verified', cpus().length, COUNT],
     ['sqlite', 'charge', 'and charged, durable', 16, COUNT / 2],
     ['sqlite', 'charge', 'and charged, durable', 256, COUNT],
+    ['sqlite', 'many', 'and charged 64 at a time, durable', 4, COUNT],
     ['sqlite', 'take', 'reserved, then charged, both durable', 256, COUNT],
     ['postgres', 'charge', 'and charged, durable', 24, COUNT / 4],
+    ['postgres', 'many', 'and charged 64 at a time, durable', 8, COUNT],
     ['postgres', 'take', 'reserved, then charged, both durable', 24, COUNT / 4],
 ];
 const NAMES = { none: '–', sqlite: 'SQLite', postgres: 'PostgreSQL' };

@@ -291,14 +291,14 @@ enum err x402_channel_release(struct store_tx *tx, const struct x402_channel_key
     return store_finish(&q, NULL, why);
 }
 
-enum err x402_channel_charge(struct store_tx *tx, struct arena *arena,
+/* charge_alone reads the row first, so that it can say what is in the way. */
+static enum err charge_alone(struct store_tx *tx, struct arena *arena,
                              const struct x402_channel_request *r, struct u256 price,
                              struct x402_channel_answer *out, struct why *why)
 {
     struct x402_channel_key key = x402_channel_key_of(r->offer, r->payment);
     struct x402_channel_answer a = {.has_row = false};
     struct u256 charged = U256_ZERO;
-    ASSERT(r->payment->type != X402_BATCH_REFUND);
     enum err e = look(tx, arena, r, &a, why);
     if (e == OK && a.verdict == X402_CHANNEL_RUN) {
         e = total_after(r, &a.row, price, &charged, why);
@@ -315,6 +315,99 @@ enum err x402_channel_charge(struct store_tx *tx, struct arena *arena,
     }
     if (e == OK) {
         *out = a;
+    }
+    return e;
+}
+
+/*
+ * bind_plain adds a charge to the statement for many: the voucher itself says from which total it
+ * goes on. Returns whether there is such a total.
+ */
+static bool bind_plain(struct store_query *q, struct x402_channel_charge *c)
+{
+    const struct x402_channel_request *r = &c->request;
+    struct x402_channel_key key = x402_channel_key_of(r->offer, r->payment);
+    struct u256 before = U256_ZERO;
+    struct u256 charged = U256_ZERO;
+    c->answer = (struct x402_channel_answer){.verdict = X402_CHANNEL_REFUSED};
+    if (u256_sub(r->payment->claimable, r->offer->amount, &before) != OK ||
+        u256_add(before, c->price, &charged) != OK ||
+        u256_compare(charged, r->payment->claimable) > 0) {
+        return false;
+    }
+    c->answer.row.state.charged = before;
+    store_bind_i64(q, "chain_id", (int64_t)key.chain_id);
+    store_bind_bytes(q, "channel_id", hash_slice(&key.channel_id));
+    bind_served(q, r, charged, c->price, &c->answer.row);
+    store_bind_time(q, "oldest", r->now_usec - r->fresh_usec);
+    store_row(q);
+    return true;
+}
+
+static struct x402_channel_charge *charge_of(struct x402_channel_charge *charges, size_t count,
+                                             const struct hash *channel_id)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (hash_equal(&charges[i].request.payment->channel_id, channel_id)) {
+            return &charges[i];
+        }
+    }
+    return NULL;
+}
+
+/* read_plain reads a row that came back: it was charged. */
+static void read_plain(struct store_query *q, struct x402_channel_charge *charges, size_t count)
+{
+    struct hash id;
+    store_get_fixed(q, "channel_id", id.bytes, HASH_BYTES);
+    struct x402_channel_charge *c = charge_of(charges, count, &id);
+    ASSERT(c != NULL);
+    struct x402_channel_row *row = &c->answer.row;
+    row->escrow = c->request.offer->escrow.contract;
+    row->channel = c->request.payment->channel;
+    row->state.balance = store_get_u256(q, "balance");
+    row->state.claimed = store_get_u256(q, "claimed");
+    row->state.withdraw_requested_at = (uint64_t)store_get_i64(q, "withdraw_requested_at");
+    row->state.refund_nonce = store_get_u256(q, "refund_nonce");
+    row->synced_usec = store_get_time(q, "synced_at");
+    row->claiming = store_get_bool(q, "claiming");
+    c->answer.has_row = true;
+    c->answer.verdict = X402_CHANNEL_RUN;
+}
+
+enum err x402_channels_charge(struct store_tx *tx, struct arena *arena,
+                              struct x402_channel_charge *charges, size_t count, struct why *why)
+{
+    struct store_query q;
+    size_t plain = 0;
+    ASSERT(count <= X402_CHARGES_MAX);
+    store_begin_rows(&q, tx, &x402_channels_sql_charge_many);
+    for (size_t i = 0; i < count; i++) {
+        const struct x402_batch_payment *p = charges[i].request.payment;
+        ASSERT(p->type != X402_BATCH_REFUND && charge_of(charges, i, &p->channel_id) == NULL);
+        plain += bind_plain(&q, &charges[i]) ? 1 : 0;
+    }
+    while (plain > 0 && store_step(&q)) {
+        read_plain(&q, charges, count);
+    }
+    enum err e = store_finish(&q, NULL, why);
+    for (size_t i = 0; e == OK && i < count; i++) {
+        struct x402_channel_charge *c = &charges[i];
+        if (c->answer.verdict != X402_CHANNEL_RUN) {
+            e = charge_alone(tx, arena, &c->request, c->price, &c->answer, why);
+        }
+    }
+    return e;
+}
+
+enum err x402_channel_charge(struct store_tx *tx, struct arena *arena,
+                             const struct x402_channel_request *r, struct u256 price,
+                             struct x402_channel_answer *out, struct why *why)
+{
+    struct x402_channel_charge charge = {.request = *r, .price = price};
+    enum err e = x402_channels_charge(tx, arena, &charge, 1, why);
+    if (e == OK) {
+        *out = charge.answer;
     }
     return e;
 }

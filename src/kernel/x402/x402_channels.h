@@ -38,6 +38,9 @@
  * claimed and are not ours (the rows were lost) become the total to go on from; vouchers of that
  * time that were never claimed are lost.
  *
+ * One statement charges (x402_channels_charge takes many requests at once): the voucher says from
+ * which total it goes on, so that the row is read only when something is in the way.
+ *
  * Claims. x402_channels_claim marks up to a number of channels with a key, and what to send for
  * them; x402_channels_claimed and x402_channels_unclaimed end that. Meanwhile requests go on. While
  * a payer leaves, a second claim may take the place of one that is under way and reaches less far.
@@ -52,7 +55,7 @@
 #include "kernel/x402/x402_batch.h"
 
 #define X402_CLAIMS_MAX 100
-#define X402_CLAIM_KEY_MAX 96
+#define X402_CHARGES_MAX 256
 
 struct x402_channel_key {
     uint64_t chain_id;
@@ -152,6 +155,22 @@ enum err x402_channel_release(struct store_tx *tx, const struct x402_channel_key
 enum err x402_channel_charge(struct store_tx *tx, struct arena *arena,
                              const struct x402_channel_request *r, struct u256 price,
                              struct x402_channel_answer *out, struct why *why) ERR_CHECKED;
+
+/* One of many requests that a transaction charges. */
+struct x402_channel_charge {
+    struct x402_channel_request request;
+    struct u256 price;
+    struct x402_channel_answer answer; /* out */
+};
+
+/*
+ * x402_channels_charge charges for requests of different channels by one statement: group commit,
+ * where the database does not do it, and no reading of rows. At most X402_CHARGES_MAX, no channel
+ * twice. Each has an answer of its own. Errors: ERR_INVALID_AMOUNT (of any), the store's.
+ */
+enum err x402_channels_charge(struct store_tx *tx, struct arena *arena,
+                              struct x402_channel_charge *charges, size_t count,
+                              struct why *why) ERR_CHECKED;
 
 /* A channel to be claimed: config, voucher, and up to where: what was charged and is there. */
 struct x402_channel_claim {

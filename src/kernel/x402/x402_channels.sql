@@ -71,6 +71,23 @@ WHERE chain_id = :chain_id AND channel_id = :channel_id AND charged = :before
     AND (busy_token IS NULL OR busy_until <= :now OR (busy_holder <> '' AND NOT EXISTS (
         SELECT 1 FROM live_processes p WHERE p.process_id = x402_channels.busy_holder)));
 
+-- statement: x402_channels_charge_many
+-- doc: the same for many channels, where nothing is out of the ordinary: who does not come back
+-- doc: is to be looked at alone
+-- rows: set
+-- params: chain_id i64, channel_id hash, before u256, charged u256, signed_max u256
+-- params: signature bytes, served_hash hash, served_price u256, now time, oldest time
+-- columns: channel_id hash, balance u256, claimed u256, withdraw_requested_at i64
+-- columns: refund_nonce u256, synced_at time, claiming bool
+UPDATE x402_channels SET charged = :charged, signed_max = :signed_max, signature = :signature,
+    served_hash = :served_hash, served_price = :served_price, served_at = :now,
+    busy_token = NULL, busy_holder = NULL, busy_until = NULL
+WHERE chain_id = :chain_id AND channel_id = :channel_id AND charged = :before
+    AND balance >= :signed_max AND claimed < :signed_max AND withdrawing = @u256(0)
+    AND synced_at >= :oldest AND (busy_token IS NULL OR busy_until <= :now)
+RETURNING channel_id, balance, claimed, withdraw_requested_at, refund_nonce, synced_at,
+    claim_key IS NOT NULL AS claiming;
+
 -- statement: x402_channels_release
 -- doc: gives a reserved channel free without charging anything
 -- params: chain_id i64, channel_id hash, token hash

@@ -23,7 +23,7 @@ static const struct store_column x402_channels_sql_open_params[] = {
 };
 const struct store_statement x402_channels_sql_open = {
     .name = "x402_channels_open",
-    .id = 392,
+    .id = 393,
     .writes = true,
     .sqlite =
         "INSERT INTO x402_channels (chain_id, channel_id, escrow, payer, payer_authorizer, receiver,\n"
@@ -58,7 +58,7 @@ static const struct store_column x402_channels_sql_sync_params[] = {
 };
 const struct store_statement x402_channels_sql_sync = {
     .name = "x402_channels_sync",
-    .id = 396,
+    .id = 397,
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET balance = ?3, claimed = ?4, withdrawing = ?5,\n"
@@ -109,7 +109,7 @@ static const struct store_column x402_channels_sql_get_columns[] = {
 };
 const struct store_statement x402_channels_sql_get = {
     .name = "x402_channels_get",
-    .id = 391,
+    .id = 392,
     .writes = false,
     .sqlite =
         "SELECT escrow, payer, payer_authorizer, receiver, receiver_authorizer, token, withdraw_delay, salt,\n"
@@ -138,7 +138,7 @@ static const struct store_column x402_channels_sql_take_params[] = {
 };
 const struct store_statement x402_channels_sql_take = {
     .name = "x402_channels_take",
-    .id = 397,
+    .id = 398,
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET busy_token = ?4, busy_holder = ?5, busy_until = ?6\n"
@@ -168,7 +168,7 @@ static const struct store_column x402_channels_sql_commit_params[] = {
 };
 const struct store_statement x402_channels_sql_commit = {
     .name = "x402_channels_commit",
-    .id = 390,
+    .id = 391,
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET charged = ?5, signed_max = ?6, signature = ?7,\n"
@@ -221,6 +221,66 @@ const struct store_statement x402_channels_sql_charge = {
     .param_count = 9,
 };
 
+static const struct store_column x402_channels_sql_charge_many_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"channel_id", STORE_HASH, false},
+    {"before", STORE_U256, false},
+    {"charged", STORE_U256, false},
+    {"signed_max", STORE_U256, false},
+    {"signature", STORE_BYTES, false},
+    {"served_hash", STORE_HASH, false},
+    {"served_price", STORE_U256, false},
+    {"now", STORE_TIME, false},
+    {"oldest", STORE_TIME, false},
+};
+static const struct store_column x402_channels_sql_charge_many_columns[] = {
+    {"channel_id", STORE_HASH, false},
+    {"balance", STORE_U256, false},
+    {"claimed", STORE_U256, false},
+    {"withdraw_requested_at", STORE_I64, false},
+    {"refund_nonce", STORE_U256, false},
+    {"synced_at", STORE_TIME, false},
+    {"claiming", STORE_BOOL, false},
+};
+const struct store_statement x402_channels_sql_charge_many = {
+    .name = "x402_channels_charge_many",
+    .id = 387,
+    .writes = true,
+    .sqlite =
+        "UPDATE x402_channels SET charged = ?4, signed_max = ?5, signature = ?6,\n"
+        "    served_hash = ?7, served_price = ?8, served_at = ?9,\n"
+        "    busy_token = NULL, busy_holder = NULL, busy_until = NULL\n"
+        "WHERE chain_id = ?1 AND channel_id = ?2 AND charged = ?3\n"
+        "    AND balance >= ?5 AND claimed < ?5 AND withdrawing = '000000000000000000000000000000000000000000000000000000000000000000000000000000'\n"
+        "    AND synced_at >= ?10 AND (busy_token IS NULL OR busy_until <= ?9)\n"
+        "RETURNING channel_id, balance, claimed, withdraw_requested_at, refund_nonce, synced_at,\n"
+        "    claim_key IS NOT NULL AS claiming",
+    .postgres =
+        "UPDATE x402_channels SET charged = $4::numeric, signed_max = $5::numeric, signature = $6::bytea,\n"
+        "    served_hash = $7::bytea, served_price = $8::numeric, served_at = $9::timestamptz,\n"
+        "    busy_token = NULL, busy_holder = NULL, busy_until = NULL\n"
+        "WHERE chain_id = $1::bigint AND channel_id = $2::bytea AND charged = $3::numeric\n"
+        "    AND balance >= $5::numeric AND claimed < $5::numeric AND withdrawing = 0\n"
+        "    AND synced_at >= $10::timestamptz AND (busy_token IS NULL OR busy_until <= $9::timestamptz)\n"
+        "RETURNING channel_id, balance, claimed, withdraw_requested_at, refund_nonce, synced_at,\n"
+        "    claim_key IS NOT NULL AS claiming",
+    .rows = STORE_ROWS_SET,
+    .postgres_rows =
+        "UPDATE x402_channels SET charged = r.p_charged, signed_max = r.p_signed_max, signature = r.p_signature,\n"
+        "    served_hash = r.p_served_hash, served_price = r.p_served_price, served_at = r.p_now,\n"
+        "    busy_token = NULL, busy_holder = NULL, busy_until = NULL\n"
+        "FROM unnest($1::bigint[], $2::bytea[], $3::numeric[], $4::numeric[], $5::numeric[], $6::bytea[], $7::bytea[], $8::numeric[], $9::timestamptz[], $10::timestamptz[]) AS r (p_chain_id, p_channel_id, p_before, p_charged, p_signed_max, p_signature, p_served_hash, p_served_price, p_now, p_oldest)\n"
+        "WHERE chain_id = r.p_chain_id AND channel_id = r.p_channel_id AND charged = r.p_before\n"
+        "    AND balance >= r.p_signed_max AND claimed < r.p_signed_max AND withdrawing = 0\n"
+        "    AND synced_at >= r.p_oldest AND (busy_token IS NULL OR busy_until <= r.p_now)\n"
+        "RETURNING channel_id, balance, claimed, withdraw_requested_at, refund_nonce, synced_at,\n"
+        "    claim_key IS NOT NULL AS claiming",
+    .params = x402_channels_sql_charge_many_params,
+    .param_count = 10,
+    .columns = x402_channels_sql_charge_many_columns,
+    .column_count = 7,
+};
+
 static const struct store_column x402_channels_sql_release_params[] = {
     {"chain_id", STORE_I64, false},
     {"channel_id", STORE_HASH, false},
@@ -228,7 +288,7 @@ static const struct store_column x402_channels_sql_release_params[] = {
 };
 const struct store_statement x402_channels_sql_release = {
     .name = "x402_channels_release",
-    .id = 394,
+    .id = 395,
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET busy_token = NULL, busy_holder = NULL, busy_until = NULL\n"
@@ -262,7 +322,7 @@ static const struct store_column x402_channels_sql_claimable_columns[] = {
 };
 const struct store_statement x402_channels_sql_claimable = {
     .name = "x402_channels_claimable",
-    .id = 387,
+    .id = 388,
     .writes = false,
     .sqlite =
         "SELECT channel_id, payer, payer_authorizer, receiver, token, withdraw_delay, salt,\n"
@@ -304,7 +364,7 @@ static const struct store_column x402_channels_sql_claiming_params[] = {
 };
 const struct store_statement x402_channels_sql_claiming = {
     .name = "x402_channels_claiming",
-    .id = 389,
+    .id = 390,
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET claim_key = ?3, claim_total = ?4\n"
@@ -329,7 +389,7 @@ static const struct store_column x402_channels_sql_claimed_params[] = {
 };
 const struct store_statement x402_channels_sql_claimed = {
     .name = "x402_channels_claimed",
-    .id = 388,
+    .id = 389,
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET\n"
@@ -350,7 +410,7 @@ static const struct store_column x402_channels_sql_unclaimed_params[] = {
 };
 const struct store_statement x402_channels_sql_unclaimed = {
     .name = "x402_channels_unclaimed",
-    .id = 398,
+    .id = 399,
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET claim_key = NULL, claim_total = NULL WHERE claim_key = ?1",
@@ -371,7 +431,7 @@ static const struct store_column x402_channels_sql_stale_columns[] = {
 };
 const struct store_statement x402_channels_sql_stale = {
     .name = "x402_channels_stale",
-    .id = 395,
+    .id = 396,
     .writes = false,
     .sqlite =
         "SELECT channel_id FROM x402_channels\n"
@@ -399,7 +459,7 @@ static const struct store_column x402_channels_sql_receivers_columns[] = {
 };
 const struct store_statement x402_channels_sql_receivers = {
     .name = "x402_channels_receivers",
-    .id = 393,
+    .id = 394,
     .writes = false,
     .sqlite =
         "SELECT DISTINCT receiver, token FROM x402_channels\n"

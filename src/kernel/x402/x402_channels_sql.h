@@ -58,6 +58,16 @@ extern const struct store_statement x402_channels_sql_commit;
 extern const struct store_statement x402_channels_sql_charge;
 
 /*
+ * x402_channels_sql_charge_many the same for many channels, where nothing is out of the ordinary:
+ * who does not come back is to be looked at alone.
+ * Params: chain_id i64, channel_id hash, before u256, charged u256, signed_max u256, signature
+ * bytes, served_hash hash, served_price u256, now time, oldest time
+ * Columns: channel_id hash, balance u256, claimed u256, withdraw_requested_at i64, refund_nonce
+ * u256, synced_at time, claiming bool
+ */
+extern const struct store_statement x402_channels_sql_charge_many;
+
+/*
  * x402_channels_sql_release gives a reserved channel free without charging anything.
  * Params: chain_id i64, channel_id hash, token hash
  */

@@ -339,6 +339,79 @@ static void test_lost_rows_go_on_from_what_was_claimed(void **state)
     assert_runs(&d);
 }
 
+/* ---- many by one statement ---- */
+
+#define MANY 7
+
+struct many {
+    struct doing doings[MANY];
+    struct x402_channel_charge charges[MANY];
+};
+
+static enum err do_many(struct store_tx *tx, void *ctx, struct why *why)
+{
+    struct many *m = ctx;
+    for (size_t i = 0; i < MANY; i++) {
+        struct doing *d = &m->doings[i];
+        d->r.offer = &d->offer;
+        d->r.payment = &d->payment;
+        m->charges[i] = (struct x402_channel_charge){.request = d->r, .price = d->price};
+    }
+    return x402_channels_charge(tx, test_arena(), m->charges, MANY, why);
+}
+
+static void test_many_are_charged_each_with_its_own_answer(void **state)
+{
+    struct many m = {.doings = {{0}}};
+    static const struct {
+        enum x402_channel_verdict verdict;
+        enum x402_batch_reason reason;
+        uint64_t charged;
+    } expected[MANY] = {
+        {X402_CHANNEL_RUN, X402_BATCH_OK, PRICE},
+        {X402_CHANNEL_REFUSED, X402_BATCH_BUSY, 0},
+        {X402_CHANNEL_REFUSED, X402_BATCH_CUMULATIVE, 0},
+        {X402_CHANNEL_REFUSED, X402_BATCH_STATE_UNKNOWN, 0},
+        {X402_CHANNEL_SERVED, X402_BATCH_OK, PRICE},
+        {X402_CHANNEL_REFUSED, X402_BATCH_BALANCE, 0},
+        {X402_CHANNEL_RUN, X402_BATCH_OK, 300},
+    };
+    for (unsigned n = 1; n <= MANY; n++) {
+        if (n != 4) {
+            synced(n, n == 6 ? PRICE - 1 : 50000, 0, 1);
+        }
+        m.doings[n - 1] = with(CHARGE, n, n == 3 ? 2 * PRICE : PRICE);
+    }
+    struct doing taken = with(TAKE, 2, PRICE);
+    assert_runs(&taken);
+    struct doing served_before = with(CHARGE, 5, PRICE);
+    assert_runs(&served_before);
+    m.doings[6].price = u256_from_u64(300);
+    /* A withdrawal is out of the ordinary, and does not keep it from being charged. */
+    struct doing d = with(SYNC, 7, 0);
+    d.chain.balance = u256_from_u64(50000);
+    d.chain.withdrawing = u256_from_u64(40000);
+    d.chain.withdraw_requested_at = 1800000000;
+    d.block = 2;
+    assert_int_equal(does(&d), OK);
+    assert_int_equal(store_write(support.store, do_many, &m, NULL), OK);
+    for (size_t i = 0; i < MANY; i++) {
+        const struct x402_channel_answer *a = &m.charges[i].answer;
+        if (a->verdict != expected[i].verdict || a->reason != expected[i].reason ||
+            !u256_equal(a->row.state.charged, u256_from_u64(expected[i].charged))) {
+            fail_msg("%zu: %d %s", i, (int)a->verdict, x402_batch_reason_code(a->reason));
+        }
+    }
+    /* What is told without reading is what is there. */
+    struct x402_channel_row there = row_of(1);
+    const struct x402_channel_row *told = &m.charges[0].answer.row;
+    assert_memory_equal(&there.state, &told->state, sizeof(there.state));
+    assert_memory_equal(&there.escrow, &told->escrow, sizeof(there.escrow));
+    assert_memory_equal(&there.channel, &told->channel, sizeof(there.channel));
+    assert_int_equal(there.synced_usec, told->synced_usec);
+    assert_int_equal(there.served_usec, told->served_usec);
+}
+
 static struct doing claim(const char *key)
 {
     struct doing d = with(CLAIM, 0, 0);
@@ -605,6 +678,7 @@ int main(void)
         STORED(test_the_chain_is_believed_as_of_its_latest_block),
         STORED(test_a_deposit_counts_when_it_has_come),
         STORED(test_lost_rows_go_on_from_what_was_claimed),
+        STORED(test_many_are_charged_each_with_its_own_answer),
         STORED(test_claims_are_made_once_and_requests_go_on),
         STORED(test_a_leaving_payer_is_claimed_again),
         STORED(test_no_more_is_claimed_than_there_is),
