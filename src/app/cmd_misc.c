@@ -177,22 +177,23 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
 {
     struct settings settings;
     static struct ops no_ops;
-    const struct http_table routes[] = {ops_http_table(&no_ops),
-                                        ops_api_table(&no_ops),
-                                        ops_jobs_http_table(&no_ops),
-                                        leasing_http_table(NULL),
-                                        ops_transactions_http_table(&no_ops),
-                                        webhooks_http_table(NULL),
-                                        auth_http_table(NULL),
-                                        leasing_market_http_table(NULL),
-                                        auth_sessions_http_table(NULL),
-                                        documents_http_table(NULL),
-                                        paywall_http_table(NULL),
-};
+    const struct http_table routes[] = {
+        ops_http_table(&no_ops),         ops_api_table(&no_ops),
+        ops_jobs_http_table(&no_ops),    http_documents_table(NULL),
+        leasing_http_table(NULL),        ops_transactions_http_table(&no_ops),
+        webhooks_http_table(NULL),       auth_http_table(NULL),
+        leasing_market_http_table(NULL), auth_sessions_http_table(NULL),
+        documents_http_table(NULL),      paywall_http_table(NULL),
+    };
     const struct chain_table events = leasing_chain_table(NULL);
     struct job_table jobs[SCHEDULES_TABLES_MAX];
-    size_t job_tables =
-        schedules_job_tables(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, jobs);
+    size_t job_tables = schedules_job_tables(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+                                             NULL, NULL, jobs);
+    if (slice_equal_text(what, "openapi")) {
+        http_openapi_write(routes, sizeof routes / sizeof routes[0], &service_about, out);
+        buf_add_text(out, "\n");
+        return OK;
+    }
     buf_format(out, "<!-- Written by `freehold reference %.*s`; do not edit. -->\n\n",
                SLICE_ARG(what));
     if (slice_equal_text(what, "errors")) {
@@ -233,6 +234,17 @@ enum err command_reference(struct cli *cli, struct why *why)
     buf_init(&out, cli->boot, 16384);
     const char *word = cli_word(cli, 0);
     enum err e = reference(slice_text(word), &out, why);
+    if (e == OK) {
+        cli_print(buf_slice(&out));
+    }
+    return e;
+}
+
+enum err command_openapi(struct cli *cli, struct why *why)
+{
+    struct buf out;
+    buf_init(&out, cli->boot, (size_t)1 << 20);
+    enum err e = reference(SLICE_LIT("openapi"), &out, why);
     if (e == OK) {
         cli_print(buf_slice(&out));
     }

@@ -67,6 +67,8 @@ enum err command_engine(struct cli *cli, struct why *why) ERR_CHECKED;
 enum err command_doctor(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_reference prints generated documentation. */
 enum err command_reference(struct cli *cli, struct why *why) ERR_CHECKED;
+/* command_openapi prints the OpenAPI document of the API. */
+enum err command_openapi(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_version prints the version. */
 enum err command_version(struct cli *cli, struct why *why) ERR_CHECKED;
 /* command_help explains a command. */

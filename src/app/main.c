@@ -199,6 +199,7 @@ const struct command cli_commands[] = {
      engine_options, command_engine},
     {"reference", "errors|routes|metrics|events|jobs|audit|doctor|config",
      "Print a generated reference (Markdown).", NULL, command_reference},
+    {"openapi", NULL, "Print the API as an OpenAPI 3.1 document (JSON).", NULL, command_openapi},
     {"version", NULL, "Print the version.", NULL, command_version},
     {"help", "[COMMAND]", "Explain the program or one command.", NULL, command_help},
 };

@@ -638,6 +638,13 @@ static enum err start_jobs(struct service *s, struct why *why)
     return e == OK && s->jobs != NULL ? jobs_start(s->jobs, why) : e;
 }
 
+const struct http_about service_about = {
+    .title = "Freehold",
+    .version = FREEHOLD_VERSION,
+    .summary = "Kernel and products for tokenised real-world assets.",
+    .license = "Apache-2.0",
+};
+
 static enum err start_http(struct service *s, struct why *why)
 {
     s->settings->http.cache = s->cache;
@@ -655,6 +662,7 @@ static enum err start_http(struct service *s, struct why *why)
         auth_sessions_http_table(&s->auth),
         documents_http_table(&s->documents),
         paywall_http_table(s->paywall),
+        http_documents_table(&s->pages),
     };
     _Static_assert(sizeof tables <= sizeof s->http_tables, "more room for tables");
     memcpy(s->http_tables, tables, sizeof tables);
@@ -669,6 +677,7 @@ static enum err start_http(struct service *s, struct why *why)
         count = sizeof tables / sizeof tables[0];
         s->settings->http.upload_dir = s->documents.files->spool_dir;
     }
+    http_documents_init(&s->pages, s->http_tables, count, &service_about, &s->boot);
     return http_start(&s->http, &s->settings->http, s->http_tables, count, s->store, why);
 }
 

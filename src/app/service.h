@@ -21,6 +21,7 @@
 #include "app/schedules.h"
 #include "app/settings.h"
 #include "kernel/auth/auth_session.h"
+#include "kernel/http/openapi.h"
 #include "kernel/ops/ops.h"
 #include "kernel/paywall/paywall.h"
 #include "kernel/relay/relay_remote.h"
@@ -62,12 +63,16 @@ struct service {
     struct ops ops;
     char roles[ROLES_TEXT_MAX];
     struct http_table http_tables[16];
+    struct http_documents pages;
     struct auth auth;
     struct webhooks webhooks;
     struct documents documents;
     struct http_server *http;
     struct arena boot;
 };
+
+/* service_about is what the documents about the API begin with. */
+extern const struct http_about service_about;
 
 enum service_stage {
     SERVICE_CHAIN_READY,

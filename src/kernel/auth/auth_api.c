@@ -178,13 +178,17 @@ static enum err who_am_i(struct http_call *call, struct why *why)
 
 /* ---- the table ---- */
 
+#define TIME "{\"type\":\"string\",\"format\":\"date-time\"}"
+#define TIME_OR_NULL "{\"type\":[\"string\",\"null\"],\"format\":\"date-time\"}"
 #define ROLES_SCHEMA                                                                               \
     "\"roles\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"enum\":[\"admin\",\"issuer\","      \
     "\"operator\",\"investor\",\"service\"]}}"
 #define KEY                                                                                        \
     "\"type\":\"object\",\"required\":[\"keyId\",\"name\",\"roles\",\"createdBy\",\"createdAt\","  \
     "\"expiresAt\",\"revokedAt\",\"usedAt\"],\"properties\":{\"keyId\":{\"type\":\"string\"},"     \
-    "\"name\":{\"type\":\"string\"},\"key\":{\"type\":\"string\"}," ROLES_SCHEMA "}"
+    "\"name\":{\"type\":\"string\"},\"key\":{\"type\":\"string\"},"                                \
+    "\"createdBy\":{\"type\":\"string\"},\"createdAt\":" TIME ",\"expiresAt\":" TIME               \
+    ",\"revokedAt\":" TIME_OR_NULL ",\"usedAt\":" TIME_OR_NULL "," ROLES_SCHEMA "}"
 
 static const char key_schema[] = "{" KEY "}";
 static const char keys_schema[] = "{\"type\":\"array\",\"items\":{" KEY "}}";

@@ -28,7 +28,7 @@
  *
  * Routes
  *   A row: method, path with {parameters}, handler, flags, body limit, doc, and the schemas that
- *   the OpenAPI document will be generated from. Paths start with /api/v1; each row may list
+ *   the OpenAPI document is generated from (openapi.h). Paths start with /api/v1; each row may list
  *   aliases (the seeds' own paths). A known path with another method is 405 with Allow; HEAD is
  *   GET without body; OPTIONS answers Allow. Trailing slashes are not significant. Parameters are
  *   percent-decoded once, must be UTF-8 without control characters; an encoded slash is data, "."
@@ -310,6 +310,9 @@ struct http_route {
     const char *reply_schema; /* JSON Schema text of "data" */
     int reply_status;         /* of success */
     const enum err *errors;   /* OK-terminated: what it can answer besides the general ones */
+    int reply_status_other;   /* a second one with a body of the same kind, or 0 */
+    const char *reply_type;   /* HTTP_RAW: media type of the body; NULL: application/json */
+    const char *body_type;    /* media type of the body; NULL: application/json */
 };
 
 struct http_table {

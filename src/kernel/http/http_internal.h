@@ -54,6 +54,8 @@ void http_router_match(const struct http_router *router, int method,
                        const struct http_segments *path, struct http_match *out);
 /* http_method_parse returns the enum http_method, HTTP_GET for HEAD, or HTTP_METHOD_NONE. */
 int http_method_parse(struct slice method);
+/* http_method_name returns "GET" and so on. */
+const char *http_method_name(enum http_method method);
 /* http_allow_text returns the value of Allow for a set of methods. Owns: the arena. */
 const char *http_allow_text(struct arena *req, unsigned methods);
 

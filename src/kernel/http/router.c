@@ -43,6 +43,12 @@ int http_method_parse(struct slice method)
     return HTTP_METHOD_NONE;
 }
 
+const char *http_method_name(enum http_method method)
+{
+    ASSERT((unsigned)method < HTTP_METHODS);
+    return method_names[method];
+}
+
 const char *http_allow_text(struct arena *req, unsigned methods)
 {
     struct buf b;
@@ -319,7 +325,11 @@ static void reference_row(const struct http_route *route, struct buf *out)
     if (route->flags & HTTP_LIST) {
         buf_format(out, "%s`limit`, `cursor`, `offset`", separator);
     }
-    buf_format(out, " | %d |", route->reply_status ? route->reply_status : 200);
+    buf_format(out, " | %d", route->reply_status ? route->reply_status : 200);
+    if (route->reply_status_other) {
+        buf_format(out, ", %d", route->reply_status_other);
+    }
+    buf_add_text(out, " |");
     separator = " ";
     for (size_t i = 0; route->errors && route->errors[i] != OK; i++) {
         buf_format(out, "%s`%s`", separator, err_code(route->errors[i]));

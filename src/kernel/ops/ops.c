@@ -3,6 +3,7 @@
 #include "kernel/base/check.h"
 #include "kernel/evm/address.h"
 #include "kernel/ops/ops_internal.h"
+#include "kernel/ops/ops_schema.h"
 #include "kernel/ops/ops_sql.h"
 
 /* ---- the chain ---- */
@@ -132,9 +133,6 @@ static enum err events_list(struct http_call *call, struct why *why)
 static const char *const health_aliases[] = {"/api/health", "/api/v1/health", NULL};
 static const char *const network_aliases[] = {"/api/blockchain/network", NULL};
 
-static const char leases_schema[] =
-    "{\"type\":\"object\",\"required\":[\"processes\",\"leases\"],\"properties\":{"
-    "\"processes\":{\"type\":\"array\"},\"leases\":{\"type\":\"array\"}}}";
 #define ACCOUNT_SCHEMA                                                                             \
     "{\"type\":\"object\",\"required\":[\"book\",\"account\",\"mayOverdraw\",\"available\","       \
     "\"creditsPosted\",\"debitsPosted\",\"creditsPending\",\"debitsPending\",\"entries\"],"        \
@@ -170,7 +168,9 @@ static const struct http_route routes[] = {
         .tag = "operations",
         .operation = "health",
         .summary = "Health of the database, the chain and the jobs; 503 when unhealthy.",
+        .reply_schema = ops_schema_health,
         .reply_status = 200,
+        .reply_status_other = 503,
     },
     {
         .method = HTTP_GET,
@@ -181,6 +181,7 @@ static const struct http_route routes[] = {
         .operation = "metrics",
         .summary = "Metrics in the Prometheus text format.",
         .reply_status = 200,
+        .reply_type = "text/plain",
     },
     {
         .method = HTTP_GET,
@@ -190,7 +191,7 @@ static const struct http_route routes[] = {
         .tag = "operations",
         .operation = "listProcesses",
         .summary = "Processes on this database, and which of them has what only one may do.",
-        .reply_schema = leases_schema,
+        .reply_schema = ops_schema_processes,
         .reply_status = 200,
     },
 };
@@ -242,6 +243,7 @@ static const struct http_route api_routes[] = {
         .tag = "chain",
         .operation = "getNetwork",
         .summary = "The followed chain, its cursor and its nodes.",
+        .reply_schema = ops_schema_network,
         .reply_status = 200,
     },
     {
@@ -252,6 +254,7 @@ static const struct http_route api_routes[] = {
         .tag = "chain",
         .operation = "listEvents",
         .summary = "Applied contract events, newest first.",
+        .reply_schema = ops_schema_events,
         .reply_status = 200,
     },
 };

@@ -2,6 +2,7 @@
  * /api/v1/jobs: the queue for operators, the twin of `freehold jobs`.
  */
 #include "kernel/ops/ops_internal.h"
+#include "kernel/ops/ops_schema.h"
 
 #define REPLAY_LIMIT_DEFAULT 1000
 #define REPLAY_LIMIT_MAX 10000
@@ -344,20 +345,6 @@ static const enum err show_errors[] = {ERR_UNAUTHENTICATED, ERR_FORBIDDEN, ERR_N
 static const enum err move_errors[] = {ERR_UNAUTHENTICATED, ERR_FORBIDDEN, ERR_NOT_FOUND,
                                        ERR_CONFLICT, OK};
 
-#define JOB_MEMBERS                                                                                \
-    "\"type\":\"object\",\"required\":[\"id\",\"kind\",\"state\",\"attempts\",\"createdAt\"],"     \
-    "\"properties\":{\"id\":{\"type\":\"integer\"},\"kind\":{\"type\":\"string\"},"                \
-    "\"state\":{\"enum\":[\"queued\",\"running\",\"done\",\"dead\",\"cancelled\"]},"               \
-    "\"attempts\":{\"type\":\"integer\"},\"error\":{\"type\":\"string\"}}"
-
-static const char job_schema[] = "{" JOB_MEMBERS "}";
-static const char list_schema[] = "{\"type\":\"array\",\"items\":{" JOB_MEMBERS "}}";
-static const char queues_schema[] =
-    "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"name\",\"queued\","
-    "\"running\",\"dead\",\"attempts\",\"backoff\"]}}";
-static const char schedules_schema[] =
-    "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"name\",\"kind\","
-    "\"enabled\"]}}";
 static const char replay_body_schema[] =
     "{\"type\":\"object\",\"properties\":{\"kind\":{\"type\":\"string\"},\"limit\":{\"type\":"
     "\"integer\",\"minimum\":1,\"maximum\":10000}},\"additionalProperties\":false}";
@@ -375,7 +362,7 @@ static const struct http_route routes[] = {
         .tag = "jobs",
         .operation = "listJobs",
         .summary = "Background jobs, newest first, without what they carry.",
-        .reply_schema = list_schema,
+        .reply_schema = ops_schema_jobs,
         .reply_status = 200,
         .errors = operator_errors,
     },
@@ -387,7 +374,7 @@ static const struct http_route routes[] = {
         .tag = "jobs",
         .operation = "listQueues",
         .summary = "Queues with their limits and what is in them.",
-        .reply_schema = queues_schema,
+        .reply_schema = ops_schema_queues,
         .reply_status = 200,
         .errors = operator_errors,
     },
@@ -399,7 +386,7 @@ static const struct http_route routes[] = {
         .tag = "jobs",
         .operation = "listSchedules",
         .summary = "Schedules with their last and next time.",
-        .reply_schema = schedules_schema,
+        .reply_schema = ops_schema_schedules,
         .reply_status = 200,
         .errors = operator_errors,
     },
@@ -424,7 +411,7 @@ static const struct http_route routes[] = {
         .tag = "jobs",
         .operation = "getJob",
         .summary = "One job with what it carries.",
-        .reply_schema = job_schema,
+        .reply_schema = ops_schema_job,
         .reply_status = 200,
         .errors = show_errors,
     },
@@ -436,7 +423,7 @@ static const struct http_route routes[] = {
         .tag = "jobs",
         .operation = "retryJob",
         .summary = "Lets a queued job run now.",
-        .reply_schema = job_schema,
+        .reply_schema = ops_schema_job,
         .reply_status = 200,
         .errors = move_errors,
     },
@@ -448,7 +435,7 @@ static const struct http_route routes[] = {
         .tag = "jobs",
         .operation = "cancelJob",
         .summary = "Cancels a queued job, or asks a running one to end.",
-        .reply_schema = job_schema,
+        .reply_schema = ops_schema_job,
         .reply_status = 200,
         .errors = move_errors,
     },
@@ -460,7 +447,7 @@ static const struct http_route routes[] = {
         .tag = "jobs",
         .operation = "replayJob",
         .summary = "Queues a dead job again.",
-        .reply_schema = job_schema,
+        .reply_schema = ops_schema_job,
         .reply_status = 200,
         .errors = move_errors,
     },

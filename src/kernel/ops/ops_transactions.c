@@ -4,6 +4,7 @@
  */
 #include "kernel/evm/address.h"
 #include "kernel/ops/ops.h"
+#include "kernel/ops/ops_schema.h"
 
 struct one {
     struct http_call *call;
@@ -163,22 +164,6 @@ static enum err transaction_speed_up(struct http_call *call, struct why *why)
 
 /* ---- the table ---- */
 
-#define MEMBERS                                                                                    \
-    "\"type\":\"object\",\"required\":[\"transactionId\",\"purpose\",\"state\",\"final\","         \
-    "\"chainId\",\"from\",\"transactionHash\",\"priority\",\"cancelling\"]"
-#define PROPERTIES                                                                                 \
-    "\"transactionId\":{\"type\":\"string\"},\"purpose\":{\"type\":\"string\"},"                   \
-    "\"state\":{\"enum\":[\"queued\",\"signed\",\"sent\",\"mined\",\"reverted\",\"failed\","       \
-    "\"replaced\",\"cancelled\"]},\"final\":{\"type\":\"boolean\"},"                               \
-    "\"priority\":{\"enum\":[\"low\",\"normal\",\"high\"]},\"cancelling\":{\"type\":\"boolean\"}"
-
-static const char list_schema[] =
-    "{\"type\":\"array\",\"items\":{" MEMBERS ",\"properties\":{" PROPERTIES "}}}";
-static const char one_schema[] =
-    "{" MEMBERS ",\"properties\":{" PROPERTIES ",\"versions\":{\"type\":\"array\",\"items\":"
-    "{\"type\":\"object\",\"required\":[\"attempt\",\"transactionHash\",\"maxFeePerGas\","
-    "\"maxPriorityFeePerGas\",\"gasLimit\",\"filler\",\"createdAt\"]}}}}";
-
 static const char *const list_keys[] = {"state", "open", "purpose", "wallet", "hash", NULL};
 static const enum err not_found[] = {ERR_NOT_FOUND, OK};
 static const enum err move_errors[] = {ERR_UNAUTHENTICATED, ERR_FORBIDDEN, ERR_NOT_FOUND,
@@ -194,7 +179,7 @@ static const struct http_route routes[] = {
         .tag = "transactions",
         .operation = "listTransactions",
         .summary = "Relayed transactions, newest first.",
-        .reply_schema = list_schema,
+        .reply_schema = ops_schema_transactions,
         .reply_status = 200,
     },
     {
@@ -204,7 +189,7 @@ static const struct http_route routes[] = {
         .tag = "transactions",
         .operation = "getTransaction",
         .summary = "State of one relayed transaction, with all that was signed for it.",
-        .reply_schema = one_schema,
+        .reply_schema = ops_schema_transaction,
         .reply_status = 200,
         .errors = not_found,
     },
@@ -217,7 +202,7 @@ static const struct http_route routes[] = {
         .operation = "cancelTransaction",
         .summary =
             "Cancels a transaction that has no nonce yet, or has an empty one take its nonce.",
-        .reply_schema = one_schema,
+        .reply_schema = ops_schema_transaction,
         .reply_status = 200,
         .errors = move_errors,
     },
@@ -229,7 +214,7 @@ static const struct http_route routes[] = {
         .tag = "transactions",
         .operation = "speedUpTransaction",
         .summary = "Makes a queued transaction urgent, or replaces a sent one with higher fees.",
-        .reply_schema = one_schema,
+        .reply_schema = ops_schema_transaction,
         .reply_status = 200,
         .errors = move_errors,
     },

@@ -439,7 +439,8 @@ static enum err deliveries_index(struct http_call *call, struct why *why)
     "\"createdAt\"],\"properties\":{\"endpointId\":{\"type\":\"string\"},"                         \
     "\"url\":{\"type\":\"string\"},\"secretVersion\":{\"type\":\"integer\"},"                      \
     "\"events\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},"                             \
-    "\"secret\":{\"type\":\"string\"}}"
+    "\"secret\":{\"type\":\"string\"},"                                                            \
+    "\"createdAt\":{\"type\":\"string\",\"format\":\"date-time\"}}"
 
 static const char endpoint_schema[] = "{" ENDPOINT "}";
 static const char endpoints_schema[] = "{\"type\":\"array\",\"items\":{" ENDPOINT "}}";
@@ -449,8 +450,13 @@ static const char body_schema[] =
     "\"items\":{\"type\":\"string\"}}},\"additionalProperties\":false}";
 static const char deliveries_schema[] =
     "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"deliveryId\",\"event\","
-    "\"subject\",\"state\",\"attempts\",\"createdAt\"],\"properties\":{\"state\":{\"enum\":["
-    "\"waiting\",\"delivered\",\"dead\"]}}}}";
+    "\"subject\",\"state\",\"attempts\",\"status\",\"createdAt\"],\"properties\":{"
+    "\"deliveryId\":{\"type\":\"string\"},\"event\":{\"type\":\"string\"},"
+    "\"subject\":{\"type\":\"string\"},\"attempts\":{\"type\":\"integer\"},"
+    "\"status\":{\"type\":[\"integer\",\"null\"]},\"error\":{\"type\":\"string\"},"
+    "\"createdAt\":{\"type\":\"string\",\"format\":\"date-time\"},"
+    "\"triedAt\":{\"type\":\"string\",\"format\":\"date-time\"},"
+    "\"state\":{\"enum\":[\"waiting\",\"delivered\",\"dead\"]}}}}";
 
 static const char *const deliveries_keys[] = {"state", NULL};
 static const enum err operator_errors[] = {ERR_UNAUTHENTICATED, ERR_FORBIDDEN, OK};
