@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { getAddress } from 'ethers';
 import { Daemon, change, databaseOf, folder, objects, pick, rows, run } from '../support/program.mjs';
-import { Api, conforms } from './support.mjs';
+import { Api } from './support.mjs';
 
 const BOOK = 'stable/31337';
 const V1 = '/api/v1/ledger';
@@ -123,7 +123,6 @@ describe('/api/v1/ledger', () => {
             assert.deepEqual(await api.get(`${V1}/entries${query({ ...name, limit: 200 })}`),
                 await told('ledger', 'entries', BOOK, account.account));
         }
-        conforms({ type: 'object', required: ['book', 'account', 'available'] }, shown[0]);
     });
 
     test('gives pages by cursor', async () => {

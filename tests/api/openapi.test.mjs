@@ -4,11 +4,13 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { fileURLToPath } from 'node:url';
-import { Daemon, folder, run } from '../support/program.mjs';
+import { watch } from '../support/openapi.mjs';
+import { BIN, Daemon, folder, run } from '../support/program.mjs';
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
@@ -67,4 +69,75 @@ test('each operation is on the page, which needs no script and no style of its o
     const style = await fetch(new URL(sheet, `${daemon.url}/docs`));
     assert.equal(style.status, 200);
     assert.match(style.headers.get('content-type'), /^text\/css/);
+});
+
+describe('the check of every answer', () => {
+    before(() => { delete process.env.EXERCISED; }); // what follows is no answer of the program
+
+    /** What `fetch` says about an answer of a server of ours that passes for the program. */
+    async function judged(path, status, body, { headers = {}, sent } = {}) {
+        const server = createServer((request, reply) => {
+            reply.writeHead(status, { 'content-type': 'application/json', 'x-request-id': 'req_1', ...headers });
+            reply.end(typeof body === 'string' ? body : JSON.stringify(body));
+        });
+        await new Promise((done) => { server.listen(0, '127.0.0.1', done); });
+        const url = `http://127.0.0.1:${server.address().port}`;
+        watch(url, BIN);
+        try {
+            await fetch(url + path, sent === undefined ? {} : { method: 'POST', body: JSON.stringify(sent) });
+            return '';
+        } catch (error) {
+            return error.message;
+        } finally {
+            server.close();
+            server.closeAllConnections();
+        }
+    }
+
+    const KEY = { keyId: 'k', name: 'n', roles: ['admin'], createdBy: 'o', createdAt: '2026-01-01T00:00:00.000Z',
+        expiresAt: '2026-01-01T00:00:00.000Z', revokedAt: null, usedAt: null };
+    const list = (...data) => ({ success: true, data, nextCursor: null });
+    const failure = (code) => ({ success: false, error: 'Because.', code, requestId: 'req_1' });
+    const KEYS = '/api/v1/auth/keys';
+
+    test('takes what is so', async () => {
+        assert.equal(await judged(KEYS, 200, list(KEY)), '');
+        assert.equal(await judged(KEYS, 403, failure('forbidden')), '');
+        assert.equal(await judged('/metrics', 200, '# HELP x\n', { headers: { 'content-type': 'text/plain' } }), '');
+        assert.equal(await judged('/api/v1/nowhere', 404, failure('route_not_found')), '');
+    });
+
+    test('finds each way in which an answer can be other than it says', async () => {
+        const { usedAt, ...lacking } = KEY;
+        assert.match(await judged(KEYS, 200, list(lacking)), /\/data\/0 must have required property 'usedAt'/);
+        assert.match(await judged(KEYS, 200, list({ ...KEY, secret: 'x' })), /additional properties.*secret/);
+        assert.match(await judged(KEYS, 200, list({ ...KEY, keyId: 7 })), /\/data\/0\/keyId must be string/);
+        assert.match(await judged(KEYS, 200, { success: true, data: [] }), /nextCursor/);
+        assert.match(await judged(KEYS, 202, list(KEY)), /the status is not declared/);
+        assert.match(await judged(KEYS, 403, failure('conflict')), /\/code must be equal to one of/);
+        assert.match(await judged(KEYS, 200, list(KEY), { headers: { 'content-type': 'text/plain' } }),
+            /the type text\/plain is not declared/);
+        assert.match(await judged('/api/auth/../v1/auth/keys', 500, { success: false }), /must have required property/);
+    });
+
+    test('finds bodies that are taken against the document, or refused against it', async () => {
+        const made = { success: true, data: KEY };
+        assert.equal(await judged(KEYS, 201, made, { sent: { name: 'n', roles: ['admin'] } }), '');
+        assert.match(await judged(KEYS, 201, made, { sent: { name: 'n' } }), /a body was taken that is not.*roles/);
+        const missing = { ...failure('missing_field'), field: 'days' };
+        assert.match(await judged(KEYS, 400, missing, { sent: { name: 'n', roles: ['admin'] } }),
+            /a body was refused that is/);
+        assert.equal(await judged(KEYS, 400, missing, { sent: { name: 'n' } }), '');
+    });
+
+    test('names what no test exercised', async () => {
+        const notes = folder();
+        writeFileSync(join(notes, '1'), 'health\nmetrics\nhealth\n');
+        const said = await promisify(execFile)(process.execPath, [join(ROOT, 'tests/support/exercised.mjs'), notes])
+            .catch((error) => error);
+        assert.equal(said.code, 1);
+        assert.match(said.stdout, /^not ok - no test exercised GET \/api\/v1\/auth\/keys \(listKeys\)$/m);
+        assert.doesNotMatch(said.stdout, /\((health|metrics)\)/);
+        assert.match(said.stdout, /^# 2 of \d+ operations/m);
+    });
 });

@@ -1,11 +1,8 @@
-// What the API tests of leasing share: a client that holds every answer against the schema of its
-// route, accounts, the digest of a lease computed without our code, and request bodies.
+// What the API tests of leasing share: a client, accounts, the digest of a lease computed without our
+// code, and request bodies.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import {
     AbiCoder, HDNodeWallet, Interface, JsonRpcProvider, Mnemonic, keccak256, solidityPacked,
     toUtf8Bytes,
@@ -14,7 +11,6 @@ import { Daemon, SLOW, rows } from '../support/program.mjs';
 
 export { Daemon, SLOW, rows, sleep };
 
-const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const MNEMONIC = 'test test test test test test test test test test test junk';
 
 /** Accounts of the development chain; the relay has the keys of the first five. */
@@ -24,101 +20,7 @@ export const [registrar, lessor, bidderA, bidderB, holder] = accounts;
 /** Funded accounts whose keys the relay does not have. */
 export const strangers = accounts.slice(5);
 
-// ---- routes and schemas, from the source ---------------------------------------------------------
-
-/** C string literals, as one text. */
-function joined(literals) {
-    return [...literals.matchAll(/"((?:[^"\\]|\\.)*)"/g)]
-        .map(([, text]) => JSON.parse(`"${text}"`)).join('');
-}
-
-function preprocessed(file) {
-    return execFileSync(process.env.CC ?? 'gcc', ['-E', '-P', '-Isrc', '-D_GNU_SOURCE', file],
-        { cwd: ROOT, encoding: 'utf8', maxBuffer: 64 << 20 });
-}
-
-function readSchemas() {
-    const text = ['leasing_schema', 'leasing_market_schema']
-        .map((name) => preprocessed(`src/domain/leasing/${name}.c`)).join('\n');
-    return new Map([...text.matchAll(/const char (leasing_schema_\w+)\[\] =\s*((?:"(?:[^"\\]|\\.)*"\s*)+);/g)]
-        .map(([, name, literals]) => [name, JSON.parse(joined(literals))]));
-}
-
-/** The rows of the leasing routes: { method, path, reply, body, errors, pattern }. */
-function readRoutes(schemas, name) {
-    const text = preprocessed(`src/domain/leasing/${name}.c`);
-    const errors = new Map([...text.matchAll(/static const enum err (\w+)\[\] = \{([^}]*)\}/g)]
-        .map(([, name, list]) => [name, [...list.matchAll(/ERR_(\w+)/g)]
-            .map(([, code]) => code.toLowerCase())]));
-    const table = text.slice(text.indexOf(`${name}[] =`));
-    return table.split('.method = HTTP_').slice(1).map((row) => {
-        const path = joined(/\.path = ((?:"[^"]*"\s*)+)/.exec(row)[1]);
-        const of = (key) => new RegExp(`\\.${key} = (\\w+)`).exec(row)?.[1];
-        return {
-            method: /^\w+/.exec(row)[0],
-            path,
-            reply: schemas.get(of('reply_schema')),
-            body: schemas.get(of('body_schema')),
-            errors: errors.get(of('errors')) ?? [],
-            pattern: new RegExp(`^(/api/v1|/api|)${path.replace('/api/v1', '')
-                .replace(/\{\w+\}/g, '[^/?]+')}$`),
-        };
-    });
-}
-
-export const schemas = readSchemas();
-export const routes = readRoutes(schemas, 'leasing_routes');
-/** Those of leasing-market.test.mjs. */
-export const marketRoutes = readRoutes(schemas, 'leasing_market_routes');
-
-/** Refusals that any route may give, beyond those that its row lists. */
-const GENERAL = new Set(['invalid_json', 'invalid_type', 'invalid_field', 'unknown_field',
-    'invalid_encoding', 'unsupported_media', 'body_too_large', 'idempotency_mismatch',
-    'missing_field', 'limit', 'in_progress', 'db_unavailable', 'db_busy', 'disk_full']);
-
-const typeOf = (v) => v === null ? 'null' : Array.isArray(v) ? 'array'
-    : Number.isInteger(v) ? 'integer' : typeof v;
-
-/** Holds a value against a schema; the keywords that our schemas use. */
-export function conforms(schema, value, path = '$') {
-    const types = schema.type === undefined ? undefined : [schema.type].flat();
-    if (types) {
-        assert.ok(types.includes(typeOf(value)),
-            `${path} is ${typeOf(value)}, not ${types.join(' or ')}`);
-    }
-    if (schema.enum) {
-        assert.ok(schema.enum.includes(value), `${path} is ${value}`);
-    }
-    if (schema.pattern && typeof value === 'string') {
-        assert.match(value, new RegExp(schema.pattern), path);
-    }
-    if (schema.format === 'date-time' && typeof value === 'string') {
-        assert.match(value, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, path);
-    }
-    if (Array.isArray(value) && schema.items) {
-        value.forEach((item, i) => conforms(schema.items, item, `${path}[${i}]`));
-    }
-    if (typeOf(value) !== 'object') {
-        return;
-    }
-    for (const key of schema.required ?? []) {
-        assert.ok(key in value, `${path}.${key} is missing`);
-    }
-    for (const [key, member] of Object.entries(value)) {
-        if (schema.properties?.[key]) {
-            conforms(schema.properties[key], member, `${path}.${key}`);
-        } else if (schema.properties) {
-            assert.ok(schema.additionalProperties !== false, `${path}.${key} is not in the schema`);
-            assert.ok(Object.keys(schema.properties).length === 0,
-                `${path}.${key} is not in the schema`);
-        }
-    }
-}
-
 // ---- the client ------------------------------------------------------------------------------------
-
-/** Routes that answered with success in this process, as "METHOD path". */
-export const exercised = new Set();
 
 export class Api {
     constructor(daemon) {
@@ -147,27 +49,7 @@ export class Api {
                 : { 'content-type': 'application/json', ...headers },
         });
         const answer = { status: reply.status, headers: reply.headers, ...await reply.json() };
-        this.#check(method, path.split('?')[0], answer);
         return answer;
-    }
-
-    #check(method, path, answer) {
-        const route = [...routes, ...marketRoutes].find((r) => r.method === method && r.pattern.test(path));
-        if (!route) {
-            return;
-        }
-        const about = `${method} ${path}: ${JSON.stringify(answer)}`;
-        if (answer.success) {
-            assert.ok(answer.status === 200 || answer.status === 201, about);
-            conforms(route.reply, answer.data, `${method} ${route.path}`);
-            exercised.add(`${method} ${route.path}`);
-            return;
-        }
-        assert.ok(answer.error.length > 10, about);
-        assert.match(answer.requestId, /^req_/, about);
-        const paging = ['limit', 'offset'].includes(answer.field);
-        assert.ok(paging || GENERAL.has(answer.code) || route.errors.includes(answer.code),
-            `the route does not list ${answer.code}: ${about}`);
     }
 
     /** The data of a GET that must succeed. */

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { ON_POSTGRES, databaseOf } from './database.mjs';
 import { owned } from './children.mjs';
+import { watch } from './openapi.mjs';
 
 export { ON_POSTGRES, bytes, change, databaseOf, dump, pick, rows } from './database.mjs';
 
@@ -123,6 +124,7 @@ export class Daemon {
                 if (said.event === 'serving') {
                     clearTimeout(timer);
                     Object.assign(this, { url: said.url, rpc: said.rpc, pid: said.pid });
+                    watch(this.url, BIN);
                     done();
                 }
             });

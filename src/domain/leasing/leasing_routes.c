@@ -135,6 +135,7 @@ const struct http_route leasing_routes[] = {
         .body_schema = leasing_schema_type_body,
         .reply_schema = leasing_schema_type,
         .reply_status = 201,
+        .reply_status_other = 200,
         .errors = create_type_errors,
     },
     {
@@ -173,6 +174,7 @@ const struct http_route leasing_routes[] = {
         .body_schema = leasing_schema_asset_body,
         .reply_schema = leasing_schema_registration,
         .reply_status = 201,
+        .reply_status_other = 200,
         .errors = create_asset_errors,
     },
     {
@@ -250,6 +252,7 @@ const struct http_route leasing_routes[] = {
         .body_schema = leasing_schema_lease_body,
         .reply_schema = leasing_schema_lease,
         .reply_status = 201,
+        .reply_status_other = 200,
         .errors = create_lease_errors,
     },
     {
@@ -342,6 +345,7 @@ const struct http_route leasing_routes[] = {
         .body_schema = leasing_schema_bid_body,
         .reply_schema = leasing_schema_bid,
         .reply_status = 201,
+        .reply_status_other = 200,
         .errors = bid_errors,
     },
     {

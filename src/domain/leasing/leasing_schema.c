@@ -72,6 +72,14 @@
     ",\"status\":{\"enum\":[\"calculating\",\"open\",\"closed\"]},\"transactionHash\":" HASH       \
     ",\"createdAt\":" TIME "}}"
 
+/* A document as the metadata of an asset name it. */
+#define DOCUMENT                                                                                   \
+    "{\"type\":\"object\",\"required\":[\"documentId\",\"filename\",\"documentType\",\"hash\","    \
+    "\"uploadedAt\"],\"properties\":{\"documentId\":{\"type\":\"string\",\"minLength\":1,"         \
+    "\"maxLength\":255},\"filename\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":255},"     \
+    "\"documentType\":{\"enum\":[\"manual\",\"certification\",\"specification\","                  \
+    "\"lease_agreement\"]},\"hash\":" HASH ",\"uploadedAt\":" TIME "}}"
+
 const char leasing_schema_type_body[] =
     "{\"type\":\"object\",\"required\":[\"name\",\"schema\",\"requiredLeaseKeys\"],"
     "\"properties\":{\"name\":{\"type\":\"string\",\"pattern\":\"^[a-z0-9_]{1,64}$\"},"
@@ -105,12 +113,13 @@ const char leasing_schema_type_list[] =
 const char leasing_schema_asset_body[] =
     "{\"type\":\"object\",\"required\":[\"metadata\",\"tokenName\",\"tokenSymbol\","
     "\"totalSupply\"],\"properties\":{\"metadata\":{\"type\":\"object\",\"required\":["
-    "\"assetId\",\"name\",\"description\",\"assetType\",\"specifications\"],\"properties\":{"
+    "\"assetId\",\"name\",\"description\",\"assetType\",\"specifications\",\"documents\","
+    "\"createdAt\",\"updatedAt\"],\"properties\":{"
     "\"assetId\":{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9_.-]{1,50}$\"},\"name\":{"
     "\"type\":\"string\",\"minLength\":1,\"maxLength\":255},\"description\":{"
     "\"type\":\"string\",\"minLength\":1,\"maxLength\":1000},\"assetType\":{"
     "\"type\":\"string\",\"pattern\":\"^[a-z0-9_]{1,64}$\"},\"specifications\":" OBJECT
-    ",\"documents\":{\"type\":\"array\",\"items\":" OBJECT "},\"createdAt\":" TIME
+    ",\"documents\":{\"type\":\"array\",\"items\":" DOCUMENT "},\"createdAt\":" TIME
     ",\"updatedAt\":" TIME
     "}},\"tokenName\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":64},\"tokenSymbol\":{"
     "\"type\":\"string\",\"minLength\":1,\"maxLength\":16},\"totalSupply\":" AMOUNT

@@ -165,6 +165,8 @@ static enum err transaction_speed_up(struct http_call *call, struct why *why)
 /* ---- the table ---- */
 
 static const char *const list_keys[] = {"state", "open", "purpose", "wallet", "hash", NULL};
+static const enum err list_errors[] = {ERR_INVALID_ADDRESS, ERR_ADDRESS_CHECKSUM, ERR_INVALID_HASH,
+                                       OK};
 static const enum err not_found[] = {ERR_NOT_FOUND, OK};
 static const enum err move_errors[] = {ERR_UNAUTHENTICATED, ERR_FORBIDDEN, ERR_NOT_FOUND,
                                        ERR_CONFLICT, OK};
@@ -181,6 +183,7 @@ static const struct http_route routes[] = {
         .summary = "Relayed transactions, newest first.",
         .reply_schema = ops_schema_transactions,
         .reply_status = 200,
+        .errors = list_errors,
     },
     {
         .method = HTTP_GET,
