@@ -20,8 +20,7 @@ const ajv = formats.default(new Ajv({ strict: false, allErrors: true }));
 let document;
 let tree;
 const origins = new Set();
-/** Ids of operations that answered with success in this process. */
-export const exercised = new Set();
+const exercised = new Set();
 
 // ---- the document ----------------------------------------------------------------------------------------
 
@@ -123,13 +122,14 @@ function checkBody(operation, key, schema, value, closed, about) {
     }
 }
 
-function noteSuccess(operation) {
-    if (exercised.has(operation.id)) {
+/** Notes that an operation answered with success. For tests whose client is not `fetch` (WebSockets, sockets). */
+export function noteSuccess(operationId) {
+    if (exercised.has(operationId)) {
         return;
     }
-    exercised.add(operation.id);
+    exercised.add(operationId);
     if (process.env.EXERCISED) {
-        appendFileSync(join(process.env.EXERCISED, `${process.pid}`), `${operation.id}\n`);
+        appendFileSync(join(process.env.EXERCISED, `${process.pid}`), `${operationId}\n`);
     }
 }
 
@@ -173,14 +173,15 @@ async function check(method, url, options, reply) {
     if (declared.content === undefined) {
         holds(type === '', about, `a body of type ${type}`);
     } else {
-        holds(declared.content[type], about, `the type ${type} is not declared`);
+        const content = declared.content[type] ?? declared.content['*/*'];
+        holds(content, about, `the type ${type} is not declared`);
         if (body !== undefined) {
-            checkBody(operation, reply.status, declared.content[type].schema, body, true, about);
+            checkBody(operation, reply.status, content.schema, body, true, about);
         }
     }
     checkSent(operation, options?.body, reply, body, about);
     if (reply.ok) {
-        noteSuccess(operation);
+        noteSuccess(operation.id);
     }
 }
 

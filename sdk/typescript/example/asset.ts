@@ -7,12 +7,11 @@
 
 import { Freehold, FreeholdError } from '../src/index.js';
 
-declare const process: { env: Record<string, string | undefined>; exitCode?: number };
+declare const process: { env: Record<string, string | undefined> };
 
-const token = process.env['FREEHOLD_TOKEN'];
 const freehold = new Freehold({
     url: process.env['FREEHOLD_URL'] ?? 'http://127.0.0.1:8080',
-    ...(token === undefined ? {} : { token }),
+    token: process.env['FREEHOLD_TOKEN'],
 });
 const name = `example-${Date.now().toString(36)}`;
 

@@ -20,21 +20,21 @@ export interface ClientOptions {
     /** Where the API is, such as http://127.0.0.1:8080. */
     url: string;
     /** An API key, or a function that gives one for each request. */
-    token?: string | (() => string | undefined | Promise<string | undefined>);
+    token?: string | (() => string | undefined | Promise<string | undefined>) | undefined;
     /** How often a request is tried again at most; 3 unless said. */
-    retries?: number;
+    retries?: number | undefined;
     /** Milliseconds before the first repetition, doubled for each further one; 200 unless said. */
-    retryDelay?: number;
+    retryDelay?: number | undefined;
     /** Another fetch than the global one. */
-    fetch?: typeof globalThis.fetch;
+    fetch?: typeof globalThis.fetch | undefined;
     retryableCodes: ReadonlySet<string>;
 }
 
 export interface CallOptions {
-    signal?: AbortSignal;
+    signal?: AbortSignal | undefined;
     /** The key under which this runs once. Without one the client makes one for the call. */
-    idempotencyKey?: string;
-    headers?: Record<string, string>;
+    idempotencyKey?: string | undefined;
+    headers?: Record<string, string> | undefined;
 }
 
 export type Input = Record<string, unknown>;

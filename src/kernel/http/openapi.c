@@ -155,6 +155,7 @@ static const char *status_text(int status)
         int status;
         const char *text;
     } texts[] = {
+        {101, "Switching Protocols"},
         {200, "OK"},
         {201, "Created"},
         {202, "Accepted"},
@@ -382,7 +383,7 @@ static void write_success(struct document *d, const struct http_route *r, int st
     json_begin_object(j);
     member(j, "description", status_text(status));
     success_headers(j, r, status);
-    if (status != 204 && status != 304) {
+    if (status != 101 && status != 204 && status != 304) {
         bool raw = (r->flags & HTTP_RAW) != 0;
         json_key(j, "content");
         json_begin_object(j);

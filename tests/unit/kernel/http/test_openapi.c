@@ -74,10 +74,26 @@ static const struct http_route rows[] = {
      .operation = "dropThing",
      .summary = "Drops it.",
      .reply_status = 204},
+    {.method = HTTP_GET,
+     .path = "/talk",
+     .handler = nothing,
+     .flags = HTTP_RAW,
+     .tag = "things",
+     .operation = "talk",
+     .summary = "A conversation.",
+     .reply_status = 101},
+    {.method = HTTP_PUT,
+     .path = "/file",
+     .handler = nothing,
+     .tag = "things",
+     .operation = "putFile",
+     .summary = "Takes a file.",
+     .body_type = "multipart/form-data",
+     .body_schema = "{\"type\":\"object\"}"},
 };
 
 static const struct http_table tables[] = {{.routes = rows, .count = 4},
-                                           {.routes = rows + 4, .count = 1}};
+                                           {.routes = rows + 4, .count = 3}};
 static const struct http_about about = {
     .title = "T", .version = "1.2.3", .summary = "S", .license = "MIT"};
 
@@ -123,7 +139,7 @@ static void assert_text(const struct json *v, const char *path, const char *expe
 static void a_path_has_its_methods_once(void **state)
 {
     const struct json *paths = at(document(), "paths");
-    assert_int_equal(paths->count, 3);
+    assert_int_equal(paths->count, 5);
     assert_int_equal(at(paths, "/api/v1/things/{id}")->count, 2);
     assert_text(paths, "/api/v1/things/{id} get operationId", "\"getThing\"");
     assert_text(paths, "/api/v1/things/{id} delete operationId", "\"dropThing\"");
@@ -174,6 +190,8 @@ static void success_is_in_the_envelope_unless_raw(void **state)
     assert_text(paths, "/well get responses 503 content text/plain schema",
                 "{\"type\":\"string\"}");
     assert_null(json_find(at(paths, "/api/v1/things/{id} delete responses 204"), "content"));
+    assert_null(json_find(at(paths, "/talk get responses 101"), "content"));
+    assert_non_null(at(paths, "/file put requestBody content multipart/form-data schema"));
     assert_non_null(json_find(at(paths, "/api/v1/things/{id} get responses"), "304"));
 }
 
