@@ -1243,7 +1243,7 @@ export class Freehold extends Client {
     }
 
     /** Accepts a bid: mints the lease, shares its funds, refunds the others. (`POST /api/v1/leases/{leaseId}/bids/{bidIndex}/accept`) */
-    acceptBid(input: { leaseId: string; bidIndex: string; wait?: string | number | boolean; body: AcceptBidBody }, options: CallOptions = {}): Promise<CreateLeaseData> {
+    acceptBid(input: { leaseId: string; bidIndex: string; wait?: number | undefined; body: AcceptBidBody }, options: CallOptions = {}): Promise<CreateLeaseData> {
         return this.call<CreateLeaseData>(operations.acceptBid, input, options);
     }
 
@@ -1253,7 +1253,7 @@ export class Freehold extends Client {
     }
 
     /** Takes the lease's offer back; bids are refunded. (`POST /api/v1/leases/{leaseId}/cancel`) */
-    cancelOffer(input: { leaseId: string; wait?: string | number | boolean }, options: CallOptions = {}): Promise<CreateLeaseData> {
+    cancelOffer(input: { leaseId: string; wait?: number | undefined }, options: CallOptions = {}): Promise<CreateLeaseData> {
         return this.call<CreateLeaseData>(operations.cancelOffer, input, options);
     }
 
@@ -1263,7 +1263,7 @@ export class Freehold extends Client {
     }
 
     /** Creates an asset type on chain; the same again answers 200. (`POST /api/v1/asset-types`) */
-    createAssetType(input: { wait?: string | number | boolean; body: CreateAssetTypeBody }, options: CallOptions = {}): Promise<CreateAssetTypeData> {
+    createAssetType(input: { wait?: number | undefined; body: CreateAssetTypeBody }, options: CallOptions = {}): Promise<CreateAssetTypeData> {
         return this.call<CreateAssetTypeData>(operations.createAssetType, input, options);
     }
 
@@ -1273,7 +1273,7 @@ export class Freehold extends Client {
     }
 
     /** Drafts a lease; without a lessee it is offered on the marketplace. (`POST /api/v1/leases`) */
-    createLease(input: { wait?: string | number | boolean; body: CreateLeaseBody }, options: CallOptions = {}): Promise<CreateLeaseData> {
+    createLease(input: { wait?: number | undefined; body: CreateLeaseBody }, options: CallOptions = {}): Promise<CreateLeaseData> {
         return this.call<CreateLeaseData>(operations.createLease, input, options);
     }
 
@@ -1283,7 +1283,7 @@ export class Freehold extends Client {
     }
 
     /** Tokens, claims, bids and ledger balances of an account. (`GET /api/v1/accounts/{address}`) */
-    getAccount(input: { address: string; limit?: number; cursor?: string | number | boolean; offset?: number }, options: CallOptions = {}): Listing<GetAccountData> {
+    getAccount(input: { address: string; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined }, options: CallOptions = {}): Listing<GetAccountData> {
         return this.list<GetAccountData>(operations.getAccount, input, options);
     }
 
@@ -1328,12 +1328,12 @@ export class Freehold extends Client {
     }
 
     /** The 32 bytes that lessor and lessee sign; bidders name themselves. (`GET /api/v1/leases/{leaseId}/digest`) */
-    getLeaseDigest(input: { leaseId: string; lessee?: string | number | boolean }, options: CallOptions = {}): Promise<GetLeaseDigestData> {
+    getLeaseDigest(input: { leaseId: string; lessee?: string | undefined }, options: CallOptions = {}): Promise<GetLeaseDigestData> {
         return this.call<GetLeaseDigestData>(operations.getLeaseDigest, input, options);
     }
 
     /** One account of the ledger, named by book and account. (`GET /api/v1/ledger/balance`) */
-    getLedgerBalance(input: { book?: string | number | boolean; account?: string | number | boolean } = {}, options: CallOptions = {}): Promise<GetLedgerBalanceData> {
+    getLedgerBalance(input: { book?: string | undefined; account?: string | undefined } = {}, options: CallOptions = {}): Promise<GetLedgerBalanceData> {
         return this.call<GetLedgerBalanceData>(operations.getLedgerBalance, input, options);
     }
 
@@ -1348,7 +1348,7 @@ export class Freehold extends Client {
     }
 
     /** The price of a step of streaming access. (`GET /api/v1/leases/{leaseId}/x402/requirements`) */
-    getPaymentRequirements(input: { leaseId: string; mode?: string | number | boolean }, options: CallOptions = {}): Promise<GetPaymentRequirementsData> {
+    getPaymentRequirements(input: { leaseId: string; mode?: 'second' | 'batch-5s' | undefined }, options: CallOptions = {}): Promise<GetPaymentRequirementsData> {
         return this.call<GetPaymentRequirementsData>(operations.getPaymentRequirements, input, options);
     }
 
@@ -1373,72 +1373,72 @@ export class Freehold extends Client {
     }
 
     /** Leases of an asset, newest first. (`GET /api/v1/assets/{assetId}/leases`) */
-    listAssetLeases(input: { assetId: string; status?: string | number | boolean; lessor?: string | number | boolean; lessee?: string | number | boolean; limit?: number; cursor?: string | number | boolean; offset?: number }, options: CallOptions = {}): Listing<ListAssetLeasesData> {
+    listAssetLeases(input: { assetId: string; status?: string | undefined; lessor?: string | undefined; lessee?: string | undefined; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined }, options: CallOptions = {}): Listing<ListAssetLeasesData> {
         return this.list<ListAssetLeasesData>(operations.listAssetLeases, input, options);
     }
 
     /** Asset types, by name. (`GET /api/v1/asset-types`) */
-    listAssetTypes(input: { limit?: number; cursor?: string | number | boolean; offset?: number } = {}, options: CallOptions = {}): Listing<ListAssetTypesData> {
+    listAssetTypes(input: { limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined } = {}, options: CallOptions = {}): Listing<ListAssetTypesData> {
         return this.list<ListAssetTypesData>(operations.listAssetTypes, input, options);
     }
 
     /** Assets, newest first. (`GET /api/v1/assets`) */
-    listAssets(input: { assetType?: string | number | boolean; status?: string | number | boolean; limit?: number; cursor?: string | number | boolean; offset?: number } = {}, options: CallOptions = {}): Listing<ListAssetsData> {
+    listAssets(input: { assetType?: string | undefined; status?: string | undefined; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined } = {}, options: CallOptions = {}): Listing<ListAssetsData> {
         return this.list<ListAssetsData>(operations.listAssets, input, options);
     }
 
     /** Bids on a lease with the state of their signatures; then those under way. (`GET /api/v1/leases/{leaseId}/bids`) */
-    listBids(input: { leaseId: string; limit?: number; cursor?: string | number | boolean; offset?: number }, options: CallOptions = {}): Listing<ListBidsData> {
+    listBids(input: { leaseId: string; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined }, options: CallOptions = {}): Listing<ListBidsData> {
         return this.list<ListBidsData>(operations.listBids, input, options);
     }
 
     /** Claims of a round, by holder. (`GET /api/v1/revenue-rounds/{roundId}/claims`) */
-    listClaims(input: { roundId: string; limit?: number; cursor?: string | number | boolean; offset?: number }, options: CallOptions = {}): Listing<ListClaimsData> {
+    listClaims(input: { roundId: string; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined }, options: CallOptions = {}): Listing<ListClaimsData> {
         return this.list<ListClaimsData>(operations.listClaims, input, options);
     }
 
     /** What an endpoint was told, newest first. (`GET /api/v1/webhooks/{endpointId}/deliveries`) */
-    listDeliveries(input: { endpointId: string; state?: string | number | boolean; limit?: number; cursor?: string | number | boolean; offset?: number }, options: CallOptions = {}): Listing<ListDeliveriesData> {
+    listDeliveries(input: { endpointId: string; state?: 'waiting' | 'delivered' | 'dead' | undefined; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined }, options: CallOptions = {}): Listing<ListDeliveriesData> {
         return this.list<ListDeliveriesData>(operations.listDeliveries, input, options);
     }
 
     /** Applied contract events, newest first. (`GET /api/v1/blockchain/events`) */
-    listEvents(input: { limit?: number; cursor?: string | number | boolean; offset?: number } = {}, options: CallOptions = {}): Listing<ListEventsData> {
+    listEvents(input: { limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined } = {}, options: CallOptions = {}): Listing<ListEventsData> {
         return this.list<ListEventsData>(operations.listEvents, input, options);
     }
 
     /** Holders of the asset's token, now or after a past block. (`GET /api/v1/assets/{assetId}/holders`) */
-    listHolders(input: { assetId: string; block?: string | number | boolean; limit?: number; cursor?: string | number | boolean; offset?: number }, options: CallOptions = {}): Listing<ListHoldersData> {
+    listHolders(input: { assetId: string; block?: number | undefined; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined }, options: CallOptions = {}): Listing<ListHoldersData> {
         return this.list<ListHoldersData>(operations.listHolders, input, options);
     }
 
     /** Background jobs, newest first, without what they carry. (`GET /api/v1/jobs`) */
-    listJobs(input: { state?: string | number | boolean; kind?: string | number | boolean; queue?: string | number | boolean; limit?: number; cursor?: string | number | boolean; offset?: number } = {}, options: CallOptions = {}): Listing<ListJobsData> {
+    listJobs(input: { state?: 'queued' | 'running' | 'done' | 'dead' | 'cancelled' | undefined; kind?: string | undefined; queue?: string | undefined; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined } = {}, options: CallOptions = {}): Listing<ListJobsData> {
         return this.list<ListJobsData>(operations.listJobs, input, options);
     }
 
     /** API keys, without their secrets. (`GET /api/v1/auth/keys`) */
-    listKeys(input: { limit?: number; cursor?: string | number | boolean; offset?: number } = {}, options: CallOptions = {}): Listing<ListKeysData> {
+    listKeys(input: { limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined } = {}, options: CallOptions = {}): Listing<ListKeysData> {
         return this.list<ListKeysData>(operations.listKeys, input, options);
     }
 
     /** Leases, newest first. (`GET /api/v1/leases`) */
-    listLeases(input: { status?: string | number | boolean; assetId?: string | number | boolean; lessor?: string | number | boolean; lessee?: string | number | boolean; limit?: number; cursor?: string | number | boolean; offset?: number } = {}, options: CallOptions = {}): Listing<ListAssetLeasesData> {
+    listLeases(input: { status?: string | undefined; assetId?: string | undefined; lessor?: string | undefined; lessee?: string | undefined; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined } = {}, options: CallOptions = {}): Listing<ListAssetLeasesData> {
         return this.list<ListAssetLeasesData>(operations.listLeases, input, options);
     }
 
     /** Accounts of the ledger with their balances; of one book, below one path. (`GET /api/v1/ledger/accounts`) */
-    listLedgerAccounts(input: { book?: string | number | boolean; prefix?: string | number | boolean; limit?: number; cursor?: string | number | boolean; offset?: number } = {}, options: CallOptions = {}): Listing<ListLedgerAccountsData> {
+    listLedgerAccounts(input: { book?: string | undefined; prefix?: string | undefined; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined } = {}, options: CallOptions = {}): Listing<ListLedgerAccountsData> {
         return this.list<ListLedgerAccountsData>(operations.listLedgerAccounts, input, options);
     }
 
     /** What moved an account, oldest first. (`GET /api/v1/ledger/entries`) */
-    listLedgerEntries(input: { book?: string | number | boolean; account?: string | number | boolean; limit?: number; cursor?: string | number | boolean; offset?: number } = {}, options: CallOptions = {}): Listing<ListLedgerEntriesData> {
+    listLedgerEntries(input: { book?: string | undefined; account?: string | undefined; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined } = {}, options: CallOptions = {}): Listing<ListLedgerEntriesData> {
         return this.list<ListLedgerEntriesData>(operations.listLedgerEntries, input, options);
     }
 
     /** Lease offers of the marketplace, newest first. (`GET /api/v1/offers`) */
-    listOffers(input: { status?: string | number | boolean; limit?: number; cursor?: string | number | boolean; offset?: number } = {}, options: CallOptions = {}): Listing<ListOffersData> {
+    listOffers(input: { status?: string | undefined; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined } = {}, options: CallOptions = {}): Listing<ListOffersData> {
         return this.list<ListOffersData>(operations.listOffers, input, options);
     }
 
@@ -1453,7 +1453,7 @@ export class Freehold extends Client {
     }
 
     /** Revenue rounds of an asset, newest first. (`GET /api/v1/assets/{assetId}/revenue-rounds`) */
-    listRevenueRounds(input: { assetId: string; limit?: number; cursor?: string | number | boolean; offset?: number }, options: CallOptions = {}): Listing<ListRevenueRoundsData> {
+    listRevenueRounds(input: { assetId: string; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined }, options: CallOptions = {}): Listing<ListRevenueRoundsData> {
         return this.list<ListRevenueRoundsData>(operations.listRevenueRounds, input, options);
     }
 
@@ -1463,7 +1463,7 @@ export class Freehold extends Client {
     }
 
     /** Relayed transactions, newest first. (`GET /api/v1/transactions`) */
-    listTransactions(input: { state?: string | number | boolean; open?: string | number | boolean; purpose?: string | number | boolean; wallet?: string | number | boolean; hash?: string | number | boolean; limit?: number; cursor?: string | number | boolean; offset?: number } = {}, options: CallOptions = {}): Listing<ListTransactionsData> {
+    listTransactions(input: { state?: 'queued' | 'signed' | 'sent' | 'mined' | 'reverted' | 'failed' | 'replaced' | 'cancelled' | undefined; open?: boolean | undefined; purpose?: string | undefined; wallet?: string | undefined; hash?: string | undefined; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined } = {}, options: CallOptions = {}): Listing<ListTransactionsData> {
         return this.list<ListTransactionsData>(operations.listTransactions, input, options);
     }
 
@@ -1478,17 +1478,17 @@ export class Freehold extends Client {
     }
 
     /** Bids on a lease that is on offer: allowance, then escrow. (`POST /api/v1/leases/{leaseId}/bids`) */
-    placeBid(input: { leaseId: string; wait?: string | number | boolean; body: PlaceBidBody }, options: CallOptions = {}): Promise<PlaceBidData> {
+    placeBid(input: { leaseId: string; wait?: number | undefined; body: PlaceBidBody }, options: CallOptions = {}): Promise<PlaceBidData> {
         return this.call<PlaceBidData>(operations.placeBid, input, options);
     }
 
     /** Has everything paid that the holder may claim. (`POST /api/v1/revenue-rounds/{roundId}/claims/{holderAddress}/process`) */
-    processClaim(input: { roundId: string; holderAddress: string; wait?: string | number | boolean }, options: CallOptions = {}): Promise<ProcessClaimData> {
+    processClaim(input: { roundId: string; holderAddress: string; wait?: number | undefined }, options: CallOptions = {}): Promise<ProcessClaimData> {
         return this.call<ProcessClaimData>(operations.processClaim, input, options);
     }
 
     /** Registers an asset and its token on chain; the same again answers 200. (`POST /api/v1/assets`) */
-    registerAsset(input: { wait?: string | number | boolean; body: RegisterAssetBody }, options: CallOptions = {}): Promise<RegisterAssetData> {
+    registerAsset(input: { wait?: number | undefined; body: RegisterAssetBody }, options: CallOptions = {}): Promise<RegisterAssetData> {
         return this.call<RegisterAssetData>(operations.registerAsset, input, options);
     }
 
@@ -1523,7 +1523,7 @@ export class Freehold extends Client {
     }
 
     /** Takes a signature; with both the lease is minted. (`POST /api/v1/leases/{leaseId}/sign`) */
-    signLease(input: { leaseId: string; wait?: string | number | boolean; body: SignLeaseBody }, options: CallOptions = {}): Promise<CreateLeaseData> {
+    signLease(input: { leaseId: string; wait?: number | undefined; body: SignLeaseBody }, options: CallOptions = {}): Promise<CreateLeaseData> {
         return this.call<CreateLeaseData>(operations.signLease, input, options);
     }
 
@@ -1548,7 +1548,7 @@ export class Freehold extends Client {
     }
 
     /** Takes back a bid that cannot be accepted any more. (`POST /api/v1/leases/{leaseId}/bids/{bidIndex}/withdraw`) */
-    withdrawBid(input: { leaseId: string; bidIndex: string; wait?: string | number | boolean }, options: CallOptions = {}): Promise<WithdrawBidData> {
+    withdrawBid(input: { leaseId: string; bidIndex: string; wait?: number | undefined }, options: CallOptions = {}): Promise<WithdrawBidData> {
         return this.call<WithdrawBidData>(operations.withdrawBid, input, options);
     }
 }

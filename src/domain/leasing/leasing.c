@@ -197,10 +197,29 @@ void leasing_set_relay(struct leasing *leasing, struct relay *relay)
     leasing->relay = relay;
 }
 
+static const struct http_query_doc query_docs[] = {
+    {"wait", "{\"type\":\"integer\",\"minimum\":0,\"maximum\":30}",
+     "Seconds to wait for the transaction at most, before answering with how far it is."},
+    {"status", "{\"type\":\"string\"}", "Only those in this state."},
+    {"assetType", "{\"type\":\"string\"}", "Only those of this type."},
+    {"assetId", "{\"type\":\"string\"}", "Only those of this asset."},
+    {"lessor", "{\"type\":\"string\",\"pattern\":\"^0x[0-9a-fA-F]{40}$\"}",
+     "Only those of this lessor."},
+    {"lessee", "{\"type\":\"string\",\"pattern\":\"^0x[0-9a-fA-F]{40}$\"}", "Of this lessee."},
+    {"block", "{\"type\":\"integer\",\"minimum\":0}", "After this past block, instead of now."},
+    {"mode", "{\"enum\":[\"second\",\"batch-5s\"]}",
+     "How long a step of access is: 1 or 5 seconds."},
+    {NULL, NULL, NULL},
+};
+
 struct http_table leasing_http_table(struct leasing *leasing)
 {
     return (struct http_table){
-        .routes = leasing_routes, .count = leasing_route_count, .ctx = leasing};
+        .routes = leasing_routes,
+        .count = leasing_route_count,
+        .ctx = leasing,
+        .query_docs = query_docs,
+    };
 }
 
 struct http_table leasing_market_http_table(struct leasing *leasing)

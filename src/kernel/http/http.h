@@ -315,10 +315,18 @@ struct http_route {
     const char *body_type;    /* media type of the body; NULL: application/json */
 };
 
+/* What a key of the query means, wherever routes of the table have it. */
+struct http_query_doc {
+    const char *name;
+    const char *schema; /* JSON Schema text */
+    const char *doc;
+};
+
 struct http_table {
     const struct http_route *routes;
     size_t count;
     void *ctx;
+    const struct http_query_doc *query_docs; /* ends with a NULL name; or NULL */
 };
 
 struct http_config {

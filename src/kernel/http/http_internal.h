@@ -56,8 +56,20 @@ void http_router_match(const struct http_router *router, int method,
 int http_method_parse(struct slice method);
 /* http_method_name returns "GET" and so on. */
 const char *http_method_name(enum http_method method);
+/* http_query_doc_find returns what a table says of a key, or NULL; `docs` may be NULL. */
+const struct http_query_doc *http_query_doc_find(const struct http_query_doc *docs,
+                                                 const char *name);
 /* http_allow_text returns the value of Allow for a set of methods. Owns: the arena. */
 const char *http_allow_text(struct arena *req, unsigned methods);
+
+/* ---- codes.c ---- */
+
+/* http_takes_key says whether an Idempotency-Key is looked at. */
+bool http_takes_key(const struct http_route *route);
+/* http_is_counted says whether requests count against http.rate_limit. */
+bool http_is_counted(const struct http_route *route);
+/* http_codes_collect sets each code that the route can be refused with. */
+void http_codes_collect(const struct http_route *route, bool codes[ERR_COUNT]);
 
 /* ---- one request ---- */
 

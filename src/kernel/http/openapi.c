@@ -22,104 +22,20 @@ struct refusal {
     char name[NAME_MAX_BYTES];
 };
 
+struct row {
+    const struct http_route *route;
+    const struct http_query_doc *query_docs; /* of its table */
+};
+
 struct document {
     struct json_out j;
-    const struct http_route **rows; /* by path and method, whatever the order of the tables */
+    struct row *rows; /* by path and method, whatever the order of the tables */
     size_t row_count;
     struct schema *schemas;
     size_t schema_count;
     struct refusal *refusals;
     size_t refusal_count;
 };
-
-/* ---- what the server itself may refuse ----------------------------------------------------------
- */
-
-enum when {
-    ALWAYS,
-    STORED,  /* the handler needs the database */
-    KNOWN,   /* credentials are looked at */
-    GUARDED, /* not everybody may call it */
-    COUNTED, /* against http.rate_limit */
-    WITH_BODY,
-    WITH_JSON,
-    ONCE, /* takes an Idempotency-Key */
-    LISTED,
-};
-
-static const struct {
-    enum err err;
-    enum when when;
-} general[] = {
-    {ERR_INVALID_REQUEST, ALWAYS},    {ERR_INVALID_ENCODING, ALWAYS},
-    {ERR_UNKNOWN_FIELD, ALWAYS}, /* of the query */
-    {ERR_INVALID_FIELD, ALWAYS}, /* twice in the query */
-    {ERR_REQUEST_TIMEOUT, ALWAYS},    {ERR_BODY_TOO_LARGE, ALWAYS},
-    {ERR_HEADERS_TOO_LARGE, ALWAYS},  {ERR_OVERLOADED, ALWAYS},
-    {ERR_STOPPING, ALWAYS},           {ERR_UNAUTHENTICATED, KNOWN},
-    {ERR_FORBIDDEN, GUARDED},         {ERR_RATE_LIMITED, COUNTED},
-    {ERR_DB_UNAVAILABLE, STORED},     {ERR_DB_BUSY, STORED},
-    {ERR_DISK_FULL, STORED},          {ERR_UNSUPPORTED_MEDIA, WITH_BODY},
-    {ERR_INVALID_JSON, WITH_JSON},    {ERR_INVALID_TYPE, WITH_JSON},
-    {ERR_LIMIT, WITH_JSON},           {ERR_MISSING_FIELD, WITH_JSON},
-    {ERR_IDEMPOTENCY_MISMATCH, ONCE}, {ERR_IN_PROGRESS, ONCE},
-    {ERR_INVALID_AMOUNT, LISTED},
-};
-
-static bool takes_key(const struct http_route *r)
-{
-    return r->method == HTTP_POST && !(r->flags & HTTP_NO_IDEMPOTENCY);
-}
-
-static bool is_counted(const struct http_route *r)
-{
-    return !(r->flags & (HTTP_UNLIMITED | HTTP_OPERATOR));
-}
-
-static bool is_guarded(const struct http_route *r)
-{
-    return r->roles != 0 || r->flags & HTTP_OPERATOR;
-}
-
-static bool applies(const struct http_route *r, enum when when)
-{
-    switch (when) {
-    case ALWAYS:
-        return true;
-    case STORED:
-        return !(r->flags & HTTP_NO_STORE);
-    case KNOWN:
-        return !(r->flags & HTTP_NO_STORE) || is_guarded(r);
-    case GUARDED:
-        return is_guarded(r);
-    case COUNTED:
-        return is_counted(r);
-    case WITH_BODY:
-        return r->body_schema != NULL || r->flags & HTTP_JSON_BODY;
-    case WITH_JSON:
-        return (r->flags & HTTP_JSON_BODY) != 0;
-    case ONCE:
-        return takes_key(r);
-    case LISTED:
-        return (r->flags & HTTP_LIST) != 0;
-    }
-    return false;
-}
-
-/* Every code that the route can be refused with. What goes wrong inside has one code for them all.
- */
-static void collect_codes(const struct http_route *r, bool codes[ERR_COUNT])
-{
-    for (size_t i = 0; i < sizeof general / sizeof general[0]; i++) {
-        codes[general[i].err] = codes[general[i].err] || applies(r, general[i].when);
-    }
-    for (size_t i = 0; r->errors && r->errors[i] != OK; i++) {
-        codes[r->errors[i]] = true;
-    }
-    for (int e = OK + 1; e < ERR_COUNT; e++) {
-        codes[e] = codes[e] || err_http_status((enum err)e) == 500;
-    }
-}
 
 /* ---- small writers ------------------------------------------------------------------------------
  */
@@ -240,25 +156,38 @@ static void path_parameters(struct json_out *j, const char *path)
     }
 }
 
-static void write_parameters(struct document *d, const struct http_route *r)
+static void query_parameter(struct json_out *j, const struct row *row, const char *name)
+{
+    const struct http_query_doc *doc = http_query_doc_find(row->query_docs, name);
+    json_begin_object(j);
+    member(j, "name", name);
+    member(j, "in", "query");
+    if (doc) {
+        member(j, "description", doc->doc);
+        json_key(j, "schema");
+        json_raw(j, slice_text(doc->schema));
+    } else {
+        string_schema(j);
+    }
+    json_end_object(j);
+}
+
+static void write_parameters(struct document *d, const struct row *row)
 {
     struct json_out *j = &d->j;
+    const struct http_route *r = row->route;
     json_key(j, "parameters");
     json_begin_array(j);
     path_parameters(j, r->path);
     for (size_t i = 0; r->query_keys && r->query_keys[i]; i++) {
-        json_begin_object(j);
-        member(j, "name", r->query_keys[i]);
-        member(j, "in", "query");
-        string_schema(j);
-        json_end_object(j);
+        query_parameter(j, row, r->query_keys[i]);
     }
     if (r->flags & HTTP_LIST) {
         reference(j, "parameters", "Limit");
         reference(j, "parameters", "Cursor");
         reference(j, "parameters", "Offset");
     }
-    if (takes_key(r)) {
+    if (http_takes_key(r)) {
         reference(j, "parameters", "IdempotencyKey");
     }
     json_end_array(j);
@@ -320,10 +249,10 @@ static void success_headers(struct json_out *j, const struct http_route *r, int 
     if (r->method == HTTP_GET && (status == 200 || status == 304)) {
         header_reference(j, "ETag", "ETag");
     }
-    if (takes_key(r)) {
+    if (http_takes_key(r)) {
         header_reference(j, "Idempotency-Replayed", "IdempotencyReplayed");
     }
-    if (is_counted(r)) {
+    if (http_is_counted(r)) {
         limit_headers(j);
     }
     json_end_object(j);
@@ -404,7 +333,7 @@ static void write_success(struct document *d, const struct http_route *r, int st
 static void write_refusals(struct document *d, const struct http_route *r)
 {
     bool codes[ERR_COUNT] = {false};
-    collect_codes(r, codes);
+    http_codes_collect(r, codes);
     for (int status = 400; status < 600; status++) {
         struct refusal refusal = {.status = status};
         bool any = false;
@@ -501,9 +430,10 @@ static void write_aliases(struct json_out *j, const struct http_route *r)
     json_end_array(j);
 }
 
-static void write_operation(struct document *d, const struct http_route *r)
+static void write_operation(struct document *d, const struct row *row)
 {
     struct json_out *j = &d->j;
+    const struct http_route *r = row->route;
     ASSERT(r->operation && r->tag && r->summary);
     json_key(j, member_names[r->method]);
     json_begin_object(j);
@@ -519,7 +449,7 @@ static void write_operation(struct document *d, const struct http_route *r)
         json_bool(j, true);
     }
     write_aliases(j, r);
-    write_parameters(d, r);
+    write_parameters(d, row);
     write_body(d, r);
     write_responses(d, r);
     json_end_object(j);
@@ -530,11 +460,11 @@ static void write_paths(struct document *d)
     json_key(&d->j, "paths");
     json_begin_object(&d->j);
     for (size_t i = 0; i < d->row_count;) {
-        const char *path = d->rows[i]->path;
+        const char *path = d->rows[i].route->path;
         json_key(&d->j, path);
         json_begin_object(&d->j);
-        for (; i < d->row_count && strcmp(d->rows[i]->path, path) == 0; i++) {
-            write_operation(d, d->rows[i]);
+        for (; i < d->row_count && strcmp(d->rows[i].route->path, path) == 0; i++) {
+            write_operation(d, &d->rows[i]);
         }
         json_end_object(&d->j);
     }
@@ -721,7 +651,7 @@ static const char *next_tag(const struct document *d, const char *tag)
 {
     const char *found = NULL;
     for (size_t i = 0; i < d->row_count; i++) {
-        const char *t = d->rows[i]->tag;
+        const char *t = d->rows[i].route->tag;
         if (strcmp(t, tag) > 0 && (!found || strcmp(t, found) < 0)) {
             found = t;
         }
@@ -754,15 +684,15 @@ static void sort_rows(struct document *d, struct arena *arena, const struct http
     for (size_t t = 0; t < table_count; t++) {
         count += tables[t].count;
     }
-    d->rows = arena_alloc_array(arena, count, sizeof(const struct http_route *));
+    d->rows = arena_alloc_array(arena, count, sizeof(struct row));
     for (size_t t = 0; t < table_count; t++) {
         for (size_t r = 0; r < tables[t].count; r++) {
             const struct http_route *route = &tables[t].routes[r];
             size_t at = d->row_count++;
-            for (; at > 0 && comes_before(route, d->rows[at - 1]); at--) {
+            for (; at > 0 && comes_before(route, d->rows[at - 1].route); at--) {
                 d->rows[at] = d->rows[at - 1];
             }
-            d->rows[at] = route;
+            d->rows[at] = (struct row){.route = route, .query_docs = tables[t].query_docs};
         }
     }
 }

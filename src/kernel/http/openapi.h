@@ -12,7 +12,7 @@
  *   path, and parameters that are whole segments; `query_keys`, and limit, cursor and offset of a
  *   list; Idempotency-Key of a POST; the body by `body_schema`; success by `reply_schema`, in the
  *   envelope unless HTTP_RAW, with the headers that it has; 304 of a GET; failures by `errors` and
- * by what the server itself refuses (a row of `general` in openapi.c), one response a status, with
+ * by what the server itself refuses (a row of `general` in codes.c), one response a status, with
  *   the codes that it can have. Equal schemas and equal refusals are written once, as components.
  *   x-roles     who may call it besides admins; x-operators: true, with HTTP_OPERATOR
  *   x-aliases   other paths of the same operation

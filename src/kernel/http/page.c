@@ -209,18 +209,27 @@ static void write_names(struct page *p, const char *term, const char *const *nam
     buf_add_text(p->out, "</dd>\n");
 }
 
-static void write_query(struct page *p, const struct http_route *r)
+static void write_query(struct page *p, const struct http_table *table, const struct http_route *r)
 {
     bool is_list = (r->flags & HTTP_LIST) != 0;
     if ((!r->query_keys || !r->query_keys[0]) && !is_list) {
         return;
     }
     write_term(p, "query");
+    const char *separator = "";
     for (size_t i = 0; r->query_keys && r->query_keys[i]; i++) {
-        write_code(p, i > 0 ? " " : "", r->query_keys[i]);
+        const struct http_query_doc *doc = http_query_doc_find(table->query_docs, r->query_keys[i]);
+        write_code(p, separator, r->query_keys[i]);
+        if (doc) {
+            buf_add_byte(p->out, ' ');
+            add_text(p->out, doc->doc);
+        }
+        separator = "<br>";
     }
-    buf_add_text(p->out,
-                 is_list ? " <code>limit</code> <code>cursor</code> <code>offset</code>" : "");
+    if (is_list) {
+        buf_format(p->out, "%s<code>limit</code> <code>cursor</code> <code>offset</code>",
+                   separator);
+    }
     buf_add_text(p->out, "</dd>\n");
 }
 
@@ -249,7 +258,8 @@ static void write_codes(struct page *p, const struct http_route *r)
     buf_add_text(p->out, "</dd>\n");
 }
 
-static void write_operation(struct page *p, const struct http_route *r)
+static void write_operation(struct page *p, const struct http_table *table,
+                            const struct http_route *r)
 {
     buf_add_text(p->out, "<article id=\"");
     add_text(p->out, r->operation);
@@ -259,7 +269,7 @@ static void write_operation(struct page *p, const struct http_route *r)
     add_text(p->out, r->summary);
     buf_add_text(p->out, "</p>\n<dl>\n");
     write_callers(p, r);
-    write_query(p, r);
+    write_query(p, table, r);
     write_term(p, "answers");
     buf_format(p->out, "%d", r->reply_status ? r->reply_status : 200);
     if (r->reply_status_other) {
@@ -295,7 +305,7 @@ static bool tag_is_new(const struct page *p, size_t table, size_t row)
     return true;
 }
 
-typedef void (*each_fn)(struct page *p, const struct http_route *r);
+typedef void (*each_fn)(struct page *p, const struct http_table *table, const struct http_route *r);
 
 static void each_of_tag(struct page *p, const char *tag, each_fn each)
 {
@@ -303,14 +313,15 @@ static void each_of_tag(struct page *p, const char *tag, each_fn each)
         for (size_t r = 0; r < p->tables[t].count; r++) {
             const struct http_route *route = &p->tables[t].routes[r];
             if (strcmp(route->tag, tag) == 0) {
-                each(p, route);
+                each(p, &p->tables[t], route);
             }
         }
     }
 }
 
-static void write_link(struct page *p, const struct http_route *r)
+static void write_link(struct page *p, const struct http_table *table, const struct http_route *r)
 {
+    (void)table;
     buf_add_text(p->out, "<li><a href=\"#");
     add_text(p->out, r->operation);
     buf_add_text(p->out, "\">");

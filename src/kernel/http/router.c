@@ -298,6 +298,17 @@ void http_router_match(const struct http_router *router, int method,
     }
 }
 
+const struct http_query_doc *http_query_doc_find(const struct http_query_doc *docs,
+                                                 const char *name)
+{
+    for (; docs && docs->name; docs++) {
+        if (strcmp(docs->name, name) == 0) {
+            return docs;
+        }
+    }
+    return NULL;
+}
+
 /* ---- the reference --------------------------------------------------------------------------- */
 
 static void reference_row(const struct http_route *route, struct buf *out)

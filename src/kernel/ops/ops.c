@@ -158,6 +158,13 @@ static const char *const accounts_keys[] = {"book", "prefix", NULL};
 static const char *const account_keys[] = {"book", "account", NULL};
 static const enum err account_errors[] = {ERR_MISSING_FIELD, ERR_NOT_FOUND, OK};
 
+static const struct http_query_doc api_query_docs[] = {
+    {"book", "{\"type\":\"string\"}", "Of this book."},
+    {"account", "{\"type\":\"string\"}", "The path of the account in its book."},
+    {"prefix", "{\"type\":\"string\"}", "Only accounts at this path and below it."},
+    {NULL, NULL, NULL},
+};
+
 static const struct http_route routes[] = {
     {
         .method = HTTP_GET,
@@ -268,5 +275,9 @@ struct http_table ops_http_table(struct ops *ops)
 struct http_table ops_api_table(struct ops *ops)
 {
     return (struct http_table){
-        .routes = api_routes, .count = sizeof api_routes / sizeof api_routes[0], .ctx = ops};
+        .routes = api_routes,
+        .count = sizeof api_routes / sizeof api_routes[0],
+        .ctx = ops,
+        .query_docs = api_query_docs,
+    };
 }

@@ -352,6 +352,14 @@ static const char replay_schema[] =
     "{\"type\":\"object\",\"required\":[\"replayed\",\"more\"],\"properties\":{\"replayed\":"
     "{\"type\":\"integer\"},\"more\":{\"type\":\"boolean\"}}}";
 
+static const struct http_query_doc query_docs[] = {
+    {"state", "{\"enum\":[\"queued\",\"running\",\"done\",\"dead\",\"cancelled\"]}",
+     "Only those in this state."},
+    {"kind", "{\"type\":\"string\"}", "Only those of this kind; not together with queue."},
+    {"queue", "{\"type\":\"string\"}", "Only those of this queue; not together with kind."},
+    {NULL, NULL, NULL},
+};
+
 static const struct http_route routes[] = {
     {
         .method = HTTP_GET,
@@ -456,5 +464,9 @@ static const struct http_route routes[] = {
 struct http_table ops_jobs_http_table(struct ops *ops)
 {
     return (struct http_table){
-        .routes = routes, .count = sizeof routes / sizeof routes[0], .ctx = ops};
+        .routes = routes,
+        .count = sizeof routes / sizeof routes[0],
+        .ctx = ops,
+        .query_docs = query_docs,
+    };
 }

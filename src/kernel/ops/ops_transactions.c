@@ -171,6 +171,20 @@ static const enum err not_found[] = {ERR_NOT_FOUND, OK};
 static const enum err move_errors[] = {ERR_UNAUTHENTICATED, ERR_FORBIDDEN, ERR_NOT_FOUND,
                                        ERR_CONFLICT, OK};
 
+static const struct http_query_doc query_docs[] = {
+    {"state",
+     "{\"enum\":[\"queued\",\"signed\",\"sent\",\"mined\",\"reverted\",\"failed\",\"replaced\","
+     "\"cancelled\"]}",
+     "Only those in this state."},
+    {"open", "{\"type\":\"boolean\"}", "true: only those that may still change."},
+    {"purpose", "{\"type\":\"string\"}", "Only those that were sent for this."},
+    {"wallet", "{\"type\":\"string\",\"pattern\":\"^0x[0-9a-fA-F]{40}$\"}",
+     "Only those of this wallet."},
+    {"hash", "{\"type\":\"string\",\"pattern\":\"^0x[0-9a-fA-F]{64}$\"}",
+     "The one that any of its signed versions has this hash."},
+    {NULL, NULL, NULL},
+};
+
 static const struct http_route routes[] = {
     {
         .method = HTTP_GET,
@@ -226,5 +240,9 @@ static const struct http_route routes[] = {
 struct http_table ops_transactions_http_table(struct ops *ops)
 {
     return (struct http_table){
-        .routes = routes, .count = sizeof routes / sizeof routes[0], .ctx = ops};
+        .routes = routes,
+        .count = sizeof routes / sizeof routes[0],
+        .ctx = ops,
+        .query_docs = query_docs,
+    };
 }

@@ -467,6 +467,11 @@ static const enum err register_errors[] = {ERR_UNAUTHENTICATED, ERR_FORBIDDEN, E
     .method = method_, .path = path_, .handler = handler_, .flags = HTTP_OPERATOR | (flags_),      \
     .tag = "webhooks", .operation = operation_, .summary = summary_, .errors = errors_
 
+static const struct http_query_doc query_docs[] = {
+    {"state", "{\"enum\":[\"waiting\",\"delivered\",\"dead\"]}", "Only those in this state."},
+    {NULL, NULL, NULL},
+};
+
 static const struct http_route routes[] = {
     {ROUTE(HTTP_GET, "/api/v1/webhooks", endpoints_index, 0, "listWebhooks",
            "Endpoints that are told what happens.", operator_errors),
@@ -496,5 +501,9 @@ static const struct http_route routes[] = {
 struct http_table webhooks_http_table(struct webhooks *webhooks)
 {
     return (struct http_table){
-        .routes = routes, .count = sizeof routes / sizeof routes[0], .ctx = webhooks};
+        .routes = routes,
+        .count = sizeof routes / sizeof routes[0],
+        .ctx = webhooks,
+        .query_docs = query_docs,
+    };
 }

@@ -22,7 +22,7 @@ static enum err nothing(struct http_call *call, struct why *why)
 
 #define THING "{\"type\":\"object\",\"properties\":{\"a<b\":{\"type\":\"string\"}}}"
 
-static const char *const keys[] = {"status", NULL};
+static const char *const keys[] = {"status", "other", NULL};
 static const char *const aliases[] = {"/things/{id}", NULL};
 static const enum err errors[] = {ERR_NOT_FOUND, ERR_CONFLICT, OK};
 
@@ -92,7 +92,11 @@ static const struct http_route rows[] = {
      .body_schema = "{\"type\":\"object\"}"},
 };
 
-static const struct http_table tables[] = {{.routes = rows, .count = 4},
+static const struct http_query_doc docs[] = {
+    {"status", "{\"enum\":[\"new\"]}", "In this & that state."},
+    {NULL, NULL, NULL},
+};
+static const struct http_table tables[] = {{.routes = rows, .count = 4, .query_docs = docs},
                                            {.routes = rows + 4, .count = 3}};
 static const struct http_about about = {
     .title = "T", .version = "1.2.3", .summary = "S", .license = "MIT"};
@@ -166,7 +170,9 @@ static void parameters_are_those_of_path_query_list_and_key(void **state)
                 "[{\"name\":\"id\",\"in\":\"path\",\"required\":true,"
                 "\"schema\":{\"type\":\"string\"}}]");
     assert_text(paths, "/api/v1/things get parameters",
-                "[{\"name\":\"status\",\"in\":\"query\",\"schema\":{\"type\":\"string\"}},"
+                "[{\"name\":\"status\",\"in\":\"query\",\"description\":\"In this & that state.\","
+                "\"schema\":{\"enum\":[\"new\"]}},{\"name\":\"other\",\"in\":\"query\","
+                "\"schema\":{\"type\":\"string\"}},"
                 "{\"$ref\":\"#/components/parameters/Limit\"},"
                 "{\"$ref\":\"#/components/parameters/Cursor\"},"
                 "{\"$ref\":\"#/components/parameters/Offset\"}]");
@@ -280,6 +286,7 @@ static void the_page_names_everything_and_escapes_it(void **state)
     assert_null(strstr(page, "<well>"));
     assert_non_null(strstr(page, "a&lt;b?: string"));
     assert_non_null(strstr(page, "href=\"docs.css\""));
+    assert_non_null(strstr(page, "<code>status</code> In this &amp; that state.<br><code>other"));
     assert_null(strstr(page, "<script"));
     assert_null(strstr(page, "style="));
 }
