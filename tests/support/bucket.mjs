@@ -20,8 +20,9 @@ export class Bucket {
         bucket.name = name;
         bucket.log = []; // "METHOD path status"
         bucket.fault = () => undefined; // (request, number) => 'busy' | 'drop' | 'cut'
+        bucket.dir = folder();
         bucket.store = new S3rver({ port: 0, address: '127.0.0.1', silent: true,
-            directory: folder(), configureBuckets: [{ name }] });
+            directory: bucket.dir, configureBuckets: [{ name }] });
         const { port } = await bucket.store.run();
         bucket.port = port;
         bucket.server = createServer((request, reply) => bucket.#handle(request, reply));

@@ -13,6 +13,10 @@ const struct config_row documents_config_rows[] = {
      .offset = offsetof(struct documents_config, dir),
      .default_ = "freehold-data/documents",
      .doc = "Folder for documents, and for files while they arrive; all processes need the same."},
+    {.key = "documents.store",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct documents_config, store),
+     .doc = "Where documents are kept: empty is documents.dir, s3://BUCKET/PREFIX a bucket."},
     {.key = "documents.bytes_max",
      .type = CONFIG_SIZE,
      .offset = offsetof(struct documents_config, bytes_max),
@@ -20,6 +24,33 @@ const struct config_row documents_config_rows[] = {
      .min = 1024,
      .max = 1024 * MIB,
      .doc = "Size of one document."},
+    {.key = "documents.s3_endpoint",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct documents_config, s3_endpoint),
+     .flags = CONFIG_URLS,
+     .doc = "Server of the bucket, as https://HOST; empty is AWS in documents.s3_region."},
+    {.key = "documents.s3_region",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct documents_config, s3_region),
+     .default_ = "us-east-1",
+     .doc = "Region of the bucket; servers of one's own mostly take any."},
+    {.key = "documents.s3_path_style",
+     .type = CONFIG_BOOL,
+     .offset = offsetof(struct documents_config, s3_path_style),
+     .default_ = "false",
+     .doc = "Address buckets as HOST/BUCKET instead of BUCKET.HOST (servers of one's own)."},
+    {.key = "documents.s3_access_key",
+     .type = CONFIG_SECRET,
+     .offset = offsetof(struct documents_config, s3_access_key),
+     .doc = "Access key id; empty takes AWS_ACCESS_KEY_ID of the environment."},
+    {.key = "documents.s3_secret_key",
+     .type = CONFIG_SECRET,
+     .offset = offsetof(struct documents_config, s3_secret_key),
+     .doc = "Secret access key; empty takes AWS_SECRET_ACCESS_KEY of the environment."},
+    {.key = "documents.s3_session_token",
+     .type = CONFIG_SECRET,
+     .offset = offsetof(struct documents_config, s3_session_token),
+     .doc = "Session token of temporary credentials; empty takes AWS_SESSION_TOKEN."},
 };
 const size_t documents_config_row_count =
     sizeof documents_config_rows / sizeof documents_config_rows[0];
@@ -78,7 +109,13 @@ enum err documents_init(struct documents *documents, const struct documents_conf
 {
     documents_metrics_register();
     struct documents_store *files = NULL;
-    enum err e = documents_store_local(config->dir, &files, why);
+    bool in_bucket = strncmp(config->store, "s3://", strlen("s3://")) == 0;
+    if (!in_bucket && config->store[0] != '\0') {
+        return why_set(why, ERR_CONFIG, "documents.store",
+                       "documents.store must be empty or s3://BUCKET/PREFIX.");
+    }
+    enum err e = in_bucket ? documents_store_s3(config, &files, why)
+                           : documents_store_local(config->dir, &files, why);
     if (e == OK) {
         *documents =
             (struct documents){.config = config, .store = store, .files = files, .port = port};

@@ -19,6 +19,9 @@
  * commit, and a removal holds it alone, from looking for a row to the end: so nothing is removed
  * that somebody is about to refer to.
  *
+ * In a bucket (documents.store) the hold reaches as far as this machine: between the look for a row
+ * and the removal another machine may upload the same file. The sweep would tell of it, as missing.
+ *
  * Proof: POST …/verify reads the bytes again and compares; the job documents.sweep does so for all,
  * those first that were not looked at for longest. What is not right any more is logged
  * (documents.damaged), counted, recorded in the audit log, and not served: downloads fail with
@@ -38,7 +41,14 @@
 
 struct documents_config {
     const char *dir;
+    const char *store;  /* "": the folder; s3://BUCKET/PREFIX */
     uint64_t bytes_max; /* of one document */
+    const char *s3_endpoint;
+    const char *s3_region;
+    bool s3_path_style;
+    struct secret s3_access_key;
+    struct secret s3_secret_key;
+    struct secret s3_session_token;
 };
 
 /* documents_config_rows are the rows of section "documents". */
@@ -60,6 +70,14 @@ struct documents {
     struct arena boot;
     struct http_route *routes;
 };
+
+/*
+ * documents_store_s3 opens the bucket of `store`; credentials are of the configuration, or of the
+ * usual variables of the environment. The configuration must outlive it. Owns: the caller,
+ * ops->free. Errors: ERR_CONFIG.
+ */
+enum err documents_store_s3(const struct documents_config *config, struct documents_store **out,
+                            struct why *why) ERR_CHECKED;
 
 /*
  * documents_init opens the store of bytes, making its folders. Owns: the caller, documents_clear.

@@ -64,6 +64,10 @@ static enum err look(struct documents *d, const struct document *doc, const char
         *out_state = "missing";
         return OK;
     }
+    if (e == ERR_CORRUPT) {
+        *out_state = "damaged";
+        return OK;
+    }
     if (e != OK) {
         return e;
     }

@@ -22,9 +22,12 @@ typedef enum err (*documents_visit_fn)(void *ctx, const struct hash *hash, struc
 struct documents_store_ops {
     enum err (*hold)(struct documents_store *s, bool alone, int *out, struct why *why);
     void (*let_go)(struct documents_store *s, int hold);
-    /* Reads all of `fd`. Errors: ERR_DISK_FULL, ERR_IO. */
+    /* Reads all of `fd`. Errors: ERR_DISK_FULL, ERR_IO, ERR_UPSTREAM. */
     enum err (*put)(struct documents_store *s, const struct hash *hash, int fd, struct why *why);
-    /* Errors: ERR_NOT_FOUND, ERR_OVERLOADED, ERR_IO. Owns: the caller, close. */
+    /*
+     * Errors: ERR_NOT_FOUND, ERR_OVERLOADED, ERR_IO, ERR_UPSTREAM; ERR_CORRUPT of a store that
+     * sees it by itself. Owns: the caller, close.
+     */
     enum err (*open)(struct documents_store *s, const struct hash *hash, int *out_fd,
                      uint64_t *out_size, struct why *why);
     /* One that is not there is fine. */
