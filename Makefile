@@ -75,6 +75,7 @@ help:
 ## make bench-ledger   transfers a second on both databases, beside a two-column table
 ## make bench-relay    transactions a second beside ethers' and viem's nonce managers
 ## make bench-live     from a block's announcement to its committed events
+## make bench-documents  memory and time of large uploads at once
 ## make bench-store    rows a second through the statement layer, beside libpq and SQLite
 ## make bench-channels  vouchers a second of payment channels, verified and durable
 ## make bench-engine   the matching engine on its flows, with balances, its journal, its rows
@@ -238,6 +239,11 @@ bench-channels:
 bench-relay: all
 	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/relay
 	@tools/with-postgres node bench/relay.mjs $(RECORD)
+
+# Memory and time of eight uploads of 50 MiB at once.
+.PHONY: bench-documents
+bench-documents: all
+	@node bench/documents.mjs $(RECORD)
 
 # From a block's announcement to its committed events, on both databases.
 .PHONY: bench-live
