@@ -31,6 +31,8 @@ const struct config_row http_config_rows[] = {
         "Size of a body, where the route has no limit of its own."),
     ROW("http.uploads_max", CONFIG_U64, uploads_max, "32", 1, 1000,
         "Files that may be arriving at once; more are answered 503."),
+    ROW("http.uploads_per_client_max", CONFIG_U64, uploads_per_client_max, "16", 1, 1000,
+        "Files that may be arriving from one IPv4 address or IPv6 /64; more are answered 429."),
     ROW("http.header_timeout", CONFIG_DURATION, header_usec, "10s", 10 * MSEC, HOUR,
         "Time for the headers of a request to arrive."),
     ROW("http.request_timeout", CONFIG_DURATION, request_usec, "30s", 10 * MSEC, HOUR,

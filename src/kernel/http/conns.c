@@ -44,6 +44,7 @@ struct http_client {
     struct http_client *next;
     uint8_t key[16];
     size_t count;
+    size_t uploads;
 };
 
 static uint64_t word_make(enum http_phase phase, int64_t deadline_usec)
@@ -240,6 +241,25 @@ void http_conn_closed(struct http_conn *conn)
     pthread_mutex_lock(&c->mutex);
     list_remove(&c->live, conn);
     record_drop(c, conn);
+    pthread_mutex_unlock(&c->mutex);
+}
+
+bool http_conn_upload_begin(struct http_conn *conn)
+{
+    struct http_conns *c = &conn->server->conns;
+    pthread_mutex_lock(&c->mutex);
+    bool may = conn->client->uploads < conn->server->config.uploads_per_client_max;
+    conn->client->uploads += may ? 1 : 0;
+    pthread_mutex_unlock(&c->mutex);
+    return may;
+}
+
+void http_conn_upload_end(struct http_conn *conn)
+{
+    struct http_conns *c = &conn->server->conns;
+    pthread_mutex_lock(&c->mutex);
+    ASSERT(conn->client->uploads > 0);
+    conn->client->uploads--;
     pthread_mutex_unlock(&c->mutex);
 }
 

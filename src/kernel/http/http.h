@@ -345,6 +345,7 @@ struct http_config {
     int64_t drain_usec;
     uint64_t rate_limit; /* requests a minute of one client; 0: no limit */
     uint64_t uploads_max;
+    uint64_t uploads_per_client_max;
     const char *upload_dir; /* not a row: where files are while they arrive */
     bool rate_tiers;     /* limits by caller and operation */
     const char *rate_exempt;

@@ -175,7 +175,7 @@ const char *http_answer_policy(const struct http_answer *answer);
 
 /*
  * http_upload_open makes ready for the body of an upload. Errors: ERR_UNSUPPORTED_MEDIA,
- * ERR_OVERLOADED, ERR_DISK_FULL, ERR_IO.
+ * ERR_RATE_LIMITED, ERR_OVERLOADED, ERR_DISK_FULL, ERR_IO.
  */
 enum err http_upload_open(struct http_request *req, struct why *why) ERR_CHECKED;
 /*
@@ -416,6 +416,11 @@ bool http_conn_enter(struct http_conn *conn, enum http_phase phase, int64_t dead
 /* http_conn_refuse writes a bare failure to a connection of this I/O thread and dooms it. */
 void http_conn_refuse(struct http_conn *conn, struct arena *req, enum err e,
                       struct slice request_id);
+
+/* http_conn_upload_begin counts an upload of the client; false when he has as many as he may. */
+bool http_conn_upload_begin(struct http_conn *conn);
+/* http_conn_upload_end ends one. */
+void http_conn_upload_end(struct http_conn *conn);
 
 /* ---- server.c ---- */
 

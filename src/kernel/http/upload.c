@@ -186,12 +186,17 @@ enum err http_upload_open(struct http_request *req, struct why *why)
     if (e) {
         return e;
     }
+    if (!http_conn_upload_begin(req->conn)) {
+        return why_set(why, ERR_RATE_LIMITED, NULL, "At most %llu files may be arriving from you.",
+                       (unsigned long long)server->config.uploads_per_client_max);
+    }
     if (atomic_fetch_add(&server->uploads, 1) >= (int64_t)server->config.uploads_max) {
         e = why_set(why, ERR_OVERLOADED, NULL, "%s", err_sentence(ERR_OVERLOADED));
     }
     e = e ? e : open_unnamed(&req->arena, server->config.upload_dir, &fd, why);
     if (e) {
         atomic_fetch_sub(&server->uploads, 1);
+        http_conn_upload_end(req->conn);
         return e;
     }
     struct http_spool *s = arena_alloc(&req->arena, sizeof *s);
@@ -228,6 +233,7 @@ void http_upload_close(struct http_request *req)
     (void)close(s->file.fd);
     sha256_free(s->sha);
     atomic_fetch_sub(&req->server->uploads, 1);
+    http_conn_upload_end(req->conn);
     req->spool = NULL;
     req->call.upload = NULL;
 }

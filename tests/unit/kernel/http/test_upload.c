@@ -80,12 +80,15 @@ static int descriptors(void)
     return count;
 }
 
+static uint64_t per_client_max = 64;
+
 static void begin(uint64_t uploads_max)
 {
     struct http_config config = probe_config();
     struct why why = {.err = OK};
     config.upload_dir = folder;
     config.uploads_max = uploads_max;
+    config.uploads_per_client_max = per_client_max;
     config.request_usec = 1000 * MSEC;
     assert_int_equal(http_start(&server, &config, &upload_table, 1, NULL, &why), OK);
     port = http_port(server);
@@ -253,12 +256,34 @@ static void so_many_at_once(void **state)
     log_set_fd(2);
 }
 
+static void so_many_of_one_client(void **state)
+{
+    per_client_max = 1;
+    begin(2);
+    per_client_max = 64;
+    struct probe *one = probe_open(port);
+    struct probe *two = probe_open(port);
+    probe_send(one, HEAD("/open", "200", "Expect: 100-continue\r\n"));
+    assert_true(probe_more(one));
+    ask(two, "/open", FILE_PART "abc" END);
+    assert_int_equal(a.status, 429);
+    assert_non_null(probe_header(&a, "Retry-After"));
+    probe_close(one);
+    for (int i = 0; i < 100 && a.status != 200; i++) {
+        ask(two, "/open", FILE_PART "abc" END);
+        clock_sleep_usec(10 * MSEC);
+    }
+    assert_int_equal(a.status, 200);
+    probe_close(two);
+}
+
 static void a_folder_that_takes_nothing_is_an_answer(void **state)
 {
     struct http_config config = probe_config();
     struct why why = {.err = OK};
     config.upload_dir = "/proc/nowhere";
     config.uploads_max = 4;
+    config.uploads_per_client_max = 4;
     log_set_fd(-1);
     assert_int_equal(http_start(&server, &config, &upload_table, 1, NULL, &why), OK);
     port = http_port(server);
@@ -337,6 +362,7 @@ int main(void)
         TEST(who_calls_is_known_before_the_body),
         TEST(size_is_measured_not_believed),
         TEST(so_many_at_once),
+        TEST(so_many_of_one_client),
         TEST(a_folder_that_takes_nothing_is_an_answer),
         TEST(ranges_of_a_file),
     };
