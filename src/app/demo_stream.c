@@ -94,7 +94,7 @@ static enum err buy_step(struct stream *s, struct slice mode, struct why *why)
     struct demo *demo = s->demo;
     const struct json *accepted = NULL;
     const struct json *answer = NULL;
-    struct x402_offer offer;
+    struct x402_offer offer = {.chain_id = 0};
     struct slice signature;
     struct u256 amount;
     enum err e = read_offer(demo, mode, &accepted, &offer, why);
