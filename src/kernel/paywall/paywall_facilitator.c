@@ -136,7 +136,7 @@ static void begin_answer(struct http_call *call, struct json_out *j)
 
 static enum err verify(struct http_call *call, struct why *why)
 {
-    struct asked a = {.has_payer = false};
+    struct asked a = {.paywall = call->ctx};
     struct json_out j;
     enum err e = read_asked(call, &a, why);
     if (e == OK && a.has_payer) {
@@ -285,7 +285,7 @@ static enum err settle_asked(struct asked *a, struct paywall_outcome *out, struc
 
 static enum err settle(struct http_call *call, struct why *why)
 {
-    struct asked a = {.has_payer = false};
+    struct asked a = {.paywall = call->ctx};
     struct json_out j;
     struct paywall_outcome outcome = {.state = X402_FAILED};
     enum err e = read_asked(call, &a, why);

@@ -111,7 +111,7 @@ static void a_handler_that_fails_keeps_its_answer(void **state)
     log_set_fd(-1);
     probe_ask(port, GET("/api/v1/upstream"), &a);
     log_set_fd(2);
-    assert_int_equal(a.status, 502);
+    assert_int_equal(a.status, 504);
     assert_null(probe_header(&a, "PAYMENT-RESPONSE"));
     expect_asked(1, 0, 1);
 }

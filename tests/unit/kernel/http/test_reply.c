@@ -147,7 +147,8 @@ static void every_error_has_an_answer(void **state)
         assert_int_equal(req.answer.status, err_http_status((enum err)e));
         bool told = memmem(req.answer.body.ptr, req.answer.body.len, "hunter2", 7) != NULL;
         assert_int_equal(told, req.answer.status != 500);
-        bool later = req.answer.status == 429 || req.answer.status == 503 || e == ERR_IN_PROGRESS;
+        bool later = req.answer.status == 429 || req.answer.status == 503 || e == ERR_IN_PROGRESS ||
+                     e == ERR_PAYMENT_PENDING;
         assert_int_equal(req.answer.retry_after, later);
         const struct json *tree;
         assert_int_equal(json_parse(&req.arena, req.answer.body, &json_limits_body, &tree, NULL),
