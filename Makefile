@@ -76,6 +76,7 @@ help:
 ## make bench-relay    transactions a second beside ethers' and viem's nonce managers
 ## make bench-live     from a block's announcement to its committed events
 ## make bench-documents  memory and time of large uploads at once
+## make bench-stream   from a change to 5,000 subscribers of it
 ## make bench-store    rows a second through the statement layer, beside libpq and SQLite
 ## make bench-channels  vouchers a second of payment channels, verified and durable
 ## make bench-engine   the matching engine on its flows, with balances, its journal, its rows
@@ -251,6 +252,11 @@ bench-live:
 	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/live
 	@node bench/live.mjs $(RECORD)
 	@TEST_DATABASE=postgres tools/with-postgres node bench/live.mjs $(RECORD)
+
+.PHONY: bench-stream
+bench-stream:
+	@$(MAKE) --no-print-directory -f bench/bench.mk $(B)/bench/stream
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(B)/bench/stream "sqlite:$$dir/stream.db" 5000 30
 
 .PHONY: bench-engine soak-engine
 bench-engine:

@@ -170,6 +170,7 @@ static void reference_metrics(struct buf *out)
     audit_metrics_register();
     backup_metrics_register();
     documents_metrics_register();
+    stream_metrics_register();
     metric_reference(out);
 }
 
@@ -184,6 +185,7 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
         webhooks_http_table(NULL),       auth_http_table(NULL),
         leasing_market_http_table(NULL), auth_sessions_http_table(NULL),
         documents_http_table(NULL),      paywall_http_table(NULL),
+        stream_http_table(NULL),
     };
     const struct chain_table events = leasing_chain_table(NULL);
     struct job_table jobs[SCHEDULES_TABLES_MAX];

@@ -645,11 +645,21 @@ const struct http_about service_about = {
     .license = "Apache-2.0",
 };
 
+/* Every process numbers and tells; who has no routes has nobody to tell. */
+static enum err start_stream(struct service *s, struct why *why)
+{
+    auth_init(&s->auth, s->store, &s->settings->auth, s->settings->chain.chain_id);
+    s->settings->http.authority = &s->auth.authority;
+    s->settings->http.detached_max = s->settings->stream.connections_max;
+    s->topics[0] = leasing_stream_topics();
+    s->topics[1] = ops_stream_topics();
+    return stream_start(&s->settings->stream, &s->settings->http, s->topics,
+                        sizeof s->topics / sizeof s->topics[0], s->store, &s->stream, why);
+}
+
 static enum err start_http(struct service *s, struct why *why)
 {
     s->settings->http.cache = s->cache;
-    auth_init(&s->auth, s->store, &s->settings->auth, s->settings->chain.chain_id);
-    s->settings->http.authority = &s->auth.authority;
     const struct http_table tables[] = {
         ops_http_table(&s->ops),
         ops_api_table(&s->ops),
@@ -663,6 +673,7 @@ static enum err start_http(struct service *s, struct why *why)
         documents_http_table(&s->documents),
         paywall_http_table(s->paywall),
         http_documents_table(&s->pages),
+        stream_http_table(s->stream),
     };
     _Static_assert(sizeof tables <= sizeof s->http_tables, "more room for tables");
     memcpy(s->http_tables, tables, sizeof tables);
@@ -746,6 +757,9 @@ enum err service_new(struct settings *settings, service_progress_fn progress, st
         e = start_jobs(s, why);
     }
     if (e == OK) {
+        e = start_stream(s, why);
+    }
+    if (e == OK) {
         e = start_http(s, why);
     }
     if (e != OK) {
@@ -772,7 +786,9 @@ void service_free(struct service *s)
     if (s == NULL) {
         return;
     }
+    stream_stop(s->stream);
     http_stop(s->http);
+    stream_free(s->stream);
     auth_clear(&s->auth);
     if (s->jobs != NULL) {
         jobs_stop(s->jobs);

@@ -64,6 +64,8 @@ struct service {
     char roles[ROLES_TEXT_MAX];
     struct http_table http_tables[16];
     struct http_documents pages;
+    struct stream_topics topics[2];
+    struct stream *stream;
     struct auth auth;
     struct webhooks webhooks;
     struct documents documents;

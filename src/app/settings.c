@@ -117,6 +117,7 @@ void settings_init(struct settings *s)
     add(s, "Process", service_rows, COUNT(service_rows), &s->service);
     add(s, "HTTP server", http_config_rows, http_config_row_count, &s->http);
     add(s, "Login by wallet", auth_config_rows, auth_config_row_count, &s->auth);
+    add(s, "Streams", stream_config_rows, stream_config_row_count, &s->stream);
     add(s, "Redis", cache_config_rows, cache_config_row_count, &s->cache);
     add(s, "Database", store_config_rows, store_config_row_count, &s->store);
     add(s, "Backups", backup_config_rows, backup_config_row_count, &s->backup);

@@ -23,6 +23,7 @@
 #include "kernel/paywall/paywall.h"
 #include "kernel/relay/relay.h"
 #include "kernel/store/store.h"
+#include "kernel/stream/stream.h"
 #include "kernel/webhooks/webhooks.h"
 
 struct settings_log {
@@ -69,6 +70,7 @@ struct settings {
     struct inbox_config inbox;
     struct http_config http;
     struct auth_config auth;
+    struct stream_config stream;
     struct cache_config cache;
     struct leasing_config leasing;
     struct paywall_config x402;

@@ -87,6 +87,7 @@
 #include "kernel/paywall/paywall.h"
 #include "kernel/relay/relay.h"
 #include "kernel/store/store.h"
+#include "kernel/stream/stream.h"
 
 struct leasing;
 
@@ -194,5 +195,8 @@ enum err leasing_watch(struct store_tx *tx, void *ctx, const struct relay_row *r
 
 /* leasing_audit_table has the actions that leasing records. */
 struct audit_table leasing_audit_table(void);
+
+/* leasing_stream_topics has what subscribers can listen to (leasing_stream.c). */
+struct stream_topics leasing_stream_topics(void);
 
 #endif

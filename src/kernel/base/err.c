@@ -86,6 +86,7 @@ static const struct err_row err_rows[] = {
      "The media type of the body is not supported."},
     {ERR_LENGTH_REQUIRED, "length_required", 411, false, "A Content-Length is required."},
     {ERR_RANGE, "range_not_satisfiable", 416, false, "The range is not in the file."},
+    {ERR_UPGRADE_REQUIRED, "upgrade_required", 426, false, "This is for WebSockets."},
     {ERR_RATE_LIMITED, "rate_limited", 429, true, "Too many requests: slow down."},
     {ERR_REQUEST_TIMEOUT, "request_timeout", 408, true, "The request took too long to arrive."},
     {ERR_OVERLOADED, "overloaded", 503, true, "Too much is going on: try again shortly."},

@@ -63,6 +63,7 @@ enum err {
     ERR_UNSUPPORTED_MEDIA,
     ERR_LENGTH_REQUIRED,
     ERR_RANGE, /* of a file: nothing of it is there */
+    ERR_UPGRADE_REQUIRED, /* HTTP where a WebSocket belongs */
     ERR_RATE_LIMITED,
     ERR_REQUEST_TIMEOUT,
     ERR_OVERLOADED, /* more requests at once than we take */

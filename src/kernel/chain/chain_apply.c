@@ -479,6 +479,7 @@ enum err chain_apply(struct store_tx *tx, void *ctx, struct why *why)
     }
     if (e == OK) {
         store_notify(tx, "chain");
+        store_notify(tx, "stream"); /* what changed is told */
     }
     return e;
 }

@@ -329,6 +329,7 @@ static enum err run_rollback(struct store_tx *tx, void *ctx, struct why *why)
     }
     if (e == OK) {
         store_notify(tx, "chain");
+        store_notify(tx, "stream");      /* what changed is told */
         store_notify(tx, "chain_reorg"); /* transactions may have fallen out */
         store_notify(tx, "relay");
     }
@@ -372,6 +373,7 @@ static enum err run_halt(struct store_tx *tx, void *ctx, struct why *why)
     e = store_finish(&q, NULL, why);
     if (e == OK) {
         store_notify(tx, "chain");
+        store_notify(tx, "stream"); /* what changed is told */
         const struct turn turn = {
             .action = &actions[ACTION_HALTED],
             .outcome = AUDIT_FAILED,
@@ -514,6 +516,7 @@ static enum err run_resume(struct store_tx *tx, void *ctx, struct why *why)
     e = rewind_rows(tx, r->chain_id, &fork, &changes, why);
     if (e == OK) {
         store_notify(tx, "chain");
+        store_notify(tx, "stream"); /* what changed is told */
         store_notify(tx, "chain_poke");
         store_notify(tx, "chain_reorg"); /* transactions may have fallen out */
         store_notify(tx, "relay");

@@ -218,6 +218,7 @@ static enum err run_retry(struct store_tx *tx, void *ctx, struct why *why)
     }
     if (e == OK) {
         store_notify(tx, "chain");
+        store_notify(tx, "stream"); /* what changed is told */
     }
     return e;
 }

@@ -47,6 +47,20 @@ static enum err refuse_stranger(const struct http_call *call, struct why *why)
                        : "Send Authorization: Bearer with a valid API key or access token.");
 }
 
+enum err http_identify(const struct http_config *config, struct arena *arena, struct slice token,
+                       struct http_caller *out, struct why *why)
+{
+    if (is_operator_token(token, &config->operator_token)) {
+        *out = (struct http_caller){.principal = SLICE_LIT("operator"),
+                                    .roles = HTTP_ROLE_ADMIN | HTTP_ROLE_OPERATOR};
+        return OK;
+    }
+    if (!config->authority) {
+        return why_set(why, ERR_UNAUTHENTICATED, NULL, "%s", err_sentence(ERR_UNAUTHENTICATED));
+    }
+    return config->authority->identify(config->authority->ctx, arena, token, out, why);
+}
+
 /* Fills in who calls. Without credentials it is nobody. */
 static enum err look_up(struct http_request *req, struct why *why)
 {
@@ -63,18 +77,9 @@ static enum err look_up(struct http_request *req, struct why *why)
         return refuse_stranger(call, why);
     }
     struct slice token = slice_sub(sent, scheme.len, sent.len - scheme.len);
-    if (is_operator_token(token, &config->operator_token)) {
-        call->principal = SLICE_LIT("operator");
-        call->roles = HTTP_ROLE_ADMIN | HTTP_ROLE_OPERATOR;
-        return OK;
-    }
-    if (!config->authority) {
-        return refuse_stranger(call, why);
-    }
     struct why reason = {.err = OK};
-    enum err e =
-        config->authority->identify(config->authority->ctx, call->req, token, &caller, &reason);
-    if (e == ERR_UNAUTHENTICATED && call->route->flags & HTTP_OPERATOR) {
+    enum err e = http_identify(config, call->req, token, &caller, &reason);
+    if (e == ERR_UNAUTHENTICATED && (call->route->flags & HTTP_OPERATOR || !config->authority)) {
         return refuse_stranger(call, why);
     }
     if (e) {
@@ -91,6 +96,19 @@ static enum err refuse_role(unsigned roles, struct http_call *call, struct why *
     struct slice text = http_roles_text(call->req, roles);
     return why_set(why, ERR_FORBIDDEN, NULL, "This takes a caller with one of the roles %.*s.",
                    SLICE_ARG(text));
+}
+
+/* Without a token configured, who works on this machine is an operator; a page never is. */
+static bool is_operator_by_place(const struct http_request *req)
+{
+    return secret_len(&req->server->config.operator_token) == 0 &&
+           http_header(&req->call, "Origin").len == 0 && is_this_machine(req->call.client);
+}
+
+unsigned http_roles_admitted(const struct http_call *call)
+{
+    bool by_place = call->principal.len == 0 && is_operator_by_place(http_request_of(call));
+    return call->roles | (by_place ? (unsigned)HTTP_ROLE_OPERATOR : 0);
 }
 
 static enum err admit_operator(const struct http_request *req, struct why *why)

@@ -74,7 +74,7 @@ enum err http_config_check(const struct http_config *config, struct why *why)
     return e ? e : http_exempt_check(config->rate_exempt, why);
 }
 
-static bool allows(const struct http_cors *cors, struct slice origin)
+bool http_cors_allows(const struct http_cors *cors, struct slice origin)
 {
     bool allowed = cors->any;
     for (size_t i = 0; i < cors->count; i++) {
@@ -97,7 +97,7 @@ size_t http_cors_headers(struct http_request *req, struct http_param out[HTTP_CO
     if (cors->count > 0) {
         put(out, &count, "Vary", SLICE_LIT("Origin"));
     }
-    if (origin.len == 0 || !allows(cors, origin)) {
+    if (origin.len == 0 || !http_cors_allows(cors, origin)) {
         return count;
     }
     put(out, &count, "Access-Control-Allow-Origin", cors->any ? SLICE_LIT("*") : origin);

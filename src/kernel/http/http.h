@@ -113,6 +113,11 @@
  * when its answer has left. MHD's own buffer, in which headers and body arrived, is not ours to
  * wipe.
  *
+ * Long-lived connections: the handler of a route with HTTP_DETACHES may take the socket of its
+ * connection (http_detach) when everything that is asked of a request has been looked at: framing,
+ * limit, caller, query. From then on the socket is the handler's, which answers on it itself;
+ * the connection does not count here any more and no deadline of this server is on it.
+ *
  * Answers that can never change (call->final, of routes with HTTP_MAY_BE_FINAL) are kept in Redis
  * under path and query, and given from there.
  *
@@ -209,6 +214,7 @@ struct http_call {
     void *toll;               /* of a route that costs something: the state of its cashier */
     struct slice etag;        /* GET: strong validator without quotes, "" for none */
     bool final;               /* HTTP_MAY_BE_FINAL: this answer is true for ever */
+    bool detached;            /* by http_detach: there is no answer of ours */
     struct slice location;    /* 201/202: Location header */
     struct json_out *details; /* failures: set by http_details */
     struct buf *details_buf_;
@@ -230,6 +236,7 @@ enum http_flags {
     HTTP_MAY_BE_FINAL = 1 << 7,   /* GET: some answers can never change (call->final) */
     HTTP_UPLOAD = 1 << 8,         /* POST: takes a file, see "Uploads" */
     HTTP_PAID = 1 << 9,           /* never free: 403 where nobody takes money for it */
+    HTTP_DETACHES = 1 << 10,      /* GET: the handler may take the socket (http_detach) */
 };
 
 enum http_role {
@@ -347,7 +354,7 @@ struct http_config {
     uint64_t uploads_max;
     uint64_t uploads_per_client_max;
     const char *upload_dir; /* not a row: where files are while they arrive */
-    bool rate_tiers;     /* limits by caller and operation */
+    bool rate_tiers;        /* limits by caller and operation */
     const char *rate_exempt;
     bool access_log;
     bool gzip;
@@ -355,7 +362,8 @@ struct http_config {
     bool auth_required;                     /* what changes something needs a caller */
     const struct http_authority *authority; /* not a row: who knows callers, or NULL */
     const struct http_cashier *cashier;     /* not a row: who takes money, or NULL */
-    struct cache *cache; /* not a row: counts for all processes, keeps final answers; or NULL */
+    uint64_t detached_max; /* not a row: sockets that handlers take, for the limit of descriptors */
+    struct cache *cache;   /* not a row: counts for all processes, keeps final answers; or NULL */
     struct secret operator_token; /* empty: operators are who calls from this machine */
 };
 
@@ -402,7 +410,40 @@ unsigned http_role_parse(struct slice name);
 /* http_roles_text returns the names of roles, apart by commas. Owns: the arena. */
 struct slice http_roles_text(struct arena *arena, unsigned roles);
 
+/*
+ * http_identify finds out who sends a token: the operator, or a caller that the authority knows.
+ * Owns: the arena. Errors: ERR_UNAUTHENTICATED, those of the authority's store.
+ */
+enum err http_identify(const struct http_config *config, struct arena *arena, struct slice token,
+                       struct http_caller *out, struct why *why) ERR_CHECKED;
+
 /* ---- for handlers ---- */
+
+#define HTTP_CLIENT_KEY_BYTES 16
+
+struct http_detached {
+    int fd;                                    /* non-blocking; the handler's from now on */
+    uint8_t client_key[HTTP_CLIENT_KEY_BYTES]; /* whom limits count: an IPv4 address, an IPv6 /64 */
+    struct slice headers; /* lines that every answer of ours has, for the one that is written */
+};
+
+/*
+ * http_detach takes the connection's socket out of this server's hands, with the headers that the
+ * handler's own answer begins with behind its status line: request id, security, CORS. The handler
+ * returns OK then. Owns: the caller, `fd`; the request's arena, the headers. Errors: ERR_IO.
+ */
+enum err http_detach(struct http_call *call, struct http_detached *out,
+                     struct why *why) ERR_CHECKED;
+/*
+ * http_roles_admitted returns the roles of the caller for things that have a policy of their own:
+ * those of the principal, or an operator's for whom HTTP_OPERATOR takes without credentials.
+ */
+unsigned http_roles_admitted(const struct http_call *call);
+/*
+ * http_origin_is_welcome says whether a page may open what browsers do not ask for first (a
+ * WebSocket): there is no Origin, it is the server's own, or one of http.cors_origins.
+ */
+bool http_origin_is_welcome(const struct http_call *call);
 
 /* http_param returns a path parameter; it exists by construction of the route (ASSERT). */
 struct slice http_param(const struct http_call *call, const char *name);

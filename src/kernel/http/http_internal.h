@@ -216,6 +216,8 @@ struct http_cors {
 /* http_cors_parse reads http.cors_origins. Errors: ERR_CONFIG. */
 enum err http_cors_parse(struct arena *arena, const char *text, struct http_cors *out,
                          struct why *why) ERR_CHECKED;
+/* http_cors_allows says whether an origin is in the list. */
+bool http_cors_allows(const struct http_cors *cors, struct slice origin);
 /* http_cors_headers writes what the answer tells browsers, and says how many headers that are. */
 size_t http_cors_headers(struct http_request *req, struct http_param out[HTTP_CORS_HEADERS_MAX]);
 
@@ -294,6 +296,11 @@ void http_serve(struct http_request *req);
 enum err http_identify(struct http_request *req, struct why *why) ERR_CHECKED;
 /* http_admit says whether he may. Errors: ERR_UNAUTHENTICATED, ERR_FORBIDDEN. */
 enum err http_admit(struct http_request *req, struct why *why) ERR_CHECKED;
+
+/* ---- detach.c ---- */
+
+/* http_request_of returns the request that a call belongs to. */
+struct http_request *http_request_of(const struct http_call *call);
 
 /* ---- limit.c ---- */
 

@@ -279,6 +279,10 @@ static bool add_optional(struct http_request *req, struct MHD_Response *response
     if (a->status == 401) {
         good = good && add_header(response, "WWW-Authenticate", "Bearer");
     }
+    if (a->status == 426) {
+        good = good && add_header(response, "Upgrade", "websocket") &&
+               add_header(response, "Sec-WebSocket-Version", "13");
+    }
     if (a->gzipped) {
         good = good && add_header(response, "Content-Encoding", "gzip");
     }
@@ -592,7 +596,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
         }
         return req->state == HTTP_BODY ? on_whole(req) : send_answer(req);
     case HTTP_ANSWERED:
-        return send_answer(req);
+        /* The descriptor is a dummy by now: MHD closes it. */
+        return req->call.detached ? MHD_NO : send_answer(req);
     case HTTP_AT_HEAD:
     case HTTP_QUEUED:
     case HTTP_SENT:

@@ -91,7 +91,8 @@ static void fit_descriptors(struct http_server *server)
 {
     struct rlimit limit;
     size_t want = (size_t)server->config.connections_max;
-    size_t other = HTTP_DESCRIPTORS_OTHER + (size_t)server->config.uploads_max;
+    size_t other = HTTP_DESCRIPTORS_OTHER + (size_t)server->config.uploads_max +
+                   (size_t)server->config.detached_max;
     server->conns.count_max = want;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
         return;
@@ -104,7 +105,10 @@ static void fit_descriptors(struct http_server *server)
             limit.rlim_cur = before;
         }
     }
-    size_t room = limit.rlim_cur > other * 2 ? limit.rlim_cur - other : other;
+    /* Sockets that handlers take come out of the same: at least half is for requests. */
+    size_t half = limit.rlim_cur / 2;
+    size_t left = limit.rlim_cur > other ? limit.rlim_cur - other : 0;
+    size_t room = left > half ? left : half;
     if (room < want) {
         server->conns.count_max = room;
         LOG(LOG_WARN, "http.connections_limited", log_u64("connections_max", want),

@@ -52,7 +52,7 @@ static void run_free(struct http_request *req)
     enum err e = req->call.route->handler(&req->call, &why);
     if (e) {
         fail(req, e, &why);
-    } else {
+    } else if (!req->call.detached) {
         http_reply_success(req);
     }
 }

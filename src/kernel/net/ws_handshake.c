@@ -9,7 +9,6 @@
 /* RFC 6455, section 1.3. */
 #define ACCEPT_GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 #define SHA1_BYTES 20
-#define ACCEPT_TEXT_MAX 29
 
 /* ---- what is asked ---- */
 
@@ -104,14 +103,14 @@ enum err ws_request_write(struct arena *arena, const char *url, const char *key,
 
 /* ---- what is answered ---- */
 
-static void expected_accept(const char *key, char out[ACCEPT_TEXT_MAX])
+void ws_accept_format(struct slice key, char out[WS_ACCEPT_TEXT_MAX])
 {
     char joined[WS_KEY_TEXT_MAX + sizeof ACCEPT_GUID];
     uint8_t digest[SHA1_BYTES];
-    int len = snprintf(joined, sizeof joined, "%s%s", key, ACCEPT_GUID);
+    int len = snprintf(joined, sizeof joined, "%.*s%s", SLICE_ARG(key), ACCEPT_GUID);
     ASSERT(len > 0 && (size_t)len < sizeof joined);
     ASSERT(EVP_Digest(joined, (size_t)len, digest, NULL, EVP_sha1(), NULL) == 1);
-    ASSERT(EVP_EncodeBlock((uint8_t *)out, digest, SHA1_BYTES) == ACCEPT_TEXT_MAX - 1);
+    ASSERT(EVP_EncodeBlock((uint8_t *)out, digest, SHA1_BYTES) == WS_ACCEPT_TEXT_MAX - 1);
 }
 
 /* The length of a head with the empty line that ends it; 0: it has not ended. */
@@ -211,8 +210,8 @@ enum err ws_answer_read(struct slice bytes, const char *key, size_t *out_used, s
     }
     struct slice rest = slice_sub(bytes, 0, len);
     struct seen seen = {0};
-    char accept[ACCEPT_TEXT_MAX];
-    expected_accept(key, accept);
+    char accept[WS_ACCEPT_TEXT_MAX];
+    ws_accept_format(slice_text(key), accept);
     enum err e = read_status(next_line(&rest), why);
     for (struct slice line; e == OK && (line = next_line(&rest)).len > 0;) {
         struct slice name;

@@ -1,6 +1,6 @@
 /*
  * ws_handshake.h: the opening handshake of a WebSocket (RFC 6455, section 4), client side, as bytes
- * without a network.
+ * without a network. The server side shares the accept of a key (kernel/stream).
  *
  * An answer is believed only if it upgrades: status 101, "Upgrade: websocket", "Connection" with
  * the token "upgrade", and the one Sec-WebSocket-Accept that belongs to our key. Extensions and
@@ -19,9 +19,13 @@
 /* Random bytes of a key, and the text that is sent for them. */
 #define WS_NONCE_BYTES 16
 #define WS_KEY_TEXT_MAX 25
+#define WS_ACCEPT_TEXT_MAX 29
 
 /* ws_key_format writes the key of a handshake and a NUL. */
 void ws_key_format(const uint8_t nonce[WS_NONCE_BYTES], char out[WS_KEY_TEXT_MAX]);
+
+/* ws_accept_format writes the Sec-WebSocket-Accept that belongs to a key (24 bytes), and a NUL. */
+void ws_accept_format(struct slice key, char out[WS_ACCEPT_TEXT_MAX]);
 
 /*
  * ws_request_write appends the request for a URL (ws:// or wss://). `http_url` gets the URL that

@@ -18,6 +18,7 @@
 #include "kernel/relay/relay.h"
 #include "kernel/rpc/rpc.h"
 #include "kernel/store/store_lease.h"
+#include "kernel/stream/stream.h"
 
 /* So many wallets are looked after. */
 #define OPS_WALLETS_MAX 64
@@ -94,5 +95,8 @@ void ops_leases_json(struct json_out *j, const struct store_lease_row *rows, siz
 struct audit_table ops_audit_table(void);
 /* ops_jobs_audit_table has those of ops_jobs_http_table. */
 struct audit_table ops_jobs_audit_table(void);
+
+/* ops_stream_topics has what subscribers can hear of the relay and the chain (ops_stream.c). */
+struct stream_topics ops_stream_topics(void);
 
 #endif

@@ -94,6 +94,7 @@ enum err relay_tell_all(const struct relay *relay, struct store_tx *tx,
         return OK;
     }
     store_notify(tx, "relay_state");
+    store_notify(tx, "stream"); /* what changed is told */
     enum err e = relay_audit_states(tx, told->arena, told->rows, told->count, why);
     if (e == OK && relay->watch != NULL) {
         e = relay->watch(tx, relay->watch_ctx, told->rows, told->count, why);

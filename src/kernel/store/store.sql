@@ -43,11 +43,19 @@ SELECT set_config('freehold.undo', '', true);
 
 -- statement: store_undo_mark
 -- doc: says to the triggers of other tables that the undo log is being replayed
+-- sqlite
 INSERT INTO undo_log (chain_id, block_number, statement) VALUES (-1, 0, 'replay');
+-- postgres
+WITH told AS (SELECT set_config('freehold.replay', '1', true))
+INSERT INTO undo_log (chain_id, block_number, statement) SELECT -1, 0, 'replay' FROM told;
 
 -- statement: store_undo_unmark
 -- doc: ends what store_undo_mark began, before anybody else can see it
+-- sqlite
 DELETE FROM undo_log WHERE chain_id = -1;
+-- postgres
+WITH told AS (SELECT set_config('freehold.replay', '', true))
+DELETE FROM undo_log USING told WHERE chain_id = -1;
 
 -- statement: store_undo_add
 -- doc: writes down the inverse of a change that no trigger sees
