@@ -9,8 +9,8 @@
 
 /* What callers send and what an answer is incomplete without, of ours and of x402 (2 and 1). */
 #define REQUEST_HEADERS                                                                            \
-    "Authorization, Content-Type, Idempotency-Key, If-None-Match, PAYMENT-SIGNATURE, Range, "      \
-    "X-PAYMENT, X-Request-Id"
+    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, "                 \
+    "PAYMENT-SIGNATURE, Range, X-PAYMENT, X-Request-Id"
 #define ANSWER_HEADERS                                                                             \
     "Content-Disposition, ETag, Idempotency-Replayed, Location, PAYMENT-REQUIRED, "                \
     "PAYMENT-RESPONSE, Retry-After, WWW-Authenticate, X-PAYMENT-RESPONSE, X-RateLimit-Limit, "     \

@@ -54,7 +54,8 @@
  * does not read (1013; he resumes from his number). Frames are masked, text is UTF-8, no extension
  * is spoken. A page of an origin that http.cors_origins does not have opens no WebSocket (403). A
  * client who is silent for stream.ping_interval is pinged, and dropped after stream.pong_timeout
- * more. Connections end after stream.session_max (1000), so that credentials are shown again.
+ * more. Who is known is looked up again every stream.recheck_interval, and a key that is revoked
+ * ends its connections (1008). All end after stream.session_max (1000).
  *
  * Threads: the feed (database) and the loop (sockets, an epoll set). Connections and subscriptions
  * are the loop's alone; feed and HTTP workers give it items in a list. A subscription is read by
@@ -104,6 +105,7 @@ struct stream_config {
     int64_t pong_usec;
     int64_t close_usec;
     int64_t session_usec;
+    int64_t recheck_usec;
     int64_t poll_usec;
     int64_t retention_usec;
     uint64_t messages_max;

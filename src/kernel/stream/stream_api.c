@@ -88,6 +88,17 @@ static void set_options(int fd, const struct stream_config *config)
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 }
 
+/* HTTP has found it valid; it is looked at again while the connection lasts. */
+static void keep_token(const struct http_call *call, struct stream_item *item)
+{
+    struct slice sent = http_header(call, "Authorization");
+    struct slice scheme;
+    struct slice token;
+    if (call->principal.len > 0 && slice_cut(sent, ' ', &scheme, &token)) {
+        secret_init(&item->token, token.ptr, token.len);
+    }
+}
+
 /* Takes the socket, and gives it to the loop with the answer that it begins with. */
 static enum err hand_over(struct http_call *call, struct stream *s, struct stream_item *item,
                           const char *head, struct why *why)
@@ -110,6 +121,7 @@ static enum err hand_over(struct http_call *call, struct stream *s, struct strea
     set_options(taken.fd, s->config);
     item->fd = taken.fd;
     item->roles = http_roles_admitted(call);
+    keep_token(call, item);
     memcpy(item->client_key, taken.client_key, sizeof item->client_key);
     item->first = stream_message_new("", NULL, buf_slice(&answer));
     if (!stream_list_put(&s->to_loop, item)) {

@@ -339,6 +339,7 @@ void stream_conn_free(struct stream_conn *conn)
         mem_free(conn->queue);
     }
     stream_reader_clear(&conn->reader);
+    secret_clear(&conn->token);
     (void)close(conn->fd);
     mem_free(conn);
 }
@@ -448,6 +449,9 @@ void stream_conn_look(struct stream_conn *conn, int64_t now)
         stream_conn_close(conn, STREAM_NORMAL, "the session is over: come again");
         return;
     }
+    if (secret_len(&conn->token) > 0 && now - conn->checked_usec >= c->recheck_usec) {
+        stream_conn_auth(conn, true);
+    }
     bool asked = conn->pinged_usec >= conn->heard_usec;
     if (conn->events) { /* is not asked: TCP finds out whether it takes what it gets */
         if (now - conn->pinged_usec >= c->ping_usec) {
@@ -465,9 +469,28 @@ void stream_conn_look(struct stream_conn *conn, int64_t now)
 
 /* ---- the feed's answers ---- */
 
-void stream_conn_ask(struct stream_conn *conn, const struct stream_item *from)
+static void ask(struct stream_conn *conn, struct stream_item *item)
 {
     struct stream *s = conn->stream;
+    conn->asking++;
+    if (!stream_list_put(&s->to_feed, item)) {
+        stream_item_free(item); /* we stop: it is about to be closed */
+        return;
+    }
+    store_wake(s->store, STREAM_CHANNEL);
+}
+
+void stream_conn_auth(struct stream_conn *conn, bool again)
+{
+    struct stream_item *item = stream_item_new(STREAM_ITEM_AUTH, conn->id);
+    secret_init(&item->token, secret_bytes(&conn->token), secret_len(&conn->token));
+    item->again = again;
+    conn->checked_usec = clock_mono_usec();
+    ask(conn, item);
+}
+
+void stream_conn_ask(struct stream_conn *conn, const struct stream_item *from)
+{
     struct stream_item *item = stream_item_new(STREAM_ITEM_SUBSCRIBE, conn->id);
     item->events = from->events;
     item->has_from = from->has_from;
@@ -483,12 +506,7 @@ void stream_conn_ask(struct stream_conn *conn, const struct stream_item *from)
         conn->subs = sub;
         conn->sub_count++;
     }
-    conn->asking++;
-    if (!stream_list_put(&s->to_feed, item)) {
-        stream_item_free(item);
-        return;
-    }
-    store_wake(s->store, STREAM_CHANNEL);
+    ask(conn, item);
 }
 
 static void join(struct stream_conn *conn, const struct stream_join *joined)

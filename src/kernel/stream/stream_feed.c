@@ -403,12 +403,15 @@ static void answer_auth(struct stream *s, const struct stream_item *asked)
     arena_init(&arena, 1024);
     struct slice token = slice_of(secret_bytes(&asked->token), secret_len(&asked->token));
     enum err e = http_identify(s->http, &arena, token, &caller, &why);
-    if (e == OK) {
+    if (e == OK && asked->again) {
+        answer->authenticated = true;
+        answer->roles = caller.roles;
+    } else if (e == OK) {
         const struct who who = {caller.principal, http_roles_text(&arena, caller.roles)};
         answer->authenticated = true;
         answer->roles = caller.roles;
         stream_item_add(answer, said("authenticated", NULL, &arena, who_members, &who));
-    } else {
+    } else if (e == ERR_UNAUTHENTICATED || !asked->again) { /* else it is looked at again */
         stream_item_add(answer, stream_message_error(e, &why, NULL));
         answer->close_code = e == ERR_UNAUTHENTICATED ? STREAM_POLICY : STREAM_TRY_LATER;
     }

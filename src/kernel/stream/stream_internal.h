@@ -90,7 +90,8 @@ struct stream_item {
     unsigned roles;               /* CONN, SUBSCRIBE; ANSWER to AUTH */
     bool authenticated;           /* ANSWER to AUTH */
     unsigned close_code;          /* ANSWER: 0, or the connection ends after the messages */
-    struct secret token;          /* AUTH */
+    struct secret token;          /* AUTH; CONN: of its header, or empty */
+    bool again;                   /* AUTH: he was known before; nothing is said when he still is */
     /* SUBSCRIBE: where to go on. */
     bool has_from;
     uint64_t from; /* number of the only topic; with `events` a position of all */
@@ -161,7 +162,9 @@ struct stream_conn {
     bool close_heard;
     struct stream_conn *next_dirty;
     unsigned roles;
-    uint32_t asking; /* items that are with the feed */
+    uint32_t asking;     /* items that are with the feed */
+    struct secret token; /* that he is known by; empty for nobody known */
+    int64_t checked_usec;
     uint64_t sub_count;
     struct stream_sub *subs;
     struct stream_client *client;
@@ -197,6 +200,8 @@ void stream_conn_look(struct stream_conn *conn, int64_t now_usec);
 void stream_conn_answer(struct stream_conn *conn, struct stream_item *item);
 /* stream_conn_ask asks the feed for topics. */
 void stream_conn_ask(struct stream_conn *conn, const struct stream_item *from);
+/* stream_conn_auth asks the feed who has the connection's token. */
+void stream_conn_auth(struct stream_conn *conn, bool again);
 /* stream_conn_free closes the socket and frees. */
 void stream_conn_free(struct stream_conn *conn);
 /* stream_conn_unsubscribe leaves a topic; false when it was not in it. */

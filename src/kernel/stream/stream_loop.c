@@ -88,6 +88,10 @@ static struct stream_conn *conn_new(struct stream *s, const struct stream_item *
     conn->queue = conn->few;
     conn->queue_cap = STREAM_FEW;
     conn->client = client_take(s, item->client_key);
+    conn->checked_usec = now;
+    if (secret_len(&item->token) > 0) {
+        secret_init(&conn->token, secret_bytes(&item->token), secret_len(&item->token));
+    }
     count_conn(conn, 1);
     return conn;
 }

@@ -107,14 +107,12 @@ static enum err authenticate(struct stream_conn *conn, const struct json *said, 
     if (e != OK) {
         return e;
     }
-    struct stream_item *item = stream_item_new(STREAM_ITEM_AUTH, conn->id);
-    secret_init(&item->token, token.ptr, token.len);
-    conn->asking++;
-    if (!stream_list_put(&conn->stream->to_feed, item)) {
-        stream_item_free(item);
-        return OK; /* it is about to be closed */
+    if (token.len == 0) {
+        return why_set(why, ERR_INVALID_FIELD, "token", "The token is empty.");
     }
-    store_wake(conn->stream->store, STREAM_CHANNEL);
+    secret_clear(&conn->token);
+    secret_init(&conn->token, token.ptr, token.len);
+    stream_conn_auth(conn, false);
     return OK;
 }
 

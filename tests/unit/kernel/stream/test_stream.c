@@ -60,6 +60,7 @@ static void open_site(struct site *s)
                                        .pong_usec = 60000 * MSEC,
                                        .close_usec = 500 * MSEC,
                                        .session_usec = 60000 * MSEC,
+                                       .recheck_usec = 20 * MSEC,
                                        .poll_usec = 50 * MSEC,
                                        .retention_usec = 60000 * MSEC,
                                        .messages_max = 10000,
