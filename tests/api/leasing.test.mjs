@@ -737,6 +737,25 @@ test('the ledger holds what the marketplace holds', async () => {
     assert.equal(sum, await api.stableOf(contracts.marketplace));
 });
 
+test('applied events are listed newest first, by cursor, as the chain has them', async () => {
+    const events = [];
+    for (let cursor = ''; cursor !== null;) {
+        const page = await api.send('GET', `${V1}/blockchain/events?limit=50${cursor && `&cursor=${cursor}`}`);
+        assert.equal(page.status, 200);
+        events.push(...page.data);
+        cursor = page.nextCursor;
+    }
+    assert.ok(events.length > 50, 'more than a page');
+    const place = (e) => e.blockNumber * 1e6 + e.logIndex;
+    assert.ok(events.every((e, i) => i === 0 || place(e) < place(events[i - 1])));
+    for (const event of events.slice(0, 10)) {
+        const receipt = await api.provider.getTransactionReceipt(event.transactionHash);
+        const log = receipt.logs.find(({ index }) => index === event.logIndex);
+        assert.equal(log.address, event.contractAddress);
+        assert.equal(receipt.blockHash, event.blockHash);
+    }
+});
+
 test('nothing went wrong inside', () => {
     const lines = api.daemon.log.split('\n').filter((l) => /"level":"(error|broken)"/.test(l));
     assert.deepEqual(lines, []);
