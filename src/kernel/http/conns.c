@@ -28,6 +28,8 @@
 #define DRAIN_TICK_USEC 5000
 /* A connection this young may have its first request in flight when the server stops. */
 #define FIRST_GRACE_USEC 200000
+/* How long a body whose end is missing is waited for when the client has closed. */
+#define LEFT_GRACE_USEC 1000000
 #define BACKLOG 1024
 
 static const char *const phase_names[] = {
@@ -207,6 +209,7 @@ static enum err record_add(struct http_server *server, int fd, const union addre
     conn->server = server;
     conn->request = NULL;
     conn->served = false;
+    conn->ended_word = 0;
     conn->client = client;
     memcpy(conn->client_key, key, sizeof conn->client_key);
     conn->fd = fd;
@@ -332,6 +335,23 @@ static bool is_unused(const struct http_conn *conn, enum http_phase phase, int64
            recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
+/*
+ * The client has left in the middle of a body, of which MHD waits for the rest all the same. One
+ * that has sent the whole and closed his side looks like that for as long as MHD needs to see it.
+ */
+static bool has_left(struct http_conn *conn, uint64_t word, int64_t now_usec)
+{
+    uint8_t byte;
+    ssize_t got = recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    bool ended = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+    if (!ended || conn->ended_word != word) {
+        conn->ended_word = ended ? word : 0;
+        conn->ended_usec = now_usec;
+        return false;
+    }
+    return now_usec - conn->ended_usec >= LEFT_GRACE_USEC;
+}
+
 static void sweep(struct http_server *server)
 {
     struct http_conns *c = &server->conns;
@@ -342,7 +362,8 @@ static void sweep(struct http_server *server)
         uint64_t word = atomic_load(&conn->word);
         if (word_deadline(word) <= now) {
             doom_late(conn, word);
-        } else if (draining && is_unused(conn, word_phase(word), now)) {
+        } else if ((word_phase(word) == HTTP_PHASE_BODY && has_left(conn, word, now)) ||
+                   (draining && is_unused(conn, word_phase(word), now))) {
             doom(conn, word);
         }
     }

@@ -7,7 +7,7 @@
  *   thread, which runs the handler and resumes the connection with the answer. A blocking handler
  *   therefore holds one worker, never the I/O threads. When all workers are busy and the queue is
  *   full the answer is 503 with Retry-After at once. One more thread, the keeper, accepts
- *   connections and closes those that are past a deadline.
+ *   connections and closes those that are past a deadline, or whose client left in mid-body.
  *
  * Hardening (on top of MHD's parser): exactly one Host, at most one Content-Length, none
  * together with Transfer-Encoding, no folded header lines, no bare line feeds (400 and close);

@@ -380,6 +380,8 @@ struct http_conn {
     int fd;
     bool served;           /* a request before; I/O thread only */
     _Atomic uint64_t word; /* deadline in microseconds << 3 | phase */
+    uint64_t ended_word;   /* keeper only: `word` when the client was seen to have closed, or 0 */
+    int64_t ended_usec;    /* keeper only: when that was */
     int64_t accepted_usec;
     uint8_t client_key[16];
     char address[INET6_ADDRSTRLEN];
