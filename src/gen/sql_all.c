@@ -249,6 +249,10 @@ extern const struct store_statement leasing_chain_sales_sql_put;
 extern const struct store_statement leasing_chain_sales_sql_update;
 extern const struct store_statement leasing_chain_sql_type_activate;
 extern const struct store_statement leasing_chain_sql_type_put;
+extern const struct store_statement leasing_claims_signed_sql_get;
+extern const struct store_statement leasing_claims_signed_sql_intent;
+extern const struct store_statement leasing_claims_signed_sql_take;
+extern const struct store_statement leasing_daily_sql_rounds;
 extern const struct store_statement leasing_dues_sql_clear;
 extern const struct store_statement leasing_dues_sql_list;
 extern const struct store_statement leasing_dues_sql_of_lease;
@@ -280,6 +284,10 @@ extern const struct store_statement leasing_links_sql_lease_has;
 extern const struct store_statement leasing_links_sql_leases_clear;
 extern const struct store_statement leasing_links_sql_offers_clear;
 extern const struct store_statement leasing_links_sql_types_clear;
+extern const struct store_statement leasing_portfolio_sql_claims;
+extern const struct store_statement leasing_portfolio_sql_leases;
+extern const struct store_statement leasing_portfolio_sql_sale_bids;
+extern const struct store_statement leasing_portfolio_sql_tokens_at;
 extern const struct store_statement leasing_reconcile_sql_balances;
 extern const struct store_statement leasing_reconcile_sql_holders;
 extern const struct store_statement leasing_reconcile_sql_lost_assets;
@@ -308,6 +316,20 @@ extern const struct store_statement leasing_sales_sql_request_claim;
 extern const struct store_statement leasing_sales_sql_request_get;
 extern const struct store_statement leasing_sales_sql_request_intent;
 extern const struct store_statement leasing_sales_sql_requests_list;
+extern const struct store_statement leasing_stream_sql_asset;
+extern const struct store_statement leasing_stream_sql_assets;
+extern const struct store_statement leasing_stream_sql_bid;
+extern const struct store_statement leasing_stream_sql_bids;
+extern const struct store_statement leasing_stream_sql_lease;
+extern const struct store_statement leasing_stream_sql_leases;
+extern const struct store_statement leasing_stream_sql_offer;
+extern const struct store_statement leasing_stream_sql_offers;
+extern const struct store_statement leasing_stream_sql_sale;
+extern const struct store_statement leasing_stream_sql_sale_bid;
+extern const struct store_statement leasing_stream_sql_sale_bids;
+extern const struct store_statement leasing_stream_sql_sales;
+extern const struct store_statement leasing_sweep_sql_lease_bids;
+extern const struct store_statement leasing_sweep_sql_sale_bids;
 extern const struct store_statement leasing_watch_sql_action;
 extern const struct store_statement leasing_watch_sql_asset;
 extern const struct store_statement leasing_watch_sql_lease;
@@ -342,6 +364,12 @@ extern const struct store_statement ops_reindex_sql_undo_add;
 extern const struct store_statement ops_reindex_sql_undo_drop;
 extern const struct store_statement ops_reindex_sql_undo_first;
 extern const struct store_statement ops_reindex_sql_undo_list;
+extern const struct store_statement ops_stream_sql_chain;
+extern const struct store_statement ops_stream_sql_chains;
+extern const struct store_statement ops_stream_sql_reorg;
+extern const struct store_statement ops_stream_sql_reorgs;
+extern const struct store_statement ops_stream_sql_transaction;
+extern const struct store_statement ops_stream_sql_transactions;
 extern const struct store_statement paywall_sql_answer_find;
 extern const struct store_statement paywall_sql_answers_purge;
 extern const struct store_statement paywall_sql_open_list;
@@ -456,6 +484,18 @@ extern const struct store_statement store_sql_undo_list;
 extern const struct store_statement store_sql_undo_mark;
 extern const struct store_statement store_sql_undo_prune;
 extern const struct store_statement store_sql_undo_unmark;
+extern const struct store_statement stream_sql_changes_any;
+extern const struct store_statement stream_sql_changes_drop;
+extern const struct store_statement stream_sql_changes_take;
+extern const struct store_statement stream_sql_epoch_get;
+extern const struct store_statement stream_sql_epoch_put;
+extern const struct store_statement stream_sql_lock;
+extern const struct store_statement stream_sql_message_add;
+extern const struct store_statement stream_sql_messages_after;
+extern const struct store_statement stream_sql_messages_of;
+extern const struct store_statement stream_sql_messages_prune;
+extern const struct store_statement stream_sql_number_get;
+extern const struct store_statement stream_sql_number_put;
 extern const struct store_statement webhooks_sql_deliveries_delete;
 extern const struct store_statement webhooks_sql_deliveries_list;
 extern const struct store_statement webhooks_sql_deliveries_purge;
@@ -467,6 +507,20 @@ extern const struct store_statement webhooks_sql_endpoint_get;
 extern const struct store_statement webhooks_sql_endpoint_insert;
 extern const struct store_statement webhooks_sql_endpoint_rotate;
 extern const struct store_statement webhooks_sql_endpoints_list;
+extern const struct store_statement x402_channels_sql_charge;
+extern const struct store_statement x402_channels_sql_charge_many;
+extern const struct store_statement x402_channels_sql_claimable;
+extern const struct store_statement x402_channels_sql_claimed;
+extern const struct store_statement x402_channels_sql_claiming;
+extern const struct store_statement x402_channels_sql_commit;
+extern const struct store_statement x402_channels_sql_get;
+extern const struct store_statement x402_channels_sql_open;
+extern const struct store_statement x402_channels_sql_receivers;
+extern const struct store_statement x402_channels_sql_release;
+extern const struct store_statement x402_channels_sql_stale;
+extern const struct store_statement x402_channels_sql_sync;
+extern const struct store_statement x402_channels_sql_take;
+extern const struct store_statement x402_channels_sql_unclaimed;
 extern const struct store_statement x402_payments_sql_expire;
 extern const struct store_statement x402_payments_sql_failed;
 extern const struct store_statement x402_payments_sql_get;
@@ -494,7 +548,7 @@ static const struct store_column table_asset_types_first_fields[] = {
 };
 static const struct store_statement table_asset_types_first = {
     .name = "table_asset_types_first",
-    .id = 471,
+    .id = 525,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -532,7 +586,7 @@ static const struct store_column table_asset_types_next_fields[] = {
 };
 static const struct store_statement table_asset_types_next = {
     .name = "table_asset_types_next",
-    .id = 472,
+    .id = 526,
     .writes = false,
     .sqlite =
         "SELECT type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at\n"
@@ -557,7 +611,7 @@ static const struct store_column table_asset_types_count_fields[] = {
 };
 static const struct store_statement table_asset_types_count = {
     .name = "table_asset_types_count",
-    .id = 473,
+    .id = 527,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM asset_types",
@@ -583,7 +637,7 @@ static const struct store_column table_asset_types_insert_params[] = {
 };
 static const struct store_statement table_asset_types_insert = {
     .name = "table_asset_types_insert",
-    .id = 474,
+    .id = 528,
     .writes = true,
     .sqlite =
         "INSERT INTO asset_types (type_name, type_hash, schema, required_lease_keys, chain_id, intent_id, status, error, block_number, transaction_hash, created_at, updated_at)\n"
@@ -644,7 +698,7 @@ static const struct store_column table_assets_first_fields[] = {
 };
 static const struct store_statement table_assets_first = {
     .name = "table_assets_first",
-    .id = 475,
+    .id = 529,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -693,7 +747,7 @@ static const struct store_column table_assets_next_fields[] = {
 };
 static const struct store_statement table_assets_next = {
     .name = "table_assets_next",
-    .id = 476,
+    .id = 530,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at\n"
@@ -718,7 +772,7 @@ static const struct store_column table_assets_count_fields[] = {
 };
 static const struct store_statement table_assets_count = {
     .name = "table_assets_count",
-    .id = 477,
+    .id = 531,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM assets",
@@ -755,7 +809,7 @@ static const struct store_column table_assets_insert_params[] = {
 };
 static const struct store_statement table_assets_insert = {
     .name = "table_assets_insert",
-    .id = 478,
+    .id = 532,
     .writes = true,
     .sqlite =
         "INSERT INTO assets (asset_id, chain_id, name, description, asset_type, specifications, metadata, metadata_hash, token_name, token_symbol, total_supply, token_recipient, status, error, intent_id, contract_address, onchain_id, token_address, issuer, block_number, transaction_hash, created_at, updated_at)\n"
@@ -810,7 +864,7 @@ static const struct store_column table_audit_head_first_fields[] = {
 };
 static const struct store_statement table_audit_head_first = {
     .name = "table_audit_head_first",
-    .id = 479,
+    .id = 533,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -842,7 +896,7 @@ static const struct store_column table_audit_head_next_fields[] = {
 };
 static const struct store_statement table_audit_head_next = {
     .name = "table_audit_head_next",
-    .id = 480,
+    .id = 534,
     .writes = false,
     .sqlite =
         "SELECT single, seq, hash, sealed_at, anchor_seq, anchor_hash\n"
@@ -867,7 +921,7 @@ static const struct store_column table_audit_head_count_fields[] = {
 };
 static const struct store_statement table_audit_head_count = {
     .name = "table_audit_head_count",
-    .id = 481,
+    .id = 535,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_head",
@@ -887,7 +941,7 @@ static const struct store_column table_audit_head_insert_params[] = {
 };
 static const struct store_statement table_audit_head_insert = {
     .name = "table_audit_head_insert",
-    .id = 482,
+    .id = 536,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_head (single, seq, hash, sealed_at, anchor_seq, anchor_hash)\n"
@@ -904,7 +958,7 @@ static const struct store_statement table_audit_head_insert = {
 
 static const struct store_statement table_audit_head_clear = {
     .name = "table_audit_head_clear",
-    .id = 483,
+    .id = 537,
     .writes = true,
     .sqlite =
         "DELETE FROM audit_head",
@@ -942,7 +996,7 @@ static const struct store_column table_audit_log_first_fields[] = {
 };
 static const struct store_statement table_audit_log_first = {
     .name = "table_audit_log_first",
-    .id = 484,
+    .id = 538,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -982,7 +1036,7 @@ static const struct store_column table_audit_log_next_fields[] = {
 };
 static const struct store_statement table_audit_log_next = {
     .name = "table_audit_log_next",
-    .id = 485,
+    .id = 539,
     .writes = false,
     .sqlite =
         "SELECT id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash\n"
@@ -1007,7 +1061,7 @@ static const struct store_column table_audit_log_count_fields[] = {
 };
 static const struct store_statement table_audit_log_count = {
     .name = "table_audit_log_count",
-    .id = 486,
+    .id = 540,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM audit_log",
@@ -1034,7 +1088,7 @@ static const struct store_column table_audit_log_insert_params[] = {
 };
 static const struct store_statement table_audit_log_insert = {
     .name = "table_audit_log_insert",
-    .id = 487,
+    .id = 541,
     .writes = true,
     .sqlite =
         "INSERT INTO audit_log (id, created_at, actor_kind, actor, action, subject, outcome, details, request_id, job_id, transaction_id, seq, hash)\n"
@@ -1082,7 +1136,7 @@ static const struct store_column table_auth_keys_first_fields[] = {
 };
 static const struct store_statement table_auth_keys_first = {
     .name = "table_auth_keys_first",
-    .id = 488,
+    .id = 542,
     .writes = false,
     .sqlite =
         "SELECT key_id, name, secret_hash, roles, created_by, created_at, expires_at, revoked_at, used_at\n"
@@ -1117,7 +1171,7 @@ static const struct store_column table_auth_keys_next_fields[] = {
 };
 static const struct store_statement table_auth_keys_next = {
     .name = "table_auth_keys_next",
-    .id = 489,
+    .id = 543,
     .writes = false,
     .sqlite =
         "SELECT key_id, name, secret_hash, roles, created_by, created_at, expires_at, revoked_at, used_at\n"
@@ -1142,7 +1196,7 @@ static const struct store_column table_auth_keys_count_fields[] = {
 };
 static const struct store_statement table_auth_keys_count = {
     .name = "table_auth_keys_count",
-    .id = 490,
+    .id = 544,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_keys",
@@ -1165,7 +1219,7 @@ static const struct store_column table_auth_keys_insert_params[] = {
 };
 static const struct store_statement table_auth_keys_insert = {
     .name = "table_auth_keys_insert",
-    .id = 491,
+    .id = 545,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_keys (key_id, name, secret_hash, roles, created_by, created_at, expires_at, revoked_at, used_at)\n"
@@ -1202,7 +1256,7 @@ static const struct store_column table_auth_nonces_first_fields[] = {
 };
 static const struct store_statement table_auth_nonces_first = {
     .name = "table_auth_nonces_first",
-    .id = 492,
+    .id = 546,
     .writes = false,
     .sqlite =
         "SELECT nonce, expires_at\n"
@@ -1230,7 +1284,7 @@ static const struct store_column table_auth_nonces_next_fields[] = {
 };
 static const struct store_statement table_auth_nonces_next = {
     .name = "table_auth_nonces_next",
-    .id = 493,
+    .id = 547,
     .writes = false,
     .sqlite =
         "SELECT nonce, expires_at\n"
@@ -1255,7 +1309,7 @@ static const struct store_column table_auth_nonces_count_fields[] = {
 };
 static const struct store_statement table_auth_nonces_count = {
     .name = "table_auth_nonces_count",
-    .id = 494,
+    .id = 548,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_nonces",
@@ -1271,7 +1325,7 @@ static const struct store_column table_auth_nonces_insert_params[] = {
 };
 static const struct store_statement table_auth_nonces_insert = {
     .name = "table_auth_nonces_insert",
-    .id = 495,
+    .id = 549,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_nonces (nonce, expires_at)\n"
@@ -1303,7 +1357,7 @@ static const struct store_column table_auth_refreshes_first_fields[] = {
 };
 static const struct store_statement table_auth_refreshes_first = {
     .name = "table_auth_refreshes_first",
-    .id = 496,
+    .id = 550,
     .writes = false,
     .sqlite =
         "SELECT token_hash, session_id, issued_at, used_at\n"
@@ -1333,7 +1387,7 @@ static const struct store_column table_auth_refreshes_next_fields[] = {
 };
 static const struct store_statement table_auth_refreshes_next = {
     .name = "table_auth_refreshes_next",
-    .id = 497,
+    .id = 551,
     .writes = false,
     .sqlite =
         "SELECT token_hash, session_id, issued_at, used_at\n"
@@ -1358,7 +1412,7 @@ static const struct store_column table_auth_refreshes_count_fields[] = {
 };
 static const struct store_statement table_auth_refreshes_count = {
     .name = "table_auth_refreshes_count",
-    .id = 498,
+    .id = 552,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_refreshes",
@@ -1376,7 +1430,7 @@ static const struct store_column table_auth_refreshes_insert_params[] = {
 };
 static const struct store_statement table_auth_refreshes_insert = {
     .name = "table_auth_refreshes_insert",
-    .id = 499,
+    .id = 553,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_refreshes (token_hash, session_id, issued_at, used_at)\n"
@@ -1410,7 +1464,7 @@ static const struct store_column table_auth_roles_first_fields[] = {
 };
 static const struct store_statement table_auth_roles_first = {
     .name = "table_auth_roles_first",
-    .id = 500,
+    .id = 554,
     .writes = false,
     .sqlite =
         "SELECT address, role, granted_by, granted_at\n"
@@ -1441,7 +1495,7 @@ static const struct store_column table_auth_roles_next_fields[] = {
 };
 static const struct store_statement table_auth_roles_next = {
     .name = "table_auth_roles_next",
-    .id = 501,
+    .id = 555,
     .writes = false,
     .sqlite =
         "SELECT address, role, granted_by, granted_at\n"
@@ -1466,7 +1520,7 @@ static const struct store_column table_auth_roles_count_fields[] = {
 };
 static const struct store_statement table_auth_roles_count = {
     .name = "table_auth_roles_count",
-    .id = 502,
+    .id = 556,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_roles",
@@ -1484,7 +1538,7 @@ static const struct store_column table_auth_roles_insert_params[] = {
 };
 static const struct store_statement table_auth_roles_insert = {
     .name = "table_auth_roles_insert",
-    .id = 503,
+    .id = 557,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_roles (address, role, granted_by, granted_at)\n"
@@ -1520,7 +1574,7 @@ static const struct store_column table_auth_sessions_first_fields[] = {
 };
 static const struct store_statement table_auth_sessions_first = {
     .name = "table_auth_sessions_first",
-    .id = 504,
+    .id = 558,
     .writes = false,
     .sqlite =
         "SELECT session_id, address, created_at, expires_at, refreshed_at, revoked_at\n"
@@ -1552,7 +1606,7 @@ static const struct store_column table_auth_sessions_next_fields[] = {
 };
 static const struct store_statement table_auth_sessions_next = {
     .name = "table_auth_sessions_next",
-    .id = 505,
+    .id = 559,
     .writes = false,
     .sqlite =
         "SELECT session_id, address, created_at, expires_at, refreshed_at, revoked_at\n"
@@ -1577,7 +1631,7 @@ static const struct store_column table_auth_sessions_count_fields[] = {
 };
 static const struct store_statement table_auth_sessions_count = {
     .name = "table_auth_sessions_count",
-    .id = 506,
+    .id = 560,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_sessions",
@@ -1597,7 +1651,7 @@ static const struct store_column table_auth_sessions_insert_params[] = {
 };
 static const struct store_statement table_auth_sessions_insert = {
     .name = "table_auth_sessions_insert",
-    .id = 507,
+    .id = 561,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_sessions (session_id, address, created_at, expires_at, refreshed_at, revoked_at)\n"
@@ -1634,7 +1688,7 @@ static const struct store_column table_auth_signing_keys_first_fields[] = {
 };
 static const struct store_statement table_auth_signing_keys_first = {
     .name = "table_auth_signing_keys_first",
-    .id = 508,
+    .id = 562,
     .writes = false,
     .sqlite =
         "SELECT kid, public_key, created_at, verifies_until, revoked_at\n"
@@ -1665,7 +1719,7 @@ static const struct store_column table_auth_signing_keys_next_fields[] = {
 };
 static const struct store_statement table_auth_signing_keys_next = {
     .name = "table_auth_signing_keys_next",
-    .id = 509,
+    .id = 563,
     .writes = false,
     .sqlite =
         "SELECT kid, public_key, created_at, verifies_until, revoked_at\n"
@@ -1690,7 +1744,7 @@ static const struct store_column table_auth_signing_keys_count_fields[] = {
 };
 static const struct store_statement table_auth_signing_keys_count = {
     .name = "table_auth_signing_keys_count",
-    .id = 510,
+    .id = 564,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM auth_signing_keys",
@@ -1709,7 +1763,7 @@ static const struct store_column table_auth_signing_keys_insert_params[] = {
 };
 static const struct store_statement table_auth_signing_keys_insert = {
     .name = "table_auth_signing_keys_insert",
-    .id = 511,
+    .id = 565,
     .writes = true,
     .sqlite =
         "INSERT INTO auth_signing_keys (kid, public_key, created_at, verifies_until, revoked_at)\n"
@@ -1749,7 +1803,7 @@ static const struct store_column table_backup_runs_first_fields[] = {
 };
 static const struct store_statement table_backup_runs_first = {
     .name = "table_backup_runs_first",
-    .id = 512,
+    .id = 566,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -1785,7 +1839,7 @@ static const struct store_column table_backup_runs_next_fields[] = {
 };
 static const struct store_statement table_backup_runs_next = {
     .name = "table_backup_runs_next",
-    .id = 513,
+    .id = 567,
     .writes = false,
     .sqlite =
         "SELECT kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count\n"
@@ -1810,7 +1864,7 @@ static const struct store_column table_backup_runs_count_fields[] = {
 };
 static const struct store_statement table_backup_runs_count = {
     .name = "table_backup_runs_count",
-    .id = 514,
+    .id = 568,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM backup_runs",
@@ -1833,7 +1887,7 @@ static const struct store_column table_backup_runs_insert_params[] = {
 };
 static const struct store_statement table_backup_runs_insert = {
     .name = "table_backup_runs_insert",
-    .id = 515,
+    .id = 569,
     .writes = true,
     .sqlite =
         "INSERT INTO backup_runs (kind, started_at, finished_at, place, backup_id, good, error, row_count, byte_count)\n"
@@ -1879,7 +1933,7 @@ static const struct store_column table_blockchain_events_first_fields[] = {
 };
 static const struct store_statement table_blockchain_events_first = {
     .name = "table_blockchain_events_first",
-    .id = 516,
+    .id = 570,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1918,7 +1972,7 @@ static const struct store_column table_blockchain_events_next_fields[] = {
 };
 static const struct store_statement table_blockchain_events_next = {
     .name = "table_blockchain_events_next",
-    .id = 517,
+    .id = 571,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at\n"
@@ -1943,7 +1997,7 @@ static const struct store_column table_blockchain_events_count_fields[] = {
 };
 static const struct store_statement table_blockchain_events_count = {
     .name = "table_blockchain_events_count",
-    .id = 518,
+    .id = 572,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM blockchain_events",
@@ -1968,7 +2022,7 @@ static const struct store_column table_blockchain_events_insert_params[] = {
 };
 static const struct store_statement table_blockchain_events_insert = {
     .name = "table_blockchain_events_insert",
-    .id = 519,
+    .id = 573,
     .writes = true,
     .sqlite =
         "INSERT INTO blockchain_events (chain_id, block_number, log_index, block_hash, transaction_hash, contract_address, event_type, event_data, processed, error, created_at)\n"
@@ -2010,7 +2064,7 @@ static const struct store_column table_chain_blocks_first_fields[] = {
 };
 static const struct store_statement table_chain_blocks_first = {
     .name = "table_chain_blocks_first",
-    .id = 520,
+    .id = 574,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -2042,7 +2096,7 @@ static const struct store_column table_chain_blocks_next_fields[] = {
 };
 static const struct store_statement table_chain_blocks_next = {
     .name = "table_chain_blocks_next",
-    .id = 521,
+    .id = 575,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, parent_hash, block_time\n"
@@ -2067,7 +2121,7 @@ static const struct store_column table_chain_blocks_count_fields[] = {
 };
 static const struct store_statement table_chain_blocks_count = {
     .name = "table_chain_blocks_count",
-    .id = 522,
+    .id = 576,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_blocks",
@@ -2086,7 +2140,7 @@ static const struct store_column table_chain_blocks_insert_params[] = {
 };
 static const struct store_statement table_chain_blocks_insert = {
     .name = "table_chain_blocks_insert",
-    .id = 523,
+    .id = 577,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_blocks (chain_id, block_number, block_hash, parent_hash, block_time)\n"
@@ -2124,7 +2178,7 @@ static const struct store_column table_chain_cursors_first_fields[] = {
 };
 static const struct store_statement table_chain_cursors_first = {
     .name = "table_chain_cursors_first",
-    .id = 524,
+    .id = 578,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
@@ -2157,7 +2211,7 @@ static const struct store_column table_chain_cursors_next_fields[] = {
 };
 static const struct store_statement table_chain_cursors_next = {
     .name = "table_chain_cursors_next",
-    .id = 525,
+    .id = 579,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block\n"
@@ -2182,7 +2236,7 @@ static const struct store_column table_chain_cursors_count_fields[] = {
 };
 static const struct store_statement table_chain_cursors_count = {
     .name = "table_chain_cursors_count",
-    .id = 526,
+    .id = 580,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_cursors",
@@ -2203,7 +2257,7 @@ static const struct store_column table_chain_cursors_insert_params[] = {
 };
 static const struct store_statement table_chain_cursors_insert = {
     .name = "table_chain_cursors_insert",
-    .id = 527,
+    .id = 581,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_cursors (chain_id, block_number, block_hash, genesis_hash, halted_why, updated_at, final_block)\n"
@@ -2254,7 +2308,7 @@ static const struct store_column table_chain_expectations_first_fields[] = {
 };
 static const struct store_statement table_chain_expectations_first = {
     .name = "table_chain_expectations_first",
-    .id = 528,
+    .id = 582,
     .writes = false,
     .sqlite =
         "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
@@ -2298,7 +2352,7 @@ static const struct store_column table_chain_expectations_next_fields[] = {
 };
 static const struct store_statement table_chain_expectations_next = {
     .name = "table_chain_expectations_next",
-    .id = 529,
+    .id = 583,
     .writes = false,
     .sqlite =
         "SELECT expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at\n"
@@ -2323,7 +2377,7 @@ static const struct store_column table_chain_expectations_count_fields[] = {
 };
 static const struct store_statement table_chain_expectations_count = {
     .name = "table_chain_expectations_count",
-    .id = 530,
+    .id = 584,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_expectations",
@@ -2355,7 +2409,7 @@ static const struct store_column table_chain_expectations_insert_params[] = {
 };
 static const struct store_statement table_chain_expectations_insert = {
     .name = "table_chain_expectations_insert",
-    .id = 531,
+    .id = 585,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_expectations (expectation_key, chain_id, contract_address, event_type, topic0, topic1, topic2, topic3, transaction_hash, from_block, state, block_number, log_index, seen_in, node_block, created_at, since, ended_at)\n"
@@ -2407,7 +2461,7 @@ static const struct store_column table_chain_reorgs_first_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_first = {
     .name = "table_chain_reorgs_first",
-    .id = 532,
+    .id = 586,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -2441,7 +2495,7 @@ static const struct store_column table_chain_reorgs_next_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_next = {
     .name = "table_chain_reorgs_next",
-    .id = 533,
+    .id = 587,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -2466,7 +2520,7 @@ static const struct store_column table_chain_reorgs_count_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_count = {
     .name = "table_chain_reorgs_count",
-    .id = 534,
+    .id = 588,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_reorgs",
@@ -2488,7 +2542,7 @@ static const struct store_column table_chain_reorgs_insert_params[] = {
 };
 static const struct store_statement table_chain_reorgs_insert = {
     .name = "table_chain_reorgs_insert",
-    .id = 535,
+    .id = 589,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_reorgs (reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at)\n"
@@ -2509,7 +2563,7 @@ static const struct store_column table_chain_reorgs_number_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_number = {
     .name = "table_chain_reorgs_number",
-    .id = 536,
+    .id = 590,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(reorg_id), 0) AS number FROM chain_reorgs",
@@ -2529,7 +2583,7 @@ static const struct store_column table_chain_reorgs_renumber_fields[] = {
 };
 static const struct store_statement table_chain_reorgs_renumber = {
     .name = "table_chain_reorgs_renumber",
-    .id = 537,
+    .id = 591,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -2564,7 +2618,7 @@ static const struct store_column table_chain_sources_first_fields[] = {
 };
 static const struct store_statement table_chain_sources_first = {
     .name = "table_chain_sources_first",
-    .id = 538,
+    .id = 592,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -2595,7 +2649,7 @@ static const struct store_column table_chain_sources_next_fields[] = {
 };
 static const struct store_statement table_chain_sources_next = {
     .name = "table_chain_sources_next",
-    .id = 539,
+    .id = 593,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, contract, from_block\n"
@@ -2620,7 +2674,7 @@ static const struct store_column table_chain_sources_count_fields[] = {
 };
 static const struct store_statement table_chain_sources_count = {
     .name = "table_chain_sources_count",
-    .id = 540,
+    .id = 594,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM chain_sources",
@@ -2638,7 +2692,7 @@ static const struct store_column table_chain_sources_insert_params[] = {
 };
 static const struct store_statement table_chain_sources_insert = {
     .name = "table_chain_sources_insert",
-    .id = 541,
+    .id = 595,
     .writes = true,
     .sqlite =
         "INSERT INTO chain_sources (chain_id, address, contract, from_block)\n"
@@ -2661,6 +2715,128 @@ static const struct store_column table_chain_sources_columns[] = {
 };
 static const uint16_t table_chain_sources_key[] = {0, 1};
 
+static const struct store_column table_claim_authorizations_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_claim_authorizations_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"holder", STORE_ADDRESS, false},
+    {"nonce", STORE_HASH, false},
+    {"deadline", STORE_TIME, false},
+    {"intent_id", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_claim_authorizations_first = {
+    .name = "table_claim_authorizations_first",
+    .id = 596,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, marketplace, holder, nonce, deadline, intent_id, created_at\n"
+        "FROM claim_authorizations\n"
+        "ORDER BY chain_id, marketplace, holder, nonce\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, marketplace, holder, nonce, deadline, intent_id, created_at\n"
+        "FROM claim_authorizations\n"
+        "ORDER BY chain_id, marketplace, holder, nonce\n"
+        "LIMIT $1::bigint",
+    .params = table_claim_authorizations_first_params,
+    .param_count = 1,
+    .columns = table_claim_authorizations_first_fields,
+    .column_count = 7,
+};
+
+static const struct store_column table_claim_authorizations_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"after_marketplace", STORE_ADDRESS, false},
+    {"after_holder", STORE_ADDRESS, false},
+    {"after_nonce", STORE_HASH, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_claim_authorizations_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"holder", STORE_ADDRESS, false},
+    {"nonce", STORE_HASH, false},
+    {"deadline", STORE_TIME, false},
+    {"intent_id", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_claim_authorizations_next = {
+    .name = "table_claim_authorizations_next",
+    .id = 597,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, marketplace, holder, nonce, deadline, intent_id, created_at\n"
+        "FROM claim_authorizations\n"
+        "WHERE (chain_id, marketplace, holder, nonce) > (?1, ?2, ?3, ?4)\n"
+        "ORDER BY chain_id, marketplace, holder, nonce\n"
+        "LIMIT ?5",
+    .postgres =
+        "SELECT chain_id, marketplace, holder, nonce, deadline, intent_id, created_at\n"
+        "FROM claim_authorizations\n"
+        "WHERE (chain_id, marketplace, holder, nonce) > ($1::bigint, $2::bytea, $3::bytea, $4::bytea)\n"
+        "ORDER BY chain_id, marketplace, holder, nonce\n"
+        "LIMIT $5::bigint",
+    .params = table_claim_authorizations_next_params,
+    .param_count = 5,
+    .columns = table_claim_authorizations_next_fields,
+    .column_count = 7,
+};
+
+static const struct store_column table_claim_authorizations_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_claim_authorizations_count = {
+    .name = "table_claim_authorizations_count",
+    .id = 598,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM claim_authorizations",
+    .postgres =
+        "SELECT count(*) AS rows FROM claim_authorizations",
+    .columns = table_claim_authorizations_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_claim_authorizations_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"holder", STORE_ADDRESS, false},
+    {"nonce", STORE_HASH, false},
+    {"deadline", STORE_TIME, false},
+    {"intent_id", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const struct store_statement table_claim_authorizations_insert = {
+    .name = "table_claim_authorizations_insert",
+    .id = 599,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO claim_authorizations (chain_id, marketplace, holder, nonce, deadline, intent_id, created_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    .postgres =
+        "INSERT INTO claim_authorizations (chain_id, marketplace, holder, nonce, deadline, intent_id, created_at)\n"
+        "VALUES ($1::bigint, $2::bytea, $3::bytea, $4::bytea, $5::timestamptz, $6::text, $7::timestamptz)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY claim_authorizations (chain_id, marketplace, holder, nonce, deadline, intent_id, created_at) FROM STDIN (FORMAT binary)",
+    .params = table_claim_authorizations_insert_params,
+    .param_count = 7,
+};
+
+static const struct store_column table_claim_authorizations_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"marketplace", STORE_ADDRESS, false},
+    {"holder", STORE_ADDRESS, false},
+    {"nonce", STORE_HASH, false},
+    {"deadline", STORE_TIME, false},
+    {"intent_id", STORE_TEXT, true},
+    {"created_at", STORE_TIME, false},
+};
+static const uint16_t table_claim_authorizations_key[] = {0, 1, 2, 3};
+
 static const struct store_column table_documents_first_params[] = {
     {"max_rows", STORE_I64, false},
 };
@@ -2679,7 +2855,7 @@ static const struct store_column table_documents_first_fields[] = {
 };
 static const struct store_statement table_documents_first = {
     .name = "table_documents_first",
-    .id = 542,
+    .id = 600,
     .writes = false,
     .sqlite =
         "SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by, created_at, verified_at, checked_at\n"
@@ -2716,7 +2892,7 @@ static const struct store_column table_documents_next_fields[] = {
 };
 static const struct store_statement table_documents_next = {
     .name = "table_documents_next",
-    .id = 543,
+    .id = 601,
     .writes = false,
     .sqlite =
         "SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by, created_at, verified_at, checked_at\n"
@@ -2741,7 +2917,7 @@ static const struct store_column table_documents_count_fields[] = {
 };
 static const struct store_statement table_documents_count = {
     .name = "table_documents_count",
-    .id = 544,
+    .id = 602,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM documents",
@@ -2766,7 +2942,7 @@ static const struct store_column table_documents_insert_params[] = {
 };
 static const struct store_statement table_documents_insert = {
     .name = "table_documents_insert",
-    .id = 545,
+    .id = 603,
     .writes = true,
     .sqlite =
         "INSERT INTO documents (document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by, created_at, verified_at, checked_at)\n"
@@ -2808,7 +2984,7 @@ static const struct store_column table_document_links_first_fields[] = {
 };
 static const struct store_statement table_document_links_first = {
     .name = "table_document_links_first",
-    .id = 546,
+    .id = 604,
     .writes = false,
     .sqlite =
         "SELECT document_id, subject_kind, subject_id, description, created_at\n"
@@ -2841,7 +3017,7 @@ static const struct store_column table_document_links_next_fields[] = {
 };
 static const struct store_statement table_document_links_next = {
     .name = "table_document_links_next",
-    .id = 547,
+    .id = 605,
     .writes = false,
     .sqlite =
         "SELECT document_id, subject_kind, subject_id, description, created_at\n"
@@ -2866,7 +3042,7 @@ static const struct store_column table_document_links_count_fields[] = {
 };
 static const struct store_statement table_document_links_count = {
     .name = "table_document_links_count",
-    .id = 548,
+    .id = 606,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM document_links",
@@ -2885,7 +3061,7 @@ static const struct store_column table_document_links_insert_params[] = {
 };
 static const struct store_statement table_document_links_insert = {
     .name = "table_document_links_insert",
-    .id = 549,
+    .id = 607,
     .writes = true,
     .sqlite =
         "INSERT INTO document_links (document_id, subject_kind, subject_id, description, created_at)\n"
@@ -2927,7 +3103,7 @@ static const struct store_column table_http_idempotency_first_fields[] = {
 };
 static const struct store_statement table_http_idempotency_first = {
     .name = "table_http_idempotency_first",
-    .id = 550,
+    .id = 608,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -2966,7 +3142,7 @@ static const struct store_column table_http_idempotency_next_fields[] = {
 };
 static const struct store_statement table_http_idempotency_next = {
     .name = "table_http_idempotency_next",
-    .id = 551,
+    .id = 609,
     .writes = false,
     .sqlite =
         "SELECT key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body\n"
@@ -2991,7 +3167,7 @@ static const struct store_column table_http_idempotency_count_fields[] = {
 };
 static const struct store_statement table_http_idempotency_count = {
     .name = "table_http_idempotency_count",
-    .id = 552,
+    .id = 610,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM http_idempotency",
@@ -3016,7 +3192,7 @@ static const struct store_column table_http_idempotency_insert_params[] = {
 };
 static const struct store_statement table_http_idempotency_insert = {
     .name = "table_http_idempotency_insert",
-    .id = 553,
+    .id = 611,
     .writes = true,
     .sqlite =
         "INSERT INTO http_idempotency (key, route, principal, body_hash, state, boot, started_at, status, content_type, location, body)\n"
@@ -3059,7 +3235,7 @@ static const struct store_column table_inbox_events_first_fields[] = {
 };
 static const struct store_statement table_inbox_events_first = {
     .name = "table_inbox_events_first",
-    .id = 554,
+    .id = 612,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -3092,7 +3268,7 @@ static const struct store_column table_inbox_events_next_fields[] = {
 };
 static const struct store_statement table_inbox_events_next = {
     .name = "table_inbox_events_next",
-    .id = 555,
+    .id = 613,
     .writes = false,
     .sqlite =
         "SELECT source, event_id, content_hash, first_seen_at, seen, result\n"
@@ -3117,7 +3293,7 @@ static const struct store_column table_inbox_events_count_fields[] = {
 };
 static const struct store_statement table_inbox_events_count = {
     .name = "table_inbox_events_count",
-    .id = 556,
+    .id = 614,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM inbox_events",
@@ -3137,7 +3313,7 @@ static const struct store_column table_inbox_events_insert_params[] = {
 };
 static const struct store_statement table_inbox_events_insert = {
     .name = "table_inbox_events_insert",
-    .id = 557,
+    .id = 615,
     .writes = true,
     .sqlite =
         "INSERT INTO inbox_events (source, event_id, content_hash, first_seen_at, seen, result)\n"
@@ -3171,7 +3347,7 @@ static const struct store_column table_installation_first_fields[] = {
 };
 static const struct store_statement table_installation_first = {
     .name = "table_installation_first",
-    .id = 558,
+    .id = 616,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -3199,7 +3375,7 @@ static const struct store_column table_installation_next_fields[] = {
 };
 static const struct store_statement table_installation_next = {
     .name = "table_installation_next",
-    .id = 559,
+    .id = 617,
     .writes = false,
     .sqlite =
         "SELECT single, id\n"
@@ -3224,7 +3400,7 @@ static const struct store_column table_installation_count_fields[] = {
 };
 static const struct store_statement table_installation_count = {
     .name = "table_installation_count",
-    .id = 560,
+    .id = 618,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM installation",
@@ -3240,7 +3416,7 @@ static const struct store_column table_installation_insert_params[] = {
 };
 static const struct store_statement table_installation_insert = {
     .name = "table_installation_insert",
-    .id = 561,
+    .id = 619,
     .writes = true,
     .sqlite =
         "INSERT INTO installation (single, id)\n"
@@ -3272,7 +3448,7 @@ static const struct store_column table_job_crons_first_fields[] = {
 };
 static const struct store_statement table_job_crons_first = {
     .name = "table_job_crons_first",
-    .id = 562,
+    .id = 620,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -3302,7 +3478,7 @@ static const struct store_column table_job_crons_next_fields[] = {
 };
 static const struct store_statement table_job_crons_next = {
     .name = "table_job_crons_next",
-    .id = 563,
+    .id = 621,
     .writes = false,
     .sqlite =
         "SELECT name, slot, fired, spec\n"
@@ -3327,7 +3503,7 @@ static const struct store_column table_job_crons_count_fields[] = {
 };
 static const struct store_statement table_job_crons_count = {
     .name = "table_job_crons_count",
-    .id = 564,
+    .id = 622,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_crons",
@@ -3345,7 +3521,7 @@ static const struct store_column table_job_crons_insert_params[] = {
 };
 static const struct store_statement table_job_crons_insert = {
     .name = "table_job_crons_insert",
-    .id = 565,
+    .id = 623,
     .writes = true,
     .sqlite =
         "INSERT INTO job_crons (name, slot, fired, spec)\n"
@@ -3378,7 +3554,7 @@ static const struct store_column table_job_queues_first_fields[] = {
 };
 static const struct store_statement table_job_queues_first = {
     .name = "table_job_queues_first",
-    .id = 566,
+    .id = 624,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -3407,7 +3583,7 @@ static const struct store_column table_job_queues_next_fields[] = {
 };
 static const struct store_statement table_job_queues_next = {
     .name = "table_job_queues_next",
-    .id = 567,
+    .id = 625,
     .writes = false,
     .sqlite =
         "SELECT name, starts, updated\n"
@@ -3432,7 +3608,7 @@ static const struct store_column table_job_queues_count_fields[] = {
 };
 static const struct store_statement table_job_queues_count = {
     .name = "table_job_queues_count",
-    .id = 568,
+    .id = 626,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM job_queues",
@@ -3449,7 +3625,7 @@ static const struct store_column table_job_queues_insert_params[] = {
 };
 static const struct store_statement table_job_queues_insert = {
     .name = "table_job_queues_insert",
-    .id = 569,
+    .id = 627,
     .writes = true,
     .sqlite =
         "INSERT INTO job_queues (name, starts, updated)\n"
@@ -3502,7 +3678,7 @@ static const struct store_column table_jobs_first_fields[] = {
 };
 static const struct store_statement table_jobs_first = {
     .name = "table_jobs_first",
-    .id = 570,
+    .id = 628,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -3552,7 +3728,7 @@ static const struct store_column table_jobs_next_fields[] = {
 };
 static const struct store_statement table_jobs_next = {
     .name = "table_jobs_next",
-    .id = 571,
+    .id = 629,
     .writes = false,
     .sqlite =
         "SELECT id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note\n"
@@ -3577,7 +3753,7 @@ static const struct store_column table_jobs_count_fields[] = {
 };
 static const struct store_statement table_jobs_count = {
     .name = "table_jobs_count",
-    .id = 572,
+    .id = 630,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM jobs",
@@ -3615,7 +3791,7 @@ static const struct store_column table_jobs_insert_params[] = {
 };
 static const struct store_statement table_jobs_insert = {
     .name = "table_jobs_insert",
-    .id = 573,
+    .id = 631,
     .writes = true,
     .sqlite =
         "INSERT INTO jobs (id, kind, key, payload, priority, state, attempts, lapses, created, scheduled, run_at, lease_token, lease_owner, lease_until, started, finished, error, queue, order_key, behind, cancelling, progress_done, progress_total, progress_note)\n"
@@ -3636,7 +3812,7 @@ static const struct store_column table_jobs_number_fields[] = {
 };
 static const struct store_statement table_jobs_number = {
     .name = "table_jobs_number",
-    .id = 574,
+    .id = 632,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(id), 0) AS number FROM jobs",
@@ -3656,7 +3832,7 @@ static const struct store_column table_jobs_renumber_fields[] = {
 };
 static const struct store_statement table_jobs_renumber = {
     .name = "table_jobs_renumber",
-    .id = 575,
+    .id = 633,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -3709,7 +3885,7 @@ static const struct store_column table_lease_access_hours_first_fields[] = {
 };
 static const struct store_statement table_lease_access_hours_first = {
     .name = "table_lease_access_hours_first",
-    .id = 576,
+    .id = 634,
     .writes = false,
     .sqlite =
         "SELECT lease_id, hour_bucket, total, payments, started_at, updated_at\n"
@@ -3742,7 +3918,7 @@ static const struct store_column table_lease_access_hours_next_fields[] = {
 };
 static const struct store_statement table_lease_access_hours_next = {
     .name = "table_lease_access_hours_next",
-    .id = 577,
+    .id = 635,
     .writes = false,
     .sqlite =
         "SELECT lease_id, hour_bucket, total, payments, started_at, updated_at\n"
@@ -3767,7 +3943,7 @@ static const struct store_column table_lease_access_hours_count_fields[] = {
 };
 static const struct store_statement table_lease_access_hours_count = {
     .name = "table_lease_access_hours_count",
-    .id = 578,
+    .id = 636,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_access_hours",
@@ -3787,7 +3963,7 @@ static const struct store_column table_lease_access_hours_insert_params[] = {
 };
 static const struct store_statement table_lease_access_hours_insert = {
     .name = "table_lease_access_hours_insert",
-    .id = 579,
+    .id = 637,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_access_hours (lease_id, hour_bucket, total, payments, started_at, updated_at)\n"
@@ -3831,7 +4007,7 @@ static const struct store_column table_lease_access_payments_first_fields[] = {
 };
 static const struct store_statement table_lease_access_payments_first = {
     .name = "table_lease_access_payments_first",
-    .id = 580,
+    .id = 638,
     .writes = false,
     .sqlite =
         "SELECT seq, lease_id, mode, interval_seconds, amount, chain_id, asset, payer, nonce, transaction_hash, bucket_slot, paid_at\n"
@@ -3869,7 +4045,7 @@ static const struct store_column table_lease_access_payments_next_fields[] = {
 };
 static const struct store_statement table_lease_access_payments_next = {
     .name = "table_lease_access_payments_next",
-    .id = 581,
+    .id = 639,
     .writes = false,
     .sqlite =
         "SELECT seq, lease_id, mode, interval_seconds, amount, chain_id, asset, payer, nonce, transaction_hash, bucket_slot, paid_at\n"
@@ -3894,7 +4070,7 @@ static const struct store_column table_lease_access_payments_count_fields[] = {
 };
 static const struct store_statement table_lease_access_payments_count = {
     .name = "table_lease_access_payments_count",
-    .id = 582,
+    .id = 640,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_access_payments",
@@ -3920,7 +4096,7 @@ static const struct store_column table_lease_access_payments_insert_params[] = {
 };
 static const struct store_statement table_lease_access_payments_insert = {
     .name = "table_lease_access_payments_insert",
-    .id = 583,
+    .id = 641,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_access_payments (seq, lease_id, mode, interval_seconds, amount, chain_id, asset, payer, nonce, transaction_hash, bucket_slot, paid_at)\n"
@@ -3941,7 +4117,7 @@ static const struct store_column table_lease_access_payments_number_fields[] = {
 };
 static const struct store_statement table_lease_access_payments_number = {
     .name = "table_lease_access_payments_number",
-    .id = 584,
+    .id = 642,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM lease_access_payments",
@@ -3961,7 +4137,7 @@ static const struct store_column table_lease_access_payments_renumber_fields[] =
 };
 static const struct store_statement table_lease_access_payments_renumber = {
     .name = "table_lease_access_payments_renumber",
-    .id = 585,
+    .id = 643,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -4005,7 +4181,7 @@ static const struct store_column table_lease_bid_checks_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_first = {
     .name = "table_lease_bid_checks_first",
-    .id = 586,
+    .id = 644,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -4043,7 +4219,7 @@ static const struct store_column table_lease_bid_checks_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_next = {
     .name = "table_lease_bid_checks_next",
-    .id = 587,
+    .id = 645,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at\n"
@@ -4068,7 +4244,7 @@ static const struct store_column table_lease_bid_checks_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_checks_count = {
     .name = "table_lease_bid_checks_count",
-    .id = 588,
+    .id = 646,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_checks",
@@ -4091,7 +4267,7 @@ static const struct store_column table_lease_bid_checks_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_checks_insert = {
     .name = "table_lease_bid_checks_insert",
-    .id = 589,
+    .id = 647,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks (chain_id, marketplace, offer_id, bid_index, bidder, signature, signature_valid, detail, checked_at)\n"
@@ -4135,7 +4311,7 @@ static const struct store_column table_lease_bids_first_fields[] = {
 };
 static const struct store_statement table_lease_bids_first = {
     .name = "table_lease_bids_first",
-    .id = 590,
+    .id = 648,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -4173,7 +4349,7 @@ static const struct store_column table_lease_bids_next_fields[] = {
 };
 static const struct store_statement table_lease_bids_next = {
     .name = "table_lease_bids_next",
-    .id = 591,
+    .id = 649,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash\n"
@@ -4198,7 +4374,7 @@ static const struct store_column table_lease_bids_count_fields[] = {
 };
 static const struct store_statement table_lease_bids_count = {
     .name = "table_lease_bids_count",
-    .id = 592,
+    .id = 650,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bids",
@@ -4221,7 +4397,7 @@ static const struct store_column table_lease_bids_insert_params[] = {
 };
 static const struct store_statement table_lease_bids_insert = {
     .name = "table_lease_bids_insert",
-    .id = 593,
+    .id = 651,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bids (chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number, transaction_hash)\n"
@@ -4263,7 +4439,7 @@ static const struct store_column table_lease_dues_first_fields[] = {
 };
 static const struct store_statement table_lease_dues_first = {
     .name = "table_lease_dues_first",
-    .id = 594,
+    .id = 652,
     .writes = false,
     .sqlite =
         "SELECT lease_id, number, due_at, period_end, amount, paid, status\n"
@@ -4297,7 +4473,7 @@ static const struct store_column table_lease_dues_next_fields[] = {
 };
 static const struct store_statement table_lease_dues_next = {
     .name = "table_lease_dues_next",
-    .id = 595,
+    .id = 653,
     .writes = false,
     .sqlite =
         "SELECT lease_id, number, due_at, period_end, amount, paid, status\n"
@@ -4322,7 +4498,7 @@ static const struct store_column table_lease_dues_count_fields[] = {
 };
 static const struct store_statement table_lease_dues_count = {
     .name = "table_lease_dues_count",
-    .id = 596,
+    .id = 654,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_dues",
@@ -4343,7 +4519,7 @@ static const struct store_column table_lease_dues_insert_params[] = {
 };
 static const struct store_statement table_lease_dues_insert = {
     .name = "table_lease_dues_insert",
-    .id = 597,
+    .id = 655,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_dues (lease_id, number, due_at, period_end, amount, paid, status)\n"
@@ -4386,7 +4562,7 @@ static const struct store_column table_lease_nfts_first_fields[] = {
 };
 static const struct store_statement table_lease_nfts_first = {
     .name = "table_lease_nfts_first",
-    .id = 598,
+    .id = 656,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -4424,7 +4600,7 @@ static const struct store_column table_lease_nfts_next_fields[] = {
 };
 static const struct store_statement table_lease_nfts_next = {
     .name = "table_lease_nfts_next",
-    .id = 599,
+    .id = 657,
     .writes = false,
     .sqlite =
         "SELECT chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash\n"
@@ -4449,7 +4625,7 @@ static const struct store_column table_lease_nfts_count_fields[] = {
 };
 static const struct store_statement table_lease_nfts_count = {
     .name = "table_lease_nfts_count",
-    .id = 600,
+    .id = 658,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_nfts",
@@ -4473,7 +4649,7 @@ static const struct store_column table_lease_nfts_insert_params[] = {
 };
 static const struct store_statement table_lease_nfts_insert = {
     .name = "table_lease_nfts_insert",
-    .id = 601,
+    .id = 659,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_nfts (chain_id, factory, token_id, lessor, lessee, owner, onchain_asset_id, block_number, log_index, transaction_hash)\n"
@@ -4517,7 +4693,7 @@ static const struct store_column table_lease_offers_first_fields[] = {
 };
 static const struct store_statement table_lease_offers_first = {
     .name = "table_lease_offers_first",
-    .id = 602,
+    .id = 660,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -4553,7 +4729,7 @@ static const struct store_column table_lease_offers_next_fields[] = {
 };
 static const struct store_statement table_lease_offers_next = {
     .name = "table_lease_offers_next",
-    .id = 603,
+    .id = 661,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash\n"
@@ -4578,7 +4754,7 @@ static const struct store_column table_lease_offers_count_fields[] = {
 };
 static const struct store_statement table_lease_offers_count = {
     .name = "table_lease_offers_count",
-    .id = 604,
+    .id = 662,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_offers",
@@ -4600,7 +4776,7 @@ static const struct store_column table_lease_offers_insert_params[] = {
 };
 static const struct store_statement table_lease_offers_insert = {
     .name = "table_lease_offers_insert",
-    .id = 605,
+    .id = 663,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_offers (chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number, transaction_hash)\n"
@@ -4643,7 +4819,7 @@ static const struct store_column table_lease_schedules_first_fields[] = {
 };
 static const struct store_statement table_lease_schedules_first = {
     .name = "table_lease_schedules_first",
-    .id = 606,
+    .id = 664,
     .writes = false,
     .sqlite =
         "SELECT lease_id, lease_status, transaction_hash, rounds, instalments, total, paid, next_at, updated_at\n"
@@ -4678,7 +4854,7 @@ static const struct store_column table_lease_schedules_next_fields[] = {
 };
 static const struct store_statement table_lease_schedules_next = {
     .name = "table_lease_schedules_next",
-    .id = 607,
+    .id = 665,
     .writes = false,
     .sqlite =
         "SELECT lease_id, lease_status, transaction_hash, rounds, instalments, total, paid, next_at, updated_at\n"
@@ -4703,7 +4879,7 @@ static const struct store_column table_lease_schedules_count_fields[] = {
 };
 static const struct store_statement table_lease_schedules_count = {
     .name = "table_lease_schedules_count",
-    .id = 608,
+    .id = 666,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_schedules",
@@ -4726,7 +4902,7 @@ static const struct store_column table_lease_schedules_insert_params[] = {
 };
 static const struct store_statement table_lease_schedules_insert = {
     .name = "table_lease_schedules_insert",
-    .id = 609,
+    .id = 667,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_schedules (lease_id, lease_status, transaction_hash, rounds, instalments, total, paid, next_at, updated_at)\n"
@@ -4766,7 +4942,7 @@ static const struct store_column table_lease_streams_first_fields[] = {
 };
 static const struct store_statement table_lease_streams_first = {
     .name = "table_lease_streams_first",
-    .id = 610,
+    .id = 668,
     .writes = false,
     .sqlite =
         "SELECT lease_id, seconds_sold, paid, payments, updated_at\n"
@@ -4797,7 +4973,7 @@ static const struct store_column table_lease_streams_next_fields[] = {
 };
 static const struct store_statement table_lease_streams_next = {
     .name = "table_lease_streams_next",
-    .id = 611,
+    .id = 669,
     .writes = false,
     .sqlite =
         "SELECT lease_id, seconds_sold, paid, payments, updated_at\n"
@@ -4822,7 +4998,7 @@ static const struct store_column table_lease_streams_count_fields[] = {
 };
 static const struct store_statement table_lease_streams_count = {
     .name = "table_lease_streams_count",
-    .id = 612,
+    .id = 670,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_streams",
@@ -4841,7 +5017,7 @@ static const struct store_column table_lease_streams_insert_params[] = {
 };
 static const struct store_statement table_lease_streams_insert = {
     .name = "table_lease_streams_insert",
-    .id = 613,
+    .id = 671,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_streams (lease_id, seconds_sold, paid, payments, updated_at)\n"
@@ -4908,7 +5084,7 @@ static const struct store_column table_leases_first_fields[] = {
 };
 static const struct store_statement table_leases_first = {
     .name = "table_leases_first",
-    .id = 614,
+    .id = 672,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -4970,7 +5146,7 @@ static const struct store_column table_leases_next_fields[] = {
 };
 static const struct store_statement table_leases_next = {
     .name = "table_leases_next",
-    .id = 615,
+    .id = 673,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at\n"
@@ -4995,7 +5171,7 @@ static const struct store_column table_leases_count_fields[] = {
 };
 static const struct store_statement table_leases_count = {
     .name = "table_leases_count",
-    .id = 616,
+    .id = 674,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM leases",
@@ -5045,7 +5221,7 @@ static const struct store_column table_leases_insert_params[] = {
 };
 static const struct store_statement table_leases_insert = {
     .name = "table_leases_insert",
-    .id = 617,
+    .id = 675,
     .writes = true,
     .sqlite =
         "INSERT INTO leases (lease_id, asset_id, chain_id, contract_address, lessor, lessee, start_date, end_date, deadline, payment_token, payment_amount, payment_schedule, rent_period_sec, security_deposit, currency, legal_document_hash, terms_version, agreement, metadata, metadata_hash, restrictions, lessor_signature, lessee_signature, lessor_termination, lessee_termination, termination_reason, status, error, intent_id, action_intent_id, offer_id, nft_token_id, block_number, transaction_hash, created_at, updated_at)\n"
@@ -5115,7 +5291,7 @@ static const struct store_column table_lease_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_first = {
     .name = "table_lease_bid_requests_first",
-    .id = 618,
+    .id = 676,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -5149,7 +5325,7 @@ static const struct store_column table_lease_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_next = {
     .name = "table_lease_bid_requests_next",
-    .id = 619,
+    .id = 677,
     .writes = false,
     .sqlite =
         "SELECT request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at\n"
@@ -5174,7 +5350,7 @@ static const struct store_column table_lease_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_lease_bid_requests_count = {
     .name = "table_lease_bid_requests_count",
-    .id = 620,
+    .id = 678,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM lease_bid_requests",
@@ -5196,7 +5372,7 @@ static const struct store_column table_lease_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_lease_bid_requests_insert = {
     .name = "table_lease_bid_requests_insert",
-    .id = 621,
+    .id = 679,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_requests (request_id, lease_id, bidder, funds, signature, approve_intent_id, bid_intent_id, created_at)\n"
@@ -5241,7 +5417,7 @@ static const struct store_column table_ledger_accounts_first_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_first = {
     .name = "table_ledger_accounts_first",
-    .id = 622,
+    .id = 680,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -5280,7 +5456,7 @@ static const struct store_column table_ledger_accounts_next_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_next = {
     .name = "table_ledger_accounts_next",
-    .id = 623,
+    .id = 681,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries\n"
@@ -5305,7 +5481,7 @@ static const struct store_column table_ledger_accounts_count_fields[] = {
 };
 static const struct store_statement table_ledger_accounts_count = {
     .name = "table_ledger_accounts_count",
-    .id = 624,
+    .id = 682,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_accounts",
@@ -5330,7 +5506,7 @@ static const struct store_column table_ledger_accounts_insert_params[] = {
 };
 static const struct store_statement table_ledger_accounts_insert = {
     .name = "table_ledger_accounts_insert",
-    .id = 625,
+    .id = 683,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending, credits_released, credits_posted, entries)\n"
@@ -5383,7 +5559,7 @@ static const struct store_column table_ledger_transfers_first_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_first = {
     .name = "table_ledger_transfers_first",
-    .id = 626,
+    .id = 684,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -5425,7 +5601,7 @@ static const struct store_column table_ledger_transfers_next_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_next = {
     .name = "table_ledger_transfers_next",
-    .id = 627,
+    .id = 685,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed\n"
@@ -5450,7 +5626,7 @@ static const struct store_column table_ledger_transfers_count_fields[] = {
 };
 static const struct store_statement table_ledger_transfers_count = {
     .name = "table_ledger_transfers_count",
-    .id = 628,
+    .id = 686,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM ledger_transfers",
@@ -5480,7 +5656,7 @@ static const struct store_column table_ledger_transfers_insert_params[] = {
 };
 static const struct store_statement table_ledger_transfers_insert = {
     .name = "table_ledger_transfers_insert",
-    .id = 629,
+    .id = 687,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause, debit_entry, credit_entry, created, closed)\n"
@@ -5529,7 +5705,7 @@ static const struct store_column table_onchain_metadata_first_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_first = {
     .name = "table_onchain_metadata_first",
-    .id = 630,
+    .id = 688,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -5565,7 +5741,7 @@ static const struct store_column table_onchain_metadata_next_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_next = {
     .name = "table_onchain_metadata_next",
-    .id = 631,
+    .id = 689,
     .writes = false,
     .sqlite =
         "SELECT chain_id, contract, namespace, meta_key, meta_value, block_number, log_index\n"
@@ -5590,7 +5766,7 @@ static const struct store_column table_onchain_metadata_count_fields[] = {
 };
 static const struct store_statement table_onchain_metadata_count = {
     .name = "table_onchain_metadata_count",
-    .id = 632,
+    .id = 690,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_metadata",
@@ -5611,7 +5787,7 @@ static const struct store_column table_onchain_metadata_insert_params[] = {
 };
 static const struct store_statement table_onchain_metadata_insert = {
     .name = "table_onchain_metadata_insert",
-    .id = 633,
+    .id = 691,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_metadata (chain_id, contract, namespace, meta_key, meta_value, block_number, log_index)\n"
@@ -5651,7 +5827,7 @@ static const struct store_column table_onchain_types_first_fields[] = {
 };
 static const struct store_statement table_onchain_types_first = {
     .name = "table_onchain_types_first",
-    .id = 634,
+    .id = 692,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -5686,7 +5862,7 @@ static const struct store_column table_onchain_types_next_fields[] = {
 };
 static const struct store_statement table_onchain_types_next = {
     .name = "table_onchain_types_next",
-    .id = 635,
+    .id = 693,
     .writes = false,
     .sqlite =
         "SELECT chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash\n"
@@ -5711,7 +5887,7 @@ static const struct store_column table_onchain_types_count_fields[] = {
 };
 static const struct store_statement table_onchain_types_count = {
     .name = "table_onchain_types_count",
-    .id = 636,
+    .id = 694,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM onchain_types",
@@ -5732,7 +5908,7 @@ static const struct store_column table_onchain_types_insert_params[] = {
 };
 static const struct store_statement table_onchain_types_insert = {
     .name = "table_onchain_types_insert",
-    .id = 637,
+    .id = 695,
     .writes = true,
     .sqlite =
         "INSERT INTO onchain_types (chain_id, registry, type_hash, name_hash, required_lease_keys, block_number, transaction_hash)\n"
@@ -5769,7 +5945,7 @@ static const struct store_column table_process_leases_first_fields[] = {
 };
 static const struct store_statement table_process_leases_first = {
     .name = "table_process_leases_first",
-    .id = 638,
+    .id = 696,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -5799,7 +5975,7 @@ static const struct store_column table_process_leases_next_fields[] = {
 };
 static const struct store_statement table_process_leases_next = {
     .name = "table_process_leases_next",
-    .id = 639,
+    .id = 697,
     .writes = false,
     .sqlite =
         "SELECT name, owner, fence, since\n"
@@ -5824,7 +6000,7 @@ static const struct store_column table_process_leases_count_fields[] = {
 };
 static const struct store_statement table_process_leases_count = {
     .name = "table_process_leases_count",
-    .id = 640,
+    .id = 698,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM process_leases",
@@ -5842,7 +6018,7 @@ static const struct store_column table_process_leases_insert_params[] = {
 };
 static const struct store_statement table_process_leases_insert = {
     .name = "table_process_leases_insert",
-    .id = 641,
+    .id = 699,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -5881,7 +6057,7 @@ static const struct store_column table_processes_first_fields[] = {
 };
 static const struct store_statement table_processes_first = {
     .name = "table_processes_first",
-    .id = 642,
+    .id = 700,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -5916,7 +6092,7 @@ static const struct store_column table_processes_next_fields[] = {
 };
 static const struct store_statement table_processes_next = {
     .name = "table_processes_next",
-    .id = 643,
+    .id = 701,
     .writes = false,
     .sqlite =
         "SELECT process_id, host, pid, place, roles, version, lease_usec, started_at, until\n"
@@ -5941,7 +6117,7 @@ static const struct store_column table_processes_count_fields[] = {
 };
 static const struct store_statement table_processes_count = {
     .name = "table_processes_count",
-    .id = 644,
+    .id = 702,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM processes",
@@ -5964,7 +6140,7 @@ static const struct store_column table_processes_insert_params[] = {
 };
 static const struct store_statement table_processes_insert = {
     .name = "table_processes_insert",
-    .id = 645,
+    .id = 703,
     .writes = true,
     .sqlite =
         "INSERT INTO processes (process_id, host, pid, place, roles, version, lease_usec, started_at, until)\n"
@@ -6002,7 +6178,7 @@ static const struct store_column table_relay_callers_first_fields[] = {
 };
 static const struct store_statement table_relay_callers_first = {
     .name = "table_relay_callers_first",
-    .id = 646,
+    .id = 704,
     .writes = false,
     .sqlite =
         "SELECT caller_id, next_nonce, updated_at\n"
@@ -6031,7 +6207,7 @@ static const struct store_column table_relay_callers_next_fields[] = {
 };
 static const struct store_statement table_relay_callers_next = {
     .name = "table_relay_callers_next",
-    .id = 647,
+    .id = 705,
     .writes = false,
     .sqlite =
         "SELECT caller_id, next_nonce, updated_at\n"
@@ -6056,7 +6232,7 @@ static const struct store_column table_relay_callers_count_fields[] = {
 };
 static const struct store_statement table_relay_callers_count = {
     .name = "table_relay_callers_count",
-    .id = 648,
+    .id = 706,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_callers",
@@ -6073,7 +6249,7 @@ static const struct store_column table_relay_callers_insert_params[] = {
 };
 static const struct store_statement table_relay_callers_insert = {
     .name = "table_relay_callers_insert",
-    .id = 649,
+    .id = 707,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_callers (caller_id, next_nonce, updated_at)\n"
@@ -6138,7 +6314,7 @@ static const struct store_column table_relay_intents_first_fields[] = {
 };
 static const struct store_statement table_relay_intents_first = {
     .name = "table_relay_intents_first",
-    .id = 650,
+    .id = 708,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
@@ -6200,7 +6376,7 @@ static const struct store_column table_relay_intents_next_fields[] = {
 };
 static const struct store_statement table_relay_intents_next = {
     .name = "table_relay_intents_next",
-    .id = 651,
+    .id = 709,
     .writes = false,
     .sqlite =
         "SELECT seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id\n"
@@ -6225,7 +6401,7 @@ static const struct store_column table_relay_intents_count_fields[] = {
 };
 static const struct store_statement table_relay_intents_count = {
     .name = "table_relay_intents_count",
-    .id = 652,
+    .id = 710,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_intents",
@@ -6275,7 +6451,7 @@ static const struct store_column table_relay_intents_insert_params[] = {
 };
 static const struct store_statement table_relay_intents_insert = {
     .name = "table_relay_intents_insert",
-    .id = 653,
+    .id = 711,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents (seq, intent_id, intent_key, content_hash, chain_id, wallet, to_address, value, data, role, purpose, gas_limit, after_id, deadline, state, final, nonce, transaction_hash, attempts, tries, sent_at, try_at, block_number, block_hash, gas_used, gas_price, contract, error_code, error, created_at, updated_at, priority, cancelling, hurried, pool, caller_id)\n"
@@ -6296,7 +6472,7 @@ static const struct store_column table_relay_intents_number_fields[] = {
 };
 static const struct store_statement table_relay_intents_number = {
     .name = "table_relay_intents_number",
-    .id = 654,
+    .id = 712,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM relay_intents",
@@ -6316,7 +6492,7 @@ static const struct store_column table_relay_intents_renumber_fields[] = {
 };
 static const struct store_statement table_relay_intents_renumber = {
     .name = "table_relay_intents_renumber",
-    .id = 655,
+    .id = 713,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -6384,7 +6560,7 @@ static const struct store_column table_relay_attempts_first_fields[] = {
 };
 static const struct store_statement table_relay_attempts_first = {
     .name = "table_relay_attempts_first",
-    .id = 656,
+    .id = 714,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -6420,7 +6596,7 @@ static const struct store_column table_relay_attempts_next_fields[] = {
 };
 static const struct store_statement table_relay_attempts_next = {
     .name = "table_relay_attempts_next",
-    .id = 657,
+    .id = 715,
     .writes = false,
     .sqlite =
         "SELECT intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -6445,7 +6621,7 @@ static const struct store_column table_relay_attempts_count_fields[] = {
 };
 static const struct store_statement table_relay_attempts_count = {
     .name = "table_relay_attempts_count",
-    .id = 658,
+    .id = 716,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_attempts",
@@ -6468,7 +6644,7 @@ static const struct store_column table_relay_attempts_insert_params[] = {
 };
 static const struct store_statement table_relay_attempts_insert = {
     .name = "table_relay_attempts_insert",
-    .id = 659,
+    .id = 717,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts (intent_id, attempt, transaction_hash, raw, fee_max, fee_priority, gas_limit, filler, created_at)\n"
@@ -6511,7 +6687,7 @@ static const struct store_column table_relay_wallets_first_fields[] = {
 };
 static const struct store_statement table_relay_wallets_first = {
     .name = "table_relay_wallets_first",
-    .id = 660,
+    .id = 718,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -6546,7 +6722,7 @@ static const struct store_column table_relay_wallets_next_fields[] = {
 };
 static const struct store_statement table_relay_wallets_next = {
     .name = "table_relay_wallets_next",
-    .id = 661,
+    .id = 719,
     .writes = false,
     .sqlite =
         "SELECT chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at\n"
@@ -6571,7 +6747,7 @@ static const struct store_column table_relay_wallets_count_fields[] = {
 };
 static const struct store_statement table_relay_wallets_count = {
     .name = "table_relay_wallets_count",
-    .id = 662,
+    .id = 720,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM relay_wallets",
@@ -6593,7 +6769,7 @@ static const struct store_column table_relay_wallets_insert_params[] = {
 };
 static const struct store_statement table_relay_wallets_insert = {
     .name = "table_relay_wallets_insert",
-    .id = 663,
+    .id = 721,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at, pooled, low, balance, balance_at)\n"
@@ -6632,7 +6808,7 @@ static const struct store_column table_revenue_claim_requests_first_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_first = {
     .name = "table_revenue_claim_requests_first",
-    .id = 664,
+    .id = 722,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -6665,7 +6841,7 @@ static const struct store_column table_revenue_claim_requests_next_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_next = {
     .name = "table_revenue_claim_requests_next",
-    .id = 665,
+    .id = 723,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, intent_id, created_at\n"
@@ -6690,7 +6866,7 @@ static const struct store_column table_revenue_claim_requests_count_fields[] = {
 };
 static const struct store_statement table_revenue_claim_requests_count = {
     .name = "table_revenue_claim_requests_count",
-    .id = 666,
+    .id = 724,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claim_requests",
@@ -6709,7 +6885,7 @@ static const struct store_column table_revenue_claim_requests_insert_params[] = 
 };
 static const struct store_statement table_revenue_claim_requests_insert = {
     .name = "table_revenue_claim_requests_insert",
-    .id = 667,
+    .id = 725,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claim_requests (chain_id, round_id, holder, intent_id, created_at)\n"
@@ -6754,7 +6930,7 @@ static const struct store_column table_revenue_rounds_first_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_first = {
     .name = "table_revenue_rounds_first",
-    .id = 668,
+    .id = 726,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -6795,7 +6971,7 @@ static const struct store_column table_revenue_rounds_next_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_next = {
     .name = "table_revenue_rounds_next",
-    .id = 669,
+    .id = 727,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at\n"
@@ -6820,7 +6996,7 @@ static const struct store_column table_revenue_rounds_count_fields[] = {
 };
 static const struct store_statement table_revenue_rounds_count = {
     .name = "table_revenue_rounds_count",
-    .id = 670,
+    .id = 728,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_rounds",
@@ -6848,7 +7024,7 @@ static const struct store_column table_revenue_rounds_insert_params[] = {
 };
 static const struct store_statement table_revenue_rounds_insert = {
     .name = "table_revenue_rounds_insert",
-    .id = 671,
+    .id = 729,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_rounds (chain_id, round_id, token, onchain_asset_id, lease_token_id, total_amount, supply, snapshot_block, snapshot_log_index, remainder, remainder_to, status, transaction_hash, created_at)\n"
@@ -6896,7 +7072,7 @@ static const struct store_column table_revenue_claims_first_fields[] = {
 };
 static const struct store_statement table_revenue_claims_first = {
     .name = "table_revenue_claims_first",
-    .id = 672,
+    .id = 730,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -6932,7 +7108,7 @@ static const struct store_column table_revenue_claims_next_fields[] = {
 };
 static const struct store_statement table_revenue_claims_next = {
     .name = "table_revenue_claims_next",
-    .id = 673,
+    .id = 731,
     .writes = false,
     .sqlite =
         "SELECT chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash\n"
@@ -6957,7 +7133,7 @@ static const struct store_column table_revenue_claims_count_fields[] = {
 };
 static const struct store_statement table_revenue_claims_count = {
     .name = "table_revenue_claims_count",
-    .id = 674,
+    .id = 732,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM revenue_claims",
@@ -6979,7 +7155,7 @@ static const struct store_column table_revenue_claims_insert_params[] = {
 };
 static const struct store_statement table_revenue_claims_insert = {
     .name = "table_revenue_claims_insert",
-    .id = 675,
+    .id = 733,
     .writes = true,
     .sqlite =
         "INSERT INTO revenue_claims (chain_id, round_id, holder, token_balance, claim_amount, claimed, claimed_at, transaction_hash)\n"
@@ -7022,7 +7198,7 @@ static const struct store_column table_sale_actions_first_fields[] = {
 };
 static const struct store_statement table_sale_actions_first = {
     .name = "table_sale_actions_first",
-    .id = 676,
+    .id = 734,
     .writes = false,
     .sqlite =
         "SELECT intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at\n"
@@ -7057,7 +7233,7 @@ static const struct store_column table_sale_actions_next_fields[] = {
 };
 static const struct store_statement table_sale_actions_next = {
     .name = "table_sale_actions_next",
-    .id = 677,
+    .id = 735,
     .writes = false,
     .sqlite =
         "SELECT intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at\n"
@@ -7082,7 +7258,7 @@ static const struct store_column table_sale_actions_count_fields[] = {
 };
 static const struct store_statement table_sale_actions_count = {
     .name = "table_sale_actions_count",
-    .id = 678,
+    .id = 736,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_actions",
@@ -7105,7 +7281,7 @@ static const struct store_column table_sale_actions_insert_params[] = {
 };
 static const struct store_statement table_sale_actions_insert = {
     .name = "table_sale_actions_insert",
-    .id = 679,
+    .id = 737,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_actions (intent_id, chain_id, marketplace, sale_id, bid_index, action, wallet, approve_intent_id, created_at)\n"
@@ -7151,7 +7327,7 @@ static const struct store_column table_sale_bid_requests_first_fields[] = {
 };
 static const struct store_statement table_sale_bid_requests_first = {
     .name = "table_sale_bid_requests_first",
-    .id = 680,
+    .id = 738,
     .writes = false,
     .sqlite =
         "SELECT request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at\n"
@@ -7188,7 +7364,7 @@ static const struct store_column table_sale_bid_requests_next_fields[] = {
 };
 static const struct store_statement table_sale_bid_requests_next = {
     .name = "table_sale_bid_requests_next",
-    .id = 681,
+    .id = 739,
     .writes = false,
     .sqlite =
         "SELECT request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at\n"
@@ -7213,7 +7389,7 @@ static const struct store_column table_sale_bid_requests_count_fields[] = {
 };
 static const struct store_statement table_sale_bid_requests_count = {
     .name = "table_sale_bid_requests_count",
-    .id = 682,
+    .id = 740,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_bid_requests",
@@ -7238,7 +7414,7 @@ static const struct store_column table_sale_bid_requests_insert_params[] = {
 };
 static const struct store_statement table_sale_bid_requests_insert = {
     .name = "table_sale_bid_requests_insert",
-    .id = 683,
+    .id = 741,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_bid_requests (request_id, chain_id, marketplace, sale_id, bidder, amount, price, funds, approve_intent_id, bid_intent_id, created_at)\n"
@@ -7286,7 +7462,7 @@ static const struct store_column table_sale_bids_first_fields[] = {
 };
 static const struct store_statement table_sale_bids_first = {
     .name = "table_sale_bids_first",
-    .id = 684,
+    .id = 742,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash\n"
@@ -7326,7 +7502,7 @@ static const struct store_column table_sale_bids_next_fields[] = {
 };
 static const struct store_statement table_sale_bids_next = {
     .name = "table_sale_bids_next",
-    .id = 685,
+    .id = 743,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash\n"
@@ -7351,7 +7527,7 @@ static const struct store_column table_sale_bids_count_fields[] = {
 };
 static const struct store_statement table_sale_bids_count = {
     .name = "table_sale_bids_count",
-    .id = 686,
+    .id = 744,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_bids",
@@ -7376,7 +7552,7 @@ static const struct store_column table_sale_bids_insert_params[] = {
 };
 static const struct store_statement table_sale_bids_insert = {
     .name = "table_sale_bids_insert",
-    .id = 687,
+    .id = 745,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_bids (chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status, block_number, transaction_hash)\n"
@@ -7423,7 +7599,7 @@ static const struct store_column table_sale_requests_first_fields[] = {
 };
 static const struct store_statement table_sale_requests_first = {
     .name = "table_sale_requests_first",
-    .id = 688,
+    .id = 746,
     .writes = false,
     .sqlite =
         "SELECT request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at\n"
@@ -7459,7 +7635,7 @@ static const struct store_column table_sale_requests_next_fields[] = {
 };
 static const struct store_statement table_sale_requests_next = {
     .name = "table_sale_requests_next",
-    .id = 689,
+    .id = 747,
     .writes = false,
     .sqlite =
         "SELECT request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at\n"
@@ -7484,7 +7660,7 @@ static const struct store_column table_sale_requests_count_fields[] = {
 };
 static const struct store_statement table_sale_requests_count = {
     .name = "table_sale_requests_count",
-    .id = 690,
+    .id = 748,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM sale_requests",
@@ -7508,7 +7684,7 @@ static const struct store_column table_sale_requests_insert_params[] = {
 };
 static const struct store_statement table_sale_requests_insert = {
     .name = "table_sale_requests_insert",
-    .id = 691,
+    .id = 749,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_requests (request_id, chain_id, marketplace, asset_id, seller, token, amount, ask_price, intent_id, created_at)\n"
@@ -7550,7 +7726,7 @@ static const struct store_column table_token_balances_first_fields[] = {
 };
 static const struct store_statement table_token_balances_first = {
     .name = "table_token_balances_first",
-    .id = 692,
+    .id = 750,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -7586,7 +7762,7 @@ static const struct store_column table_token_balances_next_fields[] = {
 };
 static const struct store_statement table_token_balances_next = {
     .name = "table_token_balances_next",
-    .id = 693,
+    .id = 751,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, block_number, log_index, balance\n"
@@ -7611,7 +7787,7 @@ static const struct store_column table_token_balances_count_fields[] = {
 };
 static const struct store_statement table_token_balances_count = {
     .name = "table_token_balances_count",
-    .id = 694,
+    .id = 752,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_balances",
@@ -7631,7 +7807,7 @@ static const struct store_column table_token_balances_insert_params[] = {
 };
 static const struct store_statement table_token_balances_insert = {
     .name = "table_token_balances_insert",
-    .id = 695,
+    .id = 753,
     .writes = true,
     .sqlite =
         "INSERT INTO token_balances (chain_id, token, holder, block_number, log_index, balance)\n"
@@ -7667,7 +7843,7 @@ static const struct store_column table_token_holders_first_fields[] = {
 };
 static const struct store_statement table_token_holders_first = {
     .name = "table_token_holders_first",
-    .id = 696,
+    .id = 754,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -7699,7 +7875,7 @@ static const struct store_column table_token_holders_next_fields[] = {
 };
 static const struct store_statement table_token_holders_next = {
     .name = "table_token_holders_next",
-    .id = 697,
+    .id = 755,
     .writes = false,
     .sqlite =
         "SELECT chain_id, token, holder, balance\n"
@@ -7724,7 +7900,7 @@ static const struct store_column table_token_holders_count_fields[] = {
 };
 static const struct store_statement table_token_holders_count = {
     .name = "table_token_holders_count",
-    .id = 698,
+    .id = 756,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_holders",
@@ -7742,7 +7918,7 @@ static const struct store_column table_token_holders_insert_params[] = {
 };
 static const struct store_statement table_token_holders_insert = {
     .name = "table_token_holders_insert",
-    .id = 699,
+    .id = 757,
     .writes = true,
     .sqlite =
         "INSERT INTO token_holders (chain_id, token, holder, balance)\n"
@@ -7783,7 +7959,7 @@ static const struct store_column table_token_sales_first_fields[] = {
 };
 static const struct store_statement table_token_sales_first = {
     .name = "table_token_sales_first",
-    .id = 700,
+    .id = 758,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash\n"
@@ -7822,7 +7998,7 @@ static const struct store_column table_token_sales_next_fields[] = {
 };
 static const struct store_statement table_token_sales_next = {
     .name = "table_token_sales_next",
-    .id = 701,
+    .id = 759,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash\n"
@@ -7847,7 +8023,7 @@ static const struct store_column table_token_sales_count_fields[] = {
 };
 static const struct store_statement table_token_sales_count = {
     .name = "table_token_sales_count",
-    .id = 702,
+    .id = 760,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM token_sales",
@@ -7872,7 +8048,7 @@ static const struct store_column table_token_sales_insert_params[] = {
 };
 static const struct store_statement table_token_sales_insert = {
     .name = "table_token_sales_insert",
-    .id = 703,
+    .id = 761,
     .writes = true,
     .sqlite =
         "INSERT INTO token_sales (chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status, block_number, transaction_hash)\n"
@@ -7913,7 +8089,7 @@ static const struct store_column table_trading_balances_first_fields[] = {
 };
 static const struct store_statement table_trading_balances_first = {
     .name = "table_trading_balances_first",
-    .id = 704,
+    .id = 762,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -7944,7 +8120,7 @@ static const struct store_column table_trading_balances_next_fields[] = {
 };
 static const struct store_statement table_trading_balances_next = {
     .name = "table_trading_balances_next",
-    .id = 705,
+    .id = 763,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked\n"
@@ -7969,7 +8145,7 @@ static const struct store_column table_trading_balances_count_fields[] = {
 };
 static const struct store_statement table_trading_balances_count = {
     .name = "table_trading_balances_count",
-    .id = 706,
+    .id = 764,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_balances",
@@ -7987,7 +8163,7 @@ static const struct store_column table_trading_balances_insert_params[] = {
 };
 static const struct store_statement table_trading_balances_insert = {
     .name = "table_trading_balances_insert",
-    .id = 707,
+    .id = 765,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_balances (account, asset, total, locked)\n"
@@ -8027,7 +8203,7 @@ static const struct store_column table_trading_candles_first_fields[] = {
 };
 static const struct store_statement table_trading_candles_first = {
     .name = "table_trading_candles_first",
-    .id = 708,
+    .id = 766,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -8065,7 +8241,7 @@ static const struct store_column table_trading_candles_next_fields[] = {
 };
 static const struct store_statement table_trading_candles_next = {
     .name = "table_trading_candles_next",
-    .id = 709,
+    .id = 767,
     .writes = false,
     .sqlite =
         "SELECT pair, span_sec, begins, open, high, low, close, volume, notional, trades\n"
@@ -8090,7 +8266,7 @@ static const struct store_column table_trading_candles_count_fields[] = {
 };
 static const struct store_statement table_trading_candles_count = {
     .name = "table_trading_candles_count",
-    .id = 710,
+    .id = 768,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_candles",
@@ -8114,7 +8290,7 @@ static const struct store_column table_trading_candles_insert_params[] = {
 };
 static const struct store_statement table_trading_candles_insert = {
     .name = "table_trading_candles_insert",
-    .id = 711,
+    .id = 769,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_candles (pair, span_sec, begins, open, high, low, close, volume, notional, trades)\n"
@@ -8155,7 +8331,7 @@ static const struct store_column table_trading_cursor_first_fields[] = {
 };
 static const struct store_statement table_trading_cursor_first = {
     .name = "table_trading_cursor_first",
-    .id = 712,
+    .id = 770,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -8186,7 +8362,7 @@ static const struct store_column table_trading_cursor_next_fields[] = {
 };
 static const struct store_statement table_trading_cursor_next = {
     .name = "table_trading_cursor_next",
-    .id = 713,
+    .id = 771,
     .writes = false,
     .sqlite =
         "SELECT single, seq, venue_time, trades, places\n"
@@ -8211,7 +8387,7 @@ static const struct store_column table_trading_cursor_count_fields[] = {
 };
 static const struct store_statement table_trading_cursor_count = {
     .name = "table_trading_cursor_count",
-    .id = 714,
+    .id = 772,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_cursor",
@@ -8230,7 +8406,7 @@ static const struct store_column table_trading_cursor_insert_params[] = {
 };
 static const struct store_statement table_trading_cursor_insert = {
     .name = "table_trading_cursor_insert",
-    .id = 715,
+    .id = 773,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_cursor (single, seq, venue_time, trades, places)\n"
@@ -8247,7 +8423,7 @@ static const struct store_statement table_trading_cursor_insert = {
 
 static const struct store_statement table_trading_cursor_clear = {
     .name = "table_trading_cursor_clear",
-    .id = 716,
+    .id = 774,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_cursor",
@@ -8276,7 +8452,7 @@ static const struct store_column table_trading_deltas_first_fields[] = {
 };
 static const struct store_statement table_trading_deltas_first = {
     .name = "table_trading_deltas_first",
-    .id = 717,
+    .id = 775,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -8308,7 +8484,7 @@ static const struct store_column table_trading_deltas_next_fields[] = {
 };
 static const struct store_statement table_trading_deltas_next = {
     .name = "table_trading_deltas_next",
-    .id = 718,
+    .id = 776,
     .writes = false,
     .sqlite =
         "SELECT pair, number, seq, changes, checksum\n"
@@ -8333,7 +8509,7 @@ static const struct store_column table_trading_deltas_count_fields[] = {
 };
 static const struct store_statement table_trading_deltas_count = {
     .name = "table_trading_deltas_count",
-    .id = 719,
+    .id = 777,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_deltas",
@@ -8352,7 +8528,7 @@ static const struct store_column table_trading_deltas_insert_params[] = {
 };
 static const struct store_statement table_trading_deltas_insert = {
     .name = "table_trading_deltas_insert",
-    .id = 720,
+    .id = 778,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_deltas (pair, number, seq, changes, checksum)\n"
@@ -8388,7 +8564,7 @@ static const struct store_column table_trading_journal_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_first = {
     .name = "table_trading_journal_first",
-    .id = 721,
+    .id = 779,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -8419,7 +8595,7 @@ static const struct store_column table_trading_journal_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_next = {
     .name = "table_trading_journal_next",
-    .id = 722,
+    .id = 780,
     .writes = false,
     .sqlite =
         "SELECT first_seq, next_seq, fence, chain_before, block\n"
@@ -8444,7 +8620,7 @@ static const struct store_column table_trading_journal_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_count = {
     .name = "table_trading_journal_count",
-    .id = 723,
+    .id = 781,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal",
@@ -8463,7 +8639,7 @@ static const struct store_column table_trading_journal_insert_params[] = {
 };
 static const struct store_statement table_trading_journal_insert = {
     .name = "table_trading_journal_insert",
-    .id = 724,
+    .id = 782,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal (first_seq, next_seq, fence, chain_before, block)\n"
@@ -8503,7 +8679,7 @@ static const struct store_column table_trading_journal_limits_first_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_first = {
     .name = "table_trading_journal_limits_first",
-    .id = 725,
+    .id = 783,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -8538,7 +8714,7 @@ static const struct store_column table_trading_journal_limits_next_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_next = {
     .name = "table_trading_journal_limits_next",
-    .id = 726,
+    .id = 784,
     .writes = false,
     .sqlite =
         "SELECT single, pairs, assets, accounts, orders, balances, rights, holds, id_window\n"
@@ -8563,7 +8739,7 @@ static const struct store_column table_trading_journal_limits_count_fields[] = {
 };
 static const struct store_statement table_trading_journal_limits_count = {
     .name = "table_trading_journal_limits_count",
-    .id = 727,
+    .id = 785,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_journal_limits",
@@ -8586,7 +8762,7 @@ static const struct store_column table_trading_journal_limits_insert_params[] = 
 };
 static const struct store_statement table_trading_journal_limits_insert = {
     .name = "table_trading_journal_limits_insert",
-    .id = 728,
+    .id = 786,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_journal_limits (single, pairs, assets, accounts, orders, balances, rights, holds, id_window)\n"
@@ -8626,7 +8802,7 @@ static const struct store_column table_trading_levels_first_fields[] = {
 };
 static const struct store_statement table_trading_levels_first = {
     .name = "table_trading_levels_first",
-    .id = 729,
+    .id = 787,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -8659,7 +8835,7 @@ static const struct store_column table_trading_levels_next_fields[] = {
 };
 static const struct store_statement table_trading_levels_next = {
     .name = "table_trading_levels_next",
-    .id = 730,
+    .id = 788,
     .writes = false,
     .sqlite =
         "SELECT pair, side, price, qty, orders\n"
@@ -8684,7 +8860,7 @@ static const struct store_column table_trading_levels_count_fields[] = {
 };
 static const struct store_statement table_trading_levels_count = {
     .name = "table_trading_levels_count",
-    .id = 731,
+    .id = 789,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_levels",
@@ -8703,7 +8879,7 @@ static const struct store_column table_trading_levels_insert_params[] = {
 };
 static const struct store_statement table_trading_levels_insert = {
     .name = "table_trading_levels_insert",
-    .id = 732,
+    .id = 790,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_levels (pair, side, price, qty, orders)\n"
@@ -8742,7 +8918,7 @@ static const struct store_column table_trading_movements_first_fields[] = {
 };
 static const struct store_statement table_trading_movements_first = {
     .name = "table_trading_movements_first",
-    .id = 733,
+    .id = 791,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -8776,7 +8952,7 @@ static const struct store_column table_trading_movements_next_fields[] = {
 };
 static const struct store_statement table_trading_movements_next = {
     .name = "table_trading_movements_next",
-    .id = 734,
+    .id = 792,
     .writes = false,
     .sqlite =
         "SELECT seq, at, kind, id, account, receiver, asset, amount\n"
@@ -8801,7 +8977,7 @@ static const struct store_column table_trading_movements_count_fields[] = {
 };
 static const struct store_statement table_trading_movements_count = {
     .name = "table_trading_movements_count",
-    .id = 735,
+    .id = 793,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_movements",
@@ -8823,7 +8999,7 @@ static const struct store_column table_trading_movements_insert_params[] = {
 };
 static const struct store_statement table_trading_movements_insert = {
     .name = "table_trading_movements_insert",
-    .id = 736,
+    .id = 794,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_movements (seq, at, kind, id, account, receiver, asset, amount)\n"
@@ -8880,7 +9056,7 @@ static const struct store_column table_trading_orders_first_fields[] = {
 };
 static const struct store_statement table_trading_orders_first = {
     .name = "table_trading_orders_first",
-    .id = 737,
+    .id = 795,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -8929,7 +9105,7 @@ static const struct store_column table_trading_orders_next_fields[] = {
 };
 static const struct store_statement table_trading_orders_next = {
     .name = "table_trading_orders_next",
-    .id = 738,
+    .id = 796,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at\n"
@@ -8954,7 +9130,7 @@ static const struct store_column table_trading_orders_count_fields[] = {
 };
 static const struct store_statement table_trading_orders_count = {
     .name = "table_trading_orders_count",
-    .id = 739,
+    .id = 797,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_orders",
@@ -8991,7 +9167,7 @@ static const struct store_column table_trading_orders_insert_params[] = {
 };
 static const struct store_statement table_trading_orders_insert = {
     .name = "table_trading_orders_insert",
-    .id = 740,
+    .id = 798,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_orders (id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled, prevented, notional, lot_lock, state, reason, place, accepted_seq, accepted_at, changed_seq, changed_at)\n"
@@ -9053,7 +9229,7 @@ static const struct store_column table_trading_pairs_first_fields[] = {
 };
 static const struct store_statement table_trading_pairs_first = {
     .name = "table_trading_pairs_first",
-    .id = 741,
+    .id = 799,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -9092,7 +9268,7 @@ static const struct store_column table_trading_pairs_next_fields[] = {
 };
 static const struct store_statement table_trading_pairs_next = {
     .name = "table_trading_pairs_next",
-    .id = 742,
+    .id = 800,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum\n"
@@ -9117,7 +9293,7 @@ static const struct store_column table_trading_pairs_count_fields[] = {
 };
 static const struct store_statement table_trading_pairs_count = {
     .name = "table_trading_pairs_count",
-    .id = 743,
+    .id = 801,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_pairs",
@@ -9144,7 +9320,7 @@ static const struct store_column table_trading_pairs_insert_params[] = {
 };
 static const struct store_statement table_trading_pairs_insert = {
     .name = "table_trading_pairs_insert",
-    .id = 744,
+    .id = 802,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_pairs (pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price, auction_volume, auction_surplus, book_number, book_checksum)\n"
@@ -9186,7 +9362,7 @@ static const struct store_column table_trading_snapshots_first_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_first = {
     .name = "table_trading_snapshots_first",
-    .id = 745,
+    .id = 803,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -9216,7 +9392,7 @@ static const struct store_column table_trading_snapshots_next_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_next = {
     .name = "table_trading_snapshots_next",
-    .id = 746,
+    .id = 804,
     .writes = false,
     .sqlite =
         "SELECT seq, part, bytes\n"
@@ -9241,7 +9417,7 @@ static const struct store_column table_trading_snapshots_count_fields[] = {
 };
 static const struct store_statement table_trading_snapshots_count = {
     .name = "table_trading_snapshots_count",
-    .id = 747,
+    .id = 805,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_snapshots",
@@ -9258,7 +9434,7 @@ static const struct store_column table_trading_snapshots_insert_params[] = {
 };
 static const struct store_statement table_trading_snapshots_insert = {
     .name = "table_trading_snapshots_insert",
-    .id = 748,
+    .id = 806,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_snapshots (seq, part, bytes)\n"
@@ -9295,7 +9471,7 @@ static const struct store_column table_trading_statistics_first_fields[] = {
 };
 static const struct store_statement table_trading_statistics_first = {
     .name = "table_trading_statistics_first",
-    .id = 749,
+    .id = 807,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -9329,7 +9505,7 @@ static const struct store_column table_trading_statistics_next_fields[] = {
 };
 static const struct store_statement table_trading_statistics_next = {
     .name = "table_trading_statistics_next",
-    .id = 750,
+    .id = 808,
     .writes = false,
     .sqlite =
         "SELECT pair, open, high, low, close, volume, notional, trades\n"
@@ -9354,7 +9530,7 @@ static const struct store_column table_trading_statistics_count_fields[] = {
 };
 static const struct store_statement table_trading_statistics_count = {
     .name = "table_trading_statistics_count",
-    .id = 751,
+    .id = 809,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_statistics",
@@ -9376,7 +9552,7 @@ static const struct store_column table_trading_statistics_insert_params[] = {
 };
 static const struct store_statement table_trading_statistics_insert = {
     .name = "table_trading_statistics_insert",
-    .id = 752,
+    .id = 810,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_statistics (pair, open, high, low, close, volume, notional, trades)\n"
@@ -9425,7 +9601,7 @@ static const struct store_column table_trading_trades_first_fields[] = {
 };
 static const struct store_statement table_trading_trades_first = {
     .name = "table_trading_trades_first",
-    .id = 753,
+    .id = 811,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -9466,7 +9642,7 @@ static const struct store_column table_trading_trades_next_fields[] = {
 };
 static const struct store_statement table_trading_trades_next = {
     .name = "table_trading_trades_next",
-    .id = 754,
+    .id = 812,
     .writes = false,
     .sqlite =
         "SELECT id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee\n"
@@ -9491,7 +9667,7 @@ static const struct store_column table_trading_trades_count_fields[] = {
 };
 static const struct store_statement table_trading_trades_count = {
     .name = "table_trading_trades_count",
-    .id = 755,
+    .id = 813,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM trading_trades",
@@ -9520,7 +9696,7 @@ static const struct store_column table_trading_trades_insert_params[] = {
 };
 static const struct store_statement table_trading_trades_insert = {
     .name = "table_trading_trades_insert",
-    .id = 756,
+    .id = 814,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_trades (id, at, seq, pair, price, qty, taker_side, auction, maker_order, taker_order, maker_account, taker_account, amount, maker_fee, taker_fee)\n"
@@ -9565,7 +9741,7 @@ static const struct store_column table_undo_log_first_fields[] = {
 };
 static const struct store_statement table_undo_log_first = {
     .name = "table_undo_log_first",
-    .id = 757,
+    .id = 815,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -9595,7 +9771,7 @@ static const struct store_column table_undo_log_next_fields[] = {
 };
 static const struct store_statement table_undo_log_next = {
     .name = "table_undo_log_next",
-    .id = 758,
+    .id = 816,
     .writes = false,
     .sqlite =
         "SELECT seq, chain_id, block_number, statement\n"
@@ -9620,7 +9796,7 @@ static const struct store_column table_undo_log_count_fields[] = {
 };
 static const struct store_statement table_undo_log_count = {
     .name = "table_undo_log_count",
-    .id = 759,
+    .id = 817,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM undo_log",
@@ -9638,7 +9814,7 @@ static const struct store_column table_undo_log_insert_params[] = {
 };
 static const struct store_statement table_undo_log_insert = {
     .name = "table_undo_log_insert",
-    .id = 760,
+    .id = 818,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (seq, chain_id, block_number, statement)\n"
@@ -9659,7 +9835,7 @@ static const struct store_column table_undo_log_number_fields[] = {
 };
 static const struct store_statement table_undo_log_number = {
     .name = "table_undo_log_number",
-    .id = 761,
+    .id = 819,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM undo_log",
@@ -9679,7 +9855,7 @@ static const struct store_column table_undo_log_renumber_fields[] = {
 };
 static const struct store_statement table_undo_log_renumber = {
     .name = "table_undo_log_renumber",
-    .id = 762,
+    .id = 820,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -9712,7 +9888,7 @@ static const struct store_column table_webhook_endpoints_first_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_first = {
     .name = "table_webhook_endpoints_first",
-    .id = 763,
+    .id = 821,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -9744,7 +9920,7 @@ static const struct store_column table_webhook_endpoints_next_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_next = {
     .name = "table_webhook_endpoints_next",
-    .id = 764,
+    .id = 822,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -9769,7 +9945,7 @@ static const struct store_column table_webhook_endpoints_count_fields[] = {
 };
 static const struct store_statement table_webhook_endpoints_count = {
     .name = "table_webhook_endpoints_count",
-    .id = 765,
+    .id = 823,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM webhook_endpoints",
@@ -9789,7 +9965,7 @@ static const struct store_column table_webhook_endpoints_insert_params[] = {
 };
 static const struct store_statement table_webhook_endpoints_insert = {
     .name = "table_webhook_endpoints_insert",
-    .id = 766,
+    .id = 824,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_endpoints (endpoint_id, url, events, secret_version, rotated_at, created_at)\n"
@@ -9833,7 +10009,7 @@ static const struct store_column table_webhook_deliveries_first_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_first = {
     .name = "table_webhook_deliveries_first",
-    .id = 767,
+    .id = 825,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
@@ -9871,7 +10047,7 @@ static const struct store_column table_webhook_deliveries_next_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_next = {
     .name = "table_webhook_deliveries_next",
-    .id = 768,
+    .id = 826,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at\n"
@@ -9896,7 +10072,7 @@ static const struct store_column table_webhook_deliveries_count_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_count = {
     .name = "table_webhook_deliveries_count",
-    .id = 769,
+    .id = 827,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM webhook_deliveries",
@@ -9922,7 +10098,7 @@ static const struct store_column table_webhook_deliveries_insert_params[] = {
 };
 static const struct store_statement table_webhook_deliveries_insert = {
     .name = "table_webhook_deliveries_insert",
-    .id = 770,
+    .id = 828,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_deliveries (seq, delivery_id, endpoint_id, event, subject, body, state, attempts, status, error, created_at, tried_at)\n"
@@ -9943,7 +10119,7 @@ static const struct store_column table_webhook_deliveries_number_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_number = {
     .name = "table_webhook_deliveries_number",
-    .id = 771,
+    .id = 829,
     .writes = false,
     .sqlite =
         "SELECT coalesce(max(seq), 0) AS number FROM webhook_deliveries",
@@ -9963,7 +10139,7 @@ static const struct store_column table_webhook_deliveries_renumber_fields[] = {
 };
 static const struct store_statement table_webhook_deliveries_renumber = {
     .name = "table_webhook_deliveries_renumber",
-    .id = 772,
+    .id = 830,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS number",
@@ -9991,6 +10167,210 @@ static const struct store_column table_webhook_deliveries_columns[] = {
 };
 static const uint16_t table_webhook_deliveries_key[] = {0};
 
+static const struct store_column table_x402_channels_first_params[] = {
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_x402_channels_first_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"channel_id", STORE_HASH, false},
+    {"escrow", STORE_ADDRESS, false},
+    {"payer", STORE_ADDRESS, false},
+    {"payer_authorizer", STORE_ADDRESS, false},
+    {"receiver", STORE_ADDRESS, false},
+    {"receiver_authorizer", STORE_ADDRESS, false},
+    {"token", STORE_ADDRESS, false},
+    {"withdraw_delay", STORE_I64, false},
+    {"salt", STORE_HASH, false},
+    {"charged", STORE_U256, false},
+    {"signed_max", STORE_U256, false},
+    {"signature", STORE_BYTES, true},
+    {"balance", STORE_U256, false},
+    {"claimed", STORE_U256, false},
+    {"withdrawing", STORE_U256, false},
+    {"withdraw_requested_at", STORE_I64, false},
+    {"refund_nonce", STORE_U256, false},
+    {"synced_block", STORE_I64, false},
+    {"synced_at", STORE_TIME, false},
+    {"served_hash", STORE_HASH, true},
+    {"served_price", STORE_U256, true},
+    {"served_at", STORE_TIME, true},
+    {"busy_token", STORE_HASH, true},
+    {"busy_holder", STORE_TEXT, true},
+    {"busy_until", STORE_TIME, true},
+    {"claim_key", STORE_TEXT, true},
+    {"claim_total", STORE_U256, true},
+};
+static const struct store_statement table_x402_channels_first = {
+    .name = "table_x402_channels_first",
+    .id = 831,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, channel_id, escrow, payer, payer_authorizer, receiver, receiver_authorizer, token, withdraw_delay, salt, charged, signed_max, signature, balance, claimed, withdrawing, withdraw_requested_at, refund_nonce, synced_block, synced_at, served_hash, served_price, served_at, busy_token, busy_holder, busy_until, claim_key, claim_total\n"
+        "FROM x402_channels\n"
+        "ORDER BY chain_id, channel_id\n"
+        "LIMIT ?1",
+    .postgres =
+        "SELECT chain_id, channel_id, escrow, payer, payer_authorizer, receiver, receiver_authorizer, token, withdraw_delay, salt, charged, signed_max, signature, balance, claimed, withdrawing, withdraw_requested_at, refund_nonce, synced_block, synced_at, served_hash, served_price, served_at, busy_token, busy_holder, busy_until, claim_key, claim_total\n"
+        "FROM x402_channels\n"
+        "ORDER BY chain_id, channel_id\n"
+        "LIMIT $1::bigint",
+    .params = table_x402_channels_first_params,
+    .param_count = 1,
+    .columns = table_x402_channels_first_fields,
+    .column_count = 28,
+};
+
+static const struct store_column table_x402_channels_next_params[] = {
+    {"after_chain_id", STORE_I64, false},
+    {"after_channel_id", STORE_HASH, false},
+    {"max_rows", STORE_I64, false},
+};
+static const struct store_column table_x402_channels_next_fields[] = {
+    {"chain_id", STORE_I64, false},
+    {"channel_id", STORE_HASH, false},
+    {"escrow", STORE_ADDRESS, false},
+    {"payer", STORE_ADDRESS, false},
+    {"payer_authorizer", STORE_ADDRESS, false},
+    {"receiver", STORE_ADDRESS, false},
+    {"receiver_authorizer", STORE_ADDRESS, false},
+    {"token", STORE_ADDRESS, false},
+    {"withdraw_delay", STORE_I64, false},
+    {"salt", STORE_HASH, false},
+    {"charged", STORE_U256, false},
+    {"signed_max", STORE_U256, false},
+    {"signature", STORE_BYTES, true},
+    {"balance", STORE_U256, false},
+    {"claimed", STORE_U256, false},
+    {"withdrawing", STORE_U256, false},
+    {"withdraw_requested_at", STORE_I64, false},
+    {"refund_nonce", STORE_U256, false},
+    {"synced_block", STORE_I64, false},
+    {"synced_at", STORE_TIME, false},
+    {"served_hash", STORE_HASH, true},
+    {"served_price", STORE_U256, true},
+    {"served_at", STORE_TIME, true},
+    {"busy_token", STORE_HASH, true},
+    {"busy_holder", STORE_TEXT, true},
+    {"busy_until", STORE_TIME, true},
+    {"claim_key", STORE_TEXT, true},
+    {"claim_total", STORE_U256, true},
+};
+static const struct store_statement table_x402_channels_next = {
+    .name = "table_x402_channels_next",
+    .id = 832,
+    .writes = false,
+    .sqlite =
+        "SELECT chain_id, channel_id, escrow, payer, payer_authorizer, receiver, receiver_authorizer, token, withdraw_delay, salt, charged, signed_max, signature, balance, claimed, withdrawing, withdraw_requested_at, refund_nonce, synced_block, synced_at, served_hash, served_price, served_at, busy_token, busy_holder, busy_until, claim_key, claim_total\n"
+        "FROM x402_channels\n"
+        "WHERE (chain_id, channel_id) > (?1, ?2)\n"
+        "ORDER BY chain_id, channel_id\n"
+        "LIMIT ?3",
+    .postgres =
+        "SELECT chain_id, channel_id, escrow, payer, payer_authorizer, receiver, receiver_authorizer, token, withdraw_delay, salt, charged, signed_max, signature, balance, claimed, withdrawing, withdraw_requested_at, refund_nonce, synced_block, synced_at, served_hash, served_price, served_at, busy_token, busy_holder, busy_until, claim_key, claim_total\n"
+        "FROM x402_channels\n"
+        "WHERE (chain_id, channel_id) > ($1::bigint, $2::bytea)\n"
+        "ORDER BY chain_id, channel_id\n"
+        "LIMIT $3::bigint",
+    .params = table_x402_channels_next_params,
+    .param_count = 3,
+    .columns = table_x402_channels_next_fields,
+    .column_count = 28,
+};
+
+static const struct store_column table_x402_channels_count_fields[] = {
+    {"rows", STORE_I64, false},
+};
+static const struct store_statement table_x402_channels_count = {
+    .name = "table_x402_channels_count",
+    .id = 833,
+    .writes = false,
+    .sqlite =
+        "SELECT count(*) AS rows FROM x402_channels",
+    .postgres =
+        "SELECT count(*) AS rows FROM x402_channels",
+    .columns = table_x402_channels_count_fields,
+    .column_count = 1,
+};
+
+static const struct store_column table_x402_channels_insert_params[] = {
+    {"chain_id", STORE_I64, false},
+    {"channel_id", STORE_HASH, false},
+    {"escrow", STORE_ADDRESS, false},
+    {"payer", STORE_ADDRESS, false},
+    {"payer_authorizer", STORE_ADDRESS, false},
+    {"receiver", STORE_ADDRESS, false},
+    {"receiver_authorizer", STORE_ADDRESS, false},
+    {"token", STORE_ADDRESS, false},
+    {"withdraw_delay", STORE_I64, false},
+    {"salt", STORE_HASH, false},
+    {"charged", STORE_U256, false},
+    {"signed_max", STORE_U256, false},
+    {"signature", STORE_BYTES, true},
+    {"balance", STORE_U256, false},
+    {"claimed", STORE_U256, false},
+    {"withdrawing", STORE_U256, false},
+    {"withdraw_requested_at", STORE_I64, false},
+    {"refund_nonce", STORE_U256, false},
+    {"synced_block", STORE_I64, false},
+    {"synced_at", STORE_TIME, false},
+    {"served_hash", STORE_HASH, true},
+    {"served_price", STORE_U256, true},
+    {"served_at", STORE_TIME, true},
+    {"busy_token", STORE_HASH, true},
+    {"busy_holder", STORE_TEXT, true},
+    {"busy_until", STORE_TIME, true},
+    {"claim_key", STORE_TEXT, true},
+    {"claim_total", STORE_U256, true},
+};
+static const struct store_statement table_x402_channels_insert = {
+    .name = "table_x402_channels_insert",
+    .id = 834,
+    .writes = true,
+    .sqlite =
+        "INSERT INTO x402_channels (chain_id, channel_id, escrow, payer, payer_authorizer, receiver, receiver_authorizer, token, withdraw_delay, salt, charged, signed_max, signature, balance, claimed, withdrawing, withdraw_requested_at, refund_nonce, synced_block, synced_at, served_hash, served_price, served_at, busy_token, busy_holder, busy_until, claim_key, claim_total)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
+    .postgres =
+        "INSERT INTO x402_channels (chain_id, channel_id, escrow, payer, payer_authorizer, receiver, receiver_authorizer, token, withdraw_delay, salt, charged, signed_max, signature, balance, claimed, withdrawing, withdraw_requested_at, refund_nonce, synced_block, synced_at, served_hash, served_price, served_at, busy_token, busy_holder, busy_until, claim_key, claim_total)\n"
+        "VALUES ($1::bigint, $2::bytea, $3::bytea, $4::bytea, $5::bytea, $6::bytea, $7::bytea, $8::bytea, $9::bigint, $10::bytea, $11::numeric, $12::numeric, $13::bytea, $14::numeric, $15::numeric, $16::numeric, $17::bigint, $18::numeric, $19::bigint, $20::timestamptz, $21::bytea, $22::numeric, $23::timestamptz, $24::bytea, $25::text, $26::timestamptz, $27::text, $28::numeric)",
+    .rows = STORE_ROWS_LOAD,
+    .postgres_rows =
+        "COPY x402_channels (chain_id, channel_id, escrow, payer, payer_authorizer, receiver, receiver_authorizer, token, withdraw_delay, salt, charged, signed_max, signature, balance, claimed, withdrawing, withdraw_requested_at, refund_nonce, synced_block, synced_at, served_hash, served_price, served_at, busy_token, busy_holder, busy_until, claim_key, claim_total) FROM STDIN (FORMAT binary)",
+    .params = table_x402_channels_insert_params,
+    .param_count = 28,
+};
+
+static const struct store_column table_x402_channels_columns[] = {
+    {"chain_id", STORE_I64, false},
+    {"channel_id", STORE_HASH, false},
+    {"escrow", STORE_ADDRESS, false},
+    {"payer", STORE_ADDRESS, false},
+    {"payer_authorizer", STORE_ADDRESS, false},
+    {"receiver", STORE_ADDRESS, false},
+    {"receiver_authorizer", STORE_ADDRESS, false},
+    {"token", STORE_ADDRESS, false},
+    {"withdraw_delay", STORE_I64, false},
+    {"salt", STORE_HASH, false},
+    {"charged", STORE_U256, false},
+    {"signed_max", STORE_U256, false},
+    {"signature", STORE_BYTES, true},
+    {"balance", STORE_U256, false},
+    {"claimed", STORE_U256, false},
+    {"withdrawing", STORE_U256, false},
+    {"withdraw_requested_at", STORE_I64, false},
+    {"refund_nonce", STORE_U256, false},
+    {"synced_block", STORE_I64, false},
+    {"synced_at", STORE_TIME, false},
+    {"served_hash", STORE_HASH, true},
+    {"served_price", STORE_U256, true},
+    {"served_at", STORE_TIME, true},
+    {"busy_token", STORE_HASH, true},
+    {"busy_holder", STORE_TEXT, true},
+    {"busy_until", STORE_TIME, true},
+    {"claim_key", STORE_TEXT, true},
+    {"claim_total", STORE_U256, true},
+};
+static const uint16_t table_x402_channels_key[] = {0, 1};
+
 static const struct store_column table_x402_payments_first_params[] = {
     {"max_rows", STORE_I64, false},
 };
@@ -10013,7 +10393,7 @@ static const struct store_column table_x402_payments_first_fields[] = {
 };
 static const struct store_statement table_x402_payments_first = {
     .name = "table_x402_payments_first",
-    .id = 773,
+    .id = 835,
     .writes = false,
     .sqlite =
         "SELECT chain_id, asset, payer, nonce, pay_to, amount, valid_before, resource, request_hash, payload, state, reason, transaction_hash, reserved_at, ended_at\n"
@@ -10057,7 +10437,7 @@ static const struct store_column table_x402_payments_next_fields[] = {
 };
 static const struct store_statement table_x402_payments_next = {
     .name = "table_x402_payments_next",
-    .id = 774,
+    .id = 836,
     .writes = false,
     .sqlite =
         "SELECT chain_id, asset, payer, nonce, pay_to, amount, valid_before, resource, request_hash, payload, state, reason, transaction_hash, reserved_at, ended_at\n"
@@ -10082,7 +10462,7 @@ static const struct store_column table_x402_payments_count_fields[] = {
 };
 static const struct store_statement table_x402_payments_count = {
     .name = "table_x402_payments_count",
-    .id = 775,
+    .id = 837,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM x402_payments",
@@ -10111,7 +10491,7 @@ static const struct store_column table_x402_payments_insert_params[] = {
 };
 static const struct store_statement table_x402_payments_insert = {
     .name = "table_x402_payments_insert",
-    .id = 776,
+    .id = 838,
     .writes = true,
     .sqlite =
         "INSERT INTO x402_payments (chain_id, asset, payer, nonce, pay_to, amount, valid_before, resource, request_hash, payload, state, reason, transaction_hash, reserved_at, ended_at)\n"
@@ -10164,7 +10544,7 @@ static const struct store_column table_x402_sales_first_fields[] = {
 };
 static const struct store_statement table_x402_sales_first = {
     .name = "table_x402_sales_first",
-    .id = 777,
+    .id = 839,
     .writes = false,
     .sqlite =
         "SELECT chain_id, asset, payer, nonce, operation, detail, intent_id, status, content_type, location, body, created_at\n"
@@ -10205,7 +10585,7 @@ static const struct store_column table_x402_sales_next_fields[] = {
 };
 static const struct store_statement table_x402_sales_next = {
     .name = "table_x402_sales_next",
-    .id = 778,
+    .id = 840,
     .writes = false,
     .sqlite =
         "SELECT chain_id, asset, payer, nonce, operation, detail, intent_id, status, content_type, location, body, created_at\n"
@@ -10230,7 +10610,7 @@ static const struct store_column table_x402_sales_count_fields[] = {
 };
 static const struct store_statement table_x402_sales_count = {
     .name = "table_x402_sales_count",
-    .id = 779,
+    .id = 841,
     .writes = false,
     .sqlite =
         "SELECT count(*) AS rows FROM x402_sales",
@@ -10256,7 +10636,7 @@ static const struct store_column table_x402_sales_insert_params[] = {
 };
 static const struct store_statement table_x402_sales_insert = {
     .name = "table_x402_sales_insert",
-    .id = 780,
+    .id = 842,
     .writes = true,
     .sqlite =
         "INSERT INTO x402_sales (chain_id, asset, payer, nonce, operation, detail, intent_id, status, content_type, location, body, created_at)\n"
@@ -10497,6 +10877,18 @@ static const struct store_table sql_catalog_tables[] = {
         .next = &table_chain_sources_next,
         .count = &table_chain_sources_count,
         .insert = &table_chain_sources_insert,
+    },
+    {
+        .name = "claim_authorizations",
+        .columns = table_claim_authorizations_columns,
+        .column_count = 7,
+        .key = table_claim_authorizations_key,
+        .key_count = 4,
+        .rows_fresh = 0,
+        .first = &table_claim_authorizations_first,
+        .next = &table_claim_authorizations_next,
+        .count = &table_claim_authorizations_count,
+        .insert = &table_claim_authorizations_insert,
     },
     {
         .name = "documents",
@@ -11184,6 +11576,18 @@ static const struct store_table sql_catalog_tables[] = {
         .renumber = &table_webhook_deliveries_renumber,
     },
     {
+        .name = "x402_channels",
+        .columns = table_x402_channels_columns,
+        .column_count = 28,
+        .key = table_x402_channels_key,
+        .key_count = 2,
+        .rows_fresh = 0,
+        .first = &table_x402_channels_first,
+        .next = &table_x402_channels_next,
+        .count = &table_x402_channels_count,
+        .insert = &table_x402_channels_insert,
+    },
+    {
         .name = "x402_payments",
         .columns = table_x402_payments_columns,
         .column_count = 15,
@@ -11463,6 +11867,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &leasing_chain_sales_sql_update,
     &leasing_chain_sql_type_activate,
     &leasing_chain_sql_type_put,
+    &leasing_claims_signed_sql_get,
+    &leasing_claims_signed_sql_intent,
+    &leasing_claims_signed_sql_take,
+    &leasing_daily_sql_rounds,
     &leasing_dues_sql_clear,
     &leasing_dues_sql_list,
     &leasing_dues_sql_of_lease,
@@ -11494,6 +11902,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &leasing_links_sql_leases_clear,
     &leasing_links_sql_offers_clear,
     &leasing_links_sql_types_clear,
+    &leasing_portfolio_sql_claims,
+    &leasing_portfolio_sql_leases,
+    &leasing_portfolio_sql_sale_bids,
+    &leasing_portfolio_sql_tokens_at,
     &leasing_reconcile_sql_balances,
     &leasing_reconcile_sql_holders,
     &leasing_reconcile_sql_lost_assets,
@@ -11522,6 +11934,20 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &leasing_sales_sql_request_get,
     &leasing_sales_sql_request_intent,
     &leasing_sales_sql_requests_list,
+    &leasing_stream_sql_asset,
+    &leasing_stream_sql_assets,
+    &leasing_stream_sql_bid,
+    &leasing_stream_sql_bids,
+    &leasing_stream_sql_lease,
+    &leasing_stream_sql_leases,
+    &leasing_stream_sql_offer,
+    &leasing_stream_sql_offers,
+    &leasing_stream_sql_sale,
+    &leasing_stream_sql_sale_bid,
+    &leasing_stream_sql_sale_bids,
+    &leasing_stream_sql_sales,
+    &leasing_sweep_sql_lease_bids,
+    &leasing_sweep_sql_sale_bids,
     &leasing_watch_sql_action,
     &leasing_watch_sql_asset,
     &leasing_watch_sql_lease,
@@ -11556,6 +11982,12 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &ops_reindex_sql_undo_drop,
     &ops_reindex_sql_undo_first,
     &ops_reindex_sql_undo_list,
+    &ops_stream_sql_chain,
+    &ops_stream_sql_chains,
+    &ops_stream_sql_reorg,
+    &ops_stream_sql_reorgs,
+    &ops_stream_sql_transaction,
+    &ops_stream_sql_transactions,
     &paywall_sql_answer_find,
     &paywall_sql_answers_purge,
     &paywall_sql_open_list,
@@ -11670,6 +12102,18 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &store_sql_undo_mark,
     &store_sql_undo_prune,
     &store_sql_undo_unmark,
+    &stream_sql_changes_any,
+    &stream_sql_changes_drop,
+    &stream_sql_changes_take,
+    &stream_sql_epoch_get,
+    &stream_sql_epoch_put,
+    &stream_sql_lock,
+    &stream_sql_message_add,
+    &stream_sql_messages_after,
+    &stream_sql_messages_of,
+    &stream_sql_messages_prune,
+    &stream_sql_number_get,
+    &stream_sql_number_put,
     &webhooks_sql_deliveries_delete,
     &webhooks_sql_deliveries_list,
     &webhooks_sql_deliveries_purge,
@@ -11681,6 +12125,20 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &webhooks_sql_endpoint_insert,
     &webhooks_sql_endpoint_rotate,
     &webhooks_sql_endpoints_list,
+    &x402_channels_sql_charge,
+    &x402_channels_sql_charge_many,
+    &x402_channels_sql_claimable,
+    &x402_channels_sql_claimed,
+    &x402_channels_sql_claiming,
+    &x402_channels_sql_commit,
+    &x402_channels_sql_get,
+    &x402_channels_sql_open,
+    &x402_channels_sql_receivers,
+    &x402_channels_sql_release,
+    &x402_channels_sql_stale,
+    &x402_channels_sql_sync,
+    &x402_channels_sql_take,
+    &x402_channels_sql_unclaimed,
     &x402_payments_sql_expire,
     &x402_payments_sql_failed,
     &x402_payments_sql_get,
@@ -11759,6 +12217,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_chain_sources_next,
     &table_chain_sources_count,
     &table_chain_sources_insert,
+    &table_claim_authorizations_first,
+    &table_claim_authorizations_next,
+    &table_claim_authorizations_count,
+    &table_claim_authorizations_insert,
     &table_documents_first,
     &table_documents_next,
     &table_documents_count,
@@ -11990,6 +12452,10 @@ static const struct store_statement *const sql_catalog_statements[] = {
     &table_webhook_deliveries_insert,
     &table_webhook_deliveries_number,
     &table_webhook_deliveries_renumber,
+    &table_x402_channels_first,
+    &table_x402_channels_next,
+    &table_x402_channels_count,
+    &table_x402_channels_insert,
     &table_x402_payments_first,
     &table_x402_payments_next,
     &table_x402_payments_count,
@@ -15905,9 +16371,94 @@ static const struct store_migration sql_catalog_migrations[] = {
             "DROP TABLE x402_sales;",
     },
     {
+        .version = 28,
+        .name = "x402_channels",
+        .checksum = "cd23d3757966eec2ab6e8c48c6495d6466b8316230d3f0fdd306c39ab0a3f115",
+        .up_sqlite =
+            "CREATE TABLE x402_channels (\n"
+            "    chain_id INTEGER NOT NULL,\n"
+            "    channel_id BLOB CONSTRAINT channel_id_is_hash CHECK (length(channel_id) = 32) NOT NULL,\n"
+            "    escrow BLOB CONSTRAINT escrow_is_address CHECK (length(escrow) = 20) NOT NULL,\n"
+            "    payer BLOB CONSTRAINT payer_is_address CHECK (length(payer) = 20) NOT NULL,\n"
+            "    payer_authorizer BLOB CONSTRAINT payer_authorizer_is_address CHECK (length(payer_authorizer) = 20) NOT NULL,\n"
+            "    receiver BLOB CONSTRAINT receiver_is_address CHECK (length(receiver) = 20) NOT NULL,\n"
+            "    receiver_authorizer BLOB CONSTRAINT receiver_authorizer_is_address CHECK (length(receiver_authorizer) = 20) NOT NULL,\n"
+            "    token BLOB CONSTRAINT token_is_address CHECK (length(token) = 20) NOT NULL,\n"
+            "    withdraw_delay INTEGER NOT NULL,\n"
+            "    salt BLOB CONSTRAINT salt_is_hash CHECK (length(salt) = 32) NOT NULL,\n"
+            "    charged TEXT CONSTRAINT charged_is_u256 CHECK (length(charged) = 78 AND charged NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    signed_max TEXT CONSTRAINT signed_max_is_u256 CHECK (length(signed_max) = 78 AND signed_max NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    signature BLOB,\n"
+            "    balance TEXT CONSTRAINT balance_is_u256 CHECK (length(balance) = 78 AND balance NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    claimed TEXT CONSTRAINT claimed_is_u256 CHECK (length(claimed) = 78 AND claimed NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    withdrawing TEXT CONSTRAINT withdrawing_is_u256 CHECK (length(withdrawing) = 78 AND withdrawing NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    withdraw_requested_at INTEGER NOT NULL,\n"
+            "    refund_nonce TEXT CONSTRAINT refund_nonce_is_u256 CHECK (length(refund_nonce) = 78 AND refund_nonce NOT GLOB '*[^0-9]*') NOT NULL,\n"
+            "    synced_block INTEGER NOT NULL,\n"
+            "    synced_at INTEGER NOT NULL,\n"
+            "    served_hash BLOB CONSTRAINT served_hash_is_hash CHECK (length(served_hash) = 32),\n"
+            "    served_price TEXT CONSTRAINT served_price_is_u256 CHECK (length(served_price) = 78 AND served_price NOT GLOB '*[^0-9]*'),\n"
+            "    served_at INTEGER,\n"
+            "    busy_token BLOB CONSTRAINT busy_token_is_hash CHECK (length(busy_token) = 32),\n"
+            "    busy_holder TEXT,\n"
+            "    busy_until INTEGER,\n"
+            "    claim_key TEXT,\n"
+            "    claim_total TEXT CONSTRAINT claim_total_is_u256 CHECK (length(claim_total) = 78 AND claim_total NOT GLOB '*[^0-9]*'),\n"
+            "    PRIMARY KEY (chain_id, channel_id),\n"
+            "    CHECK (signature IS NULL OR charged <= signed_max),\n"
+            "    CHECK ((busy_token IS NULL) = (busy_until IS NULL)),\n"
+            "    CHECK ((claim_key IS NULL) = (claim_total IS NULL))\n"
+            ") STRICT;\n"
+            "CREATE INDEX idx_x402_channels_claimable ON x402_channels (chain_id, receiver_authorizer)\n"
+            "    WHERE claimed < charged;\n"
+            "CREATE INDEX idx_x402_channels_claim ON x402_channels (claim_key) WHERE claim_key IS NOT NULL;",
+        .up_postgres =
+            "CREATE TABLE x402_channels (\n"
+            "    chain_id BIGINT NOT NULL,\n"
+            "    channel_id BYTEA CONSTRAINT channel_id_is_hash CHECK (octet_length(channel_id) = 32) NOT NULL,\n"
+            "    escrow BYTEA CONSTRAINT escrow_is_address CHECK (octet_length(escrow) = 20) NOT NULL,\n"
+            "    payer BYTEA CONSTRAINT payer_is_address CHECK (octet_length(payer) = 20) NOT NULL,\n"
+            "    payer_authorizer BYTEA CONSTRAINT payer_authorizer_is_address CHECK (octet_length(payer_authorizer) = 20) NOT NULL,\n"
+            "    receiver BYTEA CONSTRAINT receiver_is_address CHECK (octet_length(receiver) = 20) NOT NULL,\n"
+            "    receiver_authorizer BYTEA CONSTRAINT receiver_authorizer_is_address CHECK (octet_length(receiver_authorizer) = 20) NOT NULL,\n"
+            "    token BYTEA CONSTRAINT token_is_address CHECK (octet_length(token) = 20) NOT NULL,\n"
+            "    withdraw_delay BIGINT NOT NULL,\n"
+            "    salt BYTEA CONSTRAINT salt_is_hash CHECK (octet_length(salt) = 32) NOT NULL,\n"
+            "    charged NUMERIC(78,0) CONSTRAINT charged_is_u256 CHECK (charged >= 0) NOT NULL,\n"
+            "    signed_max NUMERIC(78,0) CONSTRAINT signed_max_is_u256 CHECK (signed_max >= 0) NOT NULL,\n"
+            "    signature BYTEA,\n"
+            "    balance NUMERIC(78,0) CONSTRAINT balance_is_u256 CHECK (balance >= 0) NOT NULL,\n"
+            "    claimed NUMERIC(78,0) CONSTRAINT claimed_is_u256 CHECK (claimed >= 0) NOT NULL,\n"
+            "    withdrawing NUMERIC(78,0) CONSTRAINT withdrawing_is_u256 CHECK (withdrawing >= 0) NOT NULL,\n"
+            "    withdraw_requested_at BIGINT NOT NULL,\n"
+            "    refund_nonce NUMERIC(78,0) CONSTRAINT refund_nonce_is_u256 CHECK (refund_nonce >= 0) NOT NULL,\n"
+            "    synced_block BIGINT NOT NULL,\n"
+            "    synced_at TIMESTAMPTZ NOT NULL,\n"
+            "    served_hash BYTEA CONSTRAINT served_hash_is_hash CHECK (octet_length(served_hash) = 32),\n"
+            "    served_price NUMERIC(78,0) CONSTRAINT served_price_is_u256 CHECK (served_price >= 0),\n"
+            "    served_at TIMESTAMPTZ,\n"
+            "    busy_token BYTEA CONSTRAINT busy_token_is_hash CHECK (octet_length(busy_token) = 32),\n"
+            "    busy_holder TEXT,\n"
+            "    busy_until TIMESTAMPTZ,\n"
+            "    claim_key TEXT,\n"
+            "    claim_total NUMERIC(78,0) CONSTRAINT claim_total_is_u256 CHECK (claim_total >= 0),\n"
+            "    PRIMARY KEY (chain_id, channel_id),\n"
+            "    CHECK (signature IS NULL OR charged <= signed_max),\n"
+            "    CHECK ((busy_token IS NULL) = (busy_until IS NULL)),\n"
+            "    CHECK ((claim_key IS NULL) = (claim_total IS NULL))\n"
+            ");\n"
+            "CREATE INDEX idx_x402_channels_claimable ON x402_channels (chain_id, receiver_authorizer)\n"
+            "    WHERE claimed < charged;\n"
+            "CREATE INDEX idx_x402_channels_claim ON x402_channels (claim_key) WHERE claim_key IS NOT NULL;",
+        .down_sqlite =
+            "DROP TABLE x402_channels;",
+        .down_postgres =
+            "DROP TABLE x402_channels;",
+    },
+    {
         .version = 29,
         .name = "market",
-        .checksum = "b0cab5e67f388c03192e14a65e6e1cdb511e7688ea60b53da70ea2b2cfc7d09a",
+        .checksum = "a0fefb08055cd1fc82c5169cd7be37dd514ec5408bdeeb5d9edfcd488a675dc0",
         .up_sqlite =
             "CREATE TABLE sale_requests (\n"
             "    request_id TEXT NOT NULL PRIMARY KEY,\n"
@@ -15973,7 +16524,17 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    PRIMARY KEY (lease_id, number)\n"
             ") STRICT;\n"
             "CREATE INDEX idx_lease_dues_due ON lease_dues (status, due_at, lease_id, number);\n"
-            "CREATE INDEX idx_revenue_rounds_lease ON revenue_rounds (chain_id, lease_token_id);",
+            "CREATE INDEX idx_revenue_rounds_lease ON revenue_rounds (chain_id, lease_token_id);\n"
+            "CREATE TABLE claim_authorizations (\n"
+            "    chain_id INTEGER NOT NULL,\n"
+            "    marketplace BLOB CONSTRAINT marketplace_is_address CHECK (length(marketplace) = 20) NOT NULL,\n"
+            "    holder BLOB CONSTRAINT holder_is_address CHECK (length(holder) = 20) NOT NULL,\n"
+            "    nonce BLOB CONSTRAINT nonce_is_hash CHECK (length(nonce) = 32) NOT NULL,\n"
+            "    deadline INTEGER NOT NULL,\n"
+            "    intent_id TEXT,\n"
+            "    created_at INTEGER NOT NULL,\n"
+            "    PRIMARY KEY (chain_id, marketplace, holder, nonce)\n"
+            ") STRICT;",
         .up_postgres =
             "CREATE TABLE sale_requests (\n"
             "    request_id TEXT NOT NULL PRIMARY KEY,\n"
@@ -16039,8 +16600,19 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    PRIMARY KEY (lease_id, number)\n"
             ");\n"
             "CREATE INDEX idx_lease_dues_due ON lease_dues (status, due_at, lease_id, number);\n"
-            "CREATE INDEX idx_revenue_rounds_lease ON revenue_rounds (chain_id, lease_token_id);",
+            "CREATE INDEX idx_revenue_rounds_lease ON revenue_rounds (chain_id, lease_token_id);\n"
+            "CREATE TABLE claim_authorizations (\n"
+            "    chain_id BIGINT NOT NULL,\n"
+            "    marketplace BYTEA CONSTRAINT marketplace_is_address CHECK (octet_length(marketplace) = 20) NOT NULL,\n"
+            "    holder BYTEA CONSTRAINT holder_is_address CHECK (octet_length(holder) = 20) NOT NULL,\n"
+            "    nonce BYTEA CONSTRAINT nonce_is_hash CHECK (octet_length(nonce) = 32) NOT NULL,\n"
+            "    deadline TIMESTAMPTZ NOT NULL,\n"
+            "    intent_id TEXT,\n"
+            "    created_at TIMESTAMPTZ NOT NULL,\n"
+            "    PRIMARY KEY (chain_id, marketplace, holder, nonce)\n"
+            ");",
         .down_sqlite =
+            "DROP TABLE claim_authorizations;\n"
             "DROP INDEX idx_revenue_rounds_lease;\n"
             "DROP TABLE lease_dues;\n"
             "DROP TABLE lease_schedules;\n"
@@ -16048,6 +16620,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "DROP TABLE sale_bid_requests;\n"
             "DROP TABLE sale_requests;",
         .down_postgres =
+            "DROP TABLE claim_authorizations;\n"
             "DROP INDEX idx_revenue_rounds_lease;\n"
             "DROP TABLE lease_dues;\n"
             "DROP TABLE lease_schedules;\n"
@@ -16055,15 +16628,365 @@ static const struct store_migration sql_catalog_migrations[] = {
             "DROP TABLE sale_bid_requests;\n"
             "DROP TABLE sale_requests;",
     },
+    {
+        .version = 30,
+        .name = "stream",
+        .checksum = "525215e928a5c317a218b6cceb0ebc4f2813e40f9677922d8e3e60ded4159538",
+        .up_sqlite =
+            "CREATE TABLE stream_changes (\n"
+            "    seq INTEGER PRIMARY KEY,\n"
+            "    topic TEXT NOT NULL,\n"
+            "    row_key TEXT NOT NULL,\n"
+            "    undone INTEGER CONSTRAINT undone_is_bool CHECK (undone IN (0, 1)) NOT NULL\n"
+            ") STRICT;\n"
+            "CREATE TABLE stream_feed (\n"
+            "    single INTEGER NOT NULL PRIMARY KEY CHECK (single = 1),\n"
+            "    epoch TEXT NOT NULL\n"
+            ") STRICT;\n"
+            "CREATE TABLE stream_numbers (\n"
+            "    topic TEXT NOT NULL PRIMARY KEY,\n"
+            "    number INTEGER NOT NULL CHECK (number >= 0)\n"
+            ") STRICT;\n"
+            "INSERT INTO stream_numbers (topic, number) VALUES ('', 0);\n"
+            "CREATE TABLE stream_messages (\n"
+            "    position INTEGER NOT NULL PRIMARY KEY,\n"
+            "    topic TEXT NOT NULL,\n"
+            "    number INTEGER NOT NULL,\n"
+            "    body TEXT NOT NULL,\n"
+            "    created_at INTEGER NOT NULL,\n"
+            "    UNIQUE (topic, number)\n"
+            ") STRICT;\n"
+            "CREATE TRIGGER stream_assets_insert AFTER INSERT ON assets\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('assets', NEW.asset_id,\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_assets_update AFTER UPDATE ON assets\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('assets', NEW.asset_id,\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_assets_delete AFTER DELETE ON assets\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('assets', OLD.asset_id,\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_leases_insert AFTER INSERT ON leases\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('leases', NEW.lease_id,\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_leases_update AFTER UPDATE ON leases\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('leases', NEW.lease_id,\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_leases_delete AFTER DELETE ON leases\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('leases', OLD.lease_id,\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_lease_offers_insert AFTER INSERT ON lease_offers\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('offers', NEW.chain_id || '/' || '0x' || lower(hex(NEW.marketplace))\n"
+            "            || '/' || ifnull(nullif(ltrim(NEW.offer_id, '0'), ''), '0'),\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_lease_offers_update AFTER UPDATE ON lease_offers\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('offers', NEW.chain_id || '/' || '0x' || lower(hex(NEW.marketplace))\n"
+            "            || '/' || ifnull(nullif(ltrim(NEW.offer_id, '0'), ''), '0'),\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_lease_offers_delete AFTER DELETE ON lease_offers\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('offers', OLD.chain_id || '/' || '0x' || lower(hex(OLD.marketplace))\n"
+            "            || '/' || ifnull(nullif(ltrim(OLD.offer_id, '0'), ''), '0'),\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_lease_bids_insert AFTER INSERT ON lease_bids\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('bids', NEW.chain_id || '/' || '0x' || lower(hex(NEW.marketplace))\n"
+            "            || '/' || ifnull(nullif(ltrim(NEW.offer_id, '0'), ''), '0')\n"
+            "            || '/' || ifnull(nullif(ltrim(NEW.bid_index, '0'), ''), '0'),\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_lease_bids_update AFTER UPDATE ON lease_bids\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('bids', NEW.chain_id || '/' || '0x' || lower(hex(NEW.marketplace))\n"
+            "            || '/' || ifnull(nullif(ltrim(NEW.offer_id, '0'), ''), '0')\n"
+            "            || '/' || ifnull(nullif(ltrim(NEW.bid_index, '0'), ''), '0'),\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_lease_bids_delete AFTER DELETE ON lease_bids\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('bids', OLD.chain_id || '/' || '0x' || lower(hex(OLD.marketplace))\n"
+            "            || '/' || ifnull(nullif(ltrim(OLD.offer_id, '0'), ''), '0')\n"
+            "            || '/' || ifnull(nullif(ltrim(OLD.bid_index, '0'), ''), '0'),\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_token_sales_insert AFTER INSERT ON token_sales\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('sales', NEW.chain_id || '/' || '0x' || lower(hex(NEW.marketplace))\n"
+            "            || '/' || ifnull(nullif(ltrim(NEW.sale_id, '0'), ''), '0'),\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_token_sales_update AFTER UPDATE ON token_sales\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('sales', NEW.chain_id || '/' || '0x' || lower(hex(NEW.marketplace))\n"
+            "            || '/' || ifnull(nullif(ltrim(NEW.sale_id, '0'), ''), '0'),\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_token_sales_delete AFTER DELETE ON token_sales\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('sales', OLD.chain_id || '/' || '0x' || lower(hex(OLD.marketplace))\n"
+            "            || '/' || ifnull(nullif(ltrim(OLD.sale_id, '0'), ''), '0'),\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_sale_bids_insert AFTER INSERT ON sale_bids\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('sale-bids', NEW.chain_id || '/' || '0x' || lower(hex(NEW.marketplace))\n"
+            "            || '/' || ifnull(nullif(ltrim(NEW.sale_id, '0'), ''), '0')\n"
+            "            || '/' || ifnull(nullif(ltrim(NEW.bid_index, '0'), ''), '0'),\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_sale_bids_update AFTER UPDATE ON sale_bids\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('sale-bids', NEW.chain_id || '/' || '0x' || lower(hex(NEW.marketplace))\n"
+            "            || '/' || ifnull(nullif(ltrim(NEW.sale_id, '0'), ''), '0')\n"
+            "            || '/' || ifnull(nullif(ltrim(NEW.bid_index, '0'), ''), '0'),\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_sale_bids_delete AFTER DELETE ON sale_bids\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('sale-bids', OLD.chain_id || '/' || '0x' || lower(hex(OLD.marketplace))\n"
+            "            || '/' || ifnull(nullif(ltrim(OLD.sale_id, '0'), ''), '0')\n"
+            "            || '/' || ifnull(nullif(ltrim(OLD.bid_index, '0'), ''), '0'),\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_relay_intents_insert AFTER INSERT ON relay_intents\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('transactions', NEW.intent_id,\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_relay_intents_update AFTER UPDATE ON relay_intents\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "    AND (OLD.state <> NEW.state OR OLD.final <> NEW.final\n"
+            "        OR OLD.attempts <> NEW.attempts OR OLD.cancelling <> NEW.cancelling)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('transactions', NEW.intent_id,\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_chain_cursors_insert AFTER INSERT ON chain_cursors\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('chain', NEW.chain_id,\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_chain_cursors_update AFTER UPDATE ON chain_cursors\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('chain', NEW.chain_id,\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_chain_cursors_delete AFTER DELETE ON chain_cursors\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('chain', OLD.chain_id,\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;\n"
+            "CREATE TRIGGER stream_chain_reorgs_insert AFTER INSERT ON chain_reorgs\n"
+            "WHEN EXISTS (SELECT 1 FROM stream_feed)\n"
+            "BEGIN\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES ('reorgs', NEW.reorg_id,\n"
+            "            EXISTS (SELECT 1 FROM undo_log WHERE chain_id = -1));\n"
+            "END;",
+        .up_postgres =
+            "CREATE TABLE stream_changes (\n"
+            "    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n"
+            "    topic TEXT NOT NULL,\n"
+            "    row_key TEXT NOT NULL,\n"
+            "    undone BOOLEAN NOT NULL\n"
+            ");\n"
+            "CREATE TABLE stream_feed (\n"
+            "    single BIGINT NOT NULL PRIMARY KEY CHECK (single = 1),\n"
+            "    epoch TEXT NOT NULL\n"
+            ");\n"
+            "CREATE TABLE stream_numbers (\n"
+            "    topic TEXT NOT NULL PRIMARY KEY,\n"
+            "    number BIGINT NOT NULL CHECK (number >= 0)\n"
+            ");\n"
+            "INSERT INTO stream_numbers (topic, number) VALUES ('', 0);\n"
+            "CREATE TABLE stream_messages (\n"
+            "    position BIGINT NOT NULL PRIMARY KEY,\n"
+            "    topic TEXT NOT NULL,\n"
+            "    number BIGINT NOT NULL,\n"
+            "    body TEXT NOT NULL,\n"
+            "    created_at TIMESTAMPTZ NOT NULL,\n"
+            "    UNIQUE (topic, number)\n"
+            ");\n"
+            "CREATE FUNCTION stream_note() RETURNS trigger LANGUAGE plpgsql AS $note$\n"
+            "DECLARE\n"
+            "    r record;\n"
+            "    changed text;\n"
+            "BEGIN\n"
+            "    IF NOT EXISTS (SELECT 1 FROM stream_feed) THEN\n"
+            "        RETURN NULL;\n"
+            "    END IF;\n"
+            "    IF TG_OP = 'DELETE' THEN\n"
+            "        r := OLD;\n"
+            "    ELSE\n"
+            "        r := NEW;\n"
+            "    END IF;\n"
+            "    CASE TG_TABLE_NAME\n"
+            "    WHEN 'assets' THEN\n"
+            "        changed := r.asset_id;\n"
+            "    WHEN 'leases' THEN\n"
+            "        changed := r.lease_id;\n"
+            "    WHEN 'lease_offers' THEN\n"
+            "        changed := r.chain_id::text || '/' || '0x' || encode(r.marketplace, 'hex')\n"
+            "            || '/' || r.offer_id::text;\n"
+            "    WHEN 'lease_bids' THEN\n"
+            "        changed := r.chain_id::text || '/' || '0x' || encode(r.marketplace, 'hex')\n"
+            "            || '/' || r.offer_id::text || '/' || r.bid_index::text;\n"
+            "    WHEN 'token_sales' THEN\n"
+            "        changed := r.chain_id::text || '/' || '0x' || encode(r.marketplace, 'hex')\n"
+            "            || '/' || r.sale_id::text;\n"
+            "    WHEN 'sale_bids' THEN\n"
+            "        changed := r.chain_id::text || '/' || '0x' || encode(r.marketplace, 'hex')\n"
+            "            || '/' || r.sale_id::text || '/' || r.bid_index::text;\n"
+            "    WHEN 'relay_intents' THEN\n"
+            "        changed := r.intent_id;\n"
+            "    WHEN 'chain_cursors' THEN\n"
+            "        changed := r.chain_id::text;\n"
+            "    WHEN 'chain_reorgs' THEN\n"
+            "        changed := r.reorg_id::text;\n"
+            "    END CASE;\n"
+            "    INSERT INTO stream_changes (topic, row_key, undone)\n"
+            "    VALUES (TG_ARGV[0], changed, coalesce(current_setting('freehold.replay', true), '') = '1');\n"
+            "    RETURN NULL;\n"
+            "END;\n"
+            "$note$;\n"
+            "CREATE TRIGGER stream_assets AFTER INSERT OR UPDATE OR DELETE ON assets\n"
+            "FOR EACH ROW EXECUTE FUNCTION stream_note('assets');\n"
+            "CREATE TRIGGER stream_leases AFTER INSERT OR UPDATE OR DELETE ON leases\n"
+            "FOR EACH ROW EXECUTE FUNCTION stream_note('leases');\n"
+            "CREATE TRIGGER stream_lease_offers AFTER INSERT OR UPDATE OR DELETE ON lease_offers\n"
+            "FOR EACH ROW EXECUTE FUNCTION stream_note('offers');\n"
+            "CREATE TRIGGER stream_lease_bids AFTER INSERT OR UPDATE OR DELETE ON lease_bids\n"
+            "FOR EACH ROW EXECUTE FUNCTION stream_note('bids');\n"
+            "CREATE TRIGGER stream_token_sales AFTER INSERT OR UPDATE OR DELETE ON token_sales\n"
+            "FOR EACH ROW EXECUTE FUNCTION stream_note('sales');\n"
+            "CREATE TRIGGER stream_sale_bids AFTER INSERT OR UPDATE OR DELETE ON sale_bids\n"
+            "FOR EACH ROW EXECUTE FUNCTION stream_note('sale-bids');\n"
+            "CREATE TRIGGER stream_relay_intents AFTER INSERT ON relay_intents\n"
+            "FOR EACH ROW EXECUTE FUNCTION stream_note('transactions');\n"
+            "CREATE TRIGGER stream_relay_intents_update AFTER UPDATE ON relay_intents FOR EACH ROW\n"
+            "WHEN (OLD.state <> NEW.state OR OLD.final <> NEW.final\n"
+            "    OR OLD.attempts <> NEW.attempts OR OLD.cancelling <> NEW.cancelling)\n"
+            "EXECUTE FUNCTION stream_note('transactions');\n"
+            "CREATE TRIGGER stream_chain_cursors AFTER INSERT OR UPDATE OR DELETE ON chain_cursors\n"
+            "FOR EACH ROW EXECUTE FUNCTION stream_note('chain');\n"
+            "CREATE TRIGGER stream_chain_reorgs AFTER INSERT ON chain_reorgs\n"
+            "FOR EACH ROW EXECUTE FUNCTION stream_note('reorgs');",
+        .down_sqlite =
+            "DROP TRIGGER stream_assets_insert;\n"
+            "DROP TRIGGER stream_assets_update;\n"
+            "DROP TRIGGER stream_assets_delete;\n"
+            "DROP TRIGGER stream_leases_insert;\n"
+            "DROP TRIGGER stream_leases_update;\n"
+            "DROP TRIGGER stream_leases_delete;\n"
+            "DROP TRIGGER stream_lease_offers_insert;\n"
+            "DROP TRIGGER stream_lease_offers_update;\n"
+            "DROP TRIGGER stream_lease_offers_delete;\n"
+            "DROP TRIGGER stream_lease_bids_insert;\n"
+            "DROP TRIGGER stream_lease_bids_update;\n"
+            "DROP TRIGGER stream_lease_bids_delete;\n"
+            "DROP TRIGGER stream_token_sales_insert;\n"
+            "DROP TRIGGER stream_token_sales_update;\n"
+            "DROP TRIGGER stream_token_sales_delete;\n"
+            "DROP TRIGGER stream_sale_bids_insert;\n"
+            "DROP TRIGGER stream_sale_bids_update;\n"
+            "DROP TRIGGER stream_sale_bids_delete;\n"
+            "DROP TRIGGER stream_relay_intents_insert;\n"
+            "DROP TRIGGER stream_relay_intents_update;\n"
+            "DROP TRIGGER stream_chain_cursors_insert;\n"
+            "DROP TRIGGER stream_chain_cursors_update;\n"
+            "DROP TRIGGER stream_chain_cursors_delete;\n"
+            "DROP TRIGGER stream_chain_reorgs_insert;\n"
+            "DROP TABLE stream_messages;\n"
+            "DROP TABLE stream_numbers;\n"
+            "DROP TABLE stream_feed;\n"
+            "DROP TABLE stream_changes;",
+        .down_postgres =
+            "DROP TRIGGER stream_assets ON assets;\n"
+            "DROP TRIGGER stream_leases ON leases;\n"
+            "DROP TRIGGER stream_lease_offers ON lease_offers;\n"
+            "DROP TRIGGER stream_lease_bids ON lease_bids;\n"
+            "DROP TRIGGER stream_token_sales ON token_sales;\n"
+            "DROP TRIGGER stream_sale_bids ON sale_bids;\n"
+            "DROP TRIGGER stream_relay_intents ON relay_intents;\n"
+            "DROP TRIGGER stream_relay_intents_update ON relay_intents;\n"
+            "DROP TRIGGER stream_chain_cursors ON chain_cursors;\n"
+            "DROP TRIGGER stream_chain_reorgs ON chain_reorgs;\n"
+            "DROP FUNCTION stream_note();\n"
+            "DROP TABLE stream_messages;\n"
+            "DROP TABLE stream_numbers;\n"
+            "DROP TABLE stream_feed;\n"
+            "DROP TABLE stream_changes;",
+    },
 };
 
 const struct store_catalog sql_catalog = {
     .statements = sql_catalog_statements,
-    .statement_count = 781,
+    .statement_count = 843,
     .migrations = sql_catalog_migrations,
-    .migration_count = 28,
+    .migration_count = 30,
     .tables = sql_catalog_tables,
-    .table_count = 74,
+    .table_count = 76,
     .partitioned = sql_catalog_partitioned,
     .partitioned_count = 4,
 };

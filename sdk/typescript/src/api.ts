@@ -34,12 +34,18 @@ export type ErrorCode =
     | 'idempotency_mismatch'
     | 'in_progress'
     | 'insufficient_funds'
+    | 'payment_required'
+    | 'payment_refused'
+    | 'settlement_pending'
+    | 'payment_used'
     | 'unauthenticated'
     | 'forbidden'
     | 'body_too_large'
     | 'headers_too_large'
     | 'unsupported_media'
     | 'length_required'
+    | 'range_not_satisfiable'
+    | 'upgrade_required'
     | 'rate_limited'
     | 'request_timeout'
     | 'overloaded'
@@ -90,6 +96,7 @@ export type ErrorCode =
 /** Codes after which the same request may succeed unchanged. */
 export const retryableCodes: ReadonlySet<string> = new Set<ErrorCode>([
     'in_progress',
+    'settlement_pending',
     'rate_limited',
     'request_timeout',
     'overloaded',
@@ -112,6 +119,17 @@ export const retryableCodes: ReadonlySet<string> = new Set<ErrorCode>([
     'stopping',
     'cancelled',
 ]);
+
+export type GetJwksData = {
+    keys: {
+        kty: string;
+        crv: string;
+        alg: string;
+        use: string;
+        kid: string;
+        x: string;
+    }[];
+};
 
 export type GetAccountData = {
     address: string;
@@ -163,6 +181,77 @@ export type GetAccountData = {
     };
 };
 
+export type ClaimOnBehalfBody = {
+    nonce: string;
+    /** A time, or Unix seconds as in what is signed */
+    deadline: string | number;
+    /** Of ClaimRevenue(address holder,bytes32 nonce,uint256 deadline), domain Freehold, version 1, of the marketplace */
+    signature: string;
+};
+
+export type ClaimOnBehalfData = {
+    holderAddress: string;
+    nonce: string;
+    deadline: string;
+    createdAt: string;
+    transaction: {
+        transactionId: string;
+        state: 'queued' | 'signed' | 'sent' | 'mined' | 'reverted' | 'failed' | 'replaced' | 'cancelled';
+        transactionHash: string | null;
+        error?: string;
+        code?: string;
+    } | null;
+};
+
+export type GetPortfolioData = {
+    address: string;
+    blockNumber: number;
+    holdings: {
+        tokenAddress: string;
+        assetId: string | null;
+        name: string | null;
+        symbol: string | null;
+        balance: string;
+    }[];
+    revenue: {
+        credited: string;
+        claimed?: string;
+        claimable?: string;
+    };
+    sales: {
+        saleId: string;
+        assetId: string | null;
+        sellerAddress: string;
+        tokenAddress: string;
+        amount: string;
+        remaining: string;
+        pricePerUnit: string;
+        sellerBalance: string;
+        status: 'active' | 'sold' | 'cancelled';
+        bidCount: number;
+        blockNumber: number;
+        transactionHash: string;
+    }[] | null;
+    saleBids: {
+        saleId: string;
+        bidIndex: string;
+        amount: string;
+        pricePerUnit: string;
+        funds: string;
+    }[] | null;
+    leases: {
+        leaseId: string;
+        assetId: string;
+        role: 'lessor' | 'lessee';
+        lessorAddress: string;
+        lesseeAddress: string | null;
+        status: string;
+        startDate: string;
+        endDate: string;
+        overdueCount: number;
+    }[] | null;
+};
+
 export type ListAssetTypesData = {
     name: string;
     typeHash: string;
@@ -185,7 +274,7 @@ export type ListAssetTypesData = {
 
 export type CreateAssetTypeBody = {
     name: string;
-    /** JSON Schema of metadata.specifications */
+    /** JSON Schema of metadata.specifications; what it says of required lease keys among its properties holds for metadata of leases */
     schema: Record<string, unknown>;
     requiredLeaseKeys: string[];
     metadata?: Record<string, string>;
@@ -317,6 +406,35 @@ export type GetAssetData = {
         error?: string;
         code?: string;
     } | null;
+};
+
+export type ListAssetDocumentsData = {
+    documentId: string;
+    filename: string;
+    documentType: 'manual' | 'certification' | 'specification' | 'lease_agreement';
+    contentType: 'application/pdf';
+    size: number;
+    hash: string;
+    state: 'stored' | 'damaged' | 'missing';
+    uploadedBy: string;
+    uploadedAt: string;
+    verifiedAt: string;
+    checkedAt: string;
+}[];
+
+export type LinkAssetDocumentData = {
+    documentId: string;
+    filename: string;
+    documentType: 'manual' | 'certification' | 'specification' | 'lease_agreement';
+    contentType: 'application/pdf';
+    size: number;
+    hash: string;
+    state: 'stored' | 'damaged' | 'missing';
+    uploadedBy: string;
+    uploadedAt: string;
+    verifiedAt: string;
+    checkedAt: string;
+    links?: Record<string, unknown>[];
 };
 
 export type ListHoldersData = {
@@ -457,8 +575,62 @@ export type CreateKeyData = {
     roles: ('admin' | 'issuer' | 'operator' | 'investor' | 'service')[];
 };
 
+export type LoginBody = {
+    message: string;
+    signature: string;
+};
+
+export type LoginData = {
+    accessToken: string;
+    tokenType: 'Bearer';
+    expiresAt: string;
+    refreshToken: string;
+    sessionId: string;
+    sessionExpiresAt: string;
+    address: string;
+    roles: ('admin' | 'issuer' | 'operator' | 'investor' | 'service')[];
+};
+
+export type LogoutData = {
+    sessionId: string;
+    address: string;
+    createdAt: string;
+    expiresAt: string;
+    refreshedAt: string | null;
+    revokedAt: string | null;
+};
+
 export type WhoAmIData = {
     principal: string;
+    roles: ('admin' | 'issuer' | 'operator' | 'investor' | 'service')[];
+};
+
+export type CreateNonceData = {
+    nonce: string;
+    expiresAt: string;
+    chainId: number;
+};
+
+export type RefreshSessionBody = {
+    refreshToken: string;
+};
+
+export type ListSessionsData = {
+    sessionId: string;
+    address: string;
+    createdAt: string;
+    expiresAt: string;
+    refreshedAt: string | null;
+    revokedAt: string | null;
+}[];
+
+export type ListWalletsData = {
+    address: string;
+    roles: ('admin' | 'issuer' | 'operator' | 'investor' | 'service')[];
+}[];
+
+export type GetWalletData = {
+    address: string;
     roles: ('admin' | 'issuer' | 'operator' | 'investor' | 'service')[];
 };
 
@@ -511,6 +683,49 @@ export type GetNetworkData = {
         logRangeRefused: number | null;
     }[];
 };
+
+export type UploadDocumentData = {
+    documentId: string;
+    filename: string;
+    documentType: 'manual' | 'certification' | 'specification' | 'lease_agreement';
+    contentType: 'application/pdf';
+    size: number;
+    hash: string;
+    state: 'stored' | 'damaged' | 'missing';
+    uploadedBy: string;
+    uploadedAt: string;
+    verifiedAt: string;
+    checkedAt: string;
+    deduplicated?: boolean;
+};
+
+export type VerifyDocumentData = {
+    valid: boolean;
+    documentId?: string;
+    filename?: string;
+    documentType?: 'manual' | 'certification' | 'specification' | 'lease_agreement';
+    contentType?: 'application/pdf';
+    size?: number;
+    hash?: string;
+    state?: 'stored' | 'damaged' | 'missing';
+    uploadedBy?: string;
+    uploadedAt?: string;
+    verifiedAt?: string;
+    checkedAt?: string;
+};
+
+export type ListDuesData = {
+    leaseId: string;
+    assetId: string;
+    lessorAddress: string;
+    lesseeAddress: string | null;
+    number: number;
+    dueAt: string;
+    periodEnd: string;
+    amount: string;
+    paid: string;
+    status: 'planned' | 'due' | 'overdue' | 'paid' | 'void';
+}[];
 
 export type ListJobsData = {
     id: number;
@@ -695,6 +910,17 @@ export type CreateLeaseData = {
     } | null;
 };
 
+export type BuyLeaseAccessData = {
+    leaseId: string;
+    assetId: string;
+    mode: 'second' | 'batch-5s';
+    intervalSeconds: number;
+    amount: string;
+    payTo: string;
+    grantedFrom: string;
+    grantedUntil: string;
+};
+
 export type ListBidsData = {
     bidIndex: string | null;
     requestId?: string;
@@ -788,6 +1014,24 @@ export type GetLeaseDigestData = {
     };
 };
 
+export type GetLeaseScheduleData = {
+    leaseId: string;
+    paymentSchedule: string;
+    leaseStatus: string;
+    instalments: {
+        number: number;
+        dueAt: string;
+        periodEnd: string;
+        amount: string;
+        paid: string;
+        status: 'planned' | 'due' | 'overdue' | 'paid' | 'void';
+    }[];
+    instalmentCount: number;
+    total: string;
+    paid: string;
+    updatedAt: string | null;
+};
+
 export type SignLeaseBody = {
     /** r, s and v (27 or 28), 65 bytes */
     signature: string;
@@ -806,6 +1050,24 @@ export type TerminateLeaseBody = {
     signerType: 'lessor' | 'lessee';
     reason: string;
 };
+
+export type ListAccessHoursData = {
+    hourBucket: string;
+    totalAmount: string;
+    paymentCount: number;
+    startedAt: string;
+    updatedAt: string;
+}[];
+
+export type ListAccessPaymentsData = {
+    mode: 'second' | 'batch-5s';
+    intervalSeconds: number;
+    amount: string;
+    payer: string;
+    transactionHash: string;
+    bucketSlot: string;
+    paidAt: string;
+}[];
 
 export type GetPaymentRequirementsData = {
     scheme: 'exact';
@@ -826,6 +1088,8 @@ export type GetPaymentRequirementsData = {
     };
     version: 2;
     chainId: string;
+    /** The x402 offer of the next step, null where none is sold now. */
+    paymentRequired?: Record<string, unknown> | null;
 };
 
 export type ListLedgerAccountsData = {
@@ -982,6 +1246,251 @@ export type ProcessClaimData = {
     } | null;
 };
 
+export type ListDailyRevenueData = {
+    day: string;
+    leaseId: string | null;
+    leaseTokenId: string;
+    assetId: string | null;
+    amount: string;
+    rounds: number;
+}[];
+
+export type ListSaleRequestsData = {
+    requestId: string | null;
+    assetId: string;
+    sellerAddress: string;
+    tokenAddress: string;
+    amount: string;
+    pricePerUnit: string;
+    status: 'unsent' | 'pending' | 'failed' | 'posted';
+    saleId: string | null;
+    createdAt: string | null;
+    transaction: {
+        transactionId: string;
+        state: 'queued' | 'signed' | 'sent' | 'mined' | 'reverted' | 'failed' | 'replaced' | 'cancelled';
+        transactionHash: string | null;
+        error?: string;
+        code?: string;
+    } | null;
+}[];
+
+export type ListSalesData = {
+    saleId: string;
+    assetId: string | null;
+    sellerAddress: string;
+    tokenAddress: string;
+    amount: string;
+    remaining: string;
+    pricePerUnit: string;
+    sellerBalance: string;
+    status: 'active' | 'sold' | 'cancelled';
+    bidCount: number;
+    blockNumber: number;
+    transactionHash: string;
+}[];
+
+export type PostSaleBody = {
+    assetId: string;
+    seller: string;
+    amount: string;
+    /** Stablecoin units for a whole token of 10^18 units */
+    pricePerUnit: string;
+    /** The caller's name for the request */
+    requestId?: string;
+};
+
+export type PostSaleData = {
+    requestId: string | null;
+    assetId: string;
+    sellerAddress: string;
+    tokenAddress: string;
+    amount: string;
+    pricePerUnit: string;
+    status: 'unsent' | 'pending' | 'failed' | 'posted';
+    saleId: string | null;
+    createdAt: string | null;
+    transaction: {
+        transactionId: string;
+        state: 'queued' | 'signed' | 'sent' | 'mined' | 'reverted' | 'failed' | 'replaced' | 'cancelled';
+        transactionHash: string | null;
+        error?: string;
+        code?: string;
+    } | null;
+    transactionRequests: {
+        purpose: string;
+        chainId: number;
+        from: string;
+        to: string;
+        value: string;
+        data: string;
+    } | null[];
+};
+
+export type GetSaleData = {
+    saleId: string;
+    assetId: string | null;
+    sellerAddress: string;
+    tokenAddress: string;
+    amount: string;
+    remaining: string;
+    pricePerUnit: string;
+    sellerBalance: string;
+    status: 'active' | 'sold' | 'cancelled';
+    bidCount: number;
+    blockNumber: number;
+    transactionHash: string;
+    actions: {
+        action: 'accept' | 'cancel' | 'withdraw';
+        bidIndex: string | null;
+        createdAt: string;
+        transaction: {
+            transactionId: string;
+            state: 'queued' | 'signed' | 'sent' | 'mined' | 'reverted' | 'failed' | 'replaced' | 'cancelled';
+            transactionHash: string | null;
+            error?: string;
+            code?: string;
+        } | null;
+    }[];
+};
+
+export type ListSaleBidsData = {
+    bidIndex: string | null;
+    requestId?: string;
+    bidder: string;
+    amount: string;
+    pricePerUnit: string;
+    funds: string;
+    status: 'pending' | 'failed' | 'active' | 'accepted' | 'refunded' | 'withdrawn';
+    blockNumber?: number;
+    transactionHash?: string;
+    createdAt?: string;
+    transaction?: {
+        transactionId: string;
+        state: 'queued' | 'signed' | 'sent' | 'mined' | 'reverted' | 'failed' | 'replaced' | 'cancelled';
+        transactionHash: string | null;
+        error?: string;
+        code?: string;
+    } | null;
+}[];
+
+export type PlaceSaleBidBody = {
+    bidder: string;
+    amount: string;
+    pricePerUnit: string;
+    /** The caller's name for the request */
+    requestId?: string;
+};
+
+export type PlaceSaleBidData = {
+    requestId: string | null;
+    saleId: string;
+    bidder: string;
+    amount: string;
+    pricePerUnit: string;
+    funds: string;
+    status: 'unsent' | 'pending' | 'failed' | 'active' | 'accepted' | 'refunded' | 'withdrawn';
+    bidIndex: string | null;
+    approveTransactionId: string | null;
+    transaction: {
+        transactionId: string;
+        state: 'queued' | 'signed' | 'sent' | 'mined' | 'reverted' | 'failed' | 'replaced' | 'cancelled';
+        transactionHash: string | null;
+        error?: string;
+        code?: string;
+    } | null;
+    transactionRequests: {
+        purpose: string;
+        chainId: number;
+        from: string;
+        to: string;
+        value: string;
+        data: string;
+    } | null[];
+};
+
+export type AcceptSaleBidData = {
+    sale: {
+        saleId: string;
+        assetId: string | null;
+        sellerAddress: string;
+        tokenAddress: string;
+        amount: string;
+        remaining: string;
+        pricePerUnit: string;
+        sellerBalance: string;
+        status: 'active' | 'sold' | 'cancelled';
+        bidCount: number;
+        blockNumber: number;
+        transactionHash: string;
+    };
+    bid: {
+        bidIndex: string | null;
+        requestId?: string;
+        bidder: string;
+        amount: string;
+        pricePerUnit: string;
+        funds: string;
+        status: 'pending' | 'failed' | 'active' | 'accepted' | 'refunded' | 'withdrawn';
+        blockNumber?: number;
+        transactionHash?: string;
+        createdAt?: string;
+        transaction?: {
+            transactionId: string;
+            state: 'queued' | 'signed' | 'sent' | 'mined' | 'reverted' | 'failed' | 'replaced' | 'cancelled';
+            transactionHash: string | null;
+            error?: string;
+            code?: string;
+        } | null;
+    };
+    transaction: {
+        transactionId: string;
+        state: 'queued' | 'signed' | 'sent' | 'mined' | 'reverted' | 'failed' | 'replaced' | 'cancelled';
+        transactionHash: string | null;
+        error?: string;
+        code?: string;
+    } | null;
+    transactionRequests: {
+        purpose: string;
+        chainId: number;
+        from: string;
+        to: string;
+        value: string;
+        data: string;
+    } | null[];
+};
+
+export type CancelSaleData = {
+    sale: {
+        saleId: string;
+        assetId: string | null;
+        sellerAddress: string;
+        tokenAddress: string;
+        amount: string;
+        remaining: string;
+        pricePerUnit: string;
+        sellerBalance: string;
+        status: 'active' | 'sold' | 'cancelled';
+        bidCount: number;
+        blockNumber: number;
+        transactionHash: string;
+    };
+    transaction: {
+        transactionId: string;
+        state: 'queued' | 'signed' | 'sent' | 'mined' | 'reverted' | 'failed' | 'replaced' | 'cancelled';
+        transactionHash: string | null;
+        error?: string;
+        code?: string;
+    } | null;
+    transactionRequests: {
+        purpose: string;
+        chainId: number;
+        from: string;
+        to: string;
+        value: string;
+        data: string;
+    } | null[];
+};
+
 export type ListTransactionsData = {
     transactionId: string;
     purpose: string;
@@ -1073,6 +1582,39 @@ export type ListDeliveriesData = {
     triedAt?: string;
     state: 'waiting' | 'delivered' | 'dead';
 }[];
+
+export type ListPaidResourcesData = {
+    x402Version: number;
+    items: Record<string, unknown>[];
+    pagination: Record<string, unknown>;
+};
+
+export type SettlePaymentBody = {
+    x402Version: 1 | 2;
+    paymentPayload: Record<string, unknown>;
+    paymentRequirements: Record<string, unknown>;
+};
+
+export type SettlePaymentData = {
+    success: boolean;
+    errorReason?: string;
+    transaction: string;
+    network: string;
+    payer?: string;
+};
+
+export type ListSupportedPaymentsData = {
+    kinds: Record<string, unknown>[];
+    extensions: string[];
+    signers: Record<string, unknown>;
+};
+
+export type VerifyPaymentData = {
+    isValid: boolean;
+    invalidReason?: string;
+    invalidMessage?: string;
+    payer?: string;
+};
 
 export type HealthData = {
     success: boolean;
@@ -1173,13 +1715,20 @@ export type GetOpenapiData = {
 
 const operations = {
     acceptBid: { method: 'POST', path: '/api/v1/leases/{leaseId}/bids/{bidIndex}/accept', query: ['wait'], keyed: true, body: 'json', answer: 'envelope' },
+    acceptSaleBid: { method: 'POST', path: '/api/v1/sales/{saleId}/bids/{bidIndex}/accept', query: ['wait'], keyed: true, body: 'none', answer: 'envelope' },
+    buyLeaseAccess: { method: 'POST', path: '/api/v1/leases/{leaseId}/access', query: ['mode'], keyed: true, body: 'none', answer: 'envelope' },
     cancelJob: { method: 'POST', path: '/api/v1/jobs/{jobId}/cancel', query: [], keyed: true, body: 'none', answer: 'envelope' },
     cancelOffer: { method: 'POST', path: '/api/v1/leases/{leaseId}/cancel', query: ['wait'], keyed: true, body: 'none', answer: 'envelope' },
+    cancelSale: { method: 'POST', path: '/api/v1/sales/{saleId}/cancel', query: ['wait'], keyed: true, body: 'none', answer: 'envelope' },
     cancelTransaction: { method: 'POST', path: '/api/v1/transactions/{transactionId}/cancel', query: [], keyed: true, body: 'none', answer: 'envelope' },
+    claimOnBehalf: { method: 'POST', path: '/api/v1/accounts/{address}/claims', query: ['wait'], keyed: true, body: 'json', answer: 'envelope' },
     createAssetType: { method: 'POST', path: '/api/v1/asset-types', query: ['wait'], keyed: true, body: 'json', answer: 'envelope' },
     createKey: { method: 'POST', path: '/api/v1/auth/keys', query: [], keyed: false, body: 'json', answer: 'envelope' },
     createLease: { method: 'POST', path: '/api/v1/leases', query: ['wait'], keyed: true, body: 'json', answer: 'envelope' },
+    createNonce: { method: 'POST', path: '/api/v1/auth/nonce', query: [], keyed: false, body: 'none', answer: 'envelope' },
+    deleteDocument: { method: 'DELETE', path: '/api/v1/documents/{documentId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
     deleteWebhook: { method: 'DELETE', path: '/api/v1/webhooks/{endpointId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
+    downloadDocument: { method: 'GET', path: '/api/v1/documents/{documentId}/content', query: [], keyed: false, body: 'none', answer: 'json' },
     getAccount: { method: 'GET', path: '/api/v1/accounts/{address}', query: ['limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     getAsset: { method: 'GET', path: '/api/v1/assets/{assetId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
     getAssetType: { method: 'GET', path: '/api/v1/asset-types/{name}', query: [], keyed: false, body: 'none', answer: 'envelope' },
@@ -1187,53 +1736,91 @@ const operations = {
     getContracts: { method: 'GET', path: '/api/v1/blockchain/contracts', query: [], keyed: false, body: 'none', answer: 'envelope' },
     getDocs: { method: 'GET', path: '/docs', query: [], keyed: false, body: 'none', answer: 'text' },
     getDocsStyle: { method: 'GET', path: '/docs.css', query: [], keyed: false, body: 'none', answer: 'text' },
+    getDocument: { method: 'GET', path: '/api/v1/documents/{documentId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
     getJob: { method: 'GET', path: '/api/v1/jobs/{jobId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
+    getJwks: { method: 'GET', path: '/.well-known/jwks.json', query: [], keyed: false, body: 'none', answer: 'json' },
     getLease: { method: 'GET', path: '/api/v1/leases/{leaseId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
     getLeaseDigest: { method: 'GET', path: '/api/v1/leases/{leaseId}/digest', query: ['lessee'], keyed: false, body: 'none', answer: 'envelope' },
+    getLeaseSchedule: { method: 'GET', path: '/api/v1/leases/{leaseId}/schedule', query: ['limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     getLedgerBalance: { method: 'GET', path: '/api/v1/ledger/balance', query: ['book', 'account'], keyed: false, body: 'none', answer: 'envelope' },
     getNetwork: { method: 'GET', path: '/api/v1/blockchain/network', query: [], keyed: false, body: 'none', answer: 'envelope' },
     getOpenapi: { method: 'GET', path: '/openapi.json', query: [], keyed: false, body: 'none', answer: 'json' },
     getPaymentRequirements: { method: 'GET', path: '/api/v1/leases/{leaseId}/x402/requirements', query: ['mode'], keyed: false, body: 'none', answer: 'envelope' },
+    getPortfolio: { method: 'GET', path: '/api/v1/accounts/{address}/portfolio', query: ['block', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     getRevenueRound: { method: 'GET', path: '/api/v1/revenue-rounds/{roundId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
+    getSale: { method: 'GET', path: '/api/v1/sales/{saleId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
     getTransaction: { method: 'GET', path: '/api/v1/transactions/{transactionId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
+    getWallet: { method: 'GET', path: '/api/v1/auth/wallets/{address}', query: [], keyed: false, body: 'none', answer: 'envelope' },
     getWebhook: { method: 'GET', path: '/api/v1/webhooks/{endpointId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
+    grantRole: { method: 'PUT', path: '/api/v1/auth/wallets/{address}/roles/{role}', query: [], keyed: false, body: 'none', answer: 'envelope' },
     health: { method: 'GET', path: '/health', query: [], keyed: false, body: 'none', answer: 'json' },
+    linkAssetDocument: { method: 'PUT', path: '/api/v1/assets/{assetId}/documents/{documentId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
+    linkLeaseDocument: { method: 'PUT', path: '/api/v1/leases/{leaseId}/documents/{documentId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
+    listAccessHours: { method: 'GET', path: '/api/v1/leases/{leaseId}/x402/hours', query: ['limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
+    listAccessPayments: { method: 'GET', path: '/api/v1/leases/{leaseId}/x402/payments', query: ['limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
+    listAssetDocuments: { method: 'GET', path: '/api/v1/assets/{assetId}/documents', query: ['limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listAssetLeases: { method: 'GET', path: '/api/v1/assets/{assetId}/leases', query: ['status', 'lessor', 'lessee', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listAssetTypes: { method: 'GET', path: '/api/v1/asset-types', query: ['limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listAssets: { method: 'GET', path: '/api/v1/assets', query: ['assetType', 'status', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listBids: { method: 'GET', path: '/api/v1/leases/{leaseId}/bids', query: ['limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listClaims: { method: 'GET', path: '/api/v1/revenue-rounds/{roundId}/claims', query: ['limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
+    listDailyRevenue: { method: 'GET', path: '/api/v1/revenue/daily', query: ['from', 'to', 'leaseId', 'assetId'], keyed: false, body: 'none', answer: 'envelope' },
     listDeliveries: { method: 'GET', path: '/api/v1/webhooks/{endpointId}/deliveries', query: ['state', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
+    listDocuments: { method: 'GET', path: '/api/v1/documents', query: ['documentType', 'state', 'hash', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
+    listDues: { method: 'GET', path: '/api/v1/dues', query: ['status', 'assetId', 'lessor', 'lessee', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listEvents: { method: 'GET', path: '/api/v1/blockchain/events', query: ['limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listHolders: { method: 'GET', path: '/api/v1/assets/{assetId}/holders', query: ['block', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listJobs: { method: 'GET', path: '/api/v1/jobs', query: ['state', 'kind', 'queue', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listKeys: { method: 'GET', path: '/api/v1/auth/keys', query: ['limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
+    listLeaseDocuments: { method: 'GET', path: '/api/v1/leases/{leaseId}/documents', query: ['limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listLeases: { method: 'GET', path: '/api/v1/leases', query: ['status', 'assetId', 'lessor', 'lessee', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listLedgerAccounts: { method: 'GET', path: '/api/v1/ledger/accounts', query: ['book', 'prefix', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listLedgerEntries: { method: 'GET', path: '/api/v1/ledger/entries', query: ['book', 'account', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listOffers: { method: 'GET', path: '/api/v1/offers', query: ['status', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
+    listPaidResources: { method: 'GET', path: '/api/v1/x402/facilitator/discovery/resources', query: ['type', 'limit', 'offset'], keyed: false, body: 'none', answer: 'json' },
     listProcesses: { method: 'GET', path: '/api/v1/processes', query: [], keyed: false, body: 'none', answer: 'envelope' },
     listQueues: { method: 'GET', path: '/api/v1/jobs/queues', query: [], keyed: false, body: 'none', answer: 'envelope' },
     listRevenueRounds: { method: 'GET', path: '/api/v1/assets/{assetId}/revenue-rounds', query: ['limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
+    listSaleBids: { method: 'GET', path: '/api/v1/sales/{saleId}/bids', query: ['status', 'bidder', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
+    listSaleRequests: { method: 'GET', path: '/api/v1/sale-requests', query: ['seller', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
+    listSales: { method: 'GET', path: '/api/v1/sales', query: ['status', 'assetId', 'seller', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listSchedules: { method: 'GET', path: '/api/v1/jobs/schedules', query: [], keyed: false, body: 'none', answer: 'envelope' },
+    listSessions: { method: 'GET', path: '/api/v1/auth/sessions', query: ['limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
+    listSupportedPayments: { method: 'GET', path: '/api/v1/x402/facilitator/supported', query: [], keyed: false, body: 'none', answer: 'json' },
     listTransactions: { method: 'GET', path: '/api/v1/transactions', query: ['state', 'open', 'purpose', 'wallet', 'hash', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
+    listWallets: { method: 'GET', path: '/api/v1/auth/wallets', query: ['limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listWebhooks: { method: 'GET', path: '/api/v1/webhooks', query: [], keyed: false, body: 'none', answer: 'envelope' },
+    listenToEvents: { method: 'GET', path: '/api/v1/events', query: ['topics', 'lastEventId'], keyed: false, body: 'none', answer: 'json' },
+    login: { method: 'POST', path: '/api/v1/auth/login', query: [], keyed: false, body: 'json', answer: 'envelope' },
+    logout: { method: 'POST', path: '/api/v1/auth/logout', query: [], keyed: false, body: 'none', answer: 'envelope' },
     metrics: { method: 'GET', path: '/metrics', query: [], keyed: false, body: 'none', answer: 'text' },
     placeBid: { method: 'POST', path: '/api/v1/leases/{leaseId}/bids', query: ['wait'], keyed: true, body: 'json', answer: 'envelope' },
+    placeSaleBid: { method: 'POST', path: '/api/v1/sales/{saleId}/bids', query: ['wait'], keyed: true, body: 'json', answer: 'envelope' },
+    postSale: { method: 'POST', path: '/api/v1/sales', query: ['wait'], keyed: true, body: 'json', answer: 'envelope' },
     processClaim: { method: 'POST', path: '/api/v1/revenue-rounds/{roundId}/claims/{holderAddress}/process', query: ['wait'], keyed: true, body: 'none', answer: 'envelope' },
+    refreshSession: { method: 'POST', path: '/api/v1/auth/refresh', query: [], keyed: false, body: 'json', answer: 'envelope' },
     registerAsset: { method: 'POST', path: '/api/v1/assets', query: ['wait'], keyed: true, body: 'json', answer: 'envelope' },
     registerWebhook: { method: 'POST', path: '/api/v1/webhooks', query: [], keyed: true, body: 'json', answer: 'envelope' },
     replayJob: { method: 'POST', path: '/api/v1/jobs/{jobId}/replay', query: [], keyed: true, body: 'none', answer: 'envelope' },
     replayJobs: { method: 'POST', path: '/api/v1/jobs/replay', query: [], keyed: true, body: 'json', answer: 'envelope' },
     retryJob: { method: 'POST', path: '/api/v1/jobs/{jobId}/retry', query: [], keyed: true, body: 'none', answer: 'envelope' },
     revokeKey: { method: 'DELETE', path: '/api/v1/auth/keys/{keyId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
+    revokeRole: { method: 'DELETE', path: '/api/v1/auth/wallets/{address}/roles/{role}', query: [], keyed: false, body: 'none', answer: 'envelope' },
+    revokeSession: { method: 'DELETE', path: '/api/v1/auth/sessions/{sessionId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
     rotateWebhook: { method: 'POST', path: '/api/v1/webhooks/{endpointId}/rotate', query: [], keyed: true, body: 'none', answer: 'envelope' },
+    settlePayment: { method: 'POST', path: '/api/v1/x402/facilitator/settle', query: [], keyed: false, body: 'json', answer: 'json' },
     signLease: { method: 'POST', path: '/api/v1/leases/{leaseId}/sign', query: ['wait'], keyed: true, body: 'json', answer: 'envelope' },
     speedUpTransaction: { method: 'POST', path: '/api/v1/transactions/{transactionId}/speed-up', query: [], keyed: true, body: 'none', answer: 'envelope' },
     terminateLease: { method: 'POST', path: '/api/v1/leases/{leaseId}/terminate', query: [], keyed: true, body: 'json', answer: 'envelope' },
     testWebhook: { method: 'POST', path: '/api/v1/webhooks/{endpointId}/test', query: [], keyed: true, body: 'none', answer: 'envelope' },
+    unlinkAssetDocument: { method: 'DELETE', path: '/api/v1/assets/{assetId}/documents/{documentId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
+    unlinkLeaseDocument: { method: 'DELETE', path: '/api/v1/leases/{leaseId}/documents/{documentId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
+    uploadDocument: { method: 'POST', path: '/api/v1/documents', query: [], keyed: true, body: 'none', answer: 'envelope' },
+    verifyDocument: { method: 'POST', path: '/api/v1/documents/{documentId}/verify', query: [], keyed: true, body: 'none', answer: 'envelope' },
+    verifyPayment: { method: 'POST', path: '/api/v1/x402/facilitator/verify', query: [], keyed: false, body: 'json', answer: 'json' },
     whoAmI: { method: 'GET', path: '/api/v1/auth/me', query: [], keyed: false, body: 'none', answer: 'envelope' },
     withdrawBid: { method: 'POST', path: '/api/v1/leases/{leaseId}/bids/{bidIndex}/withdraw', query: ['wait'], keyed: true, body: 'none', answer: 'envelope' },
+    withdrawSaleBid: { method: 'POST', path: '/api/v1/sales/{saleId}/bids/{bidIndex}/withdraw', query: ['wait'], keyed: true, body: 'none', answer: 'envelope' },
 } satisfies Record<string, Operation>;
 
 /** The API of a Freehold: one method an operation. */
@@ -1247,6 +1834,16 @@ export class Freehold extends Client {
         return this.call<CreateLeaseData>(operations.acceptBid, input, options);
     }
 
+    /** Sells to a bidder, in part or all; the other bids are refunded. (`POST /api/v1/sales/{saleId}/bids/{bidIndex}/accept`) */
+    acceptSaleBid(input: { saleId: string; bidIndex: string; wait?: string | undefined }, options: CallOptions = {}): Promise<AcceptSaleBidData> {
+        return this.call<AcceptSaleBidData>(operations.acceptSaleBid, input, options);
+    }
+
+    /** Sells a step of streaming access, for a payment by x402 to the lessor. (`POST /api/v1/leases/{leaseId}/access`) */
+    buyLeaseAccess(input: { leaseId: string; mode?: 'second' | 'batch-5s' | undefined }, options: CallOptions = {}): Promise<BuyLeaseAccessData> {
+        return this.call<BuyLeaseAccessData>(operations.buyLeaseAccess, input, options);
+    }
+
     /** Cancels a queued job, or asks a running one to end. (`POST /api/v1/jobs/{jobId}/cancel`) */
     cancelJob(input: { jobId: string }, options: CallOptions = {}): Promise<GetJobData> {
         return this.call<GetJobData>(operations.cancelJob, input, options);
@@ -1257,9 +1854,19 @@ export class Freehold extends Client {
         return this.call<CreateLeaseData>(operations.cancelOffer, input, options);
     }
 
+    /** Takes a sale back; its bids are refunded. (`POST /api/v1/sales/{saleId}/cancel`) */
+    cancelSale(input: { saleId: string; wait?: string | undefined }, options: CallOptions = {}): Promise<CancelSaleData> {
+        return this.call<CancelSaleData>(operations.cancelSale, input, options);
+    }
+
     /** Cancels a transaction that has no nonce yet, or has an empty one take its nonce. (`POST /api/v1/transactions/{transactionId}/cancel`) */
     cancelTransaction(input: { transactionId: string }, options: CallOptions = {}): Promise<GetTransactionData> {
         return this.call<GetTransactionData>(operations.cancelTransaction, input, options);
+    }
+
+    /** Has a holder paid who signed for it (EIP-712); a nonce is good once. (`POST /api/v1/accounts/{address}/claims`) */
+    claimOnBehalf(input: { address: string; wait?: string | undefined; body: ClaimOnBehalfBody }, options: CallOptions = {}): Promise<ClaimOnBehalfData> {
+        return this.call<ClaimOnBehalfData>(operations.claimOnBehalf, input, options);
     }
 
     /** Creates an asset type on chain; the same again answers 200. (`POST /api/v1/asset-types`) */
@@ -1277,9 +1884,24 @@ export class Freehold extends Client {
         return this.call<CreateLeaseData>(operations.createLease, input, options);
     }
 
+    /** A nonce for a message to log in with (EIP-4361); it is good for one login. (`POST /api/v1/auth/nonce`) */
+    createNonce(options: CallOptions = {}): Promise<CreateNonceData> {
+        return this.call<CreateNonceData>(operations.createNonce, {}, options);
+    }
+
+    /** Deletes a document that belongs to nothing. (`DELETE /api/v1/documents/{documentId}`) */
+    deleteDocument(input: { documentId: string }, options: CallOptions = {}): Promise<LinkAssetDocumentData> {
+        return this.call<LinkAssetDocumentData>(operations.deleteDocument, input, options);
+    }
+
     /** Forgets an endpoint, and what it was told. (`DELETE /api/v1/webhooks/{endpointId}`) */
     deleteWebhook(input: { endpointId: string }, options: CallOptions = {}): Promise<RegisterWebhookData> {
         return this.call<RegisterWebhookData>(operations.deleteWebhook, input, options);
+    }
+
+    /** The PDF itself, or a range of it. (`GET /api/v1/documents/{documentId}/content`) */
+    downloadDocument(input: { documentId: string }, options: CallOptions = {}): Promise<unknown> {
+        return this.call<unknown>(operations.downloadDocument, input, options);
     }
 
     /** Tokens, claims, bids and ledger balances of an account. (`GET /api/v1/accounts/{address}`) */
@@ -1317,9 +1939,19 @@ export class Freehold extends Client {
         return this.call<string>(operations.getDocsStyle, {}, options);
     }
 
+    /** A document and what it belongs to. (`GET /api/v1/documents/{documentId}`) */
+    getDocument(input: { documentId: string }, options: CallOptions = {}): Promise<LinkAssetDocumentData> {
+        return this.call<LinkAssetDocumentData>(operations.getDocument, input, options);
+    }
+
     /** One job with what it carries. (`GET /api/v1/jobs/{jobId}`) */
     getJob(input: { jobId: string }, options: CallOptions = {}): Promise<GetJobData> {
         return this.call<GetJobData>(operations.getJob, input, options);
+    }
+
+    /** The public keys of access tokens (RFC 7517). (`GET /.well-known/jwks.json`) */
+    getJwks(options: CallOptions = {}): Promise<GetJwksData> {
+        return this.call<GetJwksData>(operations.getJwks, {}, options);
     }
 
     /** One lease: terms, signatures, offer, state on chain. (`GET /api/v1/leases/{leaseId}`) */
@@ -1330,6 +1962,11 @@ export class Freehold extends Client {
     /** The 32 bytes that lessor and lessee sign; bidders name themselves. (`GET /api/v1/leases/{leaseId}/digest`) */
     getLeaseDigest(input: { leaseId: string; lessee?: string | undefined }, options: CallOptions = {}): Promise<GetLeaseDigestData> {
         return this.call<GetLeaseDigestData>(operations.getLeaseDigest, input, options);
+    }
+
+    /** When the rent of a lease is due, and what of it is paid. (`GET /api/v1/leases/{leaseId}/schedule`) */
+    getLeaseSchedule(input: { leaseId: string; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined }, options: CallOptions = {}): Listing<GetLeaseScheduleData> {
+        return this.list<GetLeaseScheduleData>(operations.getLeaseSchedule, input, options);
     }
 
     /** One account of the ledger, named by book and account. (`GET /api/v1/ledger/balance`) */
@@ -1352,9 +1989,19 @@ export class Freehold extends Client {
         return this.call<GetPaymentRequirementsData>(operations.getPaymentRequirements, input, options);
     }
 
+    /** Tokens, revenue, sales, bids and leases of an account; tokens and credited revenue also after a past block. (`GET /api/v1/accounts/{address}/portfolio`) */
+    getPortfolio(input: { address: string; block?: string | undefined; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined }, options: CallOptions = {}): Listing<GetPortfolioData> {
+        return this.list<GetPortfolioData>(operations.getPortfolio, input, options);
+    }
+
     /** One revenue round. (`GET /api/v1/revenue-rounds/{roundId}`) */
     getRevenueRound(input: { roundId: string }, options: CallOptions = {}): Promise<GetRevenueRoundData> {
         return this.call<GetRevenueRoundData>(operations.getRevenueRound, input, options);
+    }
+
+    /** One sale, and the newest transactions that were asked for about it. (`GET /api/v1/sales/{saleId}`) */
+    getSale(input: { saleId: string }, options: CallOptions = {}): Promise<GetSaleData> {
+        return this.call<GetSaleData>(operations.getSale, input, options);
     }
 
     /** State of one relayed transaction, with all that was signed for it. (`GET /api/v1/transactions/{transactionId}`) */
@@ -1362,14 +2009,49 @@ export class Freehold extends Client {
         return this.call<GetTransactionData>(operations.getTransaction, input, options);
     }
 
+    /** A wallet's roles. (`GET /api/v1/auth/wallets/{address}`) */
+    getWallet(input: { address: string }, options: CallOptions = {}): Promise<GetWalletData> {
+        return this.call<GetWalletData>(operations.getWallet, input, options);
+    }
+
     /** One endpoint. (`GET /api/v1/webhooks/{endpointId}`) */
     getWebhook(input: { endpointId: string }, options: CallOptions = {}): Promise<RegisterWebhookData> {
         return this.call<RegisterWebhookData>(operations.getWebhook, input, options);
     }
 
+    /** Grants a wallet a role, from now on and everywhere. (`PUT /api/v1/auth/wallets/{address}/roles/{role}`) */
+    grantRole(input: { address: string; role: string }, options: CallOptions = {}): Promise<GetWalletData> {
+        return this.call<GetWalletData>(operations.grantRole, input, options);
+    }
+
     /** Health of the database, the chain and the jobs; 503 when unhealthy. (`GET /health`) */
     health(options: CallOptions = {}): Promise<HealthData> {
         return this.call<HealthData>(operations.health, {}, options);
+    }
+
+    /** Links a document to an asset. (`PUT /api/v1/assets/{assetId}/documents/{documentId}`) */
+    linkAssetDocument(input: { assetId: string; documentId: string }, options: CallOptions = {}): Promise<LinkAssetDocumentData> {
+        return this.call<LinkAssetDocumentData>(operations.linkAssetDocument, input, options);
+    }
+
+    /** Links a document to a lease. (`PUT /api/v1/leases/{leaseId}/documents/{documentId}`) */
+    linkLeaseDocument(input: { leaseId: string; documentId: string }, options: CallOptions = {}): Promise<LinkAssetDocumentData> {
+        return this.call<LinkAssetDocumentData>(operations.linkLeaseDocument, input, options);
+    }
+
+    /** The same by the hour (UTC), newest first. (`GET /api/v1/leases/{leaseId}/x402/hours`) */
+    listAccessHours(input: { leaseId: string; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined }, options: CallOptions = {}): Listing<ListAccessHoursData> {
+        return this.list<ListAccessHoursData>(operations.listAccessHours, input, options);
+    }
+
+    /** What was paid for streaming access, newest first. (`GET /api/v1/leases/{leaseId}/x402/payments`) */
+    listAccessPayments(input: { leaseId: string; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined }, options: CallOptions = {}): Listing<ListAccessPaymentsData> {
+        return this.list<ListAccessPaymentsData>(operations.listAccessPayments, input, options);
+    }
+
+    /** Documents of an asset. (`GET /api/v1/assets/{assetId}/documents`) */
+    listAssetDocuments(input: { assetId: string; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined }, options: CallOptions = {}): Listing<ListAssetDocumentsData> {
+        return this.list<ListAssetDocumentsData>(operations.listAssetDocuments, input, options);
     }
 
     /** Leases of an asset, newest first. (`GET /api/v1/assets/{assetId}/leases`) */
@@ -1397,9 +2079,24 @@ export class Freehold extends Client {
         return this.list<ListClaimsData>(operations.listClaims, input, options);
     }
 
+    /** Revenue by day (UTC) and lease, newest first; 30 days where none are named. (`GET /api/v1/revenue/daily`) */
+    listDailyRevenue(input: { from?: string | undefined; to?: string | undefined; leaseId?: string | undefined; assetId?: string | undefined } = {}, options: CallOptions = {}): Promise<ListDailyRevenueData> {
+        return this.call<ListDailyRevenueData>(operations.listDailyRevenue, input, options);
+    }
+
     /** What an endpoint was told, newest first. (`GET /api/v1/webhooks/{endpointId}/deliveries`) */
     listDeliveries(input: { endpointId: string; state?: 'waiting' | 'delivered' | 'dead' | undefined; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined }, options: CallOptions = {}): Listing<ListDeliveriesData> {
         return this.list<ListDeliveriesData>(operations.listDeliveries, input, options);
+    }
+
+    /** Documents, newest first. (`GET /api/v1/documents`) */
+    listDocuments(input: { documentType?: string | undefined; state?: string | undefined; hash?: string | undefined; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined } = {}, options: CallOptions = {}): Listing<ListAssetDocumentsData> {
+        return this.list<ListAssetDocumentsData>(operations.listDocuments, input, options);
+    }
+
+    /** Instalments of rent of all leases on chain, by due date. (`GET /api/v1/dues`) */
+    listDues(input: { status?: string | undefined; assetId?: string | undefined; lessor?: string | undefined; lessee?: string | undefined; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined } = {}, options: CallOptions = {}): Listing<ListDuesData> {
+        return this.list<ListDuesData>(operations.listDues, input, options);
     }
 
     /** Applied contract events, newest first. (`GET /api/v1/blockchain/events`) */
@@ -1422,6 +2119,11 @@ export class Freehold extends Client {
         return this.list<ListKeysData>(operations.listKeys, input, options);
     }
 
+    /** Documents of a lease. (`GET /api/v1/leases/{leaseId}/documents`) */
+    listLeaseDocuments(input: { leaseId: string; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined }, options: CallOptions = {}): Listing<ListAssetDocumentsData> {
+        return this.list<ListAssetDocumentsData>(operations.listLeaseDocuments, input, options);
+    }
+
     /** Leases, newest first. (`GET /api/v1/leases`) */
     listLeases(input: { status?: string | undefined; assetId?: string | undefined; lessor?: string | undefined; lessee?: string | undefined; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined } = {}, options: CallOptions = {}): Listing<ListAssetLeasesData> {
         return this.list<ListAssetLeasesData>(operations.listLeases, input, options);
@@ -1442,6 +2144,11 @@ export class Freehold extends Client {
         return this.list<ListOffersData>(operations.listOffers, input, options);
     }
 
+    /** Routes of this server that cost something, with their offers. (`GET /api/v1/x402/facilitator/discovery/resources`) */
+    listPaidResources(input: { type?: string | undefined; limit?: string | undefined; offset?: string | undefined } = {}, options: CallOptions = {}): Promise<ListPaidResourcesData> {
+        return this.call<ListPaidResourcesData>(operations.listPaidResources, input, options);
+    }
+
     /** Processes on this database, and which of them has what only one may do. (`GET /api/v1/processes`) */
     listProcesses(options: CallOptions = {}): Promise<ListProcessesData> {
         return this.call<ListProcessesData>(operations.listProcesses, {}, options);
@@ -1457,9 +2164,34 @@ export class Freehold extends Client {
         return this.list<ListRevenueRoundsData>(operations.listRevenueRounds, input, options);
     }
 
+    /** Bids on a sale by index; then those under way. (`GET /api/v1/sales/{saleId}/bids`) */
+    listSaleBids(input: { saleId: string; status?: string | undefined; bidder?: string | undefined; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined }, options: CallOptions = {}): Listing<ListSaleBidsData> {
+        return this.list<ListSaleBidsData>(operations.listSaleBids, input, options);
+    }
+
+    /** Sales that were asked for, newest first, with what became of them. (`GET /api/v1/sale-requests`) */
+    listSaleRequests(input: { seller?: string | undefined; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined } = {}, options: CallOptions = {}): Listing<ListSaleRequestsData> {
+        return this.list<ListSaleRequestsData>(operations.listSaleRequests, input, options);
+    }
+
+    /** Sales of asset tokens on chain, newest first. (`GET /api/v1/sales`) */
+    listSales(input: { status?: string | undefined; assetId?: string | undefined; seller?: string | undefined; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined } = {}, options: CallOptions = {}): Listing<ListSalesData> {
+        return this.list<ListSalesData>(operations.listSales, input, options);
+    }
+
     /** Schedules with their last and next time. (`GET /api/v1/jobs/schedules`) */
     listSchedules(options: CallOptions = {}): Promise<ListSchedulesData> {
         return this.call<ListSchedulesData>(operations.listSchedules, {}, options);
+    }
+
+    /** Live sessions of the caller's wallet. (`GET /api/v1/auth/sessions`) */
+    listSessions(input: { limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined } = {}, options: CallOptions = {}): Listing<ListSessionsData> {
+        return this.list<ListSessionsData>(operations.listSessions, input, options);
+    }
+
+    /** Schemes and networks whose payments are verified and settled here. (`GET /api/v1/x402/facilitator/supported`) */
+    listSupportedPayments(options: CallOptions = {}): Promise<ListSupportedPaymentsData> {
+        return this.call<ListSupportedPaymentsData>(operations.listSupportedPayments, {}, options);
     }
 
     /** Relayed transactions, newest first. (`GET /api/v1/transactions`) */
@@ -1467,9 +2199,29 @@ export class Freehold extends Client {
         return this.list<ListTransactionsData>(operations.listTransactions, input, options);
     }
 
+    /** Wallets that were granted roles. (`GET /api/v1/auth/wallets`) */
+    listWallets(input: { limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined } = {}, options: CallOptions = {}): Listing<ListWalletsData> {
+        return this.list<ListWalletsData>(operations.listWallets, input, options);
+    }
+
     /** Endpoints that are told what happens. (`GET /api/v1/webhooks`) */
     listWebhooks(options: CallOptions = {}): Promise<ListWebhooksData> {
         return this.call<ListWebhooksData>(operations.listWebhooks, {}, options);
+    }
+
+    /** The same as Server-Sent Events, from the id in Last-Event-ID on. (`GET /api/v1/events`) */
+    listenToEvents(input: { topics?: string | undefined; lastEventId?: string | undefined } = {}, options: CallOptions = {}): Promise<unknown> {
+        return this.call<unknown>(operations.listenToEvents, input, options);
+    }
+
+    /** Takes a signed message (EIP-4361) and begins a session. (`POST /api/v1/auth/login`) */
+    login(input: { body: LoginBody }, options: CallOptions = {}): Promise<LoginData> {
+        return this.call<LoginData>(operations.login, input, options);
+    }
+
+    /** Ends the caller's session, from now on and everywhere. (`POST /api/v1/auth/logout`) */
+    logout(options: CallOptions = {}): Promise<LogoutData> {
+        return this.call<LogoutData>(operations.logout, {}, options);
     }
 
     /** Metrics in the Prometheus text format. (`GET /metrics`) */
@@ -1482,9 +2234,24 @@ export class Freehold extends Client {
         return this.call<PlaceBidData>(operations.placeBid, input, options);
     }
 
+    /** Bids on tokens that are for sale: allowance, then escrow. (`POST /api/v1/sales/{saleId}/bids`) */
+    placeSaleBid(input: { saleId: string; wait?: string | undefined; body: PlaceSaleBidBody }, options: CallOptions = {}): Promise<PlaceSaleBidData> {
+        return this.call<PlaceSaleBidData>(operations.placeSaleBid, input, options);
+    }
+
+    /** Puts tokens of an asset up for sale; the tokens stay with the seller. (`POST /api/v1/sales`) */
+    postSale(input: { wait?: string | undefined; body: PostSaleBody }, options: CallOptions = {}): Promise<PostSaleData> {
+        return this.call<PostSaleData>(operations.postSale, input, options);
+    }
+
     /** Has everything paid that the holder may claim. (`POST /api/v1/revenue-rounds/{roundId}/claims/{holderAddress}/process`) */
     processClaim(input: { roundId: string; holderAddress: string; wait?: number | undefined }, options: CallOptions = {}): Promise<ProcessClaimData> {
         return this.call<ProcessClaimData>(operations.processClaim, input, options);
+    }
+
+    /** Gives a session its next tokens; a refresh token that comes again ends it. (`POST /api/v1/auth/refresh`) */
+    refreshSession(input: { body: RefreshSessionBody }, options: CallOptions = {}): Promise<LoginData> {
+        return this.call<LoginData>(operations.refreshSession, input, options);
     }
 
     /** Registers an asset and its token on chain; the same again answers 200. (`POST /api/v1/assets`) */
@@ -1517,9 +2284,24 @@ export class Freehold extends Client {
         return this.call<CreateKeyData>(operations.revokeKey, input, options);
     }
 
+    /** Takes a role from a wallet, from now on and everywhere. (`DELETE /api/v1/auth/wallets/{address}/roles/{role}`) */
+    revokeRole(input: { address: string; role: string }, options: CallOptions = {}): Promise<GetWalletData> {
+        return this.call<GetWalletData>(operations.revokeRole, input, options);
+    }
+
+    /** Ends a session of the caller's wallet; admins end any. (`DELETE /api/v1/auth/sessions/{sessionId}`) */
+    revokeSession(input: { sessionId: string }, options: CallOptions = {}): Promise<LogoutData> {
+        return this.call<LogoutData>(operations.revokeSession, input, options);
+    }
+
     /** Makes a new secret; the one before signs as well for a day. (`POST /api/v1/webhooks/{endpointId}/rotate`) */
     rotateWebhook(input: { endpointId: string }, options: CallOptions = {}): Promise<RegisterWebhookData> {
         return this.call<RegisterWebhookData>(operations.rotateWebhook, input, options);
+    }
+
+    /** Settles a payment by x402, once however often it is asked for. (`POST /api/v1/x402/facilitator/settle`) */
+    settlePayment(input: { body: SettlePaymentBody }, options: CallOptions = {}): Promise<SettlePaymentData> {
+        return this.call<SettlePaymentData>(operations.settlePayment, input, options);
     }
 
     /** Takes a signature; with both the lease is minted. (`POST /api/v1/leases/{leaseId}/sign`) */
@@ -1542,6 +2324,31 @@ export class Freehold extends Client {
         return this.call<RegisterWebhookData>(operations.testWebhook, input, options);
     }
 
+    /** Takes the link of a document to an asset back. (`DELETE /api/v1/assets/{assetId}/documents/{documentId}`) */
+    unlinkAssetDocument(input: { assetId: string; documentId: string }, options: CallOptions = {}): Promise<LinkAssetDocumentData> {
+        return this.call<LinkAssetDocumentData>(operations.unlinkAssetDocument, input, options);
+    }
+
+    /** Takes the link of a document to a lease back. (`DELETE /api/v1/leases/{leaseId}/documents/{documentId}`) */
+    unlinkLeaseDocument(input: { leaseId: string; documentId: string }, options: CallOptions = {}): Promise<LinkAssetDocumentData> {
+        return this.call<LinkAssetDocumentData>(operations.unlinkLeaseDocument, input, options);
+    }
+
+    /** Uploads a PDF as the part `document` or `file`, with `documentType`, `description`, `assetId` and `leaseId` beside it; 200 when its bytes are known. (`POST /api/v1/documents`) */
+    uploadDocument(options: CallOptions = {}): Promise<UploadDocumentData> {
+        return this.call<UploadDocumentData>(operations.uploadDocument, {}, options);
+    }
+
+    /** Reads a document's bytes again and says whether they are what they were. (`POST /api/v1/documents/{documentId}/verify`) */
+    verifyDocument(input: { documentId: string }, options: CallOptions = {}): Promise<VerifyDocumentData> {
+        return this.call<VerifyDocumentData>(operations.verifyDocument, input, options);
+    }
+
+    /** Whether a payment by x402 would be settled; nothing is written. (`POST /api/v1/x402/facilitator/verify`) */
+    verifyPayment(input: { body: SettlePaymentBody }, options: CallOptions = {}): Promise<VerifyPaymentData> {
+        return this.call<VerifyPaymentData>(operations.verifyPayment, input, options);
+    }
+
     /** Who the caller is, and with which roles. (`GET /api/v1/auth/me`) */
     whoAmI(options: CallOptions = {}): Promise<WhoAmIData> {
         return this.call<WhoAmIData>(operations.whoAmI, {}, options);
@@ -1550,5 +2357,10 @@ export class Freehold extends Client {
     /** Takes back a bid that cannot be accepted any more. (`POST /api/v1/leases/{leaseId}/bids/{bidIndex}/withdraw`) */
     withdrawBid(input: { leaseId: string; bidIndex: string; wait?: number | undefined }, options: CallOptions = {}): Promise<WithdrawBidData> {
         return this.call<WithdrawBidData>(operations.withdrawBid, input, options);
+    }
+
+    /** Takes a bid on a sale back. (`POST /api/v1/sales/{saleId}/bids/{bidIndex}/withdraw`) */
+    withdrawSaleBid(input: { saleId: string; bidIndex: string; wait?: string | undefined }, options: CallOptions = {}): Promise<AcceptSaleBidData> {
+        return this.call<AcceptSaleBidData>(operations.withdrawSaleBid, input, options);
     }
 }

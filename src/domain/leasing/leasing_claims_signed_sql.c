@@ -12,7 +12,7 @@ static const struct store_column leasing_claims_signed_sql_take_params[] = {
 };
 const struct store_statement leasing_claims_signed_sql_take = {
     .name = "leasing_claims_signed_take",
-    .id = 205,
+    .id = 248,
     .writes = true,
     .sqlite =
         "INSERT INTO claim_authorizations (chain_id, marketplace, holder, nonce, deadline, created_at)\n"
@@ -35,7 +35,7 @@ static const struct store_column leasing_claims_signed_sql_intent_params[] = {
 };
 const struct store_statement leasing_claims_signed_sql_intent = {
     .name = "leasing_claims_signed_intent",
-    .id = 204,
+    .id = 247,
     .writes = true,
     .sqlite =
         "UPDATE claim_authorizations SET intent_id = ?5\n"
@@ -64,7 +64,7 @@ static const struct store_column leasing_claims_signed_sql_get_columns[] = {
 };
 const struct store_statement leasing_claims_signed_sql_get = {
     .name = "leasing_claims_signed_get",
-    .id = 203,
+    .id = 246,
     .writes = false,
     .sqlite =
         "SELECT a.deadline, a.created_at, a.intent_id, i.state AS tx_state, i.transaction_hash AS tx_hash,\n"

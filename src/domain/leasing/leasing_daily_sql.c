@@ -20,7 +20,7 @@ static const struct store_column leasing_daily_sql_rounds_columns[] = {
 };
 const struct store_statement leasing_daily_sql_rounds = {
     .name = "leasing_daily_rounds",
-    .id = 206,
+    .id = 249,
     .writes = false,
     .sqlite =
         "SELECT r.created_at, r.lease_token_id, r.total_amount,\n"

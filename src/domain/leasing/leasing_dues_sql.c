@@ -13,7 +13,7 @@ static const struct store_column leasing_dues_sql_stale_columns[] = {
 };
 const struct store_statement leasing_dues_sql_stale = {
     .name = "leasing_dues_stale",
-    .id = 256,
+    .id = 260,
     .writes = false,
     .sqlite =
         "SELECT l.lease_id\n"
@@ -50,7 +50,7 @@ static const struct store_column leasing_dues_sql_of_nft_columns[] = {
 };
 const struct store_statement leasing_dues_sql_of_nft = {
     .name = "leasing_dues_of_nft",
-    .id = 249,
+    .id = 253,
     .writes = false,
     .sqlite =
         "SELECT lease_id FROM leases WHERE chain_id = ?1 AND nft_token_id = ?2\n"
@@ -75,7 +75,7 @@ static const struct store_column leasing_dues_sql_rounds_columns[] = {
 };
 const struct store_statement leasing_dues_sql_rounds = {
     .name = "leasing_dues_rounds",
-    .id = 252,
+    .id = 256,
     .writes = false,
     .sqlite =
         "SELECT total_amount FROM revenue_rounds\n"
@@ -91,7 +91,7 @@ const struct store_statement leasing_dues_sql_rounds = {
 
 const struct store_statement leasing_dues_sql_orphans = {
     .name = "leasing_dues_orphans",
-    .id = 250,
+    .id = 254,
     .writes = true,
     .sqlite =
         "DELETE FROM lease_dues\n"
@@ -105,7 +105,7 @@ const struct store_statement leasing_dues_sql_orphans = {
 
 const struct store_statement leasing_dues_sql_schedule_orphans = {
     .name = "leasing_dues_schedule_orphans",
-    .id = 254,
+    .id = 258,
     .writes = true,
     .sqlite =
         "DELETE FROM lease_schedules\n"
@@ -122,7 +122,7 @@ static const struct store_column leasing_dues_sql_clear_params[] = {
 };
 const struct store_statement leasing_dues_sql_clear = {
     .name = "leasing_dues_clear",
-    .id = 246,
+    .id = 250,
     .writes = true,
     .sqlite =
         "DELETE FROM lease_dues WHERE lease_id = ?1",
@@ -143,7 +143,7 @@ static const struct store_column leasing_dues_sql_put_params[] = {
 };
 const struct store_statement leasing_dues_sql_put = {
     .name = "leasing_dues_put",
-    .id = 251,
+    .id = 255,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_dues (lease_id, number, due_at, period_end, amount, paid, status)\n"
@@ -168,7 +168,7 @@ static const struct store_column leasing_dues_sql_schedule_put_params[] = {
 };
 const struct store_statement leasing_dues_sql_schedule_put = {
     .name = "leasing_dues_schedule_put",
-    .id = 255,
+    .id = 259,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_schedules\n"
@@ -205,7 +205,7 @@ static const struct store_column leasing_dues_sql_schedule_get_columns[] = {
 };
 const struct store_statement leasing_dues_sql_schedule_get = {
     .name = "leasing_dues_schedule_get",
-    .id = 253,
+    .id = 257,
     .writes = false,
     .sqlite =
         "SELECT instalments, total, paid, updated_at FROM lease_schedules WHERE lease_id = ?1",
@@ -232,7 +232,7 @@ static const struct store_column leasing_dues_sql_of_lease_columns[] = {
 };
 const struct store_statement leasing_dues_sql_of_lease = {
     .name = "leasing_dues_of_lease",
-    .id = 248,
+    .id = 252,
     .writes = false,
     .sqlite =
         "SELECT number, due_at, period_end, amount, paid, status FROM lease_dues\n"
@@ -275,7 +275,7 @@ static const struct store_column leasing_dues_sql_list_columns[] = {
 };
 const struct store_statement leasing_dues_sql_list = {
     .name = "leasing_dues_list",
-    .id = 247,
+    .id = 251,
     .writes = false,
     .sqlite =
         "SELECT d.lease_id, l.asset_id, l.lessor, l.lessee, d.number, d.due_at, d.period_end, d.amount,\n"

@@ -16,7 +16,7 @@ static const struct store_column leasing_jobs_sql_nft_get_columns[] = {
 };
 const struct store_statement leasing_jobs_sql_nft_get = {
     .name = "leasing_jobs_nft_get",
-    .id = 266,
+    .id = 270,
     .writes = false,
     .sqlite =
         "SELECT lessor, lessee, onchain_asset_id, block_number, transaction_hash FROM lease_nfts\n"
@@ -41,7 +41,7 @@ static const struct store_column leasing_jobs_sql_asset_find_columns[] = {
 };
 const struct store_statement leasing_jobs_sql_asset_find = {
     .name = "leasing_jobs_asset_find",
-    .id = 257,
+    .id = 261,
     .writes = false,
     .sqlite =
         "SELECT asset_id, asset_type FROM assets\n"
@@ -75,7 +75,7 @@ static const struct store_column leasing_jobs_sql_lease_match_columns[] = {
 };
 const struct store_statement leasing_jobs_sql_lease_match = {
     .name = "leasing_jobs_lease_match",
-    .id = 262,
+    .id = 266,
     .writes = false,
     .sqlite =
         "SELECT lease_id FROM leases\n"
@@ -117,7 +117,7 @@ static const struct store_column leasing_jobs_sql_lease_link_params[] = {
 };
 const struct store_statement leasing_jobs_sql_lease_link = {
     .name = "leasing_jobs_lease_link",
-    .id = 261,
+    .id = 265,
     .writes = true,
     .sqlite =
         "UPDATE leases\n"
@@ -160,7 +160,7 @@ static const struct store_column leasing_jobs_sql_lease_adopt_params[] = {
 };
 const struct store_statement leasing_jobs_sql_lease_adopt = {
     .name = "leasing_jobs_lease_adopt",
-    .id = 260,
+    .id = 264,
     .writes = true,
     .sqlite =
         "INSERT INTO leases\n"
@@ -197,7 +197,7 @@ static const struct store_column leasing_jobs_sql_offer_link_params[] = {
 };
 const struct store_statement leasing_jobs_sql_offer_link = {
     .name = "leasing_jobs_offer_link",
-    .id = 268,
+    .id = 272,
     .writes = true,
     .sqlite =
         "UPDATE leases SET offer_id = ?2, error = NULL, updated_at = ?3\n"
@@ -220,7 +220,7 @@ static const struct store_column leasing_jobs_sql_offer_find_columns[] = {
 };
 const struct store_statement leasing_jobs_sql_offer_find = {
     .name = "leasing_jobs_offer_find",
-    .id = 267,
+    .id = 271,
     .writes = false,
     .sqlite =
         "SELECT o.status, (SELECT MIN(l.lease_id) FROM leases l\n"
@@ -249,7 +249,7 @@ static const struct store_column leasing_jobs_sql_bid_find_columns[] = {
 };
 const struct store_statement leasing_jobs_sql_bid_find = {
     .name = "leasing_jobs_bid_find",
-    .id = 258,
+    .id = 262,
     .writes = false,
     .sqlite =
         "SELECT bidder FROM lease_bids\n"
@@ -278,7 +278,7 @@ static const struct store_column leasing_jobs_sql_check_put_params[] = {
 };
 const struct store_statement leasing_jobs_sql_check_put = {
     .name = "leasing_jobs_check_put",
-    .id = 259,
+    .id = 263,
     .writes = true,
     .sqlite =
         "INSERT INTO lease_bid_checks\n"
@@ -309,7 +309,7 @@ static const struct store_column leasing_jobs_sql_leases_end_params[] = {
 };
 const struct store_statement leasing_jobs_sql_leases_end = {
     .name = "leasing_jobs_leases_end",
-    .id = 263,
+    .id = 267,
     .writes = true,
     .sqlite =
         "UPDATE leases\n"
@@ -337,7 +337,7 @@ static const struct store_column leasing_jobs_sql_leases_forget_params[] = {
 };
 const struct store_statement leasing_jobs_sql_leases_forget = {
     .name = "leasing_jobs_leases_forget",
-    .id = 264,
+    .id = 268,
     .writes = true,
     .sqlite =
         "DELETE FROM leases\n"
@@ -364,7 +364,7 @@ static const struct store_column leasing_jobs_sql_leases_unlink_params[] = {
 };
 const struct store_statement leasing_jobs_sql_leases_unlink = {
     .name = "leasing_jobs_leases_unlink",
-    .id = 265,
+    .id = 269,
     .writes = true,
     .sqlite =
         "UPDATE leases\n"
@@ -402,7 +402,7 @@ static const struct store_column leasing_jobs_sql_offers_unlink_params[] = {
 };
 const struct store_statement leasing_jobs_sql_offers_unlink = {
     .name = "leasing_jobs_offers_unlink",
-    .id = 269,
+    .id = 273,
     .writes = true,
     .sqlite =
         "UPDATE leases SET offer_id = NULL, updated_at = ?4\n"

@@ -10,7 +10,7 @@ static const struct store_column leasing_links_sql_asset_has_columns[] = {
 };
 const struct store_statement leasing_links_sql_asset_has = {
     .name = "leasing_links_asset_has",
-    .id = 270,
+    .id = 274,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS found FROM assets WHERE asset_id = ?1",
@@ -30,7 +30,7 @@ static const struct store_column leasing_links_sql_lease_has_columns[] = {
 };
 const struct store_statement leasing_links_sql_lease_has = {
     .name = "leasing_links_lease_has",
-    .id = 273,
+    .id = 277,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS found FROM leases WHERE lease_id = ?1",
@@ -48,7 +48,7 @@ static const struct store_column leasing_links_sql_types_clear_params[] = {
 };
 const struct store_statement leasing_links_sql_types_clear = {
     .name = "leasing_links_types_clear",
-    .id = 276,
+    .id = 280,
     .writes = true,
     .sqlite =
         "UPDATE asset_types SET status = 'registered', block_number = NULL, transaction_hash = NULL\n"
@@ -66,7 +66,7 @@ static const struct store_column leasing_links_sql_assets_drop_params[] = {
 };
 const struct store_statement leasing_links_sql_assets_drop = {
     .name = "leasing_links_assets_drop",
-    .id = 272,
+    .id = 276,
     .writes = true,
     .sqlite =
         "DELETE FROM assets\n"
@@ -86,7 +86,7 @@ static const struct store_column leasing_links_sql_assets_clear_params[] = {
 };
 const struct store_statement leasing_links_sql_assets_clear = {
     .name = "leasing_links_assets_clear",
-    .id = 271,
+    .id = 275,
     .writes = true,
     .sqlite =
         "UPDATE assets\n"
@@ -108,7 +108,7 @@ static const struct store_column leasing_links_sql_leases_clear_params[] = {
 };
 const struct store_statement leasing_links_sql_leases_clear = {
     .name = "leasing_links_leases_clear",
-    .id = 274,
+    .id = 278,
     .writes = true,
     .sqlite =
         "UPDATE leases\n"
@@ -133,7 +133,7 @@ static const struct store_column leasing_links_sql_offers_clear_params[] = {
 };
 const struct store_statement leasing_links_sql_offers_clear = {
     .name = "leasing_links_offers_clear",
-    .id = 275,
+    .id = 279,
     .writes = true,
     .sqlite =
         "UPDATE leases SET offer_id = NULL\n"

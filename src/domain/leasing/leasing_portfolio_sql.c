@@ -18,7 +18,7 @@ static const struct store_column leasing_portfolio_sql_tokens_at_columns[] = {
 };
 const struct store_statement leasing_portfolio_sql_tokens_at = {
     .name = "leasing_portfolio_tokens_at",
-    .id = 239,
+    .id = 284,
     .writes = false,
     .sqlite =
         "SELECT b.token, b.balance, a.asset_id, a.token_name, a.token_symbol\n"
@@ -65,7 +65,7 @@ static const struct store_column leasing_portfolio_sql_claims_columns[] = {
 };
 const struct store_statement leasing_portfolio_sql_claims = {
     .name = "leasing_portfolio_claims",
-    .id = 236,
+    .id = 281,
     .writes = false,
     .sqlite =
         "SELECT claim_amount, claimed FROM revenue_claims\n"
@@ -94,7 +94,7 @@ static const struct store_column leasing_portfolio_sql_sale_bids_columns[] = {
 };
 const struct store_statement leasing_portfolio_sql_sale_bids = {
     .name = "leasing_portfolio_sale_bids",
-    .id = 238,
+    .id = 283,
     .writes = false,
     .sqlite =
         "SELECT sale_id, bid_index, amount, price, funds FROM sale_bids\n"
@@ -131,7 +131,7 @@ static const struct store_column leasing_portfolio_sql_leases_columns[] = {
 };
 const struct store_statement leasing_portfolio_sql_leases = {
     .name = "leasing_portfolio_leases",
-    .id = 237,
+    .id = 282,
     .writes = false,
     .sqlite =
         "SELECT l.lease_id, l.asset_id, l.lessor, l.lessee, l.status, l.start_date, l.end_date,\n"

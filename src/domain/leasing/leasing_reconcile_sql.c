@@ -15,7 +15,7 @@ static const struct store_column leasing_reconcile_sql_holders_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_holders = {
     .name = "leasing_reconcile_holders",
-    .id = 278,
+    .id = 286,
     .writes = false,
     .sqlite =
         "SELECT token, holder, balance FROM token_holders\n"
@@ -41,7 +41,7 @@ static const struct store_column leasing_reconcile_sql_tokens_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_tokens = {
     .name = "leasing_reconcile_tokens",
-    .id = 284,
+    .id = 292,
     .writes = false,
     .sqlite =
         "SELECT address FROM chain_sources\n"
@@ -66,7 +66,7 @@ static const struct store_column leasing_reconcile_sql_balances_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_balances = {
     .name = "leasing_reconcile_balances",
-    .id = 277,
+    .id = 285,
     .writes = false,
     .sqlite =
         "SELECT balance FROM token_holders WHERE chain_id = ?1 AND token = ?2",
@@ -91,7 +91,7 @@ static const struct store_column leasing_reconcile_sql_nfts_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_nfts = {
     .name = "leasing_reconcile_nfts",
-    .id = 283,
+    .id = 291,
     .writes = false,
     .sqlite =
         "SELECT factory, token_id, owner FROM lease_nfts\n"
@@ -118,7 +118,7 @@ static const struct store_column leasing_reconcile_sql_lost_records_columns[] = 
 };
 const struct store_statement leasing_reconcile_sql_lost_records = {
     .name = "leasing_reconcile_lost_records",
-    .id = 282,
+    .id = 290,
     .writes = false,
     .sqlite =
         "SELECT e.event_type, e.block_number, e.log_index FROM blockchain_events e\n"
@@ -167,7 +167,7 @@ static const struct store_column leasing_reconcile_sql_lost_assets_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_lost_assets = {
     .name = "leasing_reconcile_lost_assets",
-    .id = 279,
+    .id = 287,
     .writes = false,
     .sqlite =
         "SELECT e.event_type, e.block_number, e.log_index FROM blockchain_events e\n"
@@ -202,7 +202,7 @@ static const struct store_column leasing_reconcile_sql_lost_events_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_lost_events = {
     .name = "leasing_reconcile_lost_events",
-    .id = 280,
+    .id = 288,
     .writes = false,
     .sqlite =
         "SELECT r.record, r.id, r.block_number FROM (\n"
@@ -267,7 +267,7 @@ static const struct store_column leasing_reconcile_sql_lost_links_columns[] = {
 };
 const struct store_statement leasing_reconcile_sql_lost_links = {
     .name = "leasing_reconcile_lost_links",
-    .id = 281,
+    .id = 289,
     .writes = false,
     .sqlite =
         "SELECT r.record, r.id, r.block_number FROM (\n"
@@ -310,7 +310,7 @@ static const struct store_column leasing_reconcile_sql_unlink_asset_params[] = {
 };
 const struct store_statement leasing_reconcile_sql_unlink_asset = {
     .name = "leasing_reconcile_unlink_asset",
-    .id = 285,
+    .id = 293,
     .writes = true,
     .sqlite =
         "UPDATE assets\n"
@@ -331,7 +331,7 @@ static const struct store_column leasing_reconcile_sql_unlink_type_params[] = {
 };
 const struct store_statement leasing_reconcile_sql_unlink_type = {
     .name = "leasing_reconcile_unlink_type",
-    .id = 287,
+    .id = 295,
     .writes = true,
     .sqlite =
         "UPDATE asset_types SET status = 'registered', block_number = NULL, transaction_hash = NULL\n"
@@ -348,7 +348,7 @@ static const struct store_column leasing_reconcile_sql_unlink_lease_params[] = {
 };
 const struct store_statement leasing_reconcile_sql_unlink_lease = {
     .name = "leasing_reconcile_unlink_lease",
-    .id = 286,
+    .id = 294,
     .writes = true,
     .sqlite =
         "UPDATE leases\n"

@@ -23,7 +23,7 @@ static const struct store_column leasing_sales_sql_get_columns[] = {
 };
 const struct store_statement leasing_sales_sql_get = {
     .name = "leasing_sales_get",
-    .id = 298,
+    .id = 306,
     .writes = false,
     .sqlite =
         "SELECT s.sale_id, s.seller, s.token, s.amount, s.remaining, s.ask_price, s.status, s.block_number,\n"
@@ -79,7 +79,7 @@ static const struct store_column leasing_sales_sql_list_columns[] = {
 };
 const struct store_statement leasing_sales_sql_list = {
     .name = "leasing_sales_list",
-    .id = 300,
+    .id = 308,
     .writes = false,
     .sqlite =
         "SELECT s.sale_id, s.seller, s.token, s.amount, s.remaining, s.ask_price, s.status, s.block_number,\n"
@@ -127,7 +127,7 @@ static const struct store_column leasing_sales_sql_held_columns[] = {
 };
 const struct store_statement leasing_sales_sql_held = {
     .name = "leasing_sales_held",
-    .id = 299,
+    .id = 307,
     .writes = false,
     .sqlite =
         "SELECT balance FROM token_holders\n"
@@ -154,7 +154,7 @@ static const struct store_column leasing_sales_sql_request_claim_params[] = {
 };
 const struct store_statement leasing_sales_sql_request_claim = {
     .name = "leasing_sales_request_claim",
-    .id = 301,
+    .id = 309,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_requests\n"
@@ -176,7 +176,7 @@ static const struct store_column leasing_sales_sql_request_intent_params[] = {
 };
 const struct store_statement leasing_sales_sql_request_intent = {
     .name = "leasing_sales_request_intent",
-    .id = 303,
+    .id = 311,
     .writes = true,
     .sqlite =
         "UPDATE sale_requests SET intent_id = ?2 WHERE request_id = ?1",
@@ -207,7 +207,7 @@ static const struct store_column leasing_sales_sql_request_get_columns[] = {
 };
 const struct store_statement leasing_sales_sql_request_get = {
     .name = "leasing_sales_request_get",
-    .id = 302,
+    .id = 310,
     .writes = false,
     .sqlite =
         "SELECT r.request_id, r.asset_id, r.seller, r.token, r.amount, r.ask_price, r.created_at,\n"
@@ -260,7 +260,7 @@ static const struct store_column leasing_sales_sql_requests_list_columns[] = {
 };
 const struct store_statement leasing_sales_sql_requests_list = {
     .name = "leasing_sales_requests_list",
-    .id = 304,
+    .id = 312,
     .writes = false,
     .sqlite =
         "SELECT r.request_id, r.asset_id, r.seller, r.token, r.amount, r.ask_price, r.created_at,\n"
@@ -314,7 +314,7 @@ static const struct store_column leasing_sales_sql_bid_get_columns[] = {
 };
 const struct store_statement leasing_sales_sql_bid_get = {
     .name = "leasing_sales_bid_get",
-    .id = 292,
+    .id = 300,
     .writes = false,
     .sqlite =
         "SELECT bid_index, bidder, amount, price, funds, status, block_number, transaction_hash\n"
@@ -354,7 +354,7 @@ static const struct store_column leasing_sales_sql_bids_list_columns[] = {
 };
 const struct store_statement leasing_sales_sql_bids_list = {
     .name = "leasing_sales_bids_list",
-    .id = 297,
+    .id = 305,
     .writes = false,
     .sqlite =
         "SELECT bid_index, bidder, amount, price, funds, status, block_number, transaction_hash\n"
@@ -400,7 +400,7 @@ static const struct store_column leasing_sales_sql_bid_requests_list_columns[] =
 };
 const struct store_statement leasing_sales_sql_bid_requests_list = {
     .name = "leasing_sales_bid_requests_list",
-    .id = 296,
+    .id = 304,
     .writes = false,
     .sqlite =
         "SELECT r.request_id, r.bidder, r.amount, r.price, r.funds, r.created_at,\n"
@@ -449,7 +449,7 @@ static const struct store_column leasing_sales_sql_bid_request_claim_params[] = 
 };
 const struct store_statement leasing_sales_sql_bid_request_claim = {
     .name = "leasing_sales_bid_request_claim",
-    .id = 293,
+    .id = 301,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_bid_requests\n"
@@ -472,7 +472,7 @@ static const struct store_column leasing_sales_sql_bid_request_intents_params[] 
 };
 const struct store_statement leasing_sales_sql_bid_request_intents = {
     .name = "leasing_sales_bid_request_intents",
-    .id = 295,
+    .id = 303,
     .writes = true,
     .sqlite =
         "UPDATE sale_bid_requests\n"
@@ -505,7 +505,7 @@ static const struct store_column leasing_sales_sql_bid_request_get_columns[] = {
 };
 const struct store_statement leasing_sales_sql_bid_request_get = {
     .name = "leasing_sales_bid_request_get",
-    .id = 294,
+    .id = 302,
     .writes = false,
     .sqlite =
         "SELECT r.sale_id, r.bidder, r.amount, r.price, r.approve_intent_id, r.bid_intent_id AS intent_id,\n"
@@ -544,7 +544,7 @@ static const struct store_column leasing_sales_sql_action_put_params[] = {
 };
 const struct store_statement leasing_sales_sql_action_put = {
     .name = "leasing_sales_action_put",
-    .id = 290,
+    .id = 298,
     .writes = true,
     .sqlite =
         "INSERT INTO sale_actions\n"
@@ -580,7 +580,7 @@ static const struct store_column leasing_sales_sql_action_last_columns[] = {
 };
 const struct store_statement leasing_sales_sql_action_last = {
     .name = "leasing_sales_action_last",
-    .id = 289,
+    .id = 297,
     .writes = false,
     .sqlite =
         "SELECT a.approve_intent_id, a.intent_id, i.state AS tx_state, i.transaction_hash AS tx_hash,\n"
@@ -614,7 +614,7 @@ static const struct store_column leasing_sales_sql_acceptance_last_columns[] = {
 };
 const struct store_statement leasing_sales_sql_acceptance_last = {
     .name = "leasing_sales_acceptance_last",
-    .id = 288,
+    .id = 296,
     .writes = false,
     .sqlite =
         "SELECT a.intent_id\n"
@@ -652,7 +652,7 @@ static const struct store_column leasing_sales_sql_actions_list_columns[] = {
 };
 const struct store_statement leasing_sales_sql_actions_list = {
     .name = "leasing_sales_actions_list",
-    .id = 291,
+    .id = 299,
     .writes = false,
     .sqlite =
         "SELECT a.action, a.bid_index, a.created_at, a.intent_id, i.state AS tx_state,\n"

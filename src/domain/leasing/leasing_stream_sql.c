@@ -23,7 +23,7 @@ static const struct store_column leasing_stream_sql_asset_columns[] = {
 };
 const struct store_statement leasing_stream_sql_asset = {
     .name = "leasing_stream_asset",
-    .id = 232,
+    .id = 313,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, asset_type, token_symbol, total_supply, status, error, onchain_id,\n"
@@ -60,7 +60,7 @@ static const struct store_column leasing_stream_sql_assets_columns[] = {
 };
 const struct store_statement leasing_stream_sql_assets = {
     .name = "leasing_stream_assets",
-    .id = 233,
+    .id = 314,
     .writes = false,
     .sqlite =
         "SELECT asset_id, chain_id, name, asset_type, token_symbol, total_supply, status, error, onchain_id,\n"
@@ -103,7 +103,7 @@ static const struct store_column leasing_stream_sql_lease_columns[] = {
 };
 const struct store_statement leasing_stream_sql_lease = {
     .name = "leasing_stream_lease",
-    .id = 236,
+    .id = 317,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, lessor, lessee, start_date, end_date, deadline, payment_token,\n"
@@ -148,7 +148,7 @@ static const struct store_column leasing_stream_sql_leases_columns[] = {
 };
 const struct store_statement leasing_stream_sql_leases = {
     .name = "leasing_stream_leases",
-    .id = 237,
+    .id = 318,
     .writes = false,
     .sqlite =
         "SELECT lease_id, asset_id, chain_id, lessor, lessee, start_date, end_date, deadline, payment_token,\n"
@@ -183,7 +183,7 @@ static const struct store_column leasing_stream_sql_offer_columns[] = {
 };
 const struct store_statement leasing_stream_sql_offer = {
     .name = "leasing_stream_offer",
-    .id = 238,
+    .id = 319,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number,\n"
@@ -216,7 +216,7 @@ static const struct store_column leasing_stream_sql_offers_columns[] = {
 };
 const struct store_statement leasing_stream_sql_offers = {
     .name = "leasing_stream_offers",
-    .id = 239,
+    .id = 320,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, lessor, onchain_asset_id, status, block_number,\n"
@@ -251,7 +251,7 @@ static const struct store_column leasing_stream_sql_bid_columns[] = {
 };
 const struct store_statement leasing_stream_sql_bid = {
     .name = "leasing_stream_bid",
-    .id = 234,
+    .id = 315,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number,\n"
@@ -287,7 +287,7 @@ static const struct store_column leasing_stream_sql_bids_columns[] = {
 };
 const struct store_statement leasing_stream_sql_bids = {
     .name = "leasing_stream_bids",
-    .id = 235,
+    .id = 316,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, offer_id, bid_index, bidder, funds, status, block_number,\n"
@@ -325,7 +325,7 @@ static const struct store_column leasing_stream_sql_sale_columns[] = {
 };
 const struct store_statement leasing_stream_sql_sale = {
     .name = "leasing_stream_sale",
-    .id = 240,
+    .id = 321,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status,\n"
@@ -361,7 +361,7 @@ static const struct store_column leasing_stream_sql_sales_columns[] = {
 };
 const struct store_statement leasing_stream_sql_sales = {
     .name = "leasing_stream_sales",
-    .id = 243,
+    .id = 324,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, seller, token, amount, remaining, ask_price, status,\n"
@@ -398,7 +398,7 @@ static const struct store_column leasing_stream_sql_sale_bid_columns[] = {
 };
 const struct store_statement leasing_stream_sql_sale_bid = {
     .name = "leasing_stream_sale_bid",
-    .id = 241,
+    .id = 322,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status,\n"
@@ -436,7 +436,7 @@ static const struct store_column leasing_stream_sql_sale_bids_columns[] = {
 };
 const struct store_statement leasing_stream_sql_sale_bids = {
     .name = "leasing_stream_sale_bids",
-    .id = 242,
+    .id = 323,
     .writes = false,
     .sqlite =
         "SELECT chain_id, marketplace, sale_id, bid_index, bidder, amount, price, funds, status,\n"

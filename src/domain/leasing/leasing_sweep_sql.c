@@ -16,7 +16,7 @@ static const struct store_column leasing_sweep_sql_lease_bids_columns[] = {
 };
 const struct store_statement leasing_sweep_sql_lease_bids = {
     .name = "leasing_sweep_lease_bids",
-    .id = 268,
+    .id = 325,
     .writes = false,
     .sqlite =
         "SELECT b.offer_id, b.bid_index, b.bidder\n"
@@ -59,7 +59,7 @@ static const struct store_column leasing_sweep_sql_sale_bids_columns[] = {
 };
 const struct store_statement leasing_sweep_sql_sale_bids = {
     .name = "leasing_sweep_sale_bids",
-    .id = 269,
+    .id = 326,
     .writes = false,
     .sqlite =
         "SELECT b.sale_id, b.bid_index, b.bidder\n"

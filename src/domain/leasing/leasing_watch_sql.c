@@ -9,7 +9,7 @@ static const struct store_column leasing_watch_sql_type_params[] = {
 };
 const struct store_statement leasing_watch_sql_type = {
     .name = "leasing_watch_type",
-    .id = 308,
+    .id = 330,
     .writes = true,
     .sqlite =
         "UPDATE asset_types\n"
@@ -34,7 +34,7 @@ static const struct store_column leasing_watch_sql_asset_params[] = {
 };
 const struct store_statement leasing_watch_sql_asset = {
     .name = "leasing_watch_asset",
-    .id = 306,
+    .id = 328,
     .writes = true,
     .sqlite =
         "UPDATE assets\n"
@@ -59,7 +59,7 @@ static const struct store_column leasing_watch_sql_lease_params[] = {
 };
 const struct store_statement leasing_watch_sql_lease = {
     .name = "leasing_watch_lease",
-    .id = 307,
+    .id = 329,
     .writes = true,
     .sqlite =
         "UPDATE leases SET error = ?2, updated_at = ?3\n"
@@ -80,7 +80,7 @@ static const struct store_column leasing_watch_sql_action_params[] = {
 };
 const struct store_statement leasing_watch_sql_action = {
     .name = "leasing_watch_action",
-    .id = 305,
+    .id = 327,
     .writes = true,
     .sqlite =
         "UPDATE leases SET error = ?2, updated_at = ?3\n"

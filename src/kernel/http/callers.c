@@ -147,7 +147,7 @@ static bool asks_nobody(const struct http_route *route)
     return (route->flags & HTTP_NO_STORE) != 0 && roles_of(route) == 0;
 }
 
-enum err http_identify(struct http_request *req, struct why *why)
+enum err http_recognise(struct http_request *req, struct why *why)
 {
     return asks_nobody(req->call.route) ? OK : look_up(req, why);
 }

@@ -291,9 +291,9 @@ void http_serve(struct http_request *req);
 /* ---- callers.c ---- */
 
 /*
- * http_identify finds out who calls. Errors: ERR_UNAUTHENTICATED, those of the authority's store.
+ * http_recognise finds out who calls. Errors: ERR_UNAUTHENTICATED, those of the authority's store.
  */
-enum err http_identify(struct http_request *req, struct why *why) ERR_CHECKED;
+enum err http_recognise(struct http_request *req, struct why *why) ERR_CHECKED;
 /* http_admit says whether he may. Errors: ERR_UNAUTHENTICATED, ERR_FORBIDDEN. */
 enum err http_admit(struct http_request *req, struct why *why) ERR_CHECKED;
 

@@ -154,7 +154,7 @@ static enum err enter(struct http_request *req, struct why *why)
     if (e) {
         return e;
     }
-    e = http_identify(req, why);
+    e = http_recognise(req, why);
     if (!e || e == ERR_UNAUTHENTICATED) {
         struct why refused = {.err = OK};
         enum err beyond = http_limit_caller(req, &req->limited, &refused);

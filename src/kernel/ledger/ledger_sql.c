@@ -21,7 +21,7 @@ static const struct store_column ledger_sql_account_lock_columns[] = {
 };
 const struct store_statement ledger_sql_account_lock = {
     .name = "ledger_account_lock",
-    .id = 310,
+    .id = 332,
     .writes = true,
     .sqlite =
         "SELECT ?1 AS place, a.origin, a.flags, a.debits_pending, a.debits_released, a.debits_posted,\n"
@@ -63,7 +63,7 @@ static const struct store_column ledger_sql_account_read_columns[] = {
 };
 const struct store_statement ledger_sql_account_read = {
     .name = "ledger_account_read",
-    .id = 311,
+    .id = 333,
     .writes = false,
     .sqlite =
         "SELECT origin, flags, debits_pending, debits_released, debits_posted, credits_pending,\n"
@@ -94,7 +94,7 @@ static const struct store_column ledger_sql_account_insert_params[] = {
 };
 const struct store_statement ledger_sql_account_insert = {
     .name = "ledger_account_insert",
-    .id = 309,
+    .id = 331,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_accounts (book, path, origin, flags, debits_pending, debits_released,\n"
@@ -129,7 +129,7 @@ static const struct store_column ledger_sql_account_touch_params[] = {
 };
 const struct store_statement ledger_sql_account_touch = {
     .name = "ledger_account_touch",
-    .id = 312,
+    .id = 334,
     .writes = true,
     .sqlite =
         "UPDATE ledger_accounts SET flags = flags\n"
@@ -160,7 +160,7 @@ static const struct store_column ledger_sql_account_update_params[] = {
 };
 const struct store_statement ledger_sql_account_update = {
     .name = "ledger_account_update",
-    .id = 313,
+    .id = 335,
     .writes = true,
     .sqlite =
         "UPDATE ledger_accounts\n"
@@ -205,7 +205,7 @@ static const struct store_column ledger_sql_transfer_find_columns[] = {
 };
 const struct store_statement ledger_sql_transfer_find = {
     .name = "ledger_transfer_find",
-    .id = 322,
+    .id = 344,
     .writes = false,
     .sqlite =
         "SELECT ?1 AS place, t.book, t.debit, t.credit, t.origin, t.held, t.amount, t.posted, t.state,\n"
@@ -246,7 +246,7 @@ static const struct store_column ledger_sql_transfer_insert_params[] = {
 };
 const struct store_statement ledger_sql_transfer_insert = {
     .name = "ledger_transfer_insert",
-    .id = 323,
+    .id = 345,
     .writes = true,
     .sqlite =
         "INSERT INTO ledger_transfers (id, book, debit, credit, origin, held, amount, posted, state, closer,\n"
@@ -280,7 +280,7 @@ static const struct store_column ledger_sql_transfer_close_params[] = {
 };
 const struct store_statement ledger_sql_transfer_close = {
     .name = "ledger_transfer_close",
-    .id = 321,
+    .id = 343,
     .writes = true,
     .sqlite =
         "UPDATE ledger_transfers\n"
@@ -305,7 +305,7 @@ static const struct store_column ledger_sql_entry_place_columns[] = {
 };
 const struct store_statement ledger_sql_entry_place = {
     .name = "ledger_entry_place",
-    .id = 320,
+    .id = 342,
     .writes = false,
     .sqlite =
         "SELECT created, CASE WHEN debit = ?3 THEN debit_entry ELSE credit_entry END AS entry\n"
@@ -342,7 +342,7 @@ static const struct store_column ledger_sql_entries_columns[] = {
 };
 const struct store_statement ledger_sql_entries = {
     .name = "ledger_entries",
-    .id = 319,
+    .id = 341,
     .writes = false,
     .sqlite =
         "SELECT id, debit, credit, amount, posted, kind, cause, state, created, closed, debit_entry AS entry\n"
@@ -389,7 +389,7 @@ static const struct store_column ledger_sql_accounts_columns[] = {
 };
 const struct store_statement ledger_sql_accounts = {
     .name = "ledger_accounts",
-    .id = 314,
+    .id = 336,
     .writes = false,
     .sqlite =
         "SELECT a.book, a.path, a.flags, a.debits_pending, a.debits_released, a.debits_posted,\n"
@@ -436,7 +436,7 @@ static const struct store_column ledger_sql_audit_accounts_columns[] = {
 };
 const struct store_statement ledger_sql_audit_accounts = {
     .name = "ledger_audit_accounts",
-    .id = 315,
+    .id = 337,
     .writes = false,
     .sqlite =
         "SELECT book, path, origin, flags, debits_pending, debits_released, debits_posted, credits_pending,\n"
@@ -475,7 +475,7 @@ static const struct store_column ledger_sql_audit_debits_columns[] = {
 };
 const struct store_statement ledger_sql_audit_debits = {
     .name = "ledger_audit_debits",
-    .id = 317,
+    .id = 339,
     .writes = false,
     .sqlite =
         "SELECT id, origin, held, amount, posted, state, closer, created, debit_entry AS entry\n"
@@ -514,7 +514,7 @@ static const struct store_column ledger_sql_audit_credits_columns[] = {
 };
 const struct store_statement ledger_sql_audit_credits = {
     .name = "ledger_audit_credits",
-    .id = 316,
+    .id = 338,
     .writes = false,
     .sqlite =
         "SELECT id, origin, held, amount, posted, state, closer, created, credit_entry AS entry\n"
@@ -557,7 +557,7 @@ static const struct store_column ledger_sql_audit_transfers_columns[] = {
 };
 const struct store_statement ledger_sql_audit_transfers = {
     .name = "ledger_audit_transfers",
-    .id = 318,
+    .id = 340,
     .writes = false,
     .sqlite =
         "SELECT id, book, debit, credit, origin, held, amount, posted, state, closer, kind, cause,\n"

@@ -13,7 +13,7 @@ static const struct store_column ops_doctor_sql_server_columns[] = {
 };
 const struct store_statement ops_doctor_sql_server = {
     .name = "ops_doctor_server",
-    .id = 327,
+    .id = 349,
     .writes = false,
     .sqlite =
         "SELECT 0 AS version, 0 AS wall, TRUE AS fsync, TRUE AS full_page_writes, TRUE AS autovacuum,\n"
@@ -51,7 +51,7 @@ static const struct store_column ops_doctor_sql_unanalysed_columns[] = {
 };
 const struct store_statement ops_doctor_sql_unanalysed = {
     .name = "ops_doctor_unanalysed",
-    .id = 328,
+    .id = 350,
     .writes = false,
     .sqlite =
         "SELECT '' AS name WHERE ?1 < 0",
@@ -70,7 +70,7 @@ static const struct store_column ops_doctor_sql_integrity_columns[] = {
 };
 const struct store_statement ops_doctor_sql_integrity = {
     .name = "ops_doctor_integrity",
-    .id = 325,
+    .id = 347,
     .writes = false,
     .sqlite =
         "SELECT quick_check AS said FROM pragma_quick_check(1)",
@@ -90,7 +90,7 @@ static const struct store_column ops_doctor_sql_keys_columns[] = {
 };
 const struct store_statement ops_doctor_sql_keys = {
     .name = "ops_doctor_keys",
-    .id = 326,
+    .id = 348,
     .writes = false,
     .sqlite =
         "SELECT (SELECT count(*) FROM http_idempotency WHERE state = 1 AND started_at < ?1) AS stuck,\n"
@@ -112,7 +112,7 @@ static const struct store_column ops_doctor_sql_halted_columns[] = {
 };
 const struct store_statement ops_doctor_sql_halted = {
     .name = "ops_doctor_halted",
-    .id = 324,
+    .id = 346,
     .writes = false,
     .sqlite =
         "SELECT halted_why FROM chain_cursors WHERE chain_id = ?1",
@@ -134,7 +134,7 @@ static const struct store_column ops_doctor_sql_wallets_columns[] = {
 };
 const struct store_statement ops_doctor_sql_wallets = {
     .name = "ops_doctor_wallets",
-    .id = 329,
+    .id = 351,
     .writes = false,
     .sqlite =
         "SELECT w.address, w.next_nonce,\n"

@@ -12,7 +12,7 @@ static const struct store_column ops_reindex_sql_cursor_get_columns[] = {
 };
 const struct store_statement ops_reindex_sql_cursor_get = {
     .name = "ops_reindex_cursor_get",
-    .id = 331,
+    .id = 353,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash, halted_why FROM chain_cursors WHERE chain_id = ?1",
@@ -32,7 +32,7 @@ static const struct store_column ops_reindex_sql_cursor_hold_params[] = {
 };
 const struct store_statement ops_reindex_sql_cursor_hold = {
     .name = "ops_reindex_cursor_hold",
-    .id = 332,
+    .id = 354,
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors SET updated_at = ?4\n"
@@ -52,7 +52,7 @@ static const struct store_column ops_reindex_sql_cursor_put_params[] = {
 };
 const struct store_statement ops_reindex_sql_cursor_put = {
     .name = "ops_reindex_cursor_put",
-    .id = 333,
+    .id = 355,
     .writes = true,
     .sqlite =
         "UPDATE chain_cursors\n"
@@ -76,7 +76,7 @@ static const struct store_column ops_reindex_sql_event_newest_columns[] = {
 };
 const struct store_statement ops_reindex_sql_event_newest = {
     .name = "ops_reindex_event_newest",
-    .id = 334,
+    .id = 356,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM blockchain_events\n"
@@ -105,7 +105,7 @@ static const struct store_column ops_reindex_sql_undo_list_columns[] = {
 };
 const struct store_statement ops_reindex_sql_undo_list = {
     .name = "ops_reindex_undo_list",
-    .id = 338,
+    .id = 360,
     .writes = false,
     .sqlite =
         "SELECT seq, block_number, statement FROM undo_log\n"
@@ -129,7 +129,7 @@ static const struct store_column ops_reindex_sql_undo_first_columns[] = {
 };
 const struct store_statement ops_reindex_sql_undo_first = {
     .name = "ops_reindex_undo_first",
-    .id = 337,
+    .id = 359,
     .writes = false,
     .sqlite =
         "SELECT block_number FROM chain_blocks\n"
@@ -148,7 +148,7 @@ static const struct store_column ops_reindex_sql_undo_drop_params[] = {
 };
 const struct store_statement ops_reindex_sql_undo_drop = {
     .name = "ops_reindex_undo_drop",
-    .id = 336,
+    .id = 358,
     .writes = true,
     .sqlite =
         "DELETE FROM undo_log WHERE seq = ?1",
@@ -165,7 +165,7 @@ static const struct store_column ops_reindex_sql_undo_add_params[] = {
 };
 const struct store_statement ops_reindex_sql_undo_add = {
     .name = "ops_reindex_undo_add",
-    .id = 335,
+    .id = 357,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (chain_id, block_number, statement)\n"

@@ -21,7 +21,7 @@ static const struct store_column ops_sql_events_list_columns[] = {
 };
 const struct store_statement ops_sql_events_list = {
     .name = "ops_events_list",
-    .id = 330,
+    .id = 352,
     .writes = false,
     .sqlite =
         "SELECT block_number, log_index, block_hash, transaction_hash, contract_address, event_type,\n"

@@ -24,7 +24,7 @@ static const struct store_column ops_stream_sql_transaction_columns[] = {
 };
 const struct store_statement ops_stream_sql_transaction = {
     .name = "ops_stream_transaction",
-    .id = 282,
+    .id = 365,
     .writes = false,
     .sqlite =
         "SELECT intent_id, chain_id, wallet, to_address, purpose,\n"
@@ -70,7 +70,7 @@ static const struct store_column ops_stream_sql_transactions_columns[] = {
 };
 const struct store_statement ops_stream_sql_transactions = {
     .name = "ops_stream_transactions",
-    .id = 283,
+    .id = 366,
     .writes = false,
     .sqlite =
         "SELECT intent_id, chain_id, wallet, to_address, purpose,\n"
@@ -107,7 +107,7 @@ static const struct store_column ops_stream_sql_chain_columns[] = {
 };
 const struct store_statement ops_stream_sql_chain = {
     .name = "ops_stream_chain",
-    .id = 278,
+    .id = 361,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, final_block, halted_why, updated_at\n"
@@ -134,7 +134,7 @@ static const struct store_column ops_stream_sql_chains_columns[] = {
 };
 const struct store_statement ops_stream_sql_chains = {
     .name = "ops_stream_chains",
-    .id = 279,
+    .id = 362,
     .writes = false,
     .sqlite =
         "SELECT chain_id, block_number, block_hash, final_block, halted_why, updated_at\n"
@@ -163,7 +163,7 @@ static const struct store_column ops_stream_sql_reorg_columns[] = {
 };
 const struct store_statement ops_stream_sql_reorg = {
     .name = "ops_stream_reorg",
-    .id = 280,
+    .id = 363,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"
@@ -192,7 +192,7 @@ static const struct store_column ops_stream_sql_reorgs_columns[] = {
 };
 const struct store_statement ops_stream_sql_reorgs = {
     .name = "ops_stream_reorgs",
-    .id = 281,
+    .id = 364,
     .writes = false,
     .sqlite =
         "SELECT reorg_id, chain_id, fork_block, depth, old_hash, new_hash, changes_undone, created_at\n"

@@ -18,7 +18,7 @@ static const struct store_column paywall_sql_sale_insert_params[] = {
 };
 const struct store_statement paywall_sql_sale_insert = {
     .name = "paywall_sale_insert",
-    .id = 343,
+    .id = 371,
     .writes = true,
     .sqlite =
         "INSERT INTO x402_sales (chain_id, asset, payer, nonce, operation, detail, intent_id, status,\n"
@@ -50,7 +50,7 @@ static const struct store_column paywall_sql_sale_find_columns[] = {
 };
 const struct store_statement paywall_sql_sale_find = {
     .name = "paywall_sale_find",
-    .id = 342,
+    .id = 370,
     .writes = false,
     .sqlite =
         "SELECT s.operation, s.detail, s.intent_id, p.pay_to, p.amount, p.valid_before\n"
@@ -84,7 +84,7 @@ static const struct store_column paywall_sql_answer_find_columns[] = {
 };
 const struct store_statement paywall_sql_answer_find = {
     .name = "paywall_answer_find",
-    .id = 339,
+    .id = 367,
     .writes = false,
     .sqlite =
         "SELECT status, content_type, location, body FROM x402_sales\n"
@@ -110,7 +110,7 @@ static const struct store_column paywall_sql_open_list_columns[] = {
 };
 const struct store_statement paywall_sql_open_list = {
     .name = "paywall_open_list",
-    .id = 341,
+    .id = 369,
     .writes = false,
     .sqlite =
         "SELECT asset, payer, nonce FROM x402_payments\n"
@@ -132,7 +132,7 @@ static const struct store_column paywall_sql_answers_purge_params[] = {
 };
 const struct store_statement paywall_sql_answers_purge = {
     .name = "paywall_answers_purge",
-    .id = 340,
+    .id = 368,
     .writes = true,
     .sqlite =
         "UPDATE x402_sales SET body = NULL\n"

@@ -11,7 +11,7 @@ static const struct store_column relay_sql_wallet_get_columns[] = {
 };
 const struct store_statement relay_sql_wallet_get = {
     .name = "relay_wallet_get",
-    .id = 415,
+    .id = 443,
     .writes = true,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
@@ -33,7 +33,7 @@ static const struct store_column relay_sql_wallet_next_columns[] = {
 };
 const struct store_statement relay_sql_wallet_next = {
     .name = "relay_wallet_next",
-    .id = 416,
+    .id = 444,
     .writes = false,
     .sqlite =
         "SELECT next_nonce FROM relay_wallets WHERE chain_id = ?1 AND address = ?2",
@@ -53,7 +53,7 @@ static const struct store_column relay_sql_wallet_put_params[] = {
 };
 const struct store_statement relay_sql_wallet_put = {
     .name = "relay_wallet_put",
-    .id = 417,
+    .id = 445,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_wallets (chain_id, address, next_nonce, updated_at)\n"
@@ -78,7 +78,7 @@ static const struct store_column relay_sql_wallet_put_pooled_params[] = {
 };
 const struct store_statement relay_sql_wallet_put_pooled = {
     .name = "relay_wallet_put_pooled",
-    .id = 420,
+    .id = 448,
     .writes = true,
     .sqlite =
         "UPDATE relay_wallets SET pooled = ?3\n"
@@ -99,7 +99,7 @@ static const struct store_column relay_sql_wallet_put_balance_params[] = {
 };
 const struct store_statement relay_sql_wallet_put_balance = {
     .name = "relay_wallet_put_balance",
-    .id = 418,
+    .id = 446,
     .writes = true,
     .sqlite =
         "UPDATE relay_wallets SET balance = ?3, low = ?4, balance_at = ?5\n"
@@ -117,7 +117,7 @@ static const struct store_column relay_sql_wallet_put_low_params[] = {
 };
 const struct store_statement relay_sql_wallet_put_low = {
     .name = "relay_wallet_put_low",
-    .id = 419,
+    .id = 447,
     .writes = true,
     .sqlite =
         "UPDATE relay_wallets SET low = TRUE\n"
@@ -143,7 +143,7 @@ static const struct store_column relay_sql_wallets_list_columns[] = {
 };
 const struct store_statement relay_sql_wallets_list = {
     .name = "relay_wallets_list",
-    .id = 421,
+    .id = 449,
     .writes = false,
     .sqlite =
         "SELECT w.address, w.next_nonce, w.pooled, w.low, w.balance, w.balance_at,\n"
@@ -180,7 +180,7 @@ static const struct store_column relay_sql_pool_waiting_columns[] = {
 };
 const struct store_statement relay_sql_pool_waiting = {
     .name = "relay_pool_waiting",
-    .id = 408,
+    .id = 436,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id FROM relay_intents i\n"
@@ -211,7 +211,7 @@ static const struct store_column relay_sql_pool_assign_params[] = {
 };
 const struct store_statement relay_sql_pool_assign = {
     .name = "relay_pool_assign",
-    .id = 407,
+    .id = 435,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET wallet = ?2, pool = 2, try_at = ?3\n"
@@ -235,7 +235,7 @@ static const struct store_column relay_sql_refills_since_columns[] = {
 };
 const struct store_statement relay_sql_refills_since = {
     .name = "relay_refills_since",
-    .id = 411,
+    .id = 439,
     .writes = false,
     .sqlite =
         "SELECT to_address, value, state FROM relay_intents\n"
@@ -271,7 +271,7 @@ static const struct store_column relay_sql_intent_insert_params[] = {
 };
 const struct store_statement relay_sql_intent_insert = {
     .name = "relay_intent_insert",
-    .id = 391,
+    .id = 419,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_intents\n"
@@ -304,7 +304,7 @@ static const struct store_column relay_sql_intent_by_key_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_key = {
     .name = "relay_intent_by_key",
-    .id = 385,
+    .id = 413,
     .writes = false,
     .sqlite =
         "SELECT intent_id, content_hash FROM relay_intents WHERE intent_key = ?1",
@@ -347,7 +347,7 @@ static const struct store_column relay_sql_intent_get_columns[] = {
 };
 const struct store_statement relay_sql_intent_get = {
     .name = "relay_intent_get",
-    .id = 389,
+    .id = 417,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -396,7 +396,7 @@ static const struct store_column relay_sql_intent_lock_columns[] = {
 };
 const struct store_statement relay_sql_intent_lock = {
     .name = "relay_intent_lock",
-    .id = 392,
+    .id = 420,
     .writes = true,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -452,7 +452,7 @@ static const struct store_column relay_sql_intents_list_columns[] = {
 };
 const struct store_statement relay_sql_intents_list = {
     .name = "relay_intents_list",
-    .id = 404,
+    .id = 432,
     .writes = false,
     .sqlite =
         "SELECT intent_id, intent_key, chain_id, wallet, to_address, value, purpose, state, final, nonce,\n"
@@ -496,7 +496,7 @@ static const struct store_column relay_sql_intent_by_hash_columns[] = {
 };
 const struct store_statement relay_sql_intent_by_hash = {
     .name = "relay_intent_by_hash",
-    .id = 384,
+    .id = 412,
     .writes = false,
     .sqlite =
         "SELECT intent_id FROM relay_attempts WHERE transaction_hash = ?1",
@@ -537,7 +537,7 @@ static const struct store_column relay_sql_queued_list_columns[] = {
 };
 const struct store_statement relay_sql_queued_list = {
     .name = "relay_queued_list",
-    .id = 410,
+    .id = 438,
     .writes = false,
     .sqlite =
         "SELECT r.intent_id, r.wallet, r.to_address, r.value, r.data, r.role, r.purpose, r.gas_limit,\n"
@@ -628,7 +628,7 @@ static const struct store_column relay_sql_inflight_count_columns[] = {
 };
 const struct store_statement relay_sql_inflight_count = {
     .name = "relay_inflight_count",
-    .id = 383,
+    .id = 411,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS inflight FROM relay_intents\n"
@@ -650,7 +650,7 @@ static const struct store_column relay_sql_intent_sign_params[] = {
 };
 const struct store_statement relay_sql_intent_sign = {
     .name = "relay_intent_sign",
-    .id = 401,
+    .id = 429,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -676,7 +676,7 @@ static const struct store_column relay_sql_intent_resign_params[] = {
 };
 const struct store_statement relay_sql_intent_resign = {
     .name = "relay_intent_resign",
-    .id = 398,
+    .id = 426,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -707,7 +707,7 @@ static const struct store_column relay_sql_attempt_insert_params[] = {
 };
 const struct store_statement relay_sql_attempt_insert = {
     .name = "relay_attempt_insert",
-    .id = 376,
+    .id = 404,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_attempts\n"
@@ -742,7 +742,7 @@ static const struct store_column relay_sql_attempt_is_filler_columns[] = {
 };
 const struct store_statement relay_sql_attempt_is_filler = {
     .name = "relay_attempt_is_filler",
-    .id = 377,
+    .id = 405,
     .writes = false,
     .sqlite =
         "SELECT t.transaction_hash, t.filler, i.cancelling\n"
@@ -784,7 +784,7 @@ static const struct store_column relay_sql_open_list_columns[] = {
 };
 const struct store_statement relay_sql_open_list = {
     .name = "relay_open_list",
-    .id = 406,
+    .id = 434,
     .writes = false,
     .sqlite =
         "SELECT i.intent_id, i.wallet, i.state, i.nonce, i.attempts, i.sent_at, i.try_at,\n"
@@ -823,7 +823,7 @@ static const struct store_column relay_sql_attempts_list_columns[] = {
 };
 const struct store_statement relay_sql_attempts_list = {
     .name = "relay_attempts_list",
-    .id = 379,
+    .id = 407,
     .writes = false,
     .sqlite =
         "SELECT attempt, transaction_hash FROM relay_attempts\n"
@@ -851,7 +851,7 @@ static const struct store_column relay_sql_attempts_detail_columns[] = {
 };
 const struct store_statement relay_sql_attempts_detail = {
     .name = "relay_attempts_detail",
-    .id = 378,
+    .id = 406,
     .writes = false,
     .sqlite =
         "SELECT attempt, transaction_hash, fee_max, fee_priority, gas_limit, filler, created_at\n"
@@ -876,7 +876,7 @@ static const struct store_column relay_sql_attempt_content_columns[] = {
 };
 const struct store_statement relay_sql_attempt_content = {
     .name = "relay_attempt_content",
-    .id = 375,
+    .id = 403,
     .writes = false,
     .sqlite =
         "SELECT to_address, value, data, role FROM relay_intents WHERE intent_id = ?1",
@@ -922,7 +922,7 @@ static const struct store_column relay_sql_intent_sent_columns[] = {
 };
 const struct store_statement relay_sql_intent_sent = {
     .name = "relay_intent_sent",
-    .id = 400,
+    .id = 428,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 3, sent_at = ?4, try_at = ?3, updated_at = ?4\n"
@@ -949,7 +949,7 @@ static const struct store_column relay_sql_intent_retry_at_params[] = {
 };
 const struct store_statement relay_sql_intent_retry_at = {
     .name = "relay_intent_retry_at",
-    .id = 399,
+    .id = 427,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET try_at = ?3\n"
@@ -969,7 +969,7 @@ static const struct store_column relay_sql_intent_put_off_params[] = {
 };
 const struct store_statement relay_sql_intent_put_off = {
     .name = "relay_intent_put_off",
-    .id = 395,
+    .id = 423,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET try_at = ?2, tries = ?3, updated_at = ?4\n"
@@ -1023,7 +1023,7 @@ static const struct store_column relay_sql_intent_mined_columns[] = {
 };
 const struct store_statement relay_sql_intent_mined = {
     .name = "relay_intent_mined",
-    .id = 393,
+    .id = 421,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -1085,7 +1085,7 @@ static const struct store_column relay_sql_intent_unmined_columns[] = {
 };
 const struct store_statement relay_sql_intent_unmined = {
     .name = "relay_intent_unmined",
-    .id = 403,
+    .id = 431,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -1145,7 +1145,7 @@ static const struct store_column relay_sql_intent_final_columns[] = {
 };
 const struct store_statement relay_sql_intent_final = {
     .name = "relay_intent_final",
-    .id = 388,
+    .id = 416,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET final = TRUE, updated_at = ?2\n"
@@ -1173,7 +1173,7 @@ static const struct store_column relay_sql_intent_fail_params[] = {
 };
 const struct store_statement relay_sql_intent_fail = {
     .name = "relay_intent_fail",
-    .id = 387,
+    .id = 415,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -1196,7 +1196,7 @@ static const struct store_column relay_sql_intent_replaced_params[] = {
 };
 const struct store_statement relay_sql_intent_replaced = {
     .name = "relay_intent_replaced",
-    .id = 397,
+    .id = 425,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -1224,7 +1224,7 @@ static const struct store_column relay_sql_nonce_holder_columns[] = {
 };
 const struct store_statement relay_sql_nonce_holder = {
     .name = "relay_nonce_holder",
-    .id = 405,
+    .id = 433,
     .writes = true,
     .sqlite =
         "SELECT i.intent_id, i.state, i.attempts, (i.block_number IS NOT NULL) AS mined, t.filler\n"
@@ -1247,7 +1247,7 @@ static const struct store_column relay_sql_intent_reopen_params[] = {
 };
 const struct store_statement relay_sql_intent_reopen = {
     .name = "relay_intent_reopen",
-    .id = 396,
+    .id = 424,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -1267,7 +1267,7 @@ static const struct store_column relay_sql_intent_cancel_params[] = {
 };
 const struct store_statement relay_sql_intent_cancel = {
     .name = "relay_intent_cancel",
-    .id = 386,
+    .id = 414,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET state = 8, final = TRUE, updated_at = ?2\n"
@@ -1285,7 +1285,7 @@ static const struct store_column relay_sql_intent_take_back_params[] = {
 };
 const struct store_statement relay_sql_intent_take_back = {
     .name = "relay_intent_take_back",
-    .id = 402,
+    .id = 430,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET cancelling = TRUE, updated_at = ?2\n"
@@ -1303,7 +1303,7 @@ static const struct store_column relay_sql_intent_hurry_params[] = {
 };
 const struct store_statement relay_sql_intent_hurry = {
     .name = "relay_intent_hurry",
-    .id = 390,
+    .id = 418,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents\n"
@@ -1330,7 +1330,7 @@ static const struct store_column relay_sql_unfinal_deep_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_deep = {
     .name = "relay_unfinal_deep",
-    .id = 412,
+    .id = 440,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
@@ -1361,7 +1361,7 @@ static const struct store_column relay_sql_unfinal_fresh_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_fresh = {
     .name = "relay_unfinal_fresh",
-    .id = 413,
+    .id = 441,
     .writes = false,
     .sqlite =
         "SELECT block_number, block_hash FROM relay_intents\n"
@@ -1394,7 +1394,7 @@ static const struct store_column relay_sql_unfinal_intents_columns[] = {
 };
 const struct store_statement relay_sql_unfinal_intents = {
     .name = "relay_unfinal_intents",
-    .id = 414,
+    .id = 442,
     .writes = false,
     .sqlite =
         "SELECT intent_id, transaction_hash, block_number, block_hash FROM relay_intents\n"
@@ -1419,7 +1419,7 @@ static const struct store_column relay_sql_queue_counts_columns[] = {
 };
 const struct store_statement relay_sql_queue_counts = {
     .name = "relay_queue_counts",
-    .id = 409,
+    .id = 437,
     .writes = false,
     .sqlite =
         "SELECT COALESCE(SUM(CASE WHEN state = 1 THEN 1 ELSE 0 END), 0) AS queued,\n"
@@ -1443,7 +1443,7 @@ static const struct store_column relay_sql_caller_next_columns[] = {
 };
 const struct store_statement relay_sql_caller_next = {
     .name = "relay_caller_next",
-    .id = 381,
+    .id = 409,
     .writes = false,
     .sqlite =
         "SELECT next_nonce FROM relay_callers WHERE caller_id = ?1",
@@ -1462,7 +1462,7 @@ static const struct store_column relay_sql_caller_put_params[] = {
 };
 const struct store_statement relay_sql_caller_put = {
     .name = "relay_caller_put",
-    .id = 382,
+    .id = 410,
     .writes = true,
     .sqlite =
         "INSERT INTO relay_callers (caller_id, next_nonce, updated_at)\n"
@@ -1486,7 +1486,7 @@ static const struct store_column relay_sql_intent_put_caller_params[] = {
 };
 const struct store_statement relay_sql_intent_put_caller = {
     .name = "relay_intent_put_caller",
-    .id = 394,
+    .id = 422,
     .writes = true,
     .sqlite =
         "UPDATE relay_intents SET caller_id = ?2 WHERE intent_id = ?1",
@@ -1505,7 +1505,7 @@ static const struct store_column relay_sql_caller_asked_columns[] = {
 };
 const struct store_statement relay_sql_caller_asked = {
     .name = "relay_caller_asked",
-    .id = 380,
+    .id = 408,
     .writes = false,
     .sqlite =
         "SELECT COUNT(*) AS asked FROM relay_intents\n"

@@ -13,7 +13,7 @@ static const struct store_column store_lease_sql_beat_params[] = {
 };
 const struct store_statement store_lease_sql_beat = {
     .name = "store_lease_beat",
-    .id = 422,
+    .id = 450,
     .writes = true,
     .sqlite =
         "INSERT INTO processes\n"
@@ -38,7 +38,7 @@ static const struct store_column store_lease_sql_touch_params[] = {
 };
 const struct store_statement store_lease_sql_touch = {
     .name = "store_lease_touch",
-    .id = 436,
+    .id = 464,
     .writes = true,
     .sqlite =
         "UPDATE processes SET until = (SELECT c.at FROM database_clock c)\n"
@@ -59,7 +59,7 @@ static const struct store_column store_lease_sql_neighbours_columns[] = {
 };
 const struct store_statement store_lease_sql_neighbours = {
     .name = "store_lease_neighbours",
-    .id = 432,
+    .id = 460,
     .writes = false,
     .sqlite =
         "SELECT process_id, pid FROM processes WHERE place = ?1 AND place <> ''",
@@ -76,7 +76,7 @@ static const struct store_column store_lease_sql_leave_params[] = {
 };
 const struct store_statement store_lease_sql_leave = {
     .name = "store_lease_leave",
-    .id = 428,
+    .id = 456,
     .writes = true,
     .sqlite =
         "DELETE FROM processes WHERE process_id = ?1",
@@ -91,7 +91,7 @@ static const struct store_column store_lease_sql_forget_params[] = {
 };
 const struct store_statement store_lease_sql_forget = {
     .name = "store_lease_forget",
-    .id = 424,
+    .id = 452,
     .writes = true,
     .sqlite =
         "DELETE FROM processes WHERE process_id <> ?1",
@@ -107,7 +107,7 @@ static const struct store_column store_lease_sql_make_params[] = {
 };
 const struct store_statement store_lease_sql_make = {
     .name = "store_lease_make",
-    .id = 431,
+    .id = 459,
     .writes = true,
     .sqlite =
         "INSERT INTO process_leases (name, owner, fence, since)\n"
@@ -127,7 +127,7 @@ static const struct store_column store_lease_sql_take_params[] = {
 };
 const struct store_statement store_lease_sql_take = {
     .name = "store_lease_take",
-    .id = 435,
+    .id = 463,
     .writes = true,
     .sqlite =
         "UPDATE process_leases\n"
@@ -151,7 +151,7 @@ static const struct store_column store_lease_sql_part_columns[] = {
 };
 const struct store_statement store_lease_sql_part = {
     .name = "store_lease_part",
-    .id = 433,
+    .id = 461,
     .writes = false,
     .sqlite =
         "SELECT\n"
@@ -181,7 +181,7 @@ static const struct store_column store_lease_sql_fence_columns[] = {
 };
 const struct store_statement store_lease_sql_fence = {
     .name = "store_lease_fence",
-    .id = 423,
+    .id = 451,
     .writes = true,
     .sqlite =
         "SELECT owner, fence FROM process_leases WHERE name = ?1",
@@ -201,7 +201,7 @@ static const struct store_column store_lease_sql_give_params[] = {
 };
 const struct store_statement store_lease_sql_give = {
     .name = "store_lease_give",
-    .id = 425,
+    .id = 453,
     .writes = true,
     .sqlite =
         "UPDATE process_leases SET owner = '', since = (SELECT c.at FROM database_clock c)\n"
@@ -226,7 +226,7 @@ static const struct store_column store_lease_sql_list_columns[] = {
 };
 const struct store_statement store_lease_sql_list = {
     .name = "store_lease_list",
-    .id = 429,
+    .id = 457,
     .writes = false,
     .sqlite =
         "SELECT l.name, l.owner, l.fence, l.since, p.host, p.pid, p.roles,\n"
@@ -256,7 +256,7 @@ static const struct store_column store_lease_sql_processes_columns[] = {
 };
 const struct store_statement store_lease_sql_processes = {
     .name = "store_lease_processes",
-    .id = 434,
+    .id = 462,
     .writes = false,
     .sqlite =
         "SELECT p.process_id, p.host, p.pid, p.roles, p.version, p.started_at,\n"
@@ -278,7 +278,7 @@ static const struct store_column store_lease_sql_lives_columns[] = {
 };
 const struct store_statement store_lease_sql_lives = {
     .name = "store_lease_lives",
-    .id = 430,
+    .id = 458,
     .writes = false,
     .sqlite =
         "SELECT process_id FROM live_processes WHERE process_id = ?1",
@@ -295,7 +295,7 @@ static const struct store_column store_lease_sql_installation_make_params[] = {
 };
 const struct store_statement store_lease_sql_installation_make = {
     .name = "store_lease_installation_make",
-    .id = 427,
+    .id = 455,
     .writes = true,
     .sqlite =
         "INSERT INTO installation (single, id) VALUES (1, ?1) ON CONFLICT (single) DO NOTHING",
@@ -310,7 +310,7 @@ static const struct store_column store_lease_sql_installation_columns[] = {
 };
 const struct store_statement store_lease_sql_installation = {
     .name = "store_lease_installation",
-    .id = 426,
+    .id = 454,
     .writes = false,
     .sqlite =
         "SELECT id FROM installation WHERE single = 1",

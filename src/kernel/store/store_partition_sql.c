@@ -7,7 +7,7 @@ static const struct store_column store_partition_sql_patience_columns[] = {
 };
 const struct store_statement store_partition_sql_patience = {
     .name = "store_partition_patience",
-    .id = 443,
+    .id = 471,
     .writes = true,
     .sqlite =
         "SELECT '0' AS timeout",
@@ -27,7 +27,7 @@ static const struct store_column store_partition_sql_next_columns[] = {
 };
 const struct store_statement store_partition_sql_next = {
     .name = "store_partition_next",
-    .id = 442,
+    .id = 470,
     .writes = true,
     .sqlite =
         "SELECT NULL AS name WHERE ?1 = ?2 AND ?3 = 0",
@@ -48,7 +48,7 @@ static const struct store_column store_partition_sql_there_columns[] = {
 };
 const struct store_statement store_partition_sql_there = {
     .name = "store_partition_there",
-    .id = 444,
+    .id = 472,
     .writes = false,
     .sqlite =
         "SELECT TRUE AS there WHERE ?1 <> ?2",
@@ -70,7 +70,7 @@ static const struct store_column store_partition_sql_drop_columns[] = {
 };
 const struct store_statement store_partition_sql_drop = {
     .name = "store_partition_drop",
-    .id = 441,
+    .id = 469,
     .writes = true,
     .sqlite =
         "SELECT NULL AS name WHERE ?1 = ''",

@@ -4,7 +4,7 @@
 
 const struct store_statement store_sql_migrations_create = {
     .name = "store_migrations_create",
-    .id = 438,
+    .id = 466,
     .writes = true,
     .sqlite =
         "CREATE TABLE IF NOT EXISTS schema_migrations (\n"
@@ -29,7 +29,7 @@ static const struct store_column store_sql_migrations_list_columns[] = {
 };
 const struct store_statement store_sql_migrations_list = {
     .name = "store_migrations_list",
-    .id = 439,
+    .id = 467,
     .writes = false,
     .sqlite =
         "SELECT version, name, checksum FROM schema_migrations ORDER BY version",
@@ -47,7 +47,7 @@ static const struct store_column store_sql_migrations_add_params[] = {
 };
 const struct store_statement store_sql_migrations_add = {
     .name = "store_migrations_add",
-    .id = 437,
+    .id = 465,
     .writes = true,
     .sqlite =
         "INSERT INTO schema_migrations (version, name, checksum, applied_at)\n"
@@ -64,7 +64,7 @@ static const struct store_column store_sql_migrations_remove_params[] = {
 };
 const struct store_statement store_sql_migrations_remove = {
     .name = "store_migrations_remove",
-    .id = 440,
+    .id = 468,
     .writes = true,
     .sqlite =
         "DELETE FROM schema_migrations WHERE version = ?1",
@@ -80,7 +80,7 @@ static const struct store_column store_sql_undo_begin_params[] = {
 };
 const struct store_statement store_sql_undo_begin = {
     .name = "store_undo_begin",
-    .id = 446,
+    .id = 474,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_context (single, chain_id, block_number) VALUES (1, ?1, ?2)",
@@ -92,7 +92,7 @@ const struct store_statement store_sql_undo_begin = {
 
 const struct store_statement store_sql_undo_end = {
     .name = "store_undo_end",
-    .id = 448,
+    .id = 476,
     .writes = true,
     .sqlite =
         "DELETE FROM undo_context",
@@ -102,22 +102,24 @@ const struct store_statement store_sql_undo_end = {
 
 const struct store_statement store_sql_undo_mark = {
     .name = "store_undo_mark",
-    .id = 450,
+    .id = 478,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (chain_id, block_number, statement) VALUES (-1, 0, 'replay')",
     .postgres =
-        "INSERT INTO undo_log (chain_id, block_number, statement) VALUES (-1, 0, 'replay')",
+        "WITH told AS (SELECT set_config('freehold.replay', '1', true))\n"
+        "INSERT INTO undo_log (chain_id, block_number, statement) SELECT -1, 0, 'replay' FROM told",
 };
 
 const struct store_statement store_sql_undo_unmark = {
     .name = "store_undo_unmark",
-    .id = 452,
+    .id = 480,
     .writes = true,
     .sqlite =
         "DELETE FROM undo_log WHERE chain_id = -1",
     .postgres =
-        "DELETE FROM undo_log WHERE chain_id = -1",
+        "WITH told AS (SELECT set_config('freehold.replay', '', true))\n"
+        "DELETE FROM undo_log USING told WHERE chain_id = -1",
 };
 
 static const struct store_column store_sql_undo_add_params[] = {
@@ -127,7 +129,7 @@ static const struct store_column store_sql_undo_add_params[] = {
 };
 const struct store_statement store_sql_undo_add = {
     .name = "store_undo_add",
-    .id = 445,
+    .id = 473,
     .writes = true,
     .sqlite =
         "INSERT INTO undo_log (chain_id, block_number, statement)\n"
@@ -150,7 +152,7 @@ static const struct store_column store_sql_undo_list_columns[] = {
 };
 const struct store_statement store_sql_undo_list = {
     .name = "store_undo_list",
-    .id = 449,
+    .id = 477,
     .writes = false,
     .sqlite =
         "SELECT seq, statement FROM undo_log\n"
@@ -173,7 +175,7 @@ static const struct store_column store_sql_undo_drop_params[] = {
 };
 const struct store_statement store_sql_undo_drop = {
     .name = "store_undo_drop",
-    .id = 447,
+    .id = 475,
     .writes = true,
     .sqlite =
         "DELETE FROM undo_log\n"
@@ -191,7 +193,7 @@ static const struct store_column store_sql_undo_prune_params[] = {
 };
 const struct store_statement store_sql_undo_prune = {
     .name = "store_undo_prune",
-    .id = 451,
+    .id = 479,
     .writes = true,
     .sqlite =
         "DELETE FROM undo_log WHERE chain_id = ?1 AND block_number < ?2",

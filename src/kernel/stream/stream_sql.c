@@ -7,7 +7,7 @@ static const struct store_column stream_sql_epoch_get_columns[] = {
 };
 const struct store_statement stream_sql_epoch_get = {
     .name = "stream_epoch_get",
-    .id = 396,
+    .id = 484,
     .writes = false,
     .sqlite =
         "SELECT epoch FROM stream_feed",
@@ -22,7 +22,7 @@ static const struct store_column stream_sql_epoch_put_params[] = {
 };
 const struct store_statement stream_sql_epoch_put = {
     .name = "stream_epoch_put",
-    .id = 397,
+    .id = 485,
     .writes = true,
     .sqlite =
         "INSERT INTO stream_feed (single, epoch) VALUES (1, ?1) ON CONFLICT (single) DO NOTHING",
@@ -34,7 +34,7 @@ const struct store_statement stream_sql_epoch_put = {
 
 const struct store_statement stream_sql_lock = {
     .name = "stream_lock",
-    .id = 398,
+    .id = 486,
     .writes = true,
     .sqlite =
         "UPDATE stream_numbers SET number = number WHERE topic = ''",
@@ -47,7 +47,7 @@ static const struct store_column stream_sql_changes_any_columns[] = {
 };
 const struct store_statement stream_sql_changes_any = {
     .name = "stream_changes_any",
-    .id = 393,
+    .id = 481,
     .writes = false,
     .sqlite =
         "SELECT seq FROM stream_changes LIMIT 1",
@@ -68,7 +68,7 @@ static const struct store_column stream_sql_changes_take_columns[] = {
 };
 const struct store_statement stream_sql_changes_take = {
     .name = "stream_changes_take",
-    .id = 395,
+    .id = 483,
     .writes = false,
     .sqlite =
         "SELECT seq, topic, row_key, undone FROM stream_changes ORDER BY seq LIMIT ?1",
@@ -85,7 +85,7 @@ static const struct store_column stream_sql_changes_drop_params[] = {
 };
 const struct store_statement stream_sql_changes_drop = {
     .name = "stream_changes_drop",
-    .id = 394,
+    .id = 482,
     .writes = true,
     .sqlite =
         "DELETE FROM stream_changes WHERE seq = ?1",
@@ -107,7 +107,7 @@ static const struct store_column stream_sql_number_get_columns[] = {
 };
 const struct store_statement stream_sql_number_get = {
     .name = "stream_number_get",
-    .id = 403,
+    .id = 491,
     .writes = false,
     .sqlite =
         "SELECT number FROM stream_numbers WHERE topic = ?1",
@@ -125,7 +125,7 @@ static const struct store_column stream_sql_number_put_params[] = {
 };
 const struct store_statement stream_sql_number_put = {
     .name = "stream_number_put",
-    .id = 404,
+    .id = 492,
     .writes = true,
     .sqlite =
         "INSERT INTO stream_numbers (topic, number) VALUES (?1, ?2)\n"
@@ -146,7 +146,7 @@ static const struct store_column stream_sql_message_add_params[] = {
 };
 const struct store_statement stream_sql_message_add = {
     .name = "stream_message_add",
-    .id = 399,
+    .id = 487,
     .writes = true,
     .sqlite =
         "INSERT INTO stream_messages (position, topic, number, body, created_at)\n"
@@ -173,7 +173,7 @@ static const struct store_column stream_sql_messages_after_columns[] = {
 };
 const struct store_statement stream_sql_messages_after = {
     .name = "stream_messages_after",
-    .id = 400,
+    .id = 488,
     .writes = false,
     .sqlite =
         "SELECT position, topic, number, body FROM stream_messages\n"
@@ -199,7 +199,7 @@ static const struct store_column stream_sql_messages_of_columns[] = {
 };
 const struct store_statement stream_sql_messages_of = {
     .name = "stream_messages_of",
-    .id = 401,
+    .id = 489,
     .writes = false,
     .sqlite =
         "SELECT position, number, body FROM stream_messages\n"
@@ -220,7 +220,7 @@ static const struct store_column stream_sql_messages_prune_params[] = {
 };
 const struct store_statement stream_sql_messages_prune = {
     .name = "stream_messages_prune",
-    .id = 402,
+    .id = 490,
     .writes = true,
     .sqlite =
         "DELETE FROM stream_messages WHERE position IN (\n"

@@ -10,7 +10,7 @@ static const struct store_column webhooks_sql_endpoint_insert_params[] = {
 };
 const struct store_statement webhooks_sql_endpoint_insert = {
     .name = "webhooks_endpoint_insert",
-    .id = 461,
+    .id = 501,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_endpoints (endpoint_id, url, events, secret_version, created_at)\n"
@@ -35,7 +35,7 @@ static const struct store_column webhooks_sql_endpoint_get_columns[] = {
 };
 const struct store_statement webhooks_sql_endpoint_get = {
     .name = "webhooks_endpoint_get",
-    .id = 460,
+    .id = 500,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -59,7 +59,7 @@ static const struct store_column webhooks_sql_endpoints_list_columns[] = {
 };
 const struct store_statement webhooks_sql_endpoints_list = {
     .name = "webhooks_endpoints_list",
-    .id = 463,
+    .id = 503,
     .writes = false,
     .sqlite =
         "SELECT endpoint_id, url, events, secret_version, rotated_at, created_at\n"
@@ -77,7 +77,7 @@ static const struct store_column webhooks_sql_endpoint_rotate_params[] = {
 };
 const struct store_statement webhooks_sql_endpoint_rotate = {
     .name = "webhooks_endpoint_rotate",
-    .id = 462,
+    .id = 502,
     .writes = true,
     .sqlite =
         "UPDATE webhook_endpoints SET secret_version = secret_version + 1, rotated_at = ?2\n"
@@ -94,7 +94,7 @@ static const struct store_column webhooks_sql_endpoint_delete_params[] = {
 };
 const struct store_statement webhooks_sql_endpoint_delete = {
     .name = "webhooks_endpoint_delete",
-    .id = 459,
+    .id = 499,
     .writes = true,
     .sqlite =
         "DELETE FROM webhook_endpoints WHERE endpoint_id = ?1",
@@ -109,7 +109,7 @@ static const struct store_column webhooks_sql_deliveries_delete_params[] = {
 };
 const struct store_statement webhooks_sql_deliveries_delete = {
     .name = "webhooks_deliveries_delete",
-    .id = 453,
+    .id = 493,
     .writes = true,
     .sqlite =
         "DELETE FROM webhook_deliveries WHERE endpoint_id = ?1",
@@ -129,7 +129,7 @@ static const struct store_column webhooks_sql_delivery_insert_params[] = {
 };
 const struct store_statement webhooks_sql_delivery_insert = {
     .name = "webhooks_delivery_insert",
-    .id = 457,
+    .id = 497,
     .writes = true,
     .sqlite =
         "INSERT INTO webhook_deliveries\n"
@@ -157,7 +157,7 @@ static const struct store_column webhooks_sql_delivery_get_columns[] = {
 };
 const struct store_statement webhooks_sql_delivery_get = {
     .name = "webhooks_delivery_get",
-    .id = 456,
+    .id = 496,
     .writes = false,
     .sqlite =
         "SELECT d.state, d.event, d.body, e.endpoint_id, e.url, e.secret_version, e.rotated_at\n"
@@ -182,7 +182,7 @@ static const struct store_column webhooks_sql_delivery_put_params[] = {
 };
 const struct store_statement webhooks_sql_delivery_put = {
     .name = "webhooks_delivery_put",
-    .id = 458,
+    .id = 498,
     .writes = true,
     .sqlite =
         "UPDATE webhook_deliveries\n"
@@ -216,7 +216,7 @@ static const struct store_column webhooks_sql_deliveries_list_columns[] = {
 };
 const struct store_statement webhooks_sql_deliveries_list = {
     .name = "webhooks_deliveries_list",
-    .id = 454,
+    .id = 494,
     .writes = false,
     .sqlite =
         "SELECT seq, delivery_id, event, subject, state, attempts, status, error, created_at, tried_at\n"
@@ -242,7 +242,7 @@ static const struct store_column webhooks_sql_deliveries_purge_params[] = {
 };
 const struct store_statement webhooks_sql_deliveries_purge = {
     .name = "webhooks_deliveries_purge",
-    .id = 455,
+    .id = 495,
     .writes = true,
     .sqlite =
         "DELETE FROM webhook_deliveries\n"

@@ -23,7 +23,7 @@ static const struct store_column x402_channels_sql_open_params[] = {
 };
 const struct store_statement x402_channels_sql_open = {
     .name = "x402_channels_open",
-    .id = 393,
+    .id = 511,
     .writes = true,
     .sqlite =
         "INSERT INTO x402_channels (chain_id, channel_id, escrow, payer, payer_authorizer, receiver,\n"
@@ -58,7 +58,7 @@ static const struct store_column x402_channels_sql_sync_params[] = {
 };
 const struct store_statement x402_channels_sql_sync = {
     .name = "x402_channels_sync",
-    .id = 397,
+    .id = 515,
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET balance = ?3, claimed = ?4, withdrawing = ?5,\n"
@@ -109,7 +109,7 @@ static const struct store_column x402_channels_sql_get_columns[] = {
 };
 const struct store_statement x402_channels_sql_get = {
     .name = "x402_channels_get",
-    .id = 392,
+    .id = 510,
     .writes = false,
     .sqlite =
         "SELECT escrow, payer, payer_authorizer, receiver, receiver_authorizer, token, withdraw_delay, salt,\n"
@@ -138,7 +138,7 @@ static const struct store_column x402_channels_sql_take_params[] = {
 };
 const struct store_statement x402_channels_sql_take = {
     .name = "x402_channels_take",
-    .id = 398,
+    .id = 516,
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET busy_token = ?4, busy_holder = ?5, busy_until = ?6\n"
@@ -168,7 +168,7 @@ static const struct store_column x402_channels_sql_commit_params[] = {
 };
 const struct store_statement x402_channels_sql_commit = {
     .name = "x402_channels_commit",
-    .id = 391,
+    .id = 509,
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET charged = ?5, signed_max = ?6, signature = ?7,\n"
@@ -199,7 +199,7 @@ static const struct store_column x402_channels_sql_charge_params[] = {
 };
 const struct store_statement x402_channels_sql_charge = {
     .name = "x402_channels_charge",
-    .id = 386,
+    .id = 504,
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET charged = ?4, signed_max = ?5, signature = ?6,\n"
@@ -244,7 +244,7 @@ static const struct store_column x402_channels_sql_charge_many_columns[] = {
 };
 const struct store_statement x402_channels_sql_charge_many = {
     .name = "x402_channels_charge_many",
-    .id = 387,
+    .id = 505,
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET charged = ?4, signed_max = ?5, signature = ?6,\n"
@@ -288,7 +288,7 @@ static const struct store_column x402_channels_sql_release_params[] = {
 };
 const struct store_statement x402_channels_sql_release = {
     .name = "x402_channels_release",
-    .id = 395,
+    .id = 513,
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET busy_token = NULL, busy_holder = NULL, busy_until = NULL\n"
@@ -322,7 +322,7 @@ static const struct store_column x402_channels_sql_claimable_columns[] = {
 };
 const struct store_statement x402_channels_sql_claimable = {
     .name = "x402_channels_claimable",
-    .id = 388,
+    .id = 506,
     .writes = false,
     .sqlite =
         "SELECT channel_id, payer, payer_authorizer, receiver, token, withdraw_delay, salt,\n"
@@ -364,7 +364,7 @@ static const struct store_column x402_channels_sql_claiming_params[] = {
 };
 const struct store_statement x402_channels_sql_claiming = {
     .name = "x402_channels_claiming",
-    .id = 390,
+    .id = 508,
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET claim_key = ?3, claim_total = ?4\n"
@@ -389,7 +389,7 @@ static const struct store_column x402_channels_sql_claimed_params[] = {
 };
 const struct store_statement x402_channels_sql_claimed = {
     .name = "x402_channels_claimed",
-    .id = 389,
+    .id = 507,
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET\n"
@@ -410,7 +410,7 @@ static const struct store_column x402_channels_sql_unclaimed_params[] = {
 };
 const struct store_statement x402_channels_sql_unclaimed = {
     .name = "x402_channels_unclaimed",
-    .id = 399,
+    .id = 517,
     .writes = true,
     .sqlite =
         "UPDATE x402_channels SET claim_key = NULL, claim_total = NULL WHERE claim_key = ?1",
@@ -431,7 +431,7 @@ static const struct store_column x402_channels_sql_stale_columns[] = {
 };
 const struct store_statement x402_channels_sql_stale = {
     .name = "x402_channels_stale",
-    .id = 396,
+    .id = 514,
     .writes = false,
     .sqlite =
         "SELECT channel_id FROM x402_channels\n"
@@ -459,7 +459,7 @@ static const struct store_column x402_channels_sql_receivers_columns[] = {
 };
 const struct store_statement x402_channels_sql_receivers = {
     .name = "x402_channels_receivers",
-    .id = 394,
+    .id = 512,
     .writes = false,
     .sqlite =
         "SELECT DISTINCT receiver, token FROM x402_channels\n"

@@ -17,7 +17,7 @@ static const struct store_column x402_payments_sql_reserve_params[] = {
 };
 const struct store_statement x402_payments_sql_reserve = {
     .name = "x402_payments_reserve",
-    .id = 468,
+    .id = 522,
     .writes = true,
     .sqlite =
         "INSERT INTO x402_payments (chain_id, asset, payer, nonce, pay_to, amount, valid_before, resource,\n"
@@ -51,7 +51,7 @@ static const struct store_column x402_payments_sql_get_columns[] = {
 };
 const struct store_statement x402_payments_sql_get = {
     .name = "x402_payments_get",
-    .id = 466,
+    .id = 520,
     .writes = false,
     .sqlite =
         "SELECT state, request_hash, reason, transaction_hash, reserved_at, ended_at FROM x402_payments\n"
@@ -73,7 +73,7 @@ static const struct store_column x402_payments_sql_settling_params[] = {
 };
 const struct store_statement x402_payments_sql_settling = {
     .name = "x402_payments_settling",
-    .id = 470,
+    .id = 524,
     .writes = true,
     .sqlite =
         "UPDATE x402_payments SET state = 2\n"
@@ -94,7 +94,7 @@ static const struct store_column x402_payments_sql_pending_params[] = {
 };
 const struct store_statement x402_payments_sql_pending = {
     .name = "x402_payments_pending",
-    .id = 467,
+    .id = 521,
     .writes = true,
     .sqlite =
         "UPDATE x402_payments SET state = 3, transaction_hash = ?5\n"
@@ -118,7 +118,7 @@ static const struct store_column x402_payments_sql_settled_params[] = {
 };
 const struct store_statement x402_payments_sql_settled = {
     .name = "x402_payments_settled",
-    .id = 469,
+    .id = 523,
     .writes = true,
     .sqlite =
         "UPDATE x402_payments SET state = 4, transaction_hash = ?5, ended_at = ?6\n"
@@ -142,7 +142,7 @@ static const struct store_column x402_payments_sql_failed_params[] = {
 };
 const struct store_statement x402_payments_sql_failed = {
     .name = "x402_payments_failed",
-    .id = 465,
+    .id = 519,
     .writes = true,
     .sqlite =
         "UPDATE x402_payments SET state = 5, reason = ?5, ended_at = ?6\n"
@@ -164,7 +164,7 @@ static const struct store_column x402_payments_sql_expire_params[] = {
 };
 const struct store_statement x402_payments_sql_expire = {
     .name = "x402_payments_expire",
-    .id = 464,
+    .id = 518,
     .writes = true,
     .sqlite =
         "UPDATE x402_payments SET state = 5, reason = ?2, ended_at = ?3\n"

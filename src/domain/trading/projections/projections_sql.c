@@ -10,7 +10,7 @@ static const struct store_column projections_sql_cursor_columns[] = {
 };
 const struct store_statement projections_sql_cursor = {
     .name = "projections_cursor",
-    .id = 358,
+    .id = 386,
     .writes = false,
     .sqlite =
         "SELECT seq, venue_time, trades, places FROM trading_cursor WHERE single = 1",
@@ -29,7 +29,7 @@ static const struct store_column projections_sql_cursor_move_params[] = {
 };
 const struct store_statement projections_sql_cursor_move = {
     .name = "projections_cursor_move",
-    .id = 359,
+    .id = 387,
     .writes = true,
     .sqlite =
         "UPDATE trading_cursor\n"
@@ -60,7 +60,7 @@ static const struct store_column projections_sql_pairs_columns[] = {
 };
 const struct store_statement projections_sql_pairs = {
     .name = "projections_pairs",
-    .id = 371,
+    .id = 399,
     .writes = false,
     .sqlite =
         "SELECT pair, base, quote, fee_account, lot_units, tick_units, state, state_until, auction_price,\n"
@@ -91,7 +91,7 @@ static const struct store_column projections_sql_pair_write_params[] = {
 };
 const struct store_statement projections_sql_pair_write = {
     .name = "projections_pair_write",
-    .id = 370,
+    .id = 398,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_pairs (pair, base, quote, fee_account, lot_units, tick_units, state,\n"
@@ -158,7 +158,7 @@ static const struct store_column projections_sql_orders_open_columns[] = {
 };
 const struct store_statement projections_sql_orders_open = {
     .name = "projections_orders_open",
-    .id = 369,
+    .id = 397,
     .writes = false,
     .sqlite =
         "SELECT id, account, pair, side, type, tif, price, stop, funds, total, filled, open_qty, cancelled,\n"
@@ -201,7 +201,7 @@ static const struct store_column projections_sql_order_insert_params[] = {
 };
 const struct store_statement projections_sql_order_insert = {
     .name = "projections_order_insert",
-    .id = 367,
+    .id = 395,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_orders (id, account, pair, side, type, tif, price, stop, funds, total, filled,\n"
@@ -242,7 +242,7 @@ static const struct store_column projections_sql_order_update_params[] = {
 };
 const struct store_statement projections_sql_order_update = {
     .name = "projections_order_update",
-    .id = 368,
+    .id = 396,
     .writes = true,
     .sqlite =
         "UPDATE trading_orders\n"
@@ -290,7 +290,7 @@ static const struct store_column projections_sql_trade_insert_params[] = {
 };
 const struct store_statement projections_sql_trade_insert = {
     .name = "projections_trade_insert",
-    .id = 373,
+    .id = 401,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_trades (id, at, seq, pair, price, qty, taker_side, auction, maker_order,\n"
@@ -323,7 +323,7 @@ static const struct store_column projections_sql_movement_insert_params[] = {
 };
 const struct store_statement projections_sql_movement_insert = {
     .name = "projections_movement_insert",
-    .id = 366,
+    .id = 394,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_movements (seq, at, kind, id, account, receiver, asset, amount)\n"
@@ -346,7 +346,7 @@ static const struct store_column projections_sql_balances_columns[] = {
 };
 const struct store_statement projections_sql_balances = {
     .name = "projections_balances",
-    .id = 345,
+    .id = 373,
     .writes = false,
     .sqlite =
         "SELECT account, asset, total, locked FROM trading_balances ORDER BY account, asset",
@@ -364,7 +364,7 @@ static const struct store_column projections_sql_balance_write_params[] = {
 };
 const struct store_statement projections_sql_balance_write = {
     .name = "projections_balance_write",
-    .id = 344,
+    .id = 372,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_balances (account, asset, total, locked)\n"
@@ -399,7 +399,7 @@ static const struct store_column projections_sql_trade_transfers_columns[] = {
 };
 const struct store_statement projections_sql_trade_transfers = {
     .name = "projections_trade_transfers",
-    .id = 374,
+    .id = 402,
     .writes = false,
     .sqlite =
         "WITH settled AS (\n"
@@ -466,7 +466,7 @@ static const struct store_column projections_sql_money_transfers_columns[] = {
 };
 const struct store_statement projections_sql_money_transfers = {
     .name = "projections_money_transfers",
-    .id = 365,
+    .id = 393,
     .writes = false,
     .sqlite =
         "SELECT seq, id,\n"
@@ -498,7 +498,7 @@ static const struct store_column projections_sql_locks_columns[] = {
 };
 const struct store_statement projections_sql_locks = {
     .name = "projections_locks",
-    .id = 364,
+    .id = 392,
     .writes = false,
     .sqlite =
         "SELECT o.account, CASE o.side WHEN 0 THEN p.quote ELSE p.base END AS asset, o.lot_lock AS per_lot,\n"
@@ -529,7 +529,7 @@ static const struct store_column projections_sql_level_write_params[] = {
 };
 const struct store_statement projections_sql_level_write = {
     .name = "projections_level_write",
-    .id = 363,
+    .id = 391,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_levels (pair, side, price, qty, orders)\n"
@@ -555,7 +555,7 @@ static const struct store_column projections_sql_level_delete_params[] = {
 };
 const struct store_statement projections_sql_level_delete = {
     .name = "projections_level_delete",
-    .id = 362,
+    .id = 390,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_levels WHERE pair = ?1 AND side = ?2 AND price = ?3",
@@ -578,7 +578,7 @@ static const struct store_column projections_sql_delta_insert_params[] = {
 };
 const struct store_statement projections_sql_delta_insert = {
     .name = "projections_delta_insert",
-    .id = 360,
+    .id = 388,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_deltas (pair, number, seq, changes, checksum)\n"
@@ -599,7 +599,7 @@ static const struct store_column projections_sql_delta_prune_params[] = {
 };
 const struct store_statement projections_sql_delta_prune = {
     .name = "projections_delta_prune",
-    .id = 361,
+    .id = 389,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_deltas WHERE pair = ?1 AND number <= ?2",
@@ -627,7 +627,7 @@ static const struct store_column projections_sql_candle_write_params[] = {
 };
 const struct store_statement projections_sql_candle_write = {
     .name = "projections_candle_write",
-    .id = 346,
+    .id = 374,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_candles (pair, span_sec, begins, open, high, low, close, volume, notional,\n"
@@ -672,7 +672,7 @@ static const struct store_column projections_sql_candles_columns[] = {
 };
 const struct store_statement projections_sql_candles = {
     .name = "projections_candles",
-    .id = 347,
+    .id = 375,
     .writes = false,
     .sqlite =
         "SELECT pair, begins, open, high, low, close, volume, notional, trades\n"
@@ -698,7 +698,7 @@ static const struct store_column projections_sql_statistics_write_params[] = {
 };
 const struct store_statement projections_sql_statistics_write = {
     .name = "projections_statistics_write",
-    .id = 372,
+    .id = 400,
     .writes = true,
     .sqlite =
         "INSERT INTO trading_statistics (pair, open, high, low, close, volume, notional, trades)\n"
@@ -725,7 +725,7 @@ const struct store_statement projections_sql_statistics_write = {
 
 const struct store_statement projections_sql_clear_orders = {
     .name = "projections_clear_orders",
-    .id = 354,
+    .id = 382,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_orders",
@@ -735,7 +735,7 @@ const struct store_statement projections_sql_clear_orders = {
 
 const struct store_statement projections_sql_clear_trades = {
     .name = "projections_clear_trades",
-    .id = 357,
+    .id = 385,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_trades",
@@ -745,7 +745,7 @@ const struct store_statement projections_sql_clear_trades = {
 
 const struct store_statement projections_sql_clear_movements = {
     .name = "projections_clear_movements",
-    .id = 353,
+    .id = 381,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_movements",
@@ -755,7 +755,7 @@ const struct store_statement projections_sql_clear_movements = {
 
 const struct store_statement projections_sql_clear_balances = {
     .name = "projections_clear_balances",
-    .id = 348,
+    .id = 376,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_balances",
@@ -765,7 +765,7 @@ const struct store_statement projections_sql_clear_balances = {
 
 const struct store_statement projections_sql_clear_levels = {
     .name = "projections_clear_levels",
-    .id = 352,
+    .id = 380,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_levels",
@@ -775,7 +775,7 @@ const struct store_statement projections_sql_clear_levels = {
 
 const struct store_statement projections_sql_clear_deltas = {
     .name = "projections_clear_deltas",
-    .id = 351,
+    .id = 379,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_deltas",
@@ -785,7 +785,7 @@ const struct store_statement projections_sql_clear_deltas = {
 
 const struct store_statement projections_sql_clear_candles = {
     .name = "projections_clear_candles",
-    .id = 349,
+    .id = 377,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_candles",
@@ -795,7 +795,7 @@ const struct store_statement projections_sql_clear_candles = {
 
 const struct store_statement projections_sql_clear_statistics = {
     .name = "projections_clear_statistics",
-    .id = 356,
+    .id = 384,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_statistics",
@@ -805,7 +805,7 @@ const struct store_statement projections_sql_clear_statistics = {
 
 const struct store_statement projections_sql_clear_pairs = {
     .name = "projections_clear_pairs",
-    .id = 355,
+    .id = 383,
     .writes = true,
     .sqlite =
         "DELETE FROM trading_pairs",
@@ -815,7 +815,7 @@ const struct store_statement projections_sql_clear_pairs = {
 
 const struct store_statement projections_sql_clear_cursor = {
     .name = "projections_clear_cursor",
-    .id = 350,
+    .id = 378,
     .writes = true,
     .sqlite =
         "UPDATE trading_cursor SET seq = 0, trades = 0, places = 0,\n"
