@@ -4,13 +4,14 @@
 
 -- The bytes are in a store, under `file_hash` (SHA-256), which is why a document is there once.
 -- `state` is what the last look at them found; `verified_at` when they were last right,
--- `checked_at` when they were last looked at.
+-- `checked_at` when they were last looked at. `cid` is the name that IPFS has for them.
 CREATE TABLE documents (
     document_id @text NOT NULL PRIMARY KEY,
     filename @text NOT NULL,
     content_type @text NOT NULL,
     file_size @i64 NOT NULL CHECK (file_size > 0),
     file_hash @hash NOT NULL UNIQUE,
+    cid @text NOT NULL,
     document_type @text NOT NULL
         CHECK (document_type IN ('manual', 'certification', 'specification', 'lease_agreement')),
     state @text NOT NULL CHECK (state IN ('stored', 'damaged', 'missing')),
@@ -19,6 +20,7 @@ CREATE TABLE documents (
     verified_at @time NOT NULL,
     checked_at @time NOT NULL
 );
+CREATE INDEX idx_documents_cid ON documents (cid);
 CREATE INDEX idx_documents_type ON documents (document_type);
 CREATE INDEX idx_documents_checked ON documents (checked_at, document_id);
 

@@ -140,6 +140,7 @@ void documents_take(struct store_query *q, struct arena *arena, struct document 
     out->content_type = store_get_text(q, "content_type", arena);
     out->size = (uint64_t)store_get_i64(q, "file_size");
     store_get_fixed(q, "file_hash", out->hash.bytes, HASH_BYTES);
+    out->cid = store_get_text(q, "cid", arena);
     out->type = store_get_text(q, "document_type", arena);
     out->state = store_get_text(q, "state", arena);
     out->uploaded_by = store_get_text(q, "uploaded_by", arena);

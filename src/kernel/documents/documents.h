@@ -5,7 +5,8 @@
  * A document is a row and its bytes. The bytes are in a store (documents_store.h) under their
  * SHA-256, so that the same file is there once, whoever uploads it under whatever name: the second
  * upload answers with the first one's row. Only PDFs are taken, and what is one is told by the
- * content. Links say which assets and leases a document belongs to.
+ * content. Links say which assets and leases a document belongs to. Its `cid` is the name that IPFS
+ * has for the same bytes (crypto/cid.h), computed here: no node is asked.
  *
  *   (bytes arrive, hashed, without a name) --put--> bytes durable --commit--> STORED
  *   STORED --a look finds other bytes--> DAMAGED       STORED --finds none--> MISSING

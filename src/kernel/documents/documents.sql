@@ -3,47 +3,48 @@
 -- statement: documents_insert
 -- doc: A new document; nothing when its bytes are known.
 -- params: document_id text, filename text, content_type text, file_size i64, file_hash hash
--- params: document_type text, uploaded_by text, now time
+-- params: cid text, document_type text, uploaded_by text, now time
 INSERT INTO documents
-    (document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by,
-     created_at, verified_at, checked_at)
-VALUES (:document_id, :filename, :content_type, :file_size, :file_hash, :document_type, 'stored',
-        :uploaded_by, :now, :now, :now)
+    (document_id, filename, content_type, file_size, file_hash, cid, document_type, state,
+     uploaded_by, created_at, verified_at, checked_at)
+VALUES (:document_id, :filename, :content_type, :file_size, :file_hash, :cid, :document_type,
+        'stored', :uploaded_by, :now, :now, :now)
 ON CONFLICT (file_hash) DO NOTHING;
 
 -- statement: documents_get
 -- doc: One document.
 -- params: document_id text
 -- columns: document_id text, filename text, content_type text, file_size i64, file_hash hash
--- columns: document_type text, state text, uploaded_by text, created_at time, verified_at time
--- columns: checked_at time
-SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by,
-       created_at, verified_at, checked_at
+-- columns: cid text, document_type text, state text, uploaded_by text, created_at time
+-- columns: verified_at time, checked_at time
+SELECT document_id, filename, content_type, file_size, file_hash, cid, document_type, state,
+       uploaded_by, created_at, verified_at, checked_at
 FROM documents WHERE document_id = :document_id;
 
 -- statement: documents_by_hash
 -- doc: The document with these bytes.
 -- params: file_hash hash
 -- columns: document_id text, filename text, content_type text, file_size i64, file_hash hash
--- columns: document_type text, state text, uploaded_by text, created_at time, verified_at time
--- columns: checked_at time
-SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by,
-       created_at, verified_at, checked_at
+-- columns: cid text, document_type text, state text, uploaded_by text, created_at time
+-- columns: verified_at time, checked_at time
+SELECT document_id, filename, content_type, file_size, file_hash, cid, document_type, state,
+       uploaded_by, created_at, verified_at, checked_at
 FROM documents WHERE file_hash = :file_hash;
 
 -- statement: documents_list
 -- doc: Documents, newest first, below one; "" and NULL match any.
--- params: document_type text, state text, file_hash hash?, subject_kind text, subject_id text
--- params: below_id text, max_rows i64
+-- params: document_type text, state text, file_hash hash?, cid text, subject_kind text
+-- params: subject_id text, below_id text, max_rows i64
 -- columns: document_id text, filename text, content_type text, file_size i64, file_hash hash
--- columns: document_type text, state text, uploaded_by text, created_at time, verified_at time
--- columns: checked_at time
-SELECT d.document_id, d.filename, d.content_type, d.file_size, d.file_hash, d.document_type,
-       d.state, d.uploaded_by, d.created_at, d.verified_at, d.checked_at
+-- columns: cid text, document_type text, state text, uploaded_by text, created_at time
+-- columns: verified_at time, checked_at time
+SELECT d.document_id, d.filename, d.content_type, d.file_size, d.file_hash, d.cid,
+       d.document_type, d.state, d.uploaded_by, d.created_at, d.verified_at, d.checked_at
 FROM documents d
 WHERE (:document_type = '' OR d.document_type = :document_type)
     AND (:state = '' OR d.state = :state)
     AND (:file_hash IS NULL OR d.file_hash = :file_hash)
+    AND (:cid = '' OR d.cid = :cid)
     AND (:subject_id = ''
          OR EXISTS (SELECT 1 FROM document_links l
                     WHERE l.document_id = d.document_id AND l.subject_kind = :subject_kind
@@ -64,10 +65,10 @@ WHERE document_id = :document_id;
 -- doc: The document that nobody has looked at for longest, if that was before a time.
 -- params: before time
 -- columns: document_id text, filename text, content_type text, file_size i64, file_hash hash
--- columns: document_type text, state text, uploaded_by text, created_at time, verified_at time
--- columns: checked_at time
-SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by,
-       created_at, verified_at, checked_at
+-- columns: cid text, document_type text, state text, uploaded_by text, created_at time
+-- columns: verified_at time, checked_at time
+SELECT document_id, filename, content_type, file_size, file_hash, cid, document_type, state,
+       uploaded_by, created_at, verified_at, checked_at
 FROM documents WHERE checked_at < :before
 ORDER BY checked_at, document_id LIMIT 1;
 

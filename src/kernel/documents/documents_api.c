@@ -31,6 +31,7 @@ void documents_json(struct json_out *j, const struct document *doc)
     json_u64(j, doc->size);
     json_key(j, "hash");
     json_hex(j, hash_slice(&doc->hash));
+    key_text(j, "cid", doc->cid);
     key_text(j, "state", doc->state);
     key_text(j, "uploadedBy", doc->uploaded_by);
     key_time(j, "uploadedAt", doc->created_usec);
@@ -329,6 +330,7 @@ struct list {
     struct slice state;
     struct hash hash;
     bool has_hash;
+    struct slice cid;
     struct slice kind;
     struct slice subject;
     struct http_page page;
@@ -350,6 +352,7 @@ static enum err read_list(struct store_tx *tx, void *ctx, struct why *why)
     } else {
         store_bind_null(&q, "file_hash");
     }
+    store_bind_text(&q, "cid", l->cid);
     store_bind_text(&q, "subject_kind", l->kind);
     store_bind_text(&q, "subject_id", l->subject);
     store_bind_text(&q, "below_id", l->page.cursor);
@@ -394,6 +397,7 @@ static enum err documents_index(struct http_call *call, struct why *why)
     bool has_type = false;
     l.type = http_query(call, "documentType", &has_type);
     l.state = http_query(call, "state", &has_state);
+    l.cid = http_query(call, "cid", NULL);
     if (has_type && documents_type_find(l.type) == NULL) {
         return why_set(why, ERR_INVALID_FIELD, "documentType",
                        "documentType is manual, certification, specification or lease_agreement.");
@@ -428,12 +432,13 @@ static enum err lease_documents(struct http_call *call, struct why *why)
     "\"documentId\":{\"type\":\"string\"},\"filename\":{\"type\":\"string\"},\"documentType\":"    \
     "{\"enum\":[\"manual\",\"certification\",\"specification\",\"lease_agreement\"]},"             \
     "\"contentType\":{\"const\":\"application/pdf\"},\"size\":{\"type\":\"integer\"},\"hash\":"    \
-    "{\"type\":\"string\",\"pattern\":\"^0x[0-9a-f]{64}$\"},\"state\":{\"enum\":[\"stored\","      \
-    "\"damaged\",\"missing\"]},\"uploadedBy\":{\"type\":\"string\"},\"uploadedAt\":{\"type\":"     \
-    "\"string\"},\"verifiedAt\":{\"type\":\"string\"},\"checkedAt\":{\"type\":\"string\"}"
+    "{\"type\":\"string\",\"pattern\":\"^0x[0-9a-f]{64}$\"},\"cid\":{\"type\":\"string\"},"        \
+    "\"state\":{\"enum\":[\"stored\",\"damaged\",\"missing\"]},\"uploadedBy\":{\"type\":"          \
+    "\"string\"},\"uploadedAt\":{\"type\":\"string\"},\"verifiedAt\":{\"type\":\"string\"},"       \
+    "\"checkedAt\":{\"type\":\"string\"}"
 #define REQUIRED                                                                                   \
     "\"required\":[\"documentId\",\"filename\",\"documentType\",\"contentType\",\"size\","         \
-    "\"hash\",\"state\",\"uploadedBy\",\"uploadedAt\",\"verifiedAt\",\"checkedAt\"]"
+    "\"hash\",\"cid\",\"state\",\"uploadedBy\",\"uploadedAt\",\"verifiedAt\",\"checkedAt\"]"
 
 static const char document_schema[] =
     "{\"type\":\"object\"," REQUIRED ",\"properties\":{" MEMBERS
@@ -449,7 +454,7 @@ static const char verify_schema[] =
 
 static const char *const upload_fields[] = {
     "document", "file", "documentType", "description", "assetId", "leaseId", NULL};
-static const char *const index_keys[] = {"documentType", "state", "hash", NULL};
+static const char *const index_keys[] = {"documentType", "state", "hash", "cid", NULL};
 
 static const enum err upload_errors[] = {ERR_MISSING_FIELD,  ERR_INVALID_FIELD,
                                          ERR_UNKNOWN_FIELD,  ERR_INVALID_ENCODING,

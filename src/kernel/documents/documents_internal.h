@@ -35,6 +35,7 @@ struct document {
     struct slice content_type;
     uint64_t size;
     struct hash hash;
+    struct slice cid;
     struct slice type;
     struct slice state;
     struct slice uploaded_by;

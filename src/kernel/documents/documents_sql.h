@@ -7,36 +7,36 @@
 
 /*
  * documents_sql_insert: A new document; nothing when its bytes are known.
- * Params: document_id text, filename text, content_type text, file_size i64, file_hash hash,
- * document_type text, uploaded_by text, now time
+ * Params: document_id text, filename text, content_type text, file_size i64, file_hash hash, cid
+ * text, document_type text, uploaded_by text, now time
  */
 extern const struct store_statement documents_sql_insert;
 
 /*
  * documents_sql_get: One document.
  * Params: document_id text
- * Columns: document_id text, filename text, content_type text, file_size i64, file_hash hash,
- * document_type text, state text, uploaded_by text, created_at time, verified_at time, checked_at
- * time
+ * Columns: document_id text, filename text, content_type text, file_size i64, file_hash hash, cid
+ * text, document_type text, state text, uploaded_by text, created_at time, verified_at time,
+ * checked_at time
  */
 extern const struct store_statement documents_sql_get;
 
 /*
  * documents_sql_by_hash: The document with these bytes.
  * Params: file_hash hash
- * Columns: document_id text, filename text, content_type text, file_size i64, file_hash hash,
- * document_type text, state text, uploaded_by text, created_at time, verified_at time, checked_at
- * time
+ * Columns: document_id text, filename text, content_type text, file_size i64, file_hash hash, cid
+ * text, document_type text, state text, uploaded_by text, created_at time, verified_at time,
+ * checked_at time
  */
 extern const struct store_statement documents_sql_by_hash;
 
 /*
  * documents_sql_list: Documents, newest first, below one; "" and NULL match any.
- * Params: document_type text, state text, file_hash hash?, subject_kind text, subject_id text,
- * below_id text, max_rows i64
- * Columns: document_id text, filename text, content_type text, file_size i64, file_hash hash,
- * document_type text, state text, uploaded_by text, created_at time, verified_at time, checked_at
- * time
+ * Params: document_type text, state text, file_hash hash?, cid text, subject_kind text, subject_id
+ * text, below_id text, max_rows i64
+ * Columns: document_id text, filename text, content_type text, file_size i64, file_hash hash, cid
+ * text, document_type text, state text, uploaded_by text, created_at time, verified_at time,
+ * checked_at time
  */
 extern const struct store_statement documents_sql_list;
 
@@ -50,9 +50,9 @@ extern const struct store_statement documents_sql_checked;
  * documents_sql_stalest: The document that nobody has looked at for longest, if that was before a
  * time.
  * Params: before time
- * Columns: document_id text, filename text, content_type text, file_size i64, file_hash hash,
- * document_type text, state text, uploaded_by text, created_at time, verified_at time, checked_at
- * time
+ * Columns: document_id text, filename text, content_type text, file_size i64, file_hash hash, cid
+ * text, document_type text, state text, uploaded_by text, created_at time, verified_at time,
+ * checked_at time
  */
 extern const struct store_statement documents_sql_stalest;
 

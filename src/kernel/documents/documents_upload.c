@@ -6,8 +6,11 @@
 
 #include "kernel/base/log.h"
 #include "kernel/base/rand.h"
+#include "kernel/crypto/cid.h"
 #include "kernel/documents/documents_internal.h"
 #include "kernel/documents/documents_sql.h"
+
+#define READ_BYTES 65536
 
 struct upload {
     struct http_call *call;
@@ -17,6 +20,7 @@ struct upload {
     struct slice lease;
     struct slice description;
     char id[RAND_ID_MAX];
+    char cid[CID_TEXT_MAX];
     bool known;
 };
 
@@ -85,6 +89,29 @@ static enum err check_content(const struct http_upload *file, struct why *why)
     return e ? e : documents_pdf_check(head, tail, why);
 }
 
+/* The file is in the page cache: it has just come. */
+static enum err identify(const struct http_upload *file, char out[CID_TEXT_MAX], struct why *why)
+{
+    uint8_t bytes[READ_BYTES];
+    struct slice piece = SLICE_EMPTY;
+    enum err e = OK;
+    struct cid *c = cid_new();
+    for (uint64_t at = 0; e == OK && at < file->size; at += piece.len) {
+        e = read_at(file->fd, at, bytes, sizeof bytes, &piece, why);
+        if (e == OK && piece.len == 0) {
+            e = why_set(why, ERR_IO, NULL, "An upload has become shorter.");
+        }
+        if (e == OK) {
+            cid_update(c, piece);
+        }
+    }
+    if (e == OK) {
+        cid_final(c, out);
+    }
+    cid_free(c);
+    return e;
+}
+
 static enum err read_request(struct upload *u, struct why *why)
 {
     const struct http_call *call = u->call;
@@ -145,6 +172,7 @@ static enum err insert(struct store_tx *tx, const struct document *doc, int64_t 
     store_bind_text(&q, "content_type", doc->content_type);
     store_bind_i64(&q, "file_size", (int64_t)doc->size);
     store_bind_bytes(&q, "file_hash", hash_slice(&doc->hash));
+    store_bind_text(&q, "cid", doc->cid);
     store_bind_text(&q, "document_type", doc->type);
     store_bind_text(&q, "uploaded_by", doc->uploaded_by);
     store_bind_time(&q, "now", doc->created_usec);
@@ -239,7 +267,11 @@ enum err documents_upload(struct http_call *call, struct why *why)
     struct upload u = {.call = call, .d = call->ctx};
     enum err e = read_request(&u, why);
     e = e ? e : store_read(u.d->store, check_subjects, &u, why);
-    e = e ? e : keep(&u, why);
+    e = e ? e : identify(call->upload, u.cid, why);
+    if (e == OK) {
+        u.doc.cid = slice_text(u.cid);
+        e = keep(&u, why);
+    }
     if (e != OK) {
         return e;
     }
