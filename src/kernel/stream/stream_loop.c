@@ -189,7 +189,7 @@ static void take_items(struct stream *s, bool close)
     }
 }
 
-/* Sends what was queued; a connection that another's slowness... is flushed where it stands. */
+/* Sends what was queued. Who waits for his socket already is flushed when it takes more. */
 static void flush_dirty(struct stream *s)
 {
     while (s->dirty != NULL) {
