@@ -366,8 +366,7 @@ static enum err run_jobs(struct cli *cli, struct store *store, const struct sett
     struct job_command c = {.cli = cli, .store = store};
     arena_init(&c.arena, 0);
     buf_init(&c.out, &c.arena, 4096);
-    size_t count =
-        schedules_job_tables(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, tables);
+    size_t count = schedules_job_tables(&(struct schedules_owners){.ops = NULL}, tables);
     enum err e = jobs_catalog_new(&c.arena, tables, count, &c.catalog, why);
     if (e == OK) {
         e = find_word(cli)->run(&c, why);

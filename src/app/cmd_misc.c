@@ -189,8 +189,7 @@ static enum err reference(struct slice what, struct buf *out, struct why *why)
     };
     const struct chain_table events = leasing_chain_table(NULL);
     struct job_table jobs[SCHEDULES_TABLES_MAX];
-    size_t job_tables = schedules_job_tables(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-                                             NULL, NULL, jobs);
+    size_t job_tables = schedules_job_tables(&(struct schedules_owners){.ops = NULL}, jobs);
     if (slice_equal_text(what, "openapi")) {
         http_openapi_write(routes, sizeof routes / sizeof routes[0], &service_about, out);
         buf_add_text(out, "\n");

@@ -156,12 +156,7 @@ static const struct job_cron crons[] = {
     },
 };
 
-size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
-                            struct leasing *leasing, struct settings *settings,
-                            struct webhooks *webhooks, struct chain_reconciler *reconciler,
-                            struct chain_expect_watch *expect, struct chain_options *chain,
-                            struct documents *documents, struct paywall *paywall,
-                             struct channels *channels,
+size_t schedules_job_tables(const struct schedules_owners *owners,
                             struct job_table out[SCHEDULES_TABLES_MAX])
 {
     const struct job_table tables[] = {
@@ -171,17 +166,17 @@ size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
             .crons = crons,
             .cron_count = sizeof crons / sizeof crons[0],
         },
-        ops_job_table(retention),
-        ops_watch_table(ops),
-        leasing_job_table(leasing),
-        backups_job_table(settings),
-        webhooks_job_table(webhooks),
-        chain_expect_job_table(expect),
-        chain_reconcile_job_table(reconciler),
-        chain_retry_job_table(chain),
-        documents_job_table(documents),
-        paywall_job_table(paywall),
-        channels_job_table(channels),
+        ops_job_table(owners->retention),
+        ops_watch_table(owners->ops),
+        leasing_job_table(owners->leasing),
+        backups_job_table(owners->settings),
+        webhooks_job_table(owners->webhooks),
+        chain_expect_job_table(owners->expect),
+        chain_reconcile_job_table(owners->reconciler),
+        chain_retry_job_table(owners->chain),
+        documents_job_table(owners->documents),
+        paywall_job_table(owners->paywall),
+        channels_job_table(owners->channels),
     };
     size_t count = sizeof tables / sizeof tables[0];
     ASSERT(count <= SCHEDULES_TABLES_MAX);

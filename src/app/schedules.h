@@ -21,16 +21,23 @@
 
 #define SCHEDULES_TABLES_MAX 16
 
-/*
- * schedules_job_tables writes all job tables of the program; returns how many. NULL everywhere
- * gives tables to look at, not to run.
- */
-size_t schedules_job_tables(struct ops *ops, struct ops_retention *retention,
-                            struct leasing *leasing, struct settings *settings,
-                            struct webhooks *webhooks, struct chain_reconciler *reconciler,
-                            struct chain_expect_watch *expect, struct chain_options *chain,
-                            struct documents *documents, struct paywall *paywall,
-                             struct channels *channels,
+/* Whose jobs they are. NULL everywhere gives tables to look at, not to run. */
+struct schedules_owners {
+    struct ops *ops;
+    struct ops_retention *retention;
+    struct leasing *leasing;
+    struct settings *settings;
+    struct webhooks *webhooks;
+    struct chain_reconciler *reconciler;
+    struct chain_expect_watch *expect;
+    struct chain_options *chain;
+    struct documents *documents;
+    struct paywall *paywall;
+    struct channels *channels;
+};
+
+/* schedules_job_tables writes all job tables of the program; returns how many. */
+size_t schedules_job_tables(const struct schedules_owners *owners,
                             struct job_table out[SCHEDULES_TABLES_MAX]);
 
 #endif

@@ -628,9 +628,20 @@ static enum err start_jobs(struct service *s, struct why *why)
     s->reconciler = leasing_reconciler(s->leasing);
     chain_reconcile_metrics_register();
     webhooks_init(&s->webhooks, &s->settings->webhooks, s->store, webhook_events);
-    size_t count = schedules_job_tables(&s->ops, &s->retention, s->leasing, s->settings,
-                                        &s->webhooks, &s->reconciler, &s->expect, &s->chain_options,
-                                        &s->documents, s->paywall, s->channels, s->job_tables);
+    const struct schedules_owners owners = {
+        .ops = &s->ops,
+        .retention = &s->retention,
+        .leasing = s->leasing,
+        .settings = s->settings,
+        .webhooks = &s->webhooks,
+        .reconciler = &s->reconciler,
+        .expect = &s->expect,
+        .chain = &s->chain_options,
+        .documents = &s->documents,
+        .paywall = s->paywall,
+        .channels = s->channels,
+    };
+    size_t count = schedules_job_tables(&owners, s->job_tables);
     enum err e = jobs_catalog_new(&s->boot, s->job_tables, count, &s->ops.jobs, why);
     if (e == OK && has_role(s, ROLE_JOBS)) {
         e = jobs_new(&s->jobs, s->store, &s->settings->jobs, s->job_tables, count, why);

@@ -2846,6 +2846,7 @@ static const struct store_column table_documents_first_fields[] = {
     {"content_type", STORE_TEXT, false},
     {"file_size", STORE_I64, false},
     {"file_hash", STORE_HASH, false},
+    {"cid", STORE_TEXT, false},
     {"document_type", STORE_TEXT, false},
     {"state", STORE_TEXT, false},
     {"uploaded_by", STORE_TEXT, false},
@@ -2858,19 +2859,19 @@ static const struct store_statement table_documents_first = {
     .id = 600,
     .writes = false,
     .sqlite =
-        "SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by, created_at, verified_at, checked_at\n"
+        "SELECT document_id, filename, content_type, file_size, file_hash, cid, document_type, state, uploaded_by, created_at, verified_at, checked_at\n"
         "FROM documents\n"
         "ORDER BY document_id\n"
         "LIMIT ?1",
     .postgres =
-        "SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by, created_at, verified_at, checked_at\n"
+        "SELECT document_id, filename, content_type, file_size, file_hash, cid, document_type, state, uploaded_by, created_at, verified_at, checked_at\n"
         "FROM documents\n"
         "ORDER BY document_id\n"
         "LIMIT $1::bigint",
     .params = table_documents_first_params,
     .param_count = 1,
     .columns = table_documents_first_fields,
-    .column_count = 11,
+    .column_count = 12,
 };
 
 static const struct store_column table_documents_next_params[] = {
@@ -2883,6 +2884,7 @@ static const struct store_column table_documents_next_fields[] = {
     {"content_type", STORE_TEXT, false},
     {"file_size", STORE_I64, false},
     {"file_hash", STORE_HASH, false},
+    {"cid", STORE_TEXT, false},
     {"document_type", STORE_TEXT, false},
     {"state", STORE_TEXT, false},
     {"uploaded_by", STORE_TEXT, false},
@@ -2895,13 +2897,13 @@ static const struct store_statement table_documents_next = {
     .id = 601,
     .writes = false,
     .sqlite =
-        "SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by, created_at, verified_at, checked_at\n"
+        "SELECT document_id, filename, content_type, file_size, file_hash, cid, document_type, state, uploaded_by, created_at, verified_at, checked_at\n"
         "FROM documents\n"
         "WHERE document_id > ?1\n"
         "ORDER BY document_id\n"
         "LIMIT ?2",
     .postgres =
-        "SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by, created_at, verified_at, checked_at\n"
+        "SELECT document_id, filename, content_type, file_size, file_hash, cid, document_type, state, uploaded_by, created_at, verified_at, checked_at\n"
         "FROM documents\n"
         "WHERE document_id > $1::text\n"
         "ORDER BY document_id\n"
@@ -2909,7 +2911,7 @@ static const struct store_statement table_documents_next = {
     .params = table_documents_next_params,
     .param_count = 2,
     .columns = table_documents_next_fields,
-    .column_count = 11,
+    .column_count = 12,
 };
 
 static const struct store_column table_documents_count_fields[] = {
@@ -2933,6 +2935,7 @@ static const struct store_column table_documents_insert_params[] = {
     {"content_type", STORE_TEXT, false},
     {"file_size", STORE_I64, false},
     {"file_hash", STORE_HASH, false},
+    {"cid", STORE_TEXT, false},
     {"document_type", STORE_TEXT, false},
     {"state", STORE_TEXT, false},
     {"uploaded_by", STORE_TEXT, false},
@@ -2945,16 +2948,16 @@ static const struct store_statement table_documents_insert = {
     .id = 603,
     .writes = true,
     .sqlite =
-        "INSERT INTO documents (document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by, created_at, verified_at, checked_at)\n"
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO documents (document_id, filename, content_type, file_size, file_hash, cid, document_type, state, uploaded_by, created_at, verified_at, checked_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     .postgres =
-        "INSERT INTO documents (document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by, created_at, verified_at, checked_at)\n"
-        "VALUES ($1::text, $2::text, $3::text, $4::bigint, $5::bytea, $6::text, $7::text, $8::text, $9::timestamptz, $10::timestamptz, $11::timestamptz)",
+        "INSERT INTO documents (document_id, filename, content_type, file_size, file_hash, cid, document_type, state, uploaded_by, created_at, verified_at, checked_at)\n"
+        "VALUES ($1::text, $2::text, $3::text, $4::bigint, $5::bytea, $6::text, $7::text, $8::text, $9::text, $10::timestamptz, $11::timestamptz, $12::timestamptz)",
     .rows = STORE_ROWS_LOAD,
     .postgres_rows =
-        "COPY documents (document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by, created_at, verified_at, checked_at) FROM STDIN (FORMAT binary)",
+        "COPY documents (document_id, filename, content_type, file_size, file_hash, cid, document_type, state, uploaded_by, created_at, verified_at, checked_at) FROM STDIN (FORMAT binary)",
     .params = table_documents_insert_params,
-    .param_count = 11,
+    .param_count = 12,
 };
 
 static const struct store_column table_documents_columns[] = {
@@ -2963,6 +2966,7 @@ static const struct store_column table_documents_columns[] = {
     {"content_type", STORE_TEXT, false},
     {"file_size", STORE_I64, false},
     {"file_hash", STORE_HASH, false},
+    {"cid", STORE_TEXT, false},
     {"document_type", STORE_TEXT, false},
     {"state", STORE_TEXT, false},
     {"uploaded_by", STORE_TEXT, false},
@@ -10893,7 +10897,7 @@ static const struct store_table sql_catalog_tables[] = {
     {
         .name = "documents",
         .columns = table_documents_columns,
-        .column_count = 11,
+        .column_count = 12,
         .key = table_documents_key,
         .key_count = 1,
         .rows_fresh = 0,
@@ -16195,7 +16199,7 @@ static const struct store_migration sql_catalog_migrations[] = {
     {
         .version = 26,
         .name = "documents",
-        .checksum = "ae464dcc6f633cdbd5d257ecf8295bd3e3894cecc9ecf760b1bb38eb7312f36c",
+        .checksum = "b8d6d0f29f9ff5e407ba971263904d5dfb69d11efc9d6cf2ace6db6cc32ad695",
         .up_sqlite =
             "CREATE TABLE documents (\n"
             "    document_id TEXT NOT NULL PRIMARY KEY,\n"
@@ -16203,6 +16207,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    content_type TEXT NOT NULL,\n"
             "    file_size INTEGER NOT NULL CHECK (file_size > 0),\n"
             "    file_hash BLOB CONSTRAINT file_hash_is_hash CHECK (length(file_hash) = 32) NOT NULL UNIQUE,\n"
+            "    cid TEXT NOT NULL,\n"
             "    document_type TEXT NOT NULL\n"
             "        CHECK (document_type IN ('manual', 'certification', 'specification', 'lease_agreement')),\n"
             "    state TEXT NOT NULL CHECK (state IN ('stored', 'damaged', 'missing')),\n"
@@ -16211,6 +16216,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    verified_at INTEGER NOT NULL,\n"
             "    checked_at INTEGER NOT NULL\n"
             ") STRICT;\n"
+            "CREATE INDEX idx_documents_cid ON documents (cid);\n"
             "CREATE INDEX idx_documents_type ON documents (document_type);\n"
             "CREATE INDEX idx_documents_checked ON documents (checked_at, document_id);\n"
             "CREATE TABLE document_links (\n"
@@ -16230,6 +16236,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    content_type TEXT NOT NULL,\n"
             "    file_size BIGINT NOT NULL CHECK (file_size > 0),\n"
             "    file_hash BYTEA CONSTRAINT file_hash_is_hash CHECK (octet_length(file_hash) = 32) NOT NULL UNIQUE,\n"
+            "    cid TEXT NOT NULL,\n"
             "    document_type TEXT NOT NULL\n"
             "        CHECK (document_type IN ('manual', 'certification', 'specification', 'lease_agreement')),\n"
             "    state TEXT NOT NULL CHECK (state IN ('stored', 'damaged', 'missing')),\n"
@@ -16238,6 +16245,7 @@ static const struct store_migration sql_catalog_migrations[] = {
             "    verified_at TIMESTAMPTZ NOT NULL,\n"
             "    checked_at TIMESTAMPTZ NOT NULL\n"
             ");\n"
+            "CREATE INDEX idx_documents_cid ON documents (cid);\n"
             "CREATE INDEX idx_documents_type ON documents (document_type);\n"
             "CREATE INDEX idx_documents_checked ON documents (checked_at, document_id);\n"
             "CREATE TABLE document_links (\n"

@@ -415,6 +415,7 @@ export type ListAssetDocumentsData = {
     contentType: 'application/pdf';
     size: number;
     hash: string;
+    cid: string;
     state: 'stored' | 'damaged' | 'missing';
     uploadedBy: string;
     uploadedAt: string;
@@ -429,6 +430,7 @@ export type LinkAssetDocumentData = {
     contentType: 'application/pdf';
     size: number;
     hash: string;
+    cid: string;
     state: 'stored' | 'damaged' | 'missing';
     uploadedBy: string;
     uploadedAt: string;
@@ -691,6 +693,7 @@ export type UploadDocumentData = {
     contentType: 'application/pdf';
     size: number;
     hash: string;
+    cid: string;
     state: 'stored' | 'damaged' | 'missing';
     uploadedBy: string;
     uploadedAt: string;
@@ -707,6 +710,7 @@ export type VerifyDocumentData = {
     contentType?: 'application/pdf';
     size?: number;
     hash?: string;
+    cid?: string;
     state?: 'stored' | 'damaged' | 'missing';
     uploadedBy?: string;
     uploadedAt?: string;
@@ -1766,7 +1770,7 @@ const operations = {
     listClaims: { method: 'GET', path: '/api/v1/revenue-rounds/{roundId}/claims', query: ['limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listDailyRevenue: { method: 'GET', path: '/api/v1/revenue/daily', query: ['from', 'to', 'leaseId', 'assetId'], keyed: false, body: 'none', answer: 'envelope' },
     listDeliveries: { method: 'GET', path: '/api/v1/webhooks/{endpointId}/deliveries', query: ['state', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
-    listDocuments: { method: 'GET', path: '/api/v1/documents', query: ['documentType', 'state', 'hash', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
+    listDocuments: { method: 'GET', path: '/api/v1/documents', query: ['documentType', 'state', 'hash', 'cid', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listDues: { method: 'GET', path: '/api/v1/dues', query: ['status', 'assetId', 'lessor', 'lessee', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listEvents: { method: 'GET', path: '/api/v1/blockchain/events', query: ['limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listHolders: { method: 'GET', path: '/api/v1/assets/{assetId}/holders', query: ['block', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
@@ -2090,7 +2094,7 @@ export class Freehold extends Client {
     }
 
     /** Documents, newest first. (`GET /api/v1/documents`) */
-    listDocuments(input: { documentType?: string | undefined; state?: string | undefined; hash?: string | undefined; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined } = {}, options: CallOptions = {}): Listing<ListAssetDocumentsData> {
+    listDocuments(input: { documentType?: string | undefined; state?: string | undefined; hash?: string | undefined; cid?: string | undefined; limit?: number | undefined; cursor?: string | undefined; offset?: number | undefined } = {}, options: CallOptions = {}): Listing<ListAssetDocumentsData> {
         return this.list<ListAssetDocumentsData>(operations.listDocuments, input, options);
     }
 

@@ -62,7 +62,7 @@ enum err {
     ERR_HEADERS_TOO_LARGE,
     ERR_UNSUPPORTED_MEDIA,
     ERR_LENGTH_REQUIRED,
-    ERR_RANGE, /* of a file: nothing of it is there */
+    ERR_RANGE,            /* of a file: nothing of it is there */
     ERR_UPGRADE_REQUIRED, /* HTTP where a WebSocket belongs */
     ERR_RATE_LIMITED,
     ERR_REQUEST_TIMEOUT,

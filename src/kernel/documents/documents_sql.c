@@ -8,6 +8,7 @@ static const struct store_column documents_sql_insert_params[] = {
     {"content_type", STORE_TEXT, false},
     {"file_size", STORE_I64, false},
     {"file_hash", STORE_HASH, false},
+    {"cid", STORE_TEXT, false},
     {"document_type", STORE_TEXT, false},
     {"uploaded_by", STORE_TEXT, false},
     {"now", STORE_TIME, false},
@@ -18,20 +19,20 @@ const struct store_statement documents_sql_insert = {
     .writes = true,
     .sqlite =
         "INSERT INTO documents\n"
-        "    (document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by,\n"
-        "     created_at, verified_at, checked_at)\n"
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'stored',\n"
-        "        ?7, ?8, ?8, ?8)\n"
+        "    (document_id, filename, content_type, file_size, file_hash, cid, document_type, state,\n"
+        "     uploaded_by, created_at, verified_at, checked_at)\n"
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,\n"
+        "        'stored', ?8, ?9, ?9, ?9)\n"
         "ON CONFLICT (file_hash) DO NOTHING",
     .postgres =
         "INSERT INTO documents\n"
-        "    (document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by,\n"
-        "     created_at, verified_at, checked_at)\n"
-        "VALUES ($1::text, $2::text, $3::text, $4::bigint, $5::bytea, $6::text, 'stored',\n"
-        "        $7::text, $8::timestamptz, $8::timestamptz, $8::timestamptz)\n"
+        "    (document_id, filename, content_type, file_size, file_hash, cid, document_type, state,\n"
+        "     uploaded_by, created_at, verified_at, checked_at)\n"
+        "VALUES ($1::text, $2::text, $3::text, $4::bigint, $5::bytea, $6::text, $7::text,\n"
+        "        'stored', $8::text, $9::timestamptz, $9::timestamptz, $9::timestamptz)\n"
         "ON CONFLICT (file_hash) DO NOTHING",
     .params = documents_sql_insert_params,
-    .param_count = 8,
+    .param_count = 9,
 };
 
 static const struct store_column documents_sql_get_params[] = {
@@ -43,6 +44,7 @@ static const struct store_column documents_sql_get_columns[] = {
     {"content_type", STORE_TEXT, false},
     {"file_size", STORE_I64, false},
     {"file_hash", STORE_HASH, false},
+    {"cid", STORE_TEXT, false},
     {"document_type", STORE_TEXT, false},
     {"state", STORE_TEXT, false},
     {"uploaded_by", STORE_TEXT, false},
@@ -55,17 +57,17 @@ const struct store_statement documents_sql_get = {
     .id = 91,
     .writes = false,
     .sqlite =
-        "SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by,\n"
-        "       created_at, verified_at, checked_at\n"
+        "SELECT document_id, filename, content_type, file_size, file_hash, cid, document_type, state,\n"
+        "       uploaded_by, created_at, verified_at, checked_at\n"
         "FROM documents WHERE document_id = ?1",
     .postgres =
-        "SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by,\n"
-        "       created_at, verified_at, checked_at\n"
+        "SELECT document_id, filename, content_type, file_size, file_hash, cid, document_type, state,\n"
+        "       uploaded_by, created_at, verified_at, checked_at\n"
         "FROM documents WHERE document_id = $1::text",
     .params = documents_sql_get_params,
     .param_count = 1,
     .columns = documents_sql_get_columns,
-    .column_count = 11,
+    .column_count = 12,
 };
 
 static const struct store_column documents_sql_by_hash_params[] = {
@@ -77,6 +79,7 @@ static const struct store_column documents_sql_by_hash_columns[] = {
     {"content_type", STORE_TEXT, false},
     {"file_size", STORE_I64, false},
     {"file_hash", STORE_HASH, false},
+    {"cid", STORE_TEXT, false},
     {"document_type", STORE_TEXT, false},
     {"state", STORE_TEXT, false},
     {"uploaded_by", STORE_TEXT, false},
@@ -89,23 +92,24 @@ const struct store_statement documents_sql_by_hash = {
     .id = 87,
     .writes = false,
     .sqlite =
-        "SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by,\n"
-        "       created_at, verified_at, checked_at\n"
+        "SELECT document_id, filename, content_type, file_size, file_hash, cid, document_type, state,\n"
+        "       uploaded_by, created_at, verified_at, checked_at\n"
         "FROM documents WHERE file_hash = ?1",
     .postgres =
-        "SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by,\n"
-        "       created_at, verified_at, checked_at\n"
+        "SELECT document_id, filename, content_type, file_size, file_hash, cid, document_type, state,\n"
+        "       uploaded_by, created_at, verified_at, checked_at\n"
         "FROM documents WHERE file_hash = $1::bytea",
     .params = documents_sql_by_hash_params,
     .param_count = 1,
     .columns = documents_sql_by_hash_columns,
-    .column_count = 11,
+    .column_count = 12,
 };
 
 static const struct store_column documents_sql_list_params[] = {
     {"document_type", STORE_TEXT, false},
     {"state", STORE_TEXT, false},
     {"file_hash", STORE_HASH, true},
+    {"cid", STORE_TEXT, false},
     {"subject_kind", STORE_TEXT, false},
     {"subject_id", STORE_TEXT, false},
     {"below_id", STORE_TEXT, false},
@@ -117,6 +121,7 @@ static const struct store_column documents_sql_list_columns[] = {
     {"content_type", STORE_TEXT, false},
     {"file_size", STORE_I64, false},
     {"file_hash", STORE_HASH, false},
+    {"cid", STORE_TEXT, false},
     {"document_type", STORE_TEXT, false},
     {"state", STORE_TEXT, false},
     {"uploaded_by", STORE_TEXT, false},
@@ -129,37 +134,39 @@ const struct store_statement documents_sql_list = {
     .id = 95,
     .writes = false,
     .sqlite =
-        "SELECT d.document_id, d.filename, d.content_type, d.file_size, d.file_hash, d.document_type,\n"
-        "       d.state, d.uploaded_by, d.created_at, d.verified_at, d.checked_at\n"
+        "SELECT d.document_id, d.filename, d.content_type, d.file_size, d.file_hash, d.cid,\n"
+        "       d.document_type, d.state, d.uploaded_by, d.created_at, d.verified_at, d.checked_at\n"
         "FROM documents d\n"
         "WHERE (?1 = '' OR d.document_type = ?1)\n"
         "    AND (?2 = '' OR d.state = ?2)\n"
         "    AND (?3 IS NULL OR d.file_hash = ?3)\n"
-        "    AND (?5 = ''\n"
+        "    AND (?4 = '' OR d.cid = ?4)\n"
+        "    AND (?6 = ''\n"
         "         OR EXISTS (SELECT 1 FROM document_links l\n"
-        "                    WHERE l.document_id = d.document_id AND l.subject_kind = ?4\n"
-        "                        AND l.subject_id = ?5))\n"
-        "    AND (?6 = '' OR d.document_id < ?6)\n"
+        "                    WHERE l.document_id = d.document_id AND l.subject_kind = ?5\n"
+        "                        AND l.subject_id = ?6))\n"
+        "    AND (?7 = '' OR d.document_id < ?7)\n"
         "ORDER BY d.document_id DESC\n"
-        "LIMIT ?7",
+        "LIMIT ?8",
     .postgres =
-        "SELECT d.document_id, d.filename, d.content_type, d.file_size, d.file_hash, d.document_type,\n"
-        "       d.state, d.uploaded_by, d.created_at, d.verified_at, d.checked_at\n"
+        "SELECT d.document_id, d.filename, d.content_type, d.file_size, d.file_hash, d.cid,\n"
+        "       d.document_type, d.state, d.uploaded_by, d.created_at, d.verified_at, d.checked_at\n"
         "FROM documents d\n"
         "WHERE ($1::text = '' OR d.document_type = $1::text)\n"
         "    AND ($2::text = '' OR d.state = $2::text)\n"
         "    AND ($3::bytea IS NULL OR d.file_hash = $3::bytea)\n"
-        "    AND ($5::text = ''\n"
+        "    AND ($4::text = '' OR d.cid = $4::text)\n"
+        "    AND ($6::text = ''\n"
         "         OR EXISTS (SELECT 1 FROM document_links l\n"
-        "                    WHERE l.document_id = d.document_id AND l.subject_kind = $4::text\n"
-        "                        AND l.subject_id = $5::text))\n"
-        "    AND ($6::text = '' OR d.document_id < $6::text)\n"
+        "                    WHERE l.document_id = d.document_id AND l.subject_kind = $5::text\n"
+        "                        AND l.subject_id = $6::text))\n"
+        "    AND ($7::text = '' OR d.document_id < $7::text)\n"
         "ORDER BY d.document_id DESC\n"
-        "LIMIT $7::bigint",
+        "LIMIT $8::bigint",
     .params = documents_sql_list_params,
-    .param_count = 7,
+    .param_count = 8,
     .columns = documents_sql_list_columns,
-    .column_count = 11,
+    .column_count = 12,
 };
 
 static const struct store_column documents_sql_checked_params[] = {
@@ -194,6 +201,7 @@ static const struct store_column documents_sql_stalest_columns[] = {
     {"content_type", STORE_TEXT, false},
     {"file_size", STORE_I64, false},
     {"file_hash", STORE_HASH, false},
+    {"cid", STORE_TEXT, false},
     {"document_type", STORE_TEXT, false},
     {"state", STORE_TEXT, false},
     {"uploaded_by", STORE_TEXT, false},
@@ -206,19 +214,19 @@ const struct store_statement documents_sql_stalest = {
     .id = 96,
     .writes = false,
     .sqlite =
-        "SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by,\n"
-        "       created_at, verified_at, checked_at\n"
+        "SELECT document_id, filename, content_type, file_size, file_hash, cid, document_type, state,\n"
+        "       uploaded_by, created_at, verified_at, checked_at\n"
         "FROM documents WHERE checked_at < ?1\n"
         "ORDER BY checked_at, document_id LIMIT 1",
     .postgres =
-        "SELECT document_id, filename, content_type, file_size, file_hash, document_type, state, uploaded_by,\n"
-        "       created_at, verified_at, checked_at\n"
+        "SELECT document_id, filename, content_type, file_size, file_hash, cid, document_type, state,\n"
+        "       uploaded_by, created_at, verified_at, checked_at\n"
         "FROM documents WHERE checked_at < $1::timestamptz\n"
         "ORDER BY checked_at, document_id LIMIT 1",
     .params = documents_sql_stalest_params,
     .param_count = 1,
     .columns = documents_sql_stalest_columns,
-    .column_count = 11,
+    .column_count = 12,
 };
 
 static const struct store_column documents_sql_count_columns[] = {

@@ -387,7 +387,10 @@ static void test_genesis_survives_restarts(void **state)
         struct devchain *chain = NULL;
         struct hash genesis;
         int64_t off_sec = 0;
-        assert_int_equal(devchain_start(&options, &chain, NULL), OK);
+        struct why why = {0};
+        if (devchain_start(&options, &chain, &why) != OK) {
+            fail_msg("%s", why.text);
+        }
         look_at_time(chain, &genesis, &off_sec);
         assert_true(off_sec > -60 && off_sec < 60);
         first = i == 0 ? genesis : first;
