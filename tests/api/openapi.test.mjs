@@ -49,7 +49,10 @@ test('a linter finds no error', async () => {
     const { totals, problems } = JSON.parse(stdout);
     assert.deepEqual(problems.filter(({ severity }) => severity === 'error'), []);
     assert.equal(totals.errors, 0);
-    assert.deepEqual([...new Set(problems.map(({ ruleId }) => ruleId))]
+    // A WebSocket is opened with 101.
+    const others = problems.filter(({ ruleId, location }) => ruleId !== 'operation-2xx-response'
+        || !location[0].pointer.includes('~1ws/'));
+    assert.deepEqual([...new Set(others.map(({ ruleId }) => ruleId))]
         .filter((rule) => !['tag-description', 'no-ambiguous-paths'].includes(rule)), []);
 });
 

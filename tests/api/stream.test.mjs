@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import WebSocket from 'ws';
 import { Api, Daemon, SLOW, assetBody, fresh, sleep, typeBody } from './support.mjs';
 import { Site } from './reorg-site.mjs';
+import { noteSuccess } from '../support/openapi.mjs';
 import { ON_POSTGRES, change, eventually, pick, rows } from '../support/program.mjs';
 
 const V1 = '/api/v1';
@@ -37,6 +38,7 @@ class Listener {
             });
         });
         await l.hears((m) => m.type === 'hello');
+        noteSuccess('openSocket');
         return l;
     }
 

@@ -686,6 +686,15 @@ export type GetNetworkData = {
     }[];
 };
 
+export type UploadDocumentBody = {
+    document?: string;
+    file?: string;
+    documentType?: 'manual' | 'certification' | 'specification' | 'lease_agreement';
+    description?: string;
+    assetId?: string;
+    leaseId?: string;
+};
+
 export type UploadDocumentData = {
     documentId: string;
     filename: string;
@@ -1732,7 +1741,7 @@ const operations = {
     createNonce: { method: 'POST', path: '/api/v1/auth/nonce', query: [], keyed: false, body: 'none', answer: 'envelope' },
     deleteDocument: { method: 'DELETE', path: '/api/v1/documents/{documentId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
     deleteWebhook: { method: 'DELETE', path: '/api/v1/webhooks/{endpointId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
-    downloadDocument: { method: 'GET', path: '/api/v1/documents/{documentId}/content', query: [], keyed: false, body: 'none', answer: 'json' },
+    downloadDocument: { method: 'GET', path: '/api/v1/documents/{documentId}/content', query: [], keyed: false, body: 'none', answer: 'response' },
     getAccount: { method: 'GET', path: '/api/v1/accounts/{address}', query: ['limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     getAsset: { method: 'GET', path: '/api/v1/assets/{assetId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
     getAssetType: { method: 'GET', path: '/api/v1/asset-types/{name}', query: [], keyed: false, body: 'none', answer: 'envelope' },
@@ -1794,7 +1803,7 @@ const operations = {
     listTransactions: { method: 'GET', path: '/api/v1/transactions', query: ['state', 'open', 'purpose', 'wallet', 'hash', 'limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listWallets: { method: 'GET', path: '/api/v1/auth/wallets', query: ['limit', 'cursor', 'offset'], keyed: false, body: 'none', answer: 'list' },
     listWebhooks: { method: 'GET', path: '/api/v1/webhooks', query: [], keyed: false, body: 'none', answer: 'envelope' },
-    listenToEvents: { method: 'GET', path: '/api/v1/events', query: ['topics', 'lastEventId'], keyed: false, body: 'none', answer: 'json' },
+    listenToEvents: { method: 'GET', path: '/api/v1/events', query: ['topics', 'lastEventId'], keyed: false, body: 'none', answer: 'response' },
     login: { method: 'POST', path: '/api/v1/auth/login', query: [], keyed: false, body: 'json', answer: 'envelope' },
     logout: { method: 'POST', path: '/api/v1/auth/logout', query: [], keyed: false, body: 'none', answer: 'envelope' },
     metrics: { method: 'GET', path: '/metrics', query: [], keyed: false, body: 'none', answer: 'text' },
@@ -1819,7 +1828,7 @@ const operations = {
     testWebhook: { method: 'POST', path: '/api/v1/webhooks/{endpointId}/test', query: [], keyed: true, body: 'none', answer: 'envelope' },
     unlinkAssetDocument: { method: 'DELETE', path: '/api/v1/assets/{assetId}/documents/{documentId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
     unlinkLeaseDocument: { method: 'DELETE', path: '/api/v1/leases/{leaseId}/documents/{documentId}', query: [], keyed: false, body: 'none', answer: 'envelope' },
-    uploadDocument: { method: 'POST', path: '/api/v1/documents', query: [], keyed: true, body: 'none', answer: 'envelope' },
+    uploadDocument: { method: 'POST', path: '/api/v1/documents', query: [], keyed: true, body: 'form', answer: 'envelope' },
     verifyDocument: { method: 'POST', path: '/api/v1/documents/{documentId}/verify', query: [], keyed: true, body: 'none', answer: 'envelope' },
     verifyPayment: { method: 'POST', path: '/api/v1/x402/facilitator/verify', query: [], keyed: false, body: 'json', answer: 'json' },
     whoAmI: { method: 'GET', path: '/api/v1/auth/me', query: [], keyed: false, body: 'none', answer: 'envelope' },
@@ -1904,8 +1913,8 @@ export class Freehold extends Client {
     }
 
     /** The PDF itself, or a range of it. (`GET /api/v1/documents/{documentId}/content`) */
-    downloadDocument(input: { documentId: string }, options: CallOptions = {}): Promise<unknown> {
-        return this.call<unknown>(operations.downloadDocument, input, options);
+    downloadDocument(input: { documentId: string }, options: CallOptions = {}): Promise<Response> {
+        return this.call<Response>(operations.downloadDocument, input, options);
     }
 
     /** Tokens, claims, bids and ledger balances of an account. (`GET /api/v1/accounts/{address}`) */
@@ -2214,8 +2223,8 @@ export class Freehold extends Client {
     }
 
     /** The same as Server-Sent Events, from the id in Last-Event-ID on. (`GET /api/v1/events`) */
-    listenToEvents(input: { topics?: string | undefined; lastEventId?: string | undefined } = {}, options: CallOptions = {}): Promise<unknown> {
-        return this.call<unknown>(operations.listenToEvents, input, options);
+    listenToEvents(input: { topics?: string | undefined; lastEventId?: string | undefined } = {}, options: CallOptions = {}): Promise<Response> {
+        return this.call<Response>(operations.listenToEvents, input, options);
     }
 
     /** Takes a signed message (EIP-4361) and begins a session. (`POST /api/v1/auth/login`) */
@@ -2339,8 +2348,8 @@ export class Freehold extends Client {
     }
 
     /** Uploads a PDF as the part `document` or `file`, with `documentType`, `description`, `assetId` and `leaseId` beside it; 200 when its bytes are known. (`POST /api/v1/documents`) */
-    uploadDocument(options: CallOptions = {}): Promise<UploadDocumentData> {
-        return this.call<UploadDocumentData>(operations.uploadDocument, {}, options);
+    uploadDocument(input: { body: FormData }, options: CallOptions = {}): Promise<UploadDocumentData> {
+        return this.call<UploadDocumentData>(operations.uploadDocument, input, options);
     }
 
     /** Reads a document's bytes again and says whether they are what they were. (`POST /api/v1/documents/{documentId}/verify`) */

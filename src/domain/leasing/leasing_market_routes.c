@@ -73,6 +73,7 @@ const struct http_route leasing_market_routes[] = {
         .body_schema = leasing_schema_sale_body,
         .reply_schema = leasing_schema_sale_request,
         .reply_status = 201,
+        .reply_status_other = 200,
         .errors = create_sale_errors,
     },
     {
@@ -136,6 +137,7 @@ const struct http_route leasing_market_routes[] = {
         .body_schema = leasing_schema_sale_bid_body,
         .reply_schema = leasing_schema_sale_bid,
         .reply_status = 201,
+        .reply_status_other = 200,
         .errors = create_sale_bid_errors,
     },
     {
@@ -226,6 +228,7 @@ const struct http_route leasing_market_routes[] = {
         .body_schema = leasing_schema_signed_claim_body,
         .reply_schema = leasing_schema_signed_claim,
         .reply_status = 201,
+        .reply_status_other = 200,
         .errors = signed_claim_errors,
     },
     {

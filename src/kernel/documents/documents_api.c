@@ -448,6 +448,13 @@ static const char list_schema[] = "{\"type\":\"array\",\"items\":{\"type\":\"obj
                                   ",\"properties\":{" MEMBERS "}}}";
 static const char upload_schema[] = "{\"type\":\"object\"," REQUIRED ",\"properties\":{" MEMBERS
                                     ",\"deduplicated\":{\"type\":\"boolean\"}}}";
+/* The file is one of the two; which one is of no matter. */
+static const char upload_body[] =
+    "{\"type\":\"object\",\"properties\":{\"document\":{\"type\":\"string\",\"format\":"
+    "\"binary\"},\"file\":{\"type\":\"string\",\"format\":\"binary\"},\"documentType\":{\"type\":"
+    "\"string\",\"enum\":[\"manual\",\"certification\",\"specification\",\"lease_agreement\"]},"
+    "\"description\":{\"type\":\"string\"},\"assetId\":{\"type\":\"string\"},\"leaseId\":{"
+    "\"type\":\"string\"}}}";
 static const char verify_schema[] =
     "{\"type\":\"object\",\"required\":[\"valid\"],"
     "\"properties\":{\"valid\":{\"type\":\"boolean\"}," MEMBERS "}}";
@@ -456,11 +463,17 @@ static const char *const upload_fields[] = {
     "document", "file", "documentType", "description", "assetId", "leaseId", NULL};
 static const char *const index_keys[] = {"documentType", "state", "hash", "cid", NULL};
 
-static const enum err upload_errors[] = {ERR_MISSING_FIELD,  ERR_INVALID_FIELD,
-                                         ERR_UNKNOWN_FIELD,  ERR_INVALID_ENCODING,
-                                         ERR_NOT_FOUND,      ERR_UNSUPPORTED_MEDIA,
-                                         ERR_BODY_TOO_LARGE, ERR_DISK_FULL,
-                                         ERR_OVERLOADED,     OK};
+static const enum err upload_errors[] = {ERR_MISSING_FIELD,
+                                         ERR_INVALID_FIELD,
+                                         ERR_UNKNOWN_FIELD,
+                                         ERR_INVALID_ENCODING,
+                                         ERR_NOT_FOUND,
+                                         ERR_UNSUPPORTED_MEDIA,
+                                         ERR_BODY_TOO_LARGE,
+                                         ERR_DISK_FULL,
+                                         ERR_OVERLOADED,
+                                         ERR_UPSTREAM,
+                                         OK};
 static const enum err index_errors[] = {ERR_INVALID_FIELD, ERR_INVALID_HASH, OK};
 static const enum err list_errors[] = {ERR_INVALID_FIELD, OK};
 static const enum err one_errors[] = {ERR_NOT_FOUND, OK};
@@ -485,6 +498,7 @@ static const struct http_route routes[] = {
            "Uploads a PDF as the part `document` or `file`, with `documentType`, `description`, "
            "`assetId` and `leaseId` beside it; 200 when its bytes are known.",
            upload_schema, 201, upload_errors),
+     .body_type = "multipart/form-data", .body_schema = upload_body, .reply_status_other = 200,
      .field_keys = upload_fields},
     {AT("/documents"),
      ROUTE(HTTP_GET, documents_index, HTTP_LIST, "listDocuments", "Documents, newest first.",
@@ -496,7 +510,9 @@ static const struct http_route routes[] = {
     {.path = "/api/v1/documents/{documentId}/content",
      ALIASES("/documents/{documentId}", "/api/documents/{documentId}"),
      ROUTE(HTTP_GET, document_content, HTTP_RAW, "downloadDocument",
-           "The PDF itself, or a range of it.", NULL, 200, content_errors)},
+           "The PDF itself, or a range of it.", NULL, 200, content_errors),
+     .reply_type = "application/pdf",
+     .reply_status_other = 206},
     {AT("/documents/{documentId}/verify"),
      ROUTE(HTTP_POST, document_verify, 0, "verifyDocument",
            "Reads a document's bytes again and says whether they are what they were.",

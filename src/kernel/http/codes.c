@@ -8,7 +8,8 @@ enum when {
     ALWAYS,
     STORED,  /* the handler needs the database */
     KNOWN,   /* credentials are looked at */
-    GUARDED, /* not everybody may call it */
+    GUARDED, /* not everybody may call it, always or with http.auth_required */
+    SOLD,    /* a setting may give it a price */
     COUNTED, /* against http.rate_limit */
     WITH_BODY,
     WITH_JSON,
@@ -32,7 +33,9 @@ static const struct {
     {ERR_INVALID_JSON, WITH_JSON},    {ERR_INVALID_TYPE, WITH_JSON},
     {ERR_LIMIT, WITH_JSON},           {ERR_MISSING_FIELD, WITH_JSON},
     {ERR_IDEMPOTENCY_MISMATCH, ONCE}, {ERR_IN_PROGRESS, ONCE},
-    {ERR_INVALID_AMOUNT, LISTED},
+    {ERR_INVALID_AMOUNT, LISTED},     {ERR_PAYMENT_REQUIRED, SOLD},
+    {ERR_PAYMENT_REFUSED, SOLD},      {ERR_PAYMENT_PENDING, SOLD},
+    {ERR_PAYMENT_USED, SOLD},         {ERR_UPSTREAM, SOLD},
 };
 
 bool http_takes_key(const struct http_route *r)
@@ -60,7 +63,9 @@ static bool applies(const struct http_route *r, enum when when)
     case KNOWN:
         return !(r->flags & HTTP_NO_STORE) || is_guarded(r);
     case GUARDED:
-        return is_guarded(r);
+        return is_guarded(r) || r->auth_roles != 0;
+    case SOLD:
+        return !(r->flags & (HTTP_NO_STORE | HTTP_OPERATOR | HTTP_DETACHES));
     case COUNTED:
         return http_is_counted(r);
     case WITH_BODY:

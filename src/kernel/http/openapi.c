@@ -246,7 +246,7 @@ static void success_headers(struct json_out *j, const struct http_route *r, int 
     json_key(j, "headers");
     json_begin_object(j);
     header_reference(j, "X-Request-Id", "RequestId");
-    if (r->method == HTTP_GET && (status == 200 || status == 304)) {
+    if (r->method == HTTP_GET && !(r->flags & HTTP_DETACHES) && (status == 200 || status == 304)) {
         header_reference(j, "ETag", "ETag");
     }
     if (http_takes_key(r)) {
@@ -358,7 +358,7 @@ static void write_responses(struct document *d, const struct http_route *r)
     if (r->reply_status_other) {
         write_success(d, r, r->reply_status_other);
     }
-    if (r->method == HTTP_GET) {
+    if (r->method == HTTP_GET && !(r->flags & HTTP_DETACHES)) {
         write_success(d, r, 304);
     }
     write_refusals(d, r);

@@ -251,6 +251,7 @@ static const struct http_route routes[] = {
      .tag = "streams",
      .operation = "listenToEvents",
      .summary = "The same as Server-Sent Events, from the id in Last-Event-ID on.",
+     .reply_type = "text/event-stream",
      .reply_status = 200,
      .errors = events_errors},
 };
