@@ -681,7 +681,7 @@ static enum err start_http(struct service *s, struct why *why)
         auth_http_table(&s->auth),
         leasing_market_http_table(s->leasing),
         auth_sessions_http_table(&s->auth),
-        documents_http_table(&s->documents),
+        documents_http_table(has_role(s, ROLE_API) ? &s->documents : NULL),
         paywall_http_table(s->paywall),
         http_documents_table(&s->pages),
         stream_http_table(s->stream),

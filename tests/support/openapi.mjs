@@ -167,7 +167,7 @@ async function check(method, url, options, reply) {
     if (body?.code === 'route_not_found') {
         return; // of a process that does not have this route
     }
-    if (reply.status === 431 && type === 'text/html') {
+    if (reply.status === 431 && body === undefined) {
         return; // headers beyond the buffer of the HTTP library, which has a page of its own for that
     }
     const declared = resolved(operation.operation.responses[reply.status]);
