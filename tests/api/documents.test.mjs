@@ -234,6 +234,10 @@ describe('documents', () => {
         const listed = async (path) => (await api.get(path)).map(({ documentId }) => documentId);
         assert.deepEqual(await listed(`/assets/${assetId}/documents`), [two.documentId, one.documentId]);
         assert.deepEqual(await listed(`/api/v1/leases/${leaseId}/documents`), [two.documentId]);
+        const linked = await api.send('PUT', at(one.documentId, `/leases/${leaseId}`));
+        assert.equal(linked.status, 200);
+        assert.deepEqual(await listed(`/leases/${leaseId}/documents`), [two.documentId, one.documentId]);
+        assert.equal((await api.send('DELETE', at(one.documentId, `/leases/${leaseId}`))).status, 200);
         assert.deepEqual(actions(daemon, two.documentId).sort(), ['linked', 'linked', 'uploaded']);
         await api.refuse('PUT', at(one.documentId, '/api/v1/assets/NOWHERE'), {}, 404, 'not_found');
         await api.refuse('PUT', at('doc_nowhere'), {}, 404, 'not_found');
