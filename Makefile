@@ -74,7 +74,9 @@ help:
 ## make bench       figures beside the peers (docs/performance.md)
 ## make bench-ledger   transfers a second on both databases, beside a two-column table
 ## make bench-relay    transactions a second beside ethers' and viem's nonce managers
+## make bench-x402     payments a second beside the official packages, on one chain
 ## make bench-live     from a block's announcement to its committed events
+## make bench-http     the two that follow: what the server does beside answering requests
 ## make bench-documents  memory and time of large uploads at once
 ## make bench-stream   from a change to 5,000 subscribers of it
 ## make bench-store    rows a second through the statement layer, beside libpq and SQLite
@@ -245,6 +247,14 @@ bench-relay: all
 .PHONY: bench-documents
 bench-documents: all
 	@node bench/documents.mjs $(RECORD)
+
+.PHONY: bench-http
+bench-http: bench-documents bench-stream
+
+.PHONY: bench-x402
+bench-x402: all
+	@bench/run --peers
+	@tools/with-postgres node bench/x402.mjs $(RECORD)
 
 # From a block's announcement to its committed events, on both databases.
 .PHONY: bench-live
