@@ -81,6 +81,16 @@ async function answers(daemon, list) {
             const { blockNumber, blockHash, chainId } = rest.data;
             rest.data = { blockNumber, blockHash, chainId };
         }
+        if (path.endsWith('/jobs')) { // schedules go on between two looks
+            rest.data = rest.data.filter(({ key }) => !key?.startsWith('cron/'));
+            delete rest.count;
+        }
+        if (path.endsWith('/jobs/schedules')) {
+            rest.data = rest.data.map(({ lastSlot, nextAt, ...row }) => row);
+        }
+        if (path.endsWith('/jobs/queues')) {
+            rest.data = rest.data.map(({ queued, running, ...row }) => row);
+        }
         found[path] = rest;
     }
     return found;

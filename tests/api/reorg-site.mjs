@@ -47,11 +47,15 @@ export class Site {
 
     /**
      * Replaces the last blocks by empty ones. anvil loses blocks for good when it mines meanwhile, so
-     * that has to rest, and a block that has begun to be mined has to end. `ready` is awaited meanwhile.
+     * that has to rest, and blocks that have begun to be mined have to end. `ready` is awaited meanwhile.
      */
     async reorg(depth, { ready = () => {} } = {}) {
         await this.host.rpc('evm_setAutomine', false);
-        await sleep(30 * SLOW);
+        for (let head, still = 0; still < 5; await sleep(30 * SLOW)) {
+            const now = await this.head();
+            still = now === head ? still + 1 : 0;
+            head = now;
+        }
         await ready();
         await this.host.rpc('anvil_reorg', depth, []);
         await this.host.rpc('evm_setAutomine', true);
