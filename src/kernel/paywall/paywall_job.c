@@ -112,15 +112,13 @@ static const struct job_cron crons[] = {
 
 struct job_table paywall_job_table(struct paywall *paywall)
 {
-    /* Who takes no payments has none to end. */
-    bool idle = paywall != NULL && !paywall->config.enabled;
     return (struct job_table){
         .queues = queues,
         .queue_count = sizeof queues / sizeof queues[0],
         .kinds = kinds,
         .kind_count = sizeof kinds / sizeof kinds[0],
         .crons = crons,
-        .cron_count = idle ? 0 : sizeof crons / sizeof crons[0],
+        .cron_count = sizeof crons / sizeof crons[0],
         .ctx = paywall,
     };
 }
